@@ -1,0 +1,231 @@
+"""The `fractile` command. Heavy modules are imported inside the commands, so that help is instant."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import InputError
+from .studies import options as opt
+from .studies.folder import check_output, check_target, free_target, write_frame
+from .studies.options import Given, number
+from .studies.terminal import command, emit, records, working
+
+app = typer.Typer(
+    name="fractile",
+    help="Turn demand forecasts into buying decisions, and prove what those decisions save.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"fractile {version('fractile')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _fractile(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Turn demand forecasts into buying decisions, and prove what those decisions save."""
+
+
+@command(
+    app,
+    opt.CONFIG,
+    opt.HISTORY,
+    opt.ITEMS,
+    opt.STATE,
+    opt.OUT,
+    opt.OVERWRITE,
+    opt.QUICK,
+    opt.NAME,
+    opt.FORECASTER,
+    opt.POLICIES,
+    opt.BASELINE,
+    *opt.COSTS,
+    *opt.WINDOWS,
+    *opt.READING,
+    opt.SEED,
+)
+def study(given: Given) -> None:
+    """Compare buying policies on held-out weeks: what each saves, with an interval, and a report."""
+    config = given.config()
+    out = _run_target(given, config.name)
+    from .studies.run import run_study
+
+    with working(given) as progress:
+        result = run_study(config, out, command=_command_line(), progress=progress, **_overwrite(given))
+    report = Path(result.folder) / "report.html"
+    document = {
+        "folder": result.folder,
+        "report": report,
+        "baseline": config.policies.baseline,
+        "table": records(result.comparison.table),
+    }
+    emit(given, document, f"{result.comparison.to_text()}\n\nReport: {report}")
+
+
+@command(
+    app,
+    opt.CONFIG,
+    opt.HISTORY,
+    opt.ITEMS,
+    opt.STATE,
+    opt.OUT,
+    opt.OVERWRITE,
+    opt.QUICK,
+    opt.NAME,
+    opt.FORECASTER,
+    opt.POLICY,
+    *opt.COSTS,
+    *opt.WINDOWS,
+    *opt.READING,
+    opt.SEED,
+)
+def train(given: Given) -> None:
+    """Fit a forecaster, tune or train a policy on it, and keep both for `fractile order`."""
+    policy = given["policy"]
+    config = given.config().with_overrides({"policies.names": [policy], "policies.baseline": policy})
+    out = _run_target(given, f"{config.name}-{policy}")
+    from .studies.run import train_run
+
+    with working(given) as progress:
+        folder = train_run(
+            config, out, policy=policy, command=_command_line(), progress=progress, **_overwrite(given)
+        )
+    emit(given, {"folder": folder, "policy": policy}, f"Run: {folder}")
+
+
+@command(app, opt.RUN, opt.NEEDED_HISTORY, opt.STATE, opt.ITEMS, opt.TABLE)
+def order(given: Given) -> None:
+    """Give the next period's order of every item, from a kept run."""
+    out = _table_target(given)
+    from .studies.orders import next_orders
+
+    with working(given) as progress:
+        progress("ordering")
+        orders = next_orders(given["run"], given["history"], given["state"], given["items"])
+    _emit_table(given, out, "orders", orders)
+
+
+@command(
+    app,
+    opt.CONFIG,
+    opt.HISTORY,
+    opt.ITEMS,
+    opt.FORECASTER,
+    opt.HORIZON,
+    opt.LEVELS,
+    opt.TABLE,
+    opt.QUICK,
+    *opt.READING,
+    opt.SEED,
+)
+def forecast(given: Given) -> None:
+    """Forecast quantiles of demand behind the history's end."""
+    out, levels = _table_target(given), _levels(given["levels"])
+    config = given.config()
+    if config.forecast.horizon is None:
+        raise InputError(["--horizon: is missing; say how many periods to forecast, e.g. --horizon 8"])
+    from .studies.run import forecast_file
+
+    with working(given) as progress:
+        progress("forecasting")
+        table = forecast_file(config, config.forecast.horizon, levels)
+    _emit_table(given, out, "forecast", table)
+
+
+@command(app, opt.NEEDED_HISTORY, opt.ITEMS, opt.STATE, *opt.READING)
+def validate(given: Given) -> None:
+    """Check the input files: every fault of all of them, none fixed in silence."""
+    config = given.config()
+    from .studies.validation import described, found_in
+
+    with working(given) as progress:
+        progress("reading")
+        found = found_in(config.data)
+    emit(given, found, described(found))
+
+
+@command(app, opt.REPORTED_RUN)
+def report(given: Given) -> None:
+    """Write the report of a run folder anew."""
+    from .studies.folder import read_manifest
+
+    folder = given["run"]
+    read_manifest(folder)
+    from .studies.report.build import build_report
+
+    with working(given) as progress:
+        progress("drawing")
+        path = build_report(folder)
+    emit(given, {"report": path}, f"Report: {path}")
+
+
+@command(app)
+def list_(given: Given) -> None:
+    """List the forecasters, policies and environments that there are."""
+    from .studies.catalogue import as_text, catalogue
+
+    with working(given):
+        found = catalogue()
+    emit(given, found, as_text(found))
+
+
+def main() -> None:
+    """Run the command line."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that temporary folders go
+    app()
+
+
+def _run_target(given: Given, name: str) -> Path:
+    out = given["out"]
+    target = free_target(Path("runs") / name) if out is None else Path(out)
+    check_target(target.absolute(), overwrite=given["overwrite"])
+    return target
+
+
+def _overwrite(given: Given) -> dict[str, Any]:
+    return {"overwrite": True} if given["overwrite"] else {}
+
+
+def _table_target(given: Given) -> Path | None:
+    return None if given["out"] is None else check_output(given["out"])
+
+
+def _emit_table(given: Given, out: Path | None, title: str, table: Any) -> None:
+    if out is None:
+        emit(given, {title: records(table)}, table.to_csv(index=False, lineterminator="\n").rstrip("\n"))
+        return
+    write_frame(out, table)
+    emit(given, {"out": out, "rows": len(table)}, f"{title.capitalize()}: {out} ({len(table)} rows)")
+
+
+def _levels(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    levels = [number(part.strip()) for part in text.split(",")]
+    wrong = [level for level in levels if isinstance(level, str) or not 0 < level < 1]
+    if wrong:
+        raise InputError(
+            f"--levels: must lie between 0 and 1, e.g. 0.1,0.5,0.9, got {level!r}" for level in wrong
+        )
+    return sorted({float(level) for level in levels})
+
+
+def _command_line() -> str:
+    return shlex.join(["fractile", *sys.argv[1:]])

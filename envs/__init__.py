@@ -1,0 +1,1 @@
+"""What happens to stock: state, demand, dynamics and the environments built on them."""

@@ -1,0 +1,76 @@
+"""The few array operations that numpy and torch spell differently, so that the physics is written once."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any
+"""A numpy array or a torch tensor."""
+
+
+def is_torch(x: Array) -> bool:
+    """Whether x is a torch tensor; never imports torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+def like(value: Array, reference: Array) -> Array:
+    """Bring a number or a numpy array into the library, dtype and device of `reference`."""
+    if not isinstance(value, np.ndarray) or not is_torch(reference):
+        return value
+    return sys.modules["torch"].as_tensor(value, dtype=reference.dtype, device=reference.device)
+
+
+def zeros(shape: tuple[int, ...], reference: Array) -> Array:
+    """Zeros in the library, dtype and device of `reference`."""
+    if is_torch(reference):
+        return reference.new_zeros(shape)
+    return np.zeros(shape, dtype=reference.dtype)
+
+
+def positive_part(x: Array) -> Array:
+    """Return max(x, 0); its gradient at zero is zero."""
+    return x.relu() if is_torch(x) else np.maximum(x, 0.0)
+
+
+def tanh(x: Array) -> Array:
+    """Return the hyperbolic tangent."""
+    return x.tanh() if is_torch(x) else np.tanh(x)
+
+
+def clip(x: Array, low: float, high: float) -> Array:
+    """Return x, held between two numbers."""
+    return x.clip(low, high)
+
+
+def minimum(x: Array, y: Array) -> Array:
+    """Return the smaller of two arrays, elementwise."""
+    return x.minimum(y) if is_torch(x) else np.minimum(x, y)
+
+
+def where(condition: Array, x: Array, y: Array) -> Array:
+    """Return x where the condition holds, else y."""
+    return sys.modules["torch"].where(condition, x, y) if is_torch(condition) else np.where(condition, x, y)
+
+
+def indicator(condition: Array, reference: Array) -> Array:
+    """Return 1.0 where the condition holds, else 0.0, in the dtype of `reference`."""
+    return condition.to(reference.dtype) if is_torch(condition) else condition.astype(reference.dtype)
+
+
+def concatenate(parts: list[Array], axis: int = 0) -> Array:
+    """Join along an axis."""
+    return sys.modules["torch"].cat(parts, axis) if is_torch(parts[0]) else np.concatenate(parts, axis)
+
+
+def stack_last(parts: list[Array]) -> Array:
+    """Stack along a new last axis."""
+    return sys.modules["torch"].stack(parts, -1) if is_torch(parts[0]) else np.stack(parts, -1)
+
+
+def straight_through(value: Array, smooth: Array) -> Array:
+    """Return `value`, with the gradient of `smooth`."""
+    return smooth + (value - smooth).detach() if is_torch(smooth) else value

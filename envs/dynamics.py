@@ -1,0 +1,159 @@
+"""The physics of one stock-keeping location: one pure function, the same source for numpy and torch.
+
+The period (DESIGN: the one timeline). In period t
+
+1. the policy observes net inventory and pipeline;
+2. it orders; the nearest feasible order is placed;
+3. what is due arrives: the order placed L periods ago (L = 0: this one);
+4. demand occurs; what stock cannot meet is lost, backordered, or a share of each;
+5. costs are charged on the period's end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .backend import (
+    Array,
+    concatenate,
+    indicator,
+    is_torch,
+    like,
+    minimum,
+    positive_part,
+    straight_through,
+    where,
+    zeros,
+)
+from .types import InventoryState, ItemParams, PeriodOutcome, Scenario
+
+
+def step(
+    state: InventoryState,
+    order: Array,
+    demand: Array,
+    params: ItemParams,
+    arrivals: Array | None = None,
+) -> tuple[InventoryState, PeriodOutcome]:
+    """Advance one period.
+
+    With `gap = net_inventory + received − demand`, stock on hand is `max(gap, 0)` and the shortfall is
+    `max(−gap, 0)`. Of the unmet demand of this period, `min(shortfall, demand)`, the lost share leaves; the rest
+    stays outstanding. Cost is `h·on_hand + b·shortfall + K·1[q > 0] + c·q − p·(demand − lost)`.
+
+    Args:
+        state: what the period begins with.
+        order: units asked for, shape (paths, items); the nearest feasible order is placed. [q]
+        demand: units, shape (paths, items). [D]
+        params: costs, lead times and order rules.
+        arrivals: share of this order that arrives k periods later, shape (slots + 1, paths or 1, items); the
+            constant lead times of `params` where None.
+
+    Returns:
+        The state that the next period begins with, and what this one did.
+
+    >>> import numpy as np
+    >>> state = InventoryState(np.array([[3.0]]), np.array([[[2.0]]]))
+    >>> state, outcome = step(state, np.array([[4.0]]), np.array([[6.0]]), ItemParams(lead_time=1))
+    >>> outcome.sales.item(), outcome.shortfall.item(), outcome.cost.item(), state.pipeline.item()
+    (5.0, 1.0, 9.0, 4.0)
+    """
+    order = feasible_order(order, params)
+    received, pipeline = _deliver(state.pipeline, order, params.arrival_shares if arrivals is None else arrivals)
+    gap = state.net_inventory + received - demand
+    on_hand = positive_part(gap)
+    shortfall = on_hand - gap
+    unmet = minimum(shortfall, demand)
+    net_inventory, lost = _carry_over(gap, on_hand, unmet, params)
+    cost = like(params.holding_cost, gap) * on_hand + like(params.stockout_cost, gap) * shortfall
+    cost = cost + _order_cost(order, params)
+    if np.any(params.price):
+        cost = cost - like(params.price, gap) * (demand - lost)
+    outcome = PeriodOutcome(order, received, demand - unmet, shortfall, on_hand, cost)
+    return InventoryState(net_inventory, pipeline), outcome
+
+
+def advance(
+    state: InventoryState, order: Array, scenario: Scenario, period: int, params: ItemParams
+) -> tuple[InventoryState, PeriodOutcome]:
+    """Advance one period of a scenario: `step`, with orders placed in review periods only.
+
+    Args:
+        state: what the period begins with.
+        order: units asked for, shape (paths, items).
+        scenario: demand, arrivals and prices.
+        period: t, counted from 0.
+        params: costs, lead times and order rules.
+    """
+    if np.any(np.asarray(params.review_period) > 1):
+        order = order * like(np.asarray(period % np.asarray(params.review_period) == 0, dtype=np.float64), order)
+    arrivals = None if scenario.arrivals is None else scenario.arrivals[:, :, period]
+    state, outcome = step(state, order, scenario.demand[:, period], params, arrivals)
+    if scenario.prices is not None:
+        revenue = (scenario.prices[:, period] - like(params.price, order)) * outcome.sales
+        outcome = outcome._replace(cost=outcome.cost - revenue)
+    return state, outcome
+
+
+def feasible_order(order: Array, params: ItemParams) -> Array:
+    """Return the nearest order that the rules allow: non-negative, in packs, zero or within [minimum, maximum].
+
+    Ties go up. In torch the gradient passes straight through the rounding.
+    """
+    order = positive_part(order)
+    if not params.order_rules:
+        return order
+    smooth = order
+    pack = 0.0 if params.pack_size is None else params.pack_size
+    if params.maximum_order is not None:
+        order = minimum(order, _full_like(_round_down(params.maximum_order, pack), order))
+    if params.pack_size is not None:
+        size = like(params.pack_size, order)
+        packs = order / size + 0.5
+        order = (packs.floor() if is_torch(order) else np.floor(packs)) * size
+    if params.minimum_order is not None:
+        least = like(_round_up(params.minimum_order, pack), order)
+        order = where(order < least, indicator(2 * order >= least, order) * least, order)
+    return straight_through(order, smooth)
+
+
+def _deliver(pipeline: Array, order: Array, shares: Array | None) -> tuple[Array, Array]:
+    """Return what arrives now and the pipeline of the next period."""
+    if shares is not None:
+        due = concatenate([pipeline, zeros((1, *order.shape), order)]) + like(shares, order) * order[None]
+        return due[0], due[1:]
+    if not len(pipeline):
+        return order, pipeline
+    return pipeline[0], concatenate([pipeline[1:], order[None]])
+
+
+def _carry_over(gap: Array, on_hand: Array, unmet: Array, params: ItemParams) -> tuple[Array, Array]:
+    """Return the next period's net inventory and the demand that was lost."""
+    share = params.lost_share
+    if isinstance(share, float) and share in (0.0, 1.0):
+        return (on_hand, unmet) if share else (gap, 0.0 * unmet)
+    lost = like(share, gap) * unmet
+    return gap + lost, lost
+
+
+def _order_cost(order: Array, params: ItemParams) -> Array:
+    cost = 0.0
+    if np.any(params.fixed_order_cost):
+        cost = like(params.fixed_order_cost, order) * indicator(order > 0, order)
+    if np.any(params.unit_cost):
+        cost = cost + like(params.unit_cost, order) * order
+    return cost
+
+
+def _round_down(quantity: Array, pack: Array) -> Array:
+    packed = np.floor(quantity / np.where(pack == 0, 1.0, pack) + 1e-9) * pack
+    return np.where(pack == 0, quantity, packed)
+
+
+def _round_up(quantity: Array, pack: Array) -> Array:
+    packed = np.ceil(quantity / np.where(pack == 0, 1.0, pack) - 1e-9) * pack
+    return np.where(pack == 0, quantity, packed)
+
+
+def _full_like(value: Array, reference: Array) -> Array:
+    return like(np.broadcast_to(value, reference.shape).copy(), reference)

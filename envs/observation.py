@@ -1,0 +1,153 @@
+"""From an observation to numbers that a network or an agent can read, and back from its action to an order.
+
+This is the one place where observations are flattened. Everything is scale-free: units are divided by the item's
+forecast demand per period, so that one network serves items that sell one a month and a thousand a day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import expit, logit
+
+from ..forecasters.forecast import FloatArray, QuantileForecast
+from .backend import Array, concatenate, like, positive_part, stack_last, zeros
+from .types import ItemParams, Observation
+
+ActionMode = Literal["order_up_to", "order"]
+
+FEATURE_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
+"""Levels of the quantiles that agents see."""
+
+SMALLEST_SCALE = 0.05
+"""Units per period; an item that hardly sells is scaled by this."""
+
+
+def by_origin(value: Any) -> Any:
+    """Turn a parameter that broadcasts to (paths, items) into one that broadcasts to (items, origins)."""
+    array = np.asarray(value)
+    return array if array.ndim == 0 else array.reshape(-1, 1) if array.ndim == 1 else array.T
+
+
+def order_up_to_level(forecast: QuantileForecast, params: ItemParams, critical_ratio: Any = None) -> FloatArray:
+    """Return the newsvendor's level: the critical fractile of demand over the protection interval.
+
+    Args:
+        forecast: values (items, origins, horizon, Q), reaching at least L + R periods ahead.
+        params: lead times, review periods and costs.
+        critical_ratio: another level in (0, 1), one for all or per item; b / (b + h) where None.
+
+    Returns:
+        units, shape (origins, items). [S]
+    """
+    ratio = params.critical_ratio if critical_ratio is None else critical_ratio
+    total = forecast.total(by_origin(params.protection_interval))
+    return total.quantile(by_origin(ratio))[:, :, 0].T
+
+
+@dataclass
+class ObservationEncoder:
+    """Turns observations into features, shape (paths, items, features), and actions into orders.
+
+    Attributes:
+        slots: pipeline slots that are read; shorter pipelines are padded with zeros.
+        action: what an action in [−1, 1] moves: "order_up_to", the newsvendor's level by up to one protection
+            interval's mean demand either way; or "order", the order itself, from none to `widest_order` times the
+            mean demand of a period, 0 standing for the mean.
+        widest_order: see `action`.
+        level_scale: factor on the newsvendor's level that actions move around.
+        level_shift: added to the log-odds of its fractile; both as in a tuned newsvendor.
+    """
+
+    slots: int
+    action: ActionMode = "order_up_to"
+    widest_order: float = 3.0
+    level_scale: float = 1.0
+    level_shift: float = 0.0
+    _memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each feature is; units are divided by mean demand per period."""
+        quantiles = [f"quantile_{level:g}" for level in FEATURE_LEVELS]
+        return (
+            "net_inventory",
+            *(f"arriving_{k + 1}" for k in range(self.slots)),
+            "order_up_to_gap",
+            *(f"protection_{name}" for name in quantiles),
+            *(f"next_period_{name}" for name in quantiles),
+            "order_up_to_level",
+            "log_mean_demand",
+            "critical_ratio",
+            "lead_time",
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        return len(self.names)
+
+    def encode(self, obs: Observation) -> Array:
+        """Return features, shape (paths, items, features), in the library of the observation."""
+        now = obs.net_inventory
+        scale, level, rest = self._forecast_part(obs.known_forecast(), obs.params, now)
+        padding = self.slots - len(obs.pipeline)
+        pipeline = concatenate([obs.pipeline, zeros((padding, *now.shape), now)]) if padding else obs.pipeline
+        gap = level - obs.inventory_position
+        state = stack_last([x / scale for x in (now, *pipeline, gap)])
+        rest = rest + zeros((*now.shape, 1), now)
+        return concatenate([state, rest], axis=-1)
+
+    def decode(self, action: Array, obs: Observation) -> Array:
+        """Return the order that an action asks for.
+
+        Args:
+            action: shape (paths, items), any real; [−1, 1] covers the usual range.
+            obs: what the action was chosen on.
+
+        Returns:
+            units, shape (paths, items). [q]
+        """
+        scale, level, _ = self._forecast_part(obs.known_forecast(), obs.params, obs.net_inventory)
+        if self.action == "order":
+            upward = (self.widest_order - 1.0) * positive_part(action)
+            return positive_part(scale * (1.0 + upward - positive_part(-action)))
+        reach = scale * like(np.asarray(obs.params.protection_interval, dtype=np.float64), action)
+        return positive_part(level + reach * action - obs.inventory_position)
+
+    def _forecast_part(self, forecast: QuantileForecast, params: ItemParams, now: Array) -> tuple[Array, Array, Array]:
+        """Return scale (paths, items), order-up-to level (paths, items), other features (paths, items, n)."""
+        key = (id(forecast), id(params), type(now), now.dtype)
+        if key not in self._memo:
+            if len(self._memo) > 256:
+                self._memo.clear()
+            parts = self._forecast_features(forecast, params)
+            # The forecast is kept beside its features, so that its id is not given to another one.
+            self._memo[key] = (forecast, params, tuple(like(p, now) for p in parts))
+        return self._memo[key][2]  # type: ignore[no-any-return]
+
+    def _forecast_features(
+        self, forecast: QuantileForecast, params: ItemParams
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        span = by_origin(params.protection_interval)
+        total = forecast.total(span)
+        scale = np.maximum((total.mean()[:, :, 0] / span).T, SMALLEST_SCALE)
+        ratio = shifted_ratio(params.critical_ratio, self.level_shift)
+        level = self.level_scale * total.quantile(by_origin(ratio))[:, :, 0].T
+        protection = [total.quantile(q)[:, :, 0].T / scale for q in FEATURE_LEVELS]
+        nearest = [forecast.quantile(q)[:, :, 0].T / scale for q in FEATURE_LEVELS]
+        rest = [
+            level / scale,
+            np.log(scale),
+            np.broadcast_to(params.critical_ratio, scale.shape),
+            np.broadcast_to(np.asarray(params.lead_time, dtype=np.float64), scale.shape),
+        ]
+        shape = np.broadcast_shapes(*(x.shape for x in rest))
+        return scale, level, np.stack([np.broadcast_to(x, shape) for x in (*protection, *nearest, *rest)], -1)
+
+
+def shifted_ratio(ratio: Any, shift: float) -> Any:
+    """Return a critical ratio whose log-odds are moved by `shift`."""
+    return ratio if shift == 0 else np.clip(expit(logit(ratio) + shift), 1e-6, 1 - 1e-6)

@@ -1,0 +1,76 @@
+"""The Gymnasium ids, as strings: nothing is imported before an environment is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import FractileError, did_you_mean
+
+if TYPE_CHECKING:
+    from .sb3_env import InventorySB3Env
+
+ENVIRONMENTS = {
+    "fractile/LostSales-v0": "lost_sales",
+    "fractile/Backorder-v0": "backorder",
+    "fractile/ForecastDriven-v0": "forecast_driven",
+}
+"""Gymnasium id → system."""
+
+DEFAULT_PERIODS = {"lost_sales": 100, "backorder": 100, "forecast_driven": 26}
+
+
+def register_environments() -> None:
+    """Register every id with Gymnasium, with a single and a vector entry point."""
+    from gymnasium.envs.registration import register, registry
+
+    for name, system in ENVIRONMENTS.items():
+        if name not in registry:
+            register(
+                id=name,
+                entry_point="fractile.envs.inventory_env:InventoryEnv",
+                vector_entry_point="fractile.envs.vector_env:InventoryVectorEnv",
+                kwargs={"system": system, "periods": DEFAULT_PERIODS[system]},
+            )
+
+
+def make_sb3_env(
+    id: str,  # noqa: A002  # Gymnasium's own name for it
+    *,
+    num_envs: int = 64,
+    periods: int | None = None,
+    action: Any = "order_up_to",
+    start: str = "target",
+    scale_free_reward: bool = False,
+    reward_scale: float = 1.0,
+    seed: int | None = None,
+    **options: Any,
+) -> InventorySB3Env:
+    """Return a native batched Stable-Baselines3 VecEnv of a Gymnasium id.
+
+    Args:
+        id: e.g. "fractile/LostSales-v0".
+        num_envs: number of episodes side by side.
+        periods: length of an episode; the id's own where None.
+        action, start, scale_free_reward, reward_scale: see `InventorySB3Env`.
+        seed: of the demand; None = a fresh one.
+        **options: see `make_source`.
+
+    Raises:
+        FractileError: where the id is unknown.
+    """
+    from .sb3_env import InventorySB3Env
+    from .systems import make_source
+
+    if id not in ENVIRONMENTS:
+        raise FractileError(f"unknown environment {id!r}{did_you_mean(id, ENVIRONMENTS)}")
+    env = InventorySB3Env(
+        make_source(ENVIRONMENTS[id], **options),
+        num_envs,
+        periods=periods or DEFAULT_PERIODS[ENVIRONMENTS[id]],
+        action=action,
+        start=start,
+        scale_free_reward=scale_free_reward,
+        reward_scale=reward_scale,
+    )
+    env.seed(seed)
+    return env

@@ -1,0 +1,1 @@
+"""From sales history to quantile forecasts."""

@@ -1,0 +1,307 @@
+"""What every forecaster offers, and the checks and shapes that all of them share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import FractileError, did_you_mean
+from .forecast import (
+    DEFAULT_LEVELS,
+    Dependence,
+    FloatArray,
+    IntArray,
+    QuantileForecast,
+    interpolation_weights,
+)
+from .panel import SalesPanel
+
+logger = logging.getLogger(__name__)
+
+Config = dict[str, Any]
+Arrays = dict[str, NDArray[Any]]
+State = tuple[Config, Arrays]
+"""What a fitted forecaster knows: numbers and texts that JSON can hold, and numeric arrays by name."""
+
+SEASONS = {"D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1, "A": 1, "h": 24, "H": 24}
+"""Periods in a season, by the first letter of the frequency."""
+
+
+@runtime_checkable
+class Forecaster(Protocol):
+    """Turns a sales history into quantile forecasts.
+
+    It learns only from `panel.informative` item-periods. A forecast from origin t uses sales, stock flags and
+    observed covariates of periods < t, known covariates of periods < t + horizon, and nothing else.
+    """
+
+    name: str
+
+    def fit(self, panel: SalesPanel) -> Self:
+        """Learn from a history and return the forecaster itself; what an earlier fit learnt is forgotten."""
+        ...
+
+    def predict(
+        self,
+        panel: SalesPanel,
+        horizon: int,
+        levels: ArrayLike = DEFAULT_LEVELS,
+        origins: Sequence[int] | IntArray | None = None,
+        future: pd.DataFrame | None = None,
+    ) -> QuantileForecast:
+        """Forecast the demand of every item of the panel.
+
+        Args:
+            panel: the history; its items need not be those of `fit`.
+            horizon: periods ahead. [H]
+            levels: quantile levels, strictly increasing, in (0, 1), shape (Q,). [τ]
+            origins: periods to forecast from, each in 1 ... panel.periods; the panel's end where None.
+            future: known covariates beyond the panel's end, columns `item_id`, `date` and their names; what is
+                missing is carried forward.
+
+        Returns:
+            quantiles of shape (items, origins, horizon, Q), in units.
+        """
+        ...
+
+    def to_state(self) -> State:
+        """Return everything that `from_state` needs to forecast the same again."""
+        ...
+
+    @classmethod
+    def from_state(cls, config: Config, arrays: Arrays) -> Self:
+        """Rebuild a fitted forecaster."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A forecast that was asked for and can be made.
+
+    Attributes:
+        panel: the history, lengthened to the last origin's horizon where it ends earlier; sales and stock flags
+            of the added periods mean nothing.
+        horizon: periods ahead. [H]
+        levels: shape (Q,). [τ]
+        origins: shape (origins,).
+    """
+
+    panel: SalesPanel
+    horizon: int
+    levels: FloatArray
+    origins: IntArray
+
+    @property
+    def targets(self) -> IntArray:
+        """The period that each forecast is about, shape (origins, horizon)."""
+        return self.origins[:, None] + np.arange(self.horizon)
+
+    def forecast(self, values: FloatArray, dependence: Dependence) -> QuantileForecast:
+        """Dress quantiles of shape (items, origins, horizon, Q) as a forecast."""
+        return QuantileForecast(
+            levels=self.levels,
+            values=values,
+            origins=self.origins,
+            item_ids=self.panel.item_ids,
+            dates=self.panel.dates[self.origins],
+            freq=self.panel.freq,
+            dependence=dependence,
+        )
+
+
+def checked_request(
+    panel: SalesPanel,
+    horizon: int,
+    levels: ArrayLike,
+    origins: Sequence[int] | IntArray | None,
+    future: pd.DataFrame | None,
+) -> Request:
+    """Check what `predict` was asked for, and bring the known covariates as far as they are needed.
+
+    Raises:
+        FractileError: naming the argument, the rule, the value and the remedy.
+    """
+    horizon = checked_horizon(horizon)
+    starts = checked_origins(panel, origins)
+    missing = int(starts.max()) + horizon - panel.periods
+    if missing > 0:
+        known = known_ahead(panel, missing, future)
+        panel = panel.extended(np.zeros((panel.items, missing)), known)
+    return Request(panel, horizon, checked_levels(levels), starts)
+
+
+def checked_horizon(horizon: int) -> int:
+    """Return the horizon where it is a whole number of periods >= 1."""
+    if isinstance(horizon, bool) or int(horizon) != horizon or horizon < 1:
+        raise FractileError(f"horizon must be a whole number of periods >= 1, got {horizon}")
+    return int(horizon)
+
+
+def checked_levels(levels: ArrayLike) -> FloatArray:
+    """Return the levels as an array where they are two or more, increasing, in (0, 1)."""
+    array = np.atleast_1d(np.asarray(levels, dtype=np.float64))
+    inside = np.all((array > 0) & (array < 1)) and np.all(np.diff(array) > 0)
+    if array.ndim != 1 or len(array) < 2 or not inside:
+        raise FractileError(
+            f"levels must be two or more numbers, strictly increasing, between 0 and 1, got {levels}"
+        )
+    return array
+
+
+def checked_origins(panel: SalesPanel, origins: Sequence[int] | IntArray | None) -> IntArray:
+    """Return the origins as an array where each lies in the panel; its end where None."""
+    if origins is None:
+        return np.asarray([panel.periods], dtype=np.int64)
+    array = np.asarray(origins)
+    whole = np.issubdtype(array.dtype, np.integer)
+    if array.ndim != 1 or not len(array) or not whole or array.min() < 1 or array.max() > panel.periods:
+        raise FractileError(
+            f"origins must be whole numbers in 1 ... {panel.periods} (origin t knows the periods before t), "
+            f"got {origins}"
+        )
+    return array.astype(np.int64)
+
+
+def known_ahead(panel: SalesPanel, periods: int, future: pd.DataFrame | None) -> dict[str, FloatArray]:
+    """Return the known covariates of the `periods` after the panel's end, each (items, periods).
+
+    What `future` does not bring is carried forward from the period before, and the log says so.
+    """
+    if future is None:
+        _say_carried(list(panel.known), "no future values were given")
+        return {name: _carried(values, None, periods) for name, values in panel.known.items()}
+    rows, columns = _positions(panel, periods, future)
+    given = {name for name in panel.known if name in future.columns}
+    _say_carried([name for name in panel.known if name not in given], "future has no such column")
+    ahead = {}
+    for name, values in panel.known.items():
+        table = np.full((panel.items, periods), np.nan)
+        if name in given:
+            inside = columns >= 0
+            table[rows[inside], columns[inside]] = future[name].to_numpy(dtype=np.float64)[inside]
+            _say_gaps(name, table)
+        ahead[name] = _carried(values, table, periods)
+    return ahead
+
+
+def at_levels(trained: FloatArray, values: FloatArray, levels: FloatArray) -> FloatArray:
+    """Return quantiles at other levels by the interpolation and tail rules of `QuantileForecast`.
+
+    Args:
+        trained: levels of the last axis of `values`, shape (K,).
+        values: shape (..., K).
+        levels: wanted, shape (Q,).
+
+    Returns:
+        shape (..., Q), not below zero and not decreasing.
+    """
+    if len(levels) == len(trained) and np.array_equal(levels, trained):
+        return values
+    other = np.maximum(values @ interpolation_weights(trained, levels).T, 0.0)
+    return np.maximum.accumulate(other, axis=-1)
+
+
+def season_of(freq: str) -> int:
+    """Return how many periods make a season; 1 where the frequency has none that we know.
+
+    >>> season_of("W-MON"), season_of("D"), season_of("MS")
+    (52, 7, 12)
+    """
+    return SEASONS.get(freq.lstrip("0123456789")[:1], 1)
+
+
+def velocity(panel: SalesPanel, origins: IntArray) -> FloatArray:
+    """Return the mean sales of informative periods before each origin, shape (items, origins); 0 where none."""
+    sales, weeks = informative_sums(panel)
+    return np.asarray(sales[:, origins] / np.maximum(weeks[:, origins], 1.0))
+
+
+def informative_sums(panel: SalesPanel) -> tuple[FloatArray, FloatArray]:
+    """Sales and number of informative periods before each period, both (items, periods + 1)."""
+    weeks = panel.informative.astype(np.float64)
+    return _cumulated(np.where(panel.informative, panel.sales, 0.0)), _cumulated(weeks)
+
+
+def targets_of(panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:
+    """Return what was sold where sales were demand, NaN elsewhere and beyond the end: (items, origins, horizon)."""
+    demand = np.where(panel.informative, panel.sales, np.nan)
+    padded = np.concatenate([demand, np.full((panel.items, horizon), np.nan)], axis=1)
+    return np.asarray(padded[:, origins[:, None] + np.arange(horizon)])
+
+
+def calibration_origins(panel: SalesPanel, most: int) -> IntArray:
+    """Origins in the last part of a history, whose forecasts can be held against what came: shape (origins,)."""
+    first = max(1, panel.periods - max(2, min(most, panel.periods // 3)))
+    return np.arange(first, panel.periods)
+
+
+def require_history(panel: SalesPanel) -> None:
+    """Refuse a panel that nothing can be learnt from."""
+    if panel.periods < 2 or not panel.informative.any():
+        raise FractileError(
+            f"fit needs at least 2 periods and one item-period that was listed and in stock, got a panel of "
+            f"{panel.items} items and {panel.periods} periods with {int(panel.informative.sum())} of them"
+        )
+
+
+def _positions(panel: SalesPanel, periods: int, future: pd.DataFrame) -> tuple[IntArray, IntArray]:
+    """Row and column of each line of `future` among the added periods; column −1 where it is not needed."""
+    for column in ("item_id", "date"):
+        if column not in future.columns:
+            raise FractileError(
+                f"future needs a column {column!r}, it has: {', '.join(map(str, future.columns))}"
+            )
+    item = pd.Index(panel.item_ids).get_indexer(future["item_id"].astype(str))
+    if (item < 0).any():
+        word = str(future["item_id"].iloc[int(np.argmax(item < 0))])
+        raise FractileError(f"future names an item that the panel lacks: {word!r}{_near(word, panel)}")
+    days = pd.to_datetime(future["date"])
+    later = pd.date_range(panel.dates[-1], periods=periods + 1, freq=panel.freq)[1:]
+    column = later.get_indexer(pd.Index(days))
+    stray = (column < 0) & (days > panel.dates[-1]).to_numpy() & (days <= later[-1]).to_numpy()
+    if stray.any():
+        day = days.iloc[int(np.argmax(stray))].date()
+        raise FractileError(f"future has the date {day}, which begins no period of frequency {panel.freq}")
+    return item.astype(np.int64), column.astype(np.int64)
+
+
+def _near(word: str, panel: SalesPanel) -> str:
+    return did_you_mean(word, panel.item_ids) if panel.items <= 20 else ""
+
+
+def _carried(past: FloatArray, table: FloatArray | None, periods: int) -> FloatArray:
+    """Fill the gaps of the new periods with the last value before them."""
+    table = np.full((len(past), periods), np.nan) if table is None else table
+    whole = np.concatenate([past[:, -1:], table], axis=1)
+    return pd.DataFrame(whole).ffill(axis=1).to_numpy()[:, 1:]
+
+
+def _say_carried(names: list[str], why: str) -> None:
+    if names:
+        logger.info("carried forward beyond the panel's end (%s): %s", why, ", ".join(sorted(names)))
+
+
+def _say_gaps(name: str, table: FloatArray) -> None:
+    gaps = int(np.isnan(table).sum())
+    if gaps:
+        logger.info("carried forward in %d item-periods that future lacks: %s", gaps, name)
+
+
+def _cumulated(values: FloatArray) -> FloatArray:
+    return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+
+
+def options_of(config: Mapping[str, Any], names: Sequence[str]) -> Config:
+    """Return the named entries of a configuration."""
+    return {name: config[name] for name in names}
+
+
+def with_only(panel: SalesPanel, chosen: NDArray[np.bool_]) -> SalesPanel:
+    """Return the panel with every period outside `chosen` (items, periods) marked out of stock."""
+    return replace(panel, in_stock=panel.in_stock & chosen)

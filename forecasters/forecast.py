@@ -1,0 +1,393 @@
+"""Quantile forecasts as value objects: quantiles, dependent draws, and the demand summed over a lead time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri
+from scipy.stats import qmc
+
+from ..errors import FractileError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+DEFAULT_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+"""Quantile levels forecast where the caller names none."""
+
+DRAWS = 512
+"""Quasi-random draws behind `total`; a power of two keeps the Sobol points balanced."""
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """How forecast errors of successive horizons move together: a Gaussian copula for each band of items.
+
+    Attributes:
+        correlation: of the normal scores of the errors, shape (bands, horizon, horizon), positive definite.
+        band: which band an item belongs to, integers that broadcast to (items, origins).
+    """
+
+    correlation: FloatArray
+    band: IntArray
+
+    @classmethod
+    def independent(cls, horizon: int) -> Dependence:
+        """Errors of different horizons that say nothing about each other."""
+        return cls(np.eye(horizon)[None], np.zeros((1, 1), dtype=np.int64))
+
+    def over(self, first: int, last: int) -> Dependence:
+        """Return the dependence of horizons first ... last - 1 (counted from 0)."""
+        return replace(self, correlation=self.correlation[:, first:last, first:last])
+
+
+@dataclass(frozen=True, eq=False)
+class QuantileForecast:
+    """Quantiles of future demand, from one or many origins.
+
+    Between levels a quantile is interpolated linearly. Below the lowest level the first segment goes on, down to
+    zero at most. Above the highest level the tail is exponential through the last two levels:
+    `q(τ) = q_K + (q_K − q_{K−1}) · log((1 − τ_K)/(1 − τ)) / log((1 − τ_{K−1})/(1 − τ_K))`.
+
+    Attributes:
+        levels: strictly increasing, in (0, 1), shape (Q,). [τ]
+        values: demand in units, shape (items, origins, horizon, Q), not decreasing along the last axis. Horizon 1
+            is the period that begins at the origin.
+        origins: the period index of each origin, shape (origins,): sales of periods < origin were known. Where a
+            simulation has a forecast for each path, each path is an origin of its own.
+        item_ids: one text an item.
+        dates: the date of each origin, or None where periods have no dates.
+        freq: pandas frequency of the periods, or None.
+        dependence: how errors of successive horizons move together; independent where None.
+    """
+
+    levels: FloatArray
+    values: FloatArray
+    origins: IntArray
+    item_ids: tuple[str, ...]
+    dates: pd.DatetimeIndex | None = None
+    freq: str | None = None
+    dependence: Dependence | None = None
+    _cumulative: dict[int, FloatArray] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        levels = np.asarray(self.levels, dtype=np.float64)
+        if levels.ndim != 1 or len(levels) < 2 or not _increasing_inside(levels):
+            raise FractileError(
+                f"levels must be two or more numbers, strictly increasing, between 0 and 1, got {self.levels}"
+            )
+        if self.values.ndim != 4 or self.values.shape[-1] != len(levels):
+            raise FractileError(
+                "values must have the shape (items, origins, horizon, levels) with "
+                f"{len(levels)} levels, got {self.values.shape}"
+            )
+        object.__setattr__(self, "levels", levels)
+
+    @property
+    def horizon(self) -> int:
+        """Periods ahead that are forecast."""
+        return int(self.values.shape[2])
+
+    def quantile(self, level: ArrayLike) -> FloatArray:
+        """Return the demand that is exceeded with probability 1 − level.
+
+        Args:
+            level: in (0, 1); a scalar, or an array that broadcasts to (items, origins). [τ]
+
+        Returns:
+            units, shape (items, origins, horizon).
+        """
+        level = np.asarray(level, dtype=np.float64)
+        if not np.all((level > 0) & (level < 1)):
+            raise FractileError(f"a quantile level must lie strictly between 0 and 1, got {level}")
+        if level.ndim == 0:
+            return np.maximum(self.values @ interpolation_weights(self.levels, level), 0.0)
+        weights = interpolation_weights(self.levels, np.broadcast_to(level, self.values.shape[:2]))
+        return np.maximum(np.einsum("iohq,ioq->ioh", self.values, weights), 0.0)
+
+    def mean(self) -> FloatArray:
+        """Return the mean of the interpolated distribution, shape (items, origins, horizon)."""
+        return np.maximum(self.values @ _mean_weights(tuple(self.levels)), 0.0)
+
+    def sample(self, paths: int, rng: np.random.Generator) -> FloatArray:
+        """Draw demand paths that are dependent over the horizon.
+
+        Args:
+            paths: how many.
+            rng: where the draws come from.
+
+        Returns:
+            units, shape (paths, items, origins, horizon).
+        """
+        items, origins, horizon, _ = self.values.shape
+        return self.at_normals(rng.standard_normal((paths, items, origins, horizon)))
+
+    def at_normals(self, normal: FloatArray) -> FloatArray:
+        """Return demand for independent standard normal draws: correlated over the horizon, then inverted.
+
+        Args:
+            normal: shape (paths, items, origins, horizon).
+
+        Returns:
+            units, the shape of `normal`.
+        """
+        if self.dependence is not None:
+            root = np.linalg.cholesky(self.dependence.over(0, self.horizon).correlation)[self.dependence.band]
+            root = np.broadcast_to(root, (*normal.shape[1:], self.horizon))
+            normal = np.einsum("iohk,piok->pioh", root, normal)
+        return self.at_uniforms(ndtr(normal))
+
+    def at_uniforms(self, uniform: FloatArray) -> FloatArray:
+        """Return demand by inverse transform.
+
+        Args:
+            uniform: in (0, 1), shape (..., items, origins, horizon).
+
+        Returns:
+            units, the shape of `uniform`.
+        """
+        below, share, tail = _segments(self.levels, uniform)
+        values = np.broadcast_to(self.values, (*uniform.shape, len(self.levels)))
+        low = np.take_along_axis(values, below[..., None], -1)[..., 0]
+        high = np.take_along_axis(values, below[..., None] + 1, -1)[..., 0]
+        return np.maximum(low + (high - low) * np.where(tail, share + 1.0, share), 0.0)
+
+    def draws(self, number: int = DRAWS, horizon: int | None = None) -> FloatArray:
+        """Return dependent quasi-random draws, the same at every call.
+
+        They stand for the whole distribution where a sample average is wanted without noise: scrambled Sobol
+        points with a fixed seed, shared by all items and origins.
+
+        Args:
+            number: how many draws, a power of two.
+            horizon: how many periods ahead; all of them where None.
+
+        Returns:
+            units, shape (number, items, origins, horizon).
+        """
+        horizon = self.horizon if horizon is None else horizon
+        self._check_span(horizon)
+        dependence = self.dependence or Dependence.independent(self.horizon)
+        roots = np.linalg.cholesky(dependence.over(0, horizon).correlation)
+        normal = ndtri(sobol_uniforms(number, horizon))
+        band = np.broadcast_to(dependence.band, self.values.shape[:2])
+        out = np.empty((number, *self.values.shape[:2], horizon))
+        for b in np.unique(band):
+            weights = interpolation_weights(self.levels, ndtr(normal @ roots[b].T))
+            chosen = band == b
+            out[:, chosen] = np.einsum(
+                "dhq,nhq->dnh", weights, self.values[chosen][:, :horizon], optimize=True
+            )
+        return np.maximum(out, 0.0)
+
+    def total(self, span: ArrayLike) -> QuantileForecast:
+        """Return the forecast of demand summed over the first `span` periods.
+
+        Per-period quantiles do not add up; sums of dependent draws do.
+
+        Args:
+            span: periods, an integer >= 1, or an array of them that broadcasts to (items, origins).
+
+        Returns:
+            A forecast with a horizon of one: the sum.
+        """
+        span = np.asarray(span, dtype=np.int64)
+        longest = int(span.max())
+        if int(span.min()) < 1:
+            raise FractileError(f"span must be at least 1 period, got {span.min()}")
+        cumulative = self._cumulative_quantiles(longest)
+        if span.ndim == 0:
+            values = cumulative[:, :, longest - 1 : longest]
+        else:
+            index = np.broadcast_to(span, self.values.shape[:2])[:, :, None, None] - 1
+            values = np.take_along_axis(cumulative, index, axis=2)
+        return replace(self, values=values, dependence=None, _cumulative={})
+
+    def after(self, periods: int) -> QuantileForecast:
+        """Return what the same forecast says of the time from `periods` periods later on."""
+        self._check_span(periods + 1)
+        dependence = self.dependence and self.dependence.over(periods, self.horizon)
+        return replace(
+            self,
+            values=self.values[:, :, periods:],
+            origins=self.origins + periods,
+            dates=None if self.dates is None or self.freq is None else self.dates + periods * self._offset(),
+            dependence=dependence,
+            _cumulative={},
+        )
+
+    def head(self, horizon: int) -> QuantileForecast:
+        """Return the first `horizon` periods of the forecast."""
+        self._check_span(horizon)
+        return replace(
+            self,
+            values=self.values[:, :, :horizon],
+            dependence=self.dependence and self.dependence.over(0, horizon),
+            _cumulative={k: v for k, v in self._cumulative.items() if k <= horizon},
+        )
+
+    def at_origin(self, index: int) -> QuantileForecast:
+        """Return the forecast of one origin, by its position; the origins axis stays, with length one."""
+        chosen = slice(index, index + 1) if index != -1 else slice(-1, None)
+        dependence = self.dependence
+        if dependence is not None and dependence.band.shape[-1] > 1:
+            dependence = replace(dependence, band=dependence.band[:, chosen])
+        return replace(
+            self,
+            values=self.values[:, chosen],
+            origins=self.origins[chosen],
+            dates=None if self.dates is None else self.dates[chosen],
+            dependence=dependence,
+            _cumulative={k: v[:, chosen] for k, v in self._cumulative.items()},
+        )
+
+    def take(self, item: IntArray, origin: IntArray) -> QuantileForecast:
+        """Pick (item, origin) pairs and lay them side by side as the origins of one unnamed item.
+
+        Args:
+            item: indices, shape (n,).
+            origin: indices, shape (n,).
+
+        Returns:
+            A forecast of one item with n origins; sums that were computed before are kept.
+        """
+        dependence = self.dependence
+        if dependence is not None:
+            band = np.broadcast_to(dependence.band, self.values.shape[:2])[item, origin][None]
+            dependence = replace(dependence, band=band)
+        return replace(
+            self,
+            values=self.values[item, origin][None],
+            origins=self.origins[origin],
+            item_ids=("*",),
+            dates=None,
+            dependence=dependence,
+            _cumulative={k: v[item, origin][None] for k, v in self._cumulative.items()},
+        )
+
+    def with_dependence(self, dependence: Dependence) -> QuantileForecast:
+        """Return the same quantiles with another dependence over the horizon."""
+        return replace(self, dependence=dependence, _cumulative={})
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a long frame: `item_id, origin, horizon, level, value`, and `origin_date, date` where known."""
+        items, origins, horizon, levels = self.values.shape
+        index = pd.MultiIndex.from_product(
+            [self.item_ids, range(origins), range(1, horizon + 1), self.levels],
+            names=["item_id", "origin", "horizon", "level"],
+        )
+        frame = pd.DataFrame({"value": self.values.reshape(-1)}, index=index).reset_index()
+        position = frame["origin"].to_numpy()
+        frame["origin"] = self.origins[position]
+        if self.dates is not None and self.freq is not None:
+            calendar = [pd.date_range(day, periods=horizon, freq=self.freq) for day in self.dates]
+            table = np.stack([days.to_numpy() for days in calendar])
+            frame.insert(1, "origin_date", self.dates.to_numpy()[position])
+            frame.insert(3, "date", table[position, frame["horizon"].to_numpy() - 1])
+        return frame
+
+    def to_nixtla(self) -> pd.DataFrame:
+        """Return a wide frame as Nixtla's libraries give it: `unique_id, cutoff, ds`, a column `q<level>` a level."""
+        if self.dates is None or self.freq is None:
+            raise FractileError("to_nixtla needs dates: forecast from a panel that has them")
+        long = self.to_frame()
+        long["level"] = [f"q{level:g}" for level in long["level"]]
+        # Nixtla's cutoff is the last known period, one before our origin.
+        long["origin_date"] = long["origin_date"] - self._offset()
+        wide = long.pivot(index=["item_id", "origin_date", "date"], columns="level", values="value")
+        wide = wide[[f"q{level:g}" for level in self.levels]].reset_index()
+        wide.columns.name = None
+        return wide.rename(columns={"item_id": "unique_id", "origin_date": "cutoff", "date": "ds"})
+
+    def _offset(self) -> pd.tseries.offsets.BaseOffset:
+        return pd.tseries.frequencies.to_offset(self.freq)
+
+    def _check_span(self, span: int) -> None:
+        if not 1 <= span <= self.horizon:
+            raise FractileError(
+                f"the forecast reaches {self.horizon} periods ahead, {span} are asked for; "
+                "forecast with a longer horizon"
+            )
+
+    def _cumulative_quantiles(self, longest: int) -> FloatArray:
+        """Quantiles of the sums over 1 ... longest periods, shape (items, origins, longest, Q)."""
+        self._check_span(longest)
+        if longest not in self._cumulative:
+            if longest == 1:
+                self._cumulative[1] = self.values[:, :, :1]
+            else:
+                sums = np.cumsum(self.draws(horizon=longest), axis=-1)
+                sums.sort(axis=0)
+                quantiles = _sorted_quantiles(sums, self.levels)
+                quantiles[:, :, 0] = self.values[:, :, 0]
+                self._cumulative[longest] = quantiles
+        return self._cumulative[longest]
+
+
+def concatenate_origins(forecasts: Sequence[QuantileForecast]) -> QuantileForecast:
+    """Lay forecasts of the same items, levels and horizon side by side along the origins axis."""
+    first = forecasts[0]
+    dates = None
+    if all(f.dates is not None for f in forecasts):
+        dates = pd.DatetimeIndex(
+            np.concatenate([f.dates.to_numpy() for f in forecasts if f.dates is not None])
+        )
+    return replace(
+        first,
+        values=np.concatenate([f.values for f in forecasts], axis=1),
+        origins=np.concatenate([f.origins for f in forecasts]),
+        dates=dates,
+        _cumulative={},
+    )
+
+
+def interpolation_weights(levels: FloatArray, level: ArrayLike) -> FloatArray:
+    """Return weights w with `q(level) = Σ_k w_k q_k`, shape (..., Q): the tail rules of `QuantileForecast`."""
+    level = np.asarray(level, dtype=np.float64)
+    below, share, tail = _segments(levels, level)
+    share = np.where(tail, share + 1.0, share)
+    weights = np.zeros((*level.shape, len(levels)))
+    np.put_along_axis(weights, below[..., None], (1.0 - share)[..., None], -1)
+    np.put_along_axis(weights, below[..., None] + 1, share[..., None], -1)
+    return weights
+
+
+def _segments(levels: FloatArray, level: FloatArray) -> tuple[IntArray, FloatArray, NDArray[np.bool_]]:
+    """The segment each level lies in, how far along it, and whether it lies in the exponential upper tail."""
+    below = np.clip(np.searchsorted(levels, level, side="right") - 1, 0, len(levels) - 2)
+    tail = level > levels[-1]
+    linear = (level - levels[below]) / (levels[below + 1] - levels[below])
+    scale = np.log((1 - levels[-2]) / (1 - levels[-1]))
+    exponential = np.log((1 - levels[-1]) / np.where(tail, 1 - level, 1.0)) / scale
+    return below, np.where(tail, exponential, linear), tail
+
+
+@lru_cache(maxsize=64)
+def _mean_weights(levels: tuple[float, ...]) -> FloatArray:
+    grid = (np.arange(2048) + 0.5) / 2048
+    return interpolation_weights(np.asarray(levels), grid).mean(0)
+
+
+@lru_cache(maxsize=64)
+def sobol_uniforms(number: int, horizon: int) -> FloatArray:
+    """Return scrambled Sobol points in (0, 1), shape (number, horizon), the same at every call."""
+    points = qmc.Sobol(horizon, scramble=True, rng=np.random.default_rng(0)).random(number)
+    return np.clip(points, 1e-9, 1 - 1e-9)
+
+
+def _sorted_quantiles(ordered: FloatArray, levels: FloatArray) -> FloatArray:
+    """Quantiles of draws sorted along axis 0 (midpoint rule), the levels last."""
+    position = np.clip(levels * len(ordered) - 0.5, 0, len(ordered) - 1)
+    low = np.floor(position).astype(np.int64)
+    high = np.minimum(low + 1, len(ordered) - 1)
+    share = (position - low)[:, None, None, None]
+    return np.moveaxis(ordered[low] * (1 - share) + ordered[high] * share, 0, -1)
+
+
+def _increasing_inside(levels: FloatArray) -> bool:
+    return bool(np.all(np.diff(levels) > 0) and levels[0] > 0 and levels[-1] < 1)

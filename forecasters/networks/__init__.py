@@ -1,0 +1,1 @@
+"""Neural forecasters; importing a module in here loads torch."""

@@ -1,0 +1,295 @@
+"""From a sales panel to the numbers a network reads, with nothing in them that an origin must not know.
+
+Three tables: what is known once a period is over (`past`), what is known of a period ahead (`ahead`), and what
+never changes (`static`). An origin t reads `past` of periods < t and `ahead` of periods < t + horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ...errors import FractileError
+from ..base import season_of
+from ..forecast import FloatArray
+from ..panel import SalesPanel
+
+Float32Array = NDArray[np.float32]
+
+LEVEL_RATE = 0.12
+"""Weight of the newest period in an item's running level, once there are enough of them."""
+MOST_CATEGORIES = 60
+HARMONICS = 3
+
+
+@dataclass(frozen=True)
+class Column:
+    """One covariate, and how it is scaled: `kind` is "price" (log, against the item's own past) or "plain"."""
+
+    name: str
+    kind: str
+    mean: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """Which numbers a network reads; learnt once from the training panel and kept with the weights.
+
+    Attributes:
+        known: covariates known ahead.
+        observed: covariates known once their period is over.
+        categories: values of each static attribute that is text or a small whole number, by name.
+        numeric: static attributes that are measured.
+        season: periods in a season. [m]
+        shift: periods that a seasonal lag goes back: the least multiple of a season beyond the horizon.
+        days: whether the day of the week matters.
+        level: log level of an item without history.
+    """
+
+    known: tuple[Column, ...]
+    observed: tuple[Column, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    numeric: tuple[Column, ...]
+    season: int
+    shift: int
+    days: bool
+    level: float
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_config()`."""
+        columns = {k: tuple(Column(**c) for c in config[k]) for k in ("known", "observed", "numeric")}
+        categories = {name: tuple(values) for name, values in config["categories"].items()}
+        rest = {k: config[k] for k in ("season", "shift", "days", "level")}
+        return cls(**columns, categories=categories, **rest)
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a network reads of a panel.
+
+    Attributes:
+        past: shape (items, periods, channels); row t is known once period t is over.
+        ahead: shape (items, periods, channels); row t is known `horizon` periods before.
+        week: week of the year of each period, 0 ... 52, shape (periods,).
+        static: shape (items, attributes).
+        level: log1p of the running level before each period, shape (items, periods + 1).
+    """
+
+    past: Float32Array
+    ahead: Float32Array
+    week: NDArray[np.int64]
+    static: Float32Array
+    level: Float32Array
+
+
+def plan_inputs(panel: SalesPanel, horizon: int) -> InputPlan:
+    """Learn names, scales and categories from the training panel."""
+    season = season_of(panel.freq)
+    categories, numeric = _static_columns(panel.static)
+    mean = panel.sales[panel.informative].mean()
+    return InputPlan(
+        known=tuple(_column(name, panel.known[name]) for name in sorted(panel.known)),
+        observed=tuple(_observed_column(name, panel.observed[name]) for name in sorted(panel.observed)),
+        categories=categories,
+        numeric=numeric,
+        season=season,
+        shift=season * ((horizon + 1) // season + 1),
+        days=season == 7,
+        level=float(np.log1p(mean)),
+    )
+
+
+def build_inputs(panel: SalesPanel, plan: InputPlan) -> Inputs:
+    """Return the tables of a panel.
+
+    Raises:
+        FractileError: where the panel lacks a covariate that the network was trained with.
+    """
+    known = [_scaled(_get(panel.known, c.name, "known"), c) for c in plan.known]
+    observed = [_scaled(_get(panel.observed, c.name, "observed"), c) for c in plan.observed]
+    level = running_level(panel, plan.level)
+    calendar = calendar_columns(panel.dates, plan)
+    year = np.broadcast_to(calendar, (panel.items, *calendar.shape))
+    ahead = np.concatenate([np.stack([*known, *seasonal_lag(panel, plan.shift)], -1), year], axis=-1)
+    own = np.stack([*sales_columns(panel, level), *observed], axis=-1)
+    return Inputs(
+        past=np.concatenate([own, ahead], axis=-1).astype(np.float32),
+        ahead=ahead.astype(np.float32),
+        week=_week(panel.dates),
+        static=static_table(panel, plan).astype(np.float32),
+        level=level.astype(np.float32),
+    )
+
+
+def sales_columns(panel: SalesPanel, level: FloatArray) -> list[FloatArray]:
+    """Return what a period's sales say, each (items, periods); unknown sales count as the level."""
+    known = panel.informative
+    seen = np.cumsum(known, axis=1)
+    after = level[:, 1:]
+    log = np.where(known, np.log1p(panel.sales), level[:, :-1])
+    ever = _running_mean(panel, panel.periods)
+    return [
+        log - after,
+        after,
+        np.log1p(_running_mean(panel, 4)) - after,
+        np.log1p(_running_mean(panel, 52)) - after,
+        np.log1p(ever) - after,
+        np.where(known, panel.sales == 0, 0.0),
+        known.astype(np.float64),
+        panel.listed.astype(np.float64),
+        np.log1p(np.minimum(seen, 104)) / 4.0,
+        np.log1p(np.sqrt(_running_square(panel, 26))) - after,
+    ]
+
+
+def running_level(panel: SalesPanel, start: float) -> FloatArray:
+    """Return log1p of an exponentially weighted mean of sales before each period, shape (items, periods + 1)."""
+    mean = np.zeros(panel.items)
+    seen = np.zeros(panel.items)
+    level = np.full((panel.items, panel.periods + 1), start)
+    for t in range(panel.periods):
+        known = panel.informative[:, t]
+        seen += known
+        rate = np.maximum(LEVEL_RATE, 1.0 / np.maximum(seen, 1.0))
+        mean = np.where(known, mean + rate * (panel.sales[:, t] - mean), mean)
+        level[:, t + 1] = np.where(seen > 0, np.log1p(mean), start)
+    return level
+
+
+def seasonal_lag(panel: SalesPanel, shift: int) -> list[FloatArray]:
+    """Return how sales about `shift` periods ago stood against the year before that, and whether it is known."""
+    total, count = _window_sums(panel, 3, 1)
+    trailing = np.log1p(_running_mean(panel, 52))
+    known = (count > 0) & (np.cumsum(panel.informative, axis=1) >= 8)
+    stand = np.where(known, np.log1p(total / np.maximum(count, 1)) - trailing, 0.0)
+    return [_shifted(stand, shift), _shifted(known.astype(np.float64), shift)]
+
+
+def calendar_columns(dates: pd.DatetimeIndex, plan: InputPlan) -> FloatArray:
+    """Return harmonics of the year and, where days matter, of the week: shape (periods, columns)."""
+    angle = 2 * np.pi * dates.dayofyear.to_numpy() / 365.25
+    waves = [wave(k * angle) for k in range(1, HARMONICS + 1) for wave in (np.sin, np.cos)]
+    if plan.days:
+        waves += list(np.eye(7)[dates.dayofweek.to_numpy()].T)
+    return np.stack(waves, axis=-1)
+
+
+def static_table(panel: SalesPanel, plan: InputPlan) -> FloatArray:
+    """Return attributes as numbers, shape (items, attributes); a category never met in training is all zeros."""
+    columns: list[FloatArray] = [np.ones((panel.items, 1))]
+    for name, values in plan.categories.items():
+        text = _attribute(panel, name).astype(str).to_numpy()
+        columns.append((text[:, None] == np.asarray(values)[None]).astype(np.float64))
+    for column in plan.numeric:
+        measured = pd.to_numeric(_attribute(panel, column.name), errors="coerce").to_numpy(dtype=np.float64)
+        columns.append(_scaled(measured[:, None], column))
+    return np.concatenate(columns, axis=1)
+
+
+def _static_columns(static: pd.DataFrame) -> tuple[dict[str, tuple[str, ...]], tuple[Column, ...]]:
+    categories: dict[str, tuple[str, ...]] = {}
+    numeric: list[Column] = []
+    for name in static.columns:
+        values = static[name]
+        distinct = sorted(values.dropna().astype(str).unique())
+        measured = pd.api.types.is_float_dtype(values) or len(distinct) > MOST_CATEGORIES
+        if not measured and len(distinct) > 1:
+            categories[str(name)] = tuple(distinct)
+        elif pd.api.types.is_float_dtype(values) and len(distinct) > 1:
+            numeric.append(_plain_column(str(name), values.to_numpy(dtype=np.float64)))
+    return categories, tuple(numeric)
+
+
+def _column(name: str, values: FloatArray) -> Column:
+    finite = values[np.isfinite(values)]
+    if len(finite) and finite.min() > 0 and len(np.unique(finite)) > 12:
+        relative = _against_own_past(values)
+        return Column(name, "price", 0.0, _spread(relative[np.isfinite(relative)]))
+    return _plain_column(name, values)
+
+
+def _observed_column(name: str, values: FloatArray) -> Column:
+    finite = values[np.isfinite(values)]
+    kind = "counts" if len(finite) and finite.min() >= 0 and finite.max() > 5 else "plain"
+    return _column(name, values) if kind == "plain" else Column(name, kind, 0.0, 1.0)
+
+
+def _plain_column(name: str, values: FloatArray) -> Column:
+    finite = values[np.isfinite(values)]
+    return Column(name, "plain", float(finite.mean()) if len(finite) else 0.0, _spread(finite))
+
+
+def _spread(values: FloatArray) -> float:
+    spread = float(values.std()) if len(values) else 0.0
+    return spread if spread > 1e-9 else 1.0
+
+
+def _scaled(values: FloatArray, column: Column) -> FloatArray:
+    if column.kind in ("price", "counts"):
+        values = _against_own_past(values if column.kind == "price" else values + 1.0)
+    return np.clip(np.nan_to_num((values - column.mean) / column.scale), -8.0, 8.0)
+
+
+def _against_own_past(values: FloatArray) -> FloatArray:
+    """Log of each value against the mean log of the item's values up to and with it."""
+    log = np.log(np.maximum(values, 1e-6))
+    known = np.isfinite(log)
+    total = np.cumsum(np.where(known, log, 0.0), axis=1)
+    return np.asarray(log - total / np.maximum(np.cumsum(known, axis=1), 1))
+
+
+def _window_sums(panel: SalesPanel, width: int, later: int) -> tuple[FloatArray, FloatArray]:
+    """Sales and informative periods in windows of `width` that end `later` periods after each period."""
+    known = panel.informative.astype(np.float64)
+    return _windowed(panel.sales * known, width, later), _windowed(known, width, later)
+
+
+def _windowed(values: FloatArray, width: int, later: int) -> FloatArray:
+    periods = values.shape[1]
+    total = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    last = np.minimum(np.arange(periods) + 1 + later, periods)
+    return np.asarray(total[:, last] - total[:, np.maximum(np.arange(periods) + 1 + later - width, 0)])
+
+
+def _running_mean(panel: SalesPanel, width: int) -> FloatArray:
+    total, count = _window_sums(panel, width, 0)
+    return np.asarray(total / np.maximum(count, 1))
+
+
+def _running_square(panel: SalesPanel, width: int) -> FloatArray:
+    known = panel.informative.astype(np.float64)
+    square = _windowed(panel.sales**2 * known, width, 0)
+    return np.asarray(square / np.maximum(_windowed(known, width, 0), 1))
+
+
+def _shifted(values: FloatArray, by: int) -> FloatArray:
+    moved = np.zeros_like(values)
+    moved[:, by:] = values[:, : max(values.shape[1] - by, 0)]
+    return moved
+
+
+def _week(dates: pd.DatetimeIndex) -> NDArray[np.int64]:
+    return np.minimum((dates.dayofyear.to_numpy() - 1) // 7, 52).astype(np.int64)
+
+
+def _get(table: Mapping[str, FloatArray], name: str, what: str) -> FloatArray:
+    if name not in table:
+        raise FractileError(f"the panel lacks the {what} covariate {name!r} that mqcnn was fitted with")
+    return table[name]
+
+
+def _attribute(panel: SalesPanel, name: str) -> pd.Series[Any]:
+    if name not in panel.static.columns:
+        raise FractileError(f"the panel lacks the static attribute {name!r} that mqcnn was fitted with")
+    return panel.static[name]

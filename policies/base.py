@@ -1,0 +1,43 @@
+"""What a policy is."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from ..envs.backend import Array
+from ..envs.types import InventoryState, ItemParams, Observation, Scenario
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Turns what may be known into an order."""
+
+    def order(self, obs: Observation) -> Array:
+        """Return units to order, shape (paths, items)."""
+
+
+@runtime_checkable
+class OrderUpToPolicy(Policy, Protocol):
+    """A policy with a target for the inventory position, which a simulation without a state starts from."""
+
+    def target(self, obs: Observation) -> Array:
+        """Return the order-up-to level, units, broadcasts to (paths, items). [S]"""
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """A bound, not a policy: it is shown the future."""
+
+    def plan(self, scenario: Scenario, params: ItemParams, state: InventoryState) -> Array:
+        """Return orders for all periods, shape (paths, periods, items)."""
+
+    def relaxed(self, params: ItemParams) -> ItemParams:
+        """Return the parameters without the rules that the plan ignores."""
+
+
+def per_item(value: Any) -> Any:
+    """Return a parameter of a policy as a float or an array over items."""
+    array = np.asarray(value, dtype=np.float64)
+    return array.item() if array.ndim == 0 else array

@@ -1,0 +1,85 @@
+"""A neural policy: a small network that moves the newsvendor's level, the same in numpy and in torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..envs.backend import Array, clip, positive_part, tanh
+from ..envs.observation import ObservationEncoder
+from ..envs.types import Observation
+from ..errors import FractileError
+
+WIDEST_FEATURE = 8.0
+"""Standardised features are held within ± this, so that an odd item cannot throw the network."""
+
+ACTIVATIONS = {"tanh": tanh, "relu": positive_part}
+
+
+@dataclass(frozen=True, eq=False)
+class NeuralPolicy:
+    """Features → hidden layers → an action → an order (`ObservationEncoder.decode`).
+
+    With its last layer at zero, where training starts, it is the newsvendor.
+
+    Attributes:
+        encoder: how observations become features and actions orders.
+        layers: weight (inputs, outputs) and bias (outputs,) of each layer, numpy or torch.
+        shift: subtracted from features, shape (features,).
+        spread: features are then divided by it, shape (features,).
+        activation: "tanh" or "relu".
+        bounded: hold actions within [−1, 1], as a Stable-Baselines3 agent's are.
+    """
+
+    encoder: ObservationEncoder
+    layers: tuple[tuple[Array, Array], ...]
+    shift: Array
+    spread: Array
+    activation: str = "tanh"
+    bounded: bool = False
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise FractileError(f"activation must be one of {sorted(ACTIVATIONS)}, got {self.activation!r}")
+
+    def order(self, obs: Observation) -> Array:
+        """Return units to order, shape (paths, items)."""
+        action = self.action(obs)
+        return self.encoder.decode(clip(action, -1.0, 1.0) if self.bounded else action, obs)
+
+    def action(self, obs: Observation) -> Array:
+        """Return the network's output, shape (paths, items)."""
+        x = clip((self.encoder.encode(obs) - self.shift) / self.spread, -WIDEST_FEATURE, WIDEST_FEATURE)
+        activate = ACTIVATIONS[self.activation]
+        for weight, bias in self.layers[:-1]:
+            x = activate(x @ weight + bias)
+        weight, bias = self.layers[-1]
+        return (x @ weight + bias)[..., 0]
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+        """Return what a file has to hold: settings and arrays."""
+        encoder = {k: v for k, v in asdict(self.encoder).items() if not k.startswith("_")}
+        config = {"encoder": encoder, "activation": self.activation, "bounded": self.bounded}
+        arrays = {"shift": np.asarray(self.shift), "spread": np.asarray(self.spread)}
+        for i, (weight, bias) in enumerate(self.layers):
+            arrays |= {f"weight_{i}": np.asarray(weight), f"bias_{i}": np.asarray(bias)}
+        return config, arrays
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> NeuralPolicy:
+        """Return the policy that `to_state` described."""
+        depth = sum(name.startswith("weight_") for name in arrays)
+        layers = tuple((arrays[f"weight_{i}"], arrays[f"bias_{i}"]) for i in range(depth))
+        encoder = ObservationEncoder(**config["encoder"])
+        rest = {k: v for k, v in config.items() if k != "encoder"}
+        return cls(encoder, layers, arrays["shift"], arrays["spread"], **rest)
+
+
+def initial_layers(rng: np.random.Generator, sizes: tuple[int, ...]) -> tuple[tuple[Array, Array], ...]:
+    """Return layers drawn as He et al. (2015) do, the last one zero: the policy starts as the newsvendor."""
+    layers = [
+        (rng.normal(0.0, np.sqrt(2.0 / n), (n, m)), np.zeros(m)) for n, m in zip(sizes[:-2], sizes[1:-1], strict=True)
+    ]
+    return (*layers, (np.zeros(sizes[-2:]), np.zeros(sizes[-1])))

@@ -1,0 +1,81 @@
+"""Newsvendor policies: order up to a fractile of demand over the protection interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..envs.backend import Array, like, positive_part
+from ..envs.observation import order_up_to_level, shifted_ratio
+from ..envs.types import ItemParams, Observation
+from ..errors import FractileError
+
+
+@dataclass(frozen=True, eq=False)
+class Newsvendor:
+    """Order up to the critical fractile of demand over the protection interval, on the inventory position.
+
+    `q = max(scale · F⁻¹(critical ratio) − inventory position, 0)` with F the forecast of demand summed over L + R
+    periods. Optimal for backorders without fixed cost; too high for lost sales, where not all of the demand that
+    it protects against can happen to the stock.
+
+    Attributes:
+        critical_ratio: the fractile, in (0, 1), one for all or per item; b / (b + h) where None.
+        scale: factor on the level, one for all or per item.
+    """
+
+    critical_ratio: Any = None
+    scale: Any = 1.0
+
+    def __post_init__(self) -> None:
+        ratio = np.asarray(0.5 if self.critical_ratio is None else self.critical_ratio, dtype=np.float64)
+        if not ((ratio > 0) & (ratio < 1)).all():
+            raise FractileError(f"critical_ratio must lie strictly between 0 and 1, got {self.critical_ratio}")
+        if not (np.asarray(self.scale, dtype=np.float64) >= 0).all():
+            raise FractileError(f"scale must be at least 0, got {self.scale}")
+
+    def order(self, obs: Observation) -> Array:
+        """Return units to order, shape (paths, items)."""
+        return positive_part(like(self.target(obs), obs.net_inventory) - obs.inventory_position)
+
+    def target(self, obs: Observation) -> Array:
+        """Return the order-up-to level, units, shape (1 or paths, items). [S]"""
+        level = order_up_to_level(obs.known_forecast(), obs.params, self.fractile(obs.params))
+        return np.asarray(self.scale) * level
+
+    def fractile(self, params: ItemParams) -> Any:
+        """Return the fractile that is bought."""
+        return params.critical_ratio if self.critical_ratio is None else self.critical_ratio
+
+
+@dataclass(frozen=True, eq=False)
+class TunedNewsvendor:
+    """The newsvendor with a scale and a safety factor found by simulation: the headline baseline.
+
+    `S = scale · F⁻¹(σ(logit(b / (b + h)) + shift))`: the two numbers absorb what the formula leaves out, such as lost
+    sales, packs and a forecaster that is too sure of itself. `training.tune` finds them.
+
+    Attributes:
+        scale: factor on the level.
+        shift: added to the critical ratio's log-odds.
+    """
+
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def order(self, obs: Observation) -> Array:
+        """Return units to order, shape (paths, items)."""
+        return self._newsvendor(obs.params).order(obs)
+
+    def target(self, obs: Observation) -> Array:
+        """Return the order-up-to level, units, shape (1 or paths, items). [S]"""
+        return self._newsvendor(obs.params).target(obs)
+
+    def fractile(self, params: ItemParams) -> Any:
+        """Return the fractile that is bought."""
+        return shifted_ratio(params.critical_ratio, self.shift)
+
+    def _newsvendor(self, params: ItemParams) -> Newsvendor:
+        return Newsvendor(critical_ratio=self.fractile(params), scale=self.scale)

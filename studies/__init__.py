@@ -1,0 +1,1 @@
+"""What a policy is worth: paired comparisons, backtests, run folders and reports."""

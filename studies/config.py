@@ -1,0 +1,171 @@
+"""What a study does, as one frozen object that is read from TOML, checked as a whole and written back."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from ..errors import InputError
+from .config_faults import faults_of
+from .sections import (
+    BacktestConfig,
+    DataConfig,
+    DefaultsConfig,
+    ForecastConfig,
+    PoliciesConfig,
+    Section,
+    StatisticsConfig,
+    TrainingConfig,
+    absolute,
+)
+from .toml import to_toml
+
+FILES = ("history", "items", "state")
+"""The keys of `[data]` that are paths."""
+QUICK_EPOCHS = 5
+"""Epochs of `mqcnn` in a quick study."""
+
+
+class StudyConfig(Section):
+    """A whole study; see the sections for what each key means.
+
+    Attributes:
+        name: what the run folder is called; the history's folder, or "embedded", where none is given.
+        seed: every random draw follows from it.
+    """
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]*$",
+            description="a text that can name a folder",
+        ),
+    ] = "embedded"
+    seed: Annotated[
+        int, Field(strict=True, ge=0, lt=2**32, description="a whole number from 0 to 4294967295")
+    ] = 0
+    data: Annotated[DataConfig, Field(description="a table")] = DataConfig()
+    defaults: Annotated[DefaultsConfig, Field(description="a table")] = DefaultsConfig()
+    backtest: Annotated[BacktestConfig, Field(description="a table")] = BacktestConfig()
+    forecast: Annotated[ForecastConfig, Field(description="a table")] = ForecastConfig()
+    policies: Annotated[PoliciesConfig, Field(description="a table")] = PoliciesConfig()
+    training: Annotated[TrainingConfig, Field(description="a table")] = TrainingConfig()
+    statistics: Annotated[StatisticsConfig, Field(description="a table")] = StatisticsConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or "name" in raw:
+            return raw
+        data = raw.get("data", {})
+        history = data.get("history") if isinstance(data, dict) else getattr(data, "history", None)
+        return {**raw, "name": _folder_name(history)} if isinstance(history, str | Path) else raw
+
+    @model_validator(mode="after")
+    def _history_is_long_enough(self) -> StudyConfig:
+        held_out = self.backtest.periods + self.backtest.validation
+        if self.data.history is None and self.data.embedded_periods <= held_out:
+            rule = f"must be more than backtest.periods + backtest.validation = {held_out}"
+            raise InputError([f"data.embedded_periods: {rule}, got {self.data.embedded_periods}"])
+        return self
+
+    @classmethod
+    def from_mapping(cls, raw: Mapping[str, Any]) -> StudyConfig:
+        """Return the checked config of a nested mapping.
+
+        Raises:
+            InputError: with every fault, each with its dotted path.
+        """
+        try:
+            return cls.model_validate(dict(raw))
+        except ValidationError as error:
+            raise InputError(faults_of(cls, error)) from None
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> StudyConfig:
+        """Return a checked copy in which dotted keys, e.g. "training.ppo_steps", have other values."""
+        return self.from_mapping(_overridden(self.model_dump(), overrides))
+
+    def quick(self) -> StudyConfig:
+        """Return a copy that answers within a minute: fewer items, forecasters and training steps."""
+        training, options = self.training, self.forecast.options.get("mqcnn", {})
+        epochs = options.get("epochs", QUICK_EPOCHS)
+        return self.with_overrides(
+            {
+                "data.embedded_items": min(self.data.embedded_items, 60),
+                "forecast.also": [name for name in self.forecast.also if name == "seasonal_naive"],
+                "forecast.options.mqcnn.epochs": min(epochs, QUICK_EPOCHS)
+                if isinstance(epochs, int)
+                else epochs,
+                "training.simulated_paths": min(training.simulated_paths, 2),
+                "training.backprop_steps": min(training.backprop_steps, 100),
+                "training.ppo_steps": min(training.ppo_steps, 20_000),
+            }
+        )
+
+    def to_toml(self) -> str:
+        """Return TOML that `load_config` reads back as this config; paths in it are absolute."""
+        return to_toml(self.model_dump(exclude_none=True))
+
+
+def load_config(path: Path | str | None = None, overrides: Mapping[str, Any] | None = None) -> StudyConfig:
+    """Return the config of a TOML file (none: the defaults), with options laid over it.
+
+    Args:
+        path: a TOML file; relative paths in it are relative to its folder.
+        overrides: values by dotted key, e.g. `{"data.history": "sales.csv"}`; relative paths are relative to
+            the working folder.
+
+    Raises:
+        InputError: with every fault, each with its dotted path.
+    """
+    overrides = overrides or {}
+    raw = {} if path is None else _read(Path(path))
+    try:
+        return StudyConfig.from_mapping(_overridden(raw, overrides))
+    except InputError as error:
+        own = [fault.startswith(tuple(overrides)) or path is None for fault in error.faults]
+        raise InputError(
+            fault if given else f"{path}: {fault}" for fault, given in zip(error.faults, own, strict=True)
+        ) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError([f"{path}: there is no such config file"]) from None
+    except IsADirectoryError:
+        raise InputError([f"{path}: is a folder; give a TOML file"]) from None
+    except OSError as error:
+        raise InputError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise InputError([f"{path}: is not UTF-8 text; save it as UTF-8"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError([f"{path}: is not valid TOML: {error}"]) from None
+    data = raw.get("data")
+    if isinstance(data, dict):
+        beside = {k: path.parent / Path(data[k]).expanduser() for k in FILES if isinstance(data.get(k), str)}
+        raw["data"] = {**data, **beside}
+    return raw
+
+
+def _overridden(raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(raw)
+    for key, value in overrides.items():
+        head, _, rest = key.partition(".")
+        below = result.get(head, {})
+        if not rest:
+            result[head] = value
+        elif isinstance(below, Mapping):  # anything else is a fault that checking reports
+            result[head] = _overridden(below, {rest: value})
+    return result
+
+
+def _folder_name(history: str | Path) -> str:
+    folder = absolute(Path(history)).parent.name
+    return re.sub(r"[^\w.-]+", "_", folder).strip("._") or "study"

@@ -1,0 +1,270 @@
+"""Run folders and output files: written under a temporary name, and renamed once they are whole."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANIFEST = "manifest.json"
+"""A folder that holds this file is a run folder."""
+PACKAGES = (
+    "fractile",
+    "numpy",
+    "pandas",
+    "scipy",
+    "torch",
+    "gymnasium",
+    "stable-baselines3",
+    "statsforecast",
+)
+"""Packages whose versions a manifest keeps."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run in progress.
+
+    Attributes:
+        path: the temporary folder; write here.
+        target: where it will stand once the run is over.
+    """
+
+    path: Path
+    target: Path
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a text file and return its path."""
+        return replace_file(
+            self.path / name, lambda path: path.write_text(text, encoding="utf-8", newline="\n")
+        )
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write anything made of mappings, sequences, numbers, arrays, paths and dates; NaN becomes null."""
+        return self.write_text(name, json_text(value) + "\n")
+
+    def write_frame(self, name: str, frame: pd.DataFrame) -> Path:
+        """Write a frame as CSV or Parquet, as the name ends."""
+        return write_frame(self.path / name, frame)
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one line to `metrics.jsonl`."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json_text(record, indent=None) + "\n")
+
+
+@contextmanager
+def new_run(target: Path | str, *, overwrite: bool = False) -> Iterator[RunFolder]:
+    """Give a temporary folder that becomes `target` when the block ends, and vanishes when it raises.
+
+    The temporary folder stands beside the target, or in its nearest folder that exists: missing parents are
+    made at the end only.
+
+    Args:
+        target: the run folder; it may be missing or empty.
+        overwrite: replace a run folder that stands there (nothing else is ever replaced).
+
+    Raises:
+        InputError: where the target cannot be used, before any work and again before the rename.
+    """
+    target = Path(os.path.abspath(Path(target).expanduser()))
+    check_target(target, overwrite=overwrite)
+    path = _existing(target.parent) / f".{target.name}.{uuid4().hex[:8]}.partial"
+    path.mkdir()
+    try:
+        yield RunFolder(path, target)
+        check_target(target, overwrite=overwrite)
+        _publish(path, target)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def check_target(target: Path, *, overwrite: bool = False) -> None:
+    """Raise an `InputError` where a run folder cannot be written to `target`."""
+    if target.is_dir():
+        if not any(target.iterdir()) or (overwrite and (target / MANIFEST).is_file()):
+            return
+        raise InputError([_occupied(target, overwrite=overwrite)])
+    if os.path.lexists(target):
+        raise InputError([f"{target}: is a file; give --out a folder that does not exist yet"])
+    parent = _existing(target.parent)
+    if not parent.is_dir():
+        raise InputError([f"{target}: cannot be made, since {parent} is a file; give another --out"])
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError([f"{target}: cannot be made, since {parent} is not writable; give another --out"])
+
+
+def _occupied(target: Path, *, overwrite: bool) -> str:
+    if overwrite:
+        return f"{target}: is not a run folder (it holds no {MANIFEST}), and only those are overwritten"
+    return f"{target}: exists and is not empty; give another --out, or --overwrite to replace a run folder"
+
+
+def free_target(target: Path) -> Path:
+    """Return `target`, or the first of target-2, target-3, … that is not taken."""
+    candidate, number = target, 2
+    while os.path.lexists(candidate):
+        candidate, number = target.with_name(f"{target.name}-{number}"), number + 1
+    return candidate
+
+
+def _existing(folder: Path) -> Path:
+    """Return the nearest folder, upwards, that exists."""
+    return next(p for p in (folder, *folder.parents) if os.path.lexists(p))
+
+
+def _publish(path: Path, target: Path) -> None:
+    """Rename `path` to `target`; what stood there comes back if that fails."""
+    made = [p for p in (target.parent, *target.parent.parents) if not p.exists()]
+    old = path.with_suffix(".old")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if target.exists():
+            target.rename(old)
+        path.rename(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        for folder in made:
+            folder.rmdir()
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> Path:
+    """Have `write` fill a temporary file beside `path`, rename it to `path`, and return that.
+
+    Where `write` raises, nothing is left and what stood at `path` is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{uuid4().hex[:8]}.{path.name}")
+    try:
+        write(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def write_frame(path: Path | str, frame: pd.DataFrame) -> Path:
+    """Write a frame as CSV or Parquet, as the name ends, without its index, and return the path."""
+    path = check_output(path)
+    if path.suffix == ".csv":
+        return replace_file(path, lambda partial: frame.to_csv(partial, index=False, lineterminator="\n"))
+    return replace_file(path, lambda partial: frame.to_parquet(partial, index=False))
+
+
+def check_output(path: Path | str) -> Path:
+    """Return the path of a frame to write, or raise an `InputError` where none can be written there."""
+    path = Path(path)
+    if path.suffix not in {".csv", ".parquet"}:
+        raise InputError([f"{path}: must end in .csv or .parquet; rename the output file"])
+    if path.is_dir():
+        raise InputError([f"{path}: is a folder; give the name of a file"])
+    if not _existing(Path(os.path.abspath(path)).parent).is_dir():
+        raise InputError([f"{path}: stands below a file; give another output file"])
+    return path
+
+
+def sha256(path: Path | str) -> str:
+    """Return the hash of a file's bytes, as hexadecimal text."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def manifest(
+    name: str, *, command: str, seed: int, status: str = "complete", **details: Any
+) -> dict[str, Any]:
+    """Return what a run was made from.
+
+    Args:
+        name: the study's name.
+        command: the command line.
+        seed: the study's seed.
+        status: "complete" once everything is written.
+        **details: what else a reader needs, e.g. hashes of the files, the timeline, the items.
+    """
+    return {
+        "name": name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "seed": seed,
+        "status": status,
+        "versions": {"python": platform.python_version(), **_versions()},
+        **details,
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Return the installed versions, without importing anything."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def read_manifest(folder: Path | str) -> dict[str, Any]:
+    """Return the manifest of a finished run.
+
+    Raises:
+        InputError: where the folder is missing or is not a run folder.
+    """
+    folder, path = Path(folder), Path(folder) / MANIFEST
+    if not folder.exists():
+        raise InputError(
+            [f"{folder}: there is no such run folder; `fractile study` or `fractile train` makes one"]
+        )
+    if not folder.is_dir():
+        raise InputError([f"{folder}: is a file; give a run folder"])
+    if not path.is_file():
+        raise InputError([f"{folder}: is not a run folder: it holds no {MANIFEST}"])
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError([f"{path}: is damaged ({error}); make the run again"]) from None
+    if not isinstance(content, dict):
+        raise InputError([f"{path}: is damaged (no JSON object); make the run again"])
+    return content
+
+
+def json_text(value: Any, indent: int | None = 2) -> str:
+    """Return strict JSON; see `plain` for what may stand in it."""
+    return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: arrays as lists, paths and dates as text, NaN and infinities as None.
+
+    >>> plain({"folder": Path("runs"), "saving": (0.1, float("nan"))})
+    {'folder': 'runs', 'saving': [0.1, None]}
+    """
+    if hasattr(value, "tolist"):  # a numpy array or number
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(below) for key, below in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(below) for below in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,243 @@
+"""The sections of a study's config: every key with its rule and default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
+
+from ..errors import InputError, did_you_mean
+
+
+def absolute(path: Path) -> Path:
+    """Return the absolute path, with a leading `~` resolved."""
+    return Path(os.path.abspath(path.expanduser()))
+
+
+def _forecaster(name: str) -> str:
+    from ..forecasters.registry import FORECASTERS
+
+    return _known(name, "forecaster", FORECASTERS)
+
+
+def _policy(name: str) -> str:
+    from ..policies.registry import POLICIES
+
+    return _known(name, "policy", POLICIES)
+
+
+def _known(name: str, kind: str, names: Iterable[str]) -> str:
+    if name not in list(names):  # a registry's own `in` may import the module
+        raise ValueError(f"unknown {kind} {name!r}{did_you_mean(name, names)}")
+    return name
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"each name may stand once, got {', '.join(map(repr, twice))} more than once")
+    return names
+
+
+Count = Annotated[int, Field(strict=True, ge=1, description="a whole number >= 1")]
+Periods = Annotated[int, Field(strict=True, ge=1, description="a whole number of periods >= 1")]
+NotNegative = Annotated[float, Field(strict=True, ge=0, description="a number >= 0")]
+Positive = Annotated[float, Field(strict=True, gt=0, description="a number > 0")]
+OptionalCount = Annotated[Count | None, Field(description="a whole number >= 1")]
+OptionalPositive = Annotated[Positive | None, Field(description="a number of units > 0")]
+OptionalText = Annotated[str | None, Field(min_length=1, description="a text")]
+File = Annotated[Annotated[Path, AfterValidator(absolute)] | None, Field(description="the path of a file")]
+Texts = Annotated[tuple[str, ...], AfterValidator(_distinct)]
+OptionalTexts = Annotated[Texts | None, Field(description="a list of column names")]
+ForecasterName = Annotated[str, AfterValidator(_forecaster), Field(description="a forecaster's name")]
+PolicyName = Annotated[str, AfterValidator(_policy), Field(description="a policy's name")]
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+Options = Mapping[str, Scalar | list[Scalar]]
+"""Keyword arguments of one forecaster or policy."""
+OPTIONS_RULE = "options, each a number, a text, a truth value or a list of them"
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, no unknown keys, no NaN; faults quote a field's description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=False)
+
+
+class DataConfig(Section):
+    """`[data]`: which files, and how to read them; without a history the embedded panel is used.
+
+    Attributes:
+        history: sales by item and date, CSV or Parquet.
+        items: attributes and costs by item.
+        state: what is on hand and arriving by item.
+        freq: pandas frequency to study, e.g. "W-MON"; None keeps the history's own.
+        missing: what a row missing from the history means.
+        known: covariates known ahead; None leaves the choice to the loader.
+        columns: our column names, each with the file's.
+        embedded_items: items of the embedded panel.
+        embedded_periods: weeks of the embedded panel.
+    """
+
+    history: File = None
+    items: File = None
+    state: File = None
+    freq: OptionalText = None
+    missing: Annotated[
+        Literal["error", "zero", "unknown"], Field(description="one of 'error', 'zero', 'unknown'")
+    ] = "error"
+    known: OptionalTexts = None
+    columns: Annotated[
+        Mapping[str, str], Field(description="a table of our column names, each with the file's name as text")
+    ] = Field(default_factory=dict)
+    embedded_items: Count = 300
+    embedded_periods: Periods = 157
+
+    @model_validator(mode="after")
+    def _files_need_a_history(self) -> DataConfig:
+        alone = [key for key in ("items", "state") if getattr(self, key) and not self.history]
+        if alone:
+            raise InputError(
+                f"data.{key}: needs a history; give data.history (--history), too" for key in alone
+            )
+        return self
+
+
+class DefaultsConfig(Section):
+    """`[defaults]`: what holds for an item where the items file does not say.
+
+    Attributes:
+        lead_time: periods from order to receipt. [L]
+        review_period: periods from one order to the next. [R]
+        holding_cost: money per unit and period. [h]
+        stockout_cost: money per unit short and period. [b]
+        fixed_order_cost: money per order. [K]
+        unmet_demand: "lost", "backorder", or the share of unmet demand that is lost.
+        pack_size: orders are multiples of it, in units.
+        minimum_order: smallest order, in units.
+        maximum_order: largest order, in units.
+    """
+
+    lead_time: Annotated[
+        int, Field(strict=True, ge=0, description="a whole number of periods >= 0 (round a mean lead time)")
+    ] = 1
+    review_period: Periods = 1
+    holding_cost: NotNegative = 1.0
+    stockout_cost: NotNegative = 9.0
+    fixed_order_cost: NotNegative = 0.0
+    unmet_demand: Annotated[
+        Literal["lost", "backorder"] | Annotated[float, Field(strict=True, ge=0, le=1)],
+        Field(description="'lost', 'backorder' or the share that is lost, between 0 and 1"),
+    ] = "lost"
+    pack_size: OptionalPositive = None
+    minimum_order: OptionalPositive = None
+    maximum_order: OptionalPositive = None
+
+    @model_validator(mode="after")
+    def _costs_weigh_something(self) -> DefaultsConfig:
+        if self.holding_cost + self.stockout_cost == 0:
+            raise InputError(["defaults.stockout_cost: must be > 0 where holding_cost is 0, got 0"])
+        return self
+
+    @model_validator(mode="after")
+    def _orders_are_possible(self) -> DefaultsConfig:
+        low, high = self.minimum_order or 0.0, self.maximum_order
+        if high is not None and high < low:
+            raise InputError([f"defaults.maximum_order: must be >= minimum_order = {low:g}, got {high:g}"])
+        return self
+
+
+class BacktestConfig(Section):
+    """`[backtest]`: periods held out at the end, and those before it in which policies are tuned."""
+
+    periods: Periods = 12
+    validation: Periods = 26
+
+
+class ForecastConfig(Section):
+    """`[forecast]`: the forecaster that policies see, others to score beside it, and their options.
+
+    Attributes:
+        forecaster: name of the forecaster that policies see.
+        also: forecasters that are scored as well.
+        horizon: periods ahead; None: as far as the longest protection interval asks for.
+        options: keyword arguments by forecaster name.
+    """
+
+    forecaster: ForecasterName = "mqcnn"
+    also: Annotated[
+        tuple[ForecasterName, ...], AfterValidator(_distinct), Field(description="a list of forecaster names")
+    ] = ("seasonal_naive", "ets")
+    horizon: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
+    options: Annotated[
+        Mapping[ForecasterName, Options], Field(description=f"a table by forecaster name of {OPTIONS_RULE}")
+    ] = Field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every forecaster of the study, once, the one that policies see first."""
+        return tuple(dict.fromkeys((self.forecaster, *self.also)))
+
+
+class PoliciesConfig(Section):
+    """`[policies]`: which are compared, against which, and their options by policy name."""
+
+    names: Annotated[
+        tuple[PolicyName, ...],
+        AfterValidator(_distinct),
+        Field(min_length=1, description="a list of at least one policy name"),
+    ] = (
+        "newsvendor",
+        "projected",
+        "base_stock",
+        "tuned_newsvendor",
+        "constant_order",
+        "backprop",
+        "ppo",
+        "hindsight",
+    )
+    baseline: PolicyName = "tuned_newsvendor"
+    options: Annotated[
+        Mapping[PolicyName, Options], Field(description=f"a table by policy name of {OPTIONS_RULE}")
+    ] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _baseline_is_compared(self) -> PoliciesConfig:
+        if self.baseline not in self.names:
+            raise InputError(
+                [
+                    f"policies.baseline: must be one of policies.names ({', '.join(self.names)}), "
+                    f"got {self.baseline!r}; add it to the names or choose another baseline"
+                ]
+            )
+        return self
+
+
+class TrainingConfig(Section):
+    """`[training]`: simulated paths an item, gradient steps of `backprop`, environment steps of `ppo`."""
+
+    simulated_paths: Count = 4
+    backprop_steps: Count = 600
+    ppo_steps: Count = 200_000
+
+
+class StatisticsConfig(Section):
+    """`[statistics]`: level of the intervals, what is resampled together, and periods a time block."""
+
+    level: Annotated[float, Field(strict=True, gt=0, lt=1, description="a number between 0 and 1")] = 0.95
+    clusters: Annotated[
+        Literal["auto", "path", "item_time"], Field(description="one of 'auto', 'path', 'item_time'")
+    ] = "auto"
+    block: OptionalCount = None

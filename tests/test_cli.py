@@ -1,0 +1,315 @@
+"""The command line: options reach the config, results come out as text or JSON, errors have exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from fractile.cli import app
+from fractile.errors import FractileError, InputError
+from fractile.studies import orders as orders_module
+from fractile.studies import run as run_module
+from fractile.studies.folder import new_run
+from fractile.studies.report import build as build_module
+from typer.testing import CliRunner
+
+RUNNER = CliRunner()
+
+
+def invoke(*arguments):
+    return RUNNER.invoke(app, [str(argument) for argument in arguments])
+
+
+def write_history(path, items=("a", "b"), weeks=10):
+    dates = pd.date_range("2024-01-01", periods=weeks, freq="W-MON").strftime("%Y-%m-%d")
+    rows = [(item, date, week % 3) for item in items for week, date in enumerate(dates)]
+    pd.DataFrame(rows, columns=["item_id", "date", "sales"]).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def studied(monkeypatch):
+    """Stands in for the study; keeps what it was called with."""
+    calls = []
+
+    def run_study(config, out, **rest):
+        calls.append(SimpleNamespace(config=config, out=out, **rest))
+        rest["progress"]("halfway", 0.5)
+        print("a library prints this")
+        table = pd.DataFrame({"policy": ["a"], "saving": [float("nan")]}).set_index("policy")
+        return SimpleNamespace(
+            folder=out, comparison=SimpleNamespace(table=table, to_text=lambda: "policy saving")
+        )
+
+    monkeypatch.setattr(run_module, "run_study", run_study)
+    return calls
+
+
+def test_options_reach_the_study(studied, tmp_path):
+    (tmp_path / "c.toml").write_text('seed = 1\nname = "mine"\n[backtest]\nperiods = 3\nvalidation = 4\n')
+    result = invoke(
+        *("study", "c.toml", "--seed", 7, "--history", "h.csv", "--lead-time", 2, "--holding-cost", 0.5),
+        *("--column", "sales=units", "--column", "item_id=sku", "--known", "price", "--validation", 5),
+        *(
+            "--policy",
+            "newsvendor",
+            "--policy",
+            "base_stock",
+            "--baseline",
+            "newsvendor",
+            "--forecaster",
+            "ets",
+        ),
+        *("--out", "here", "--freq", "W-MON", "--missing", "zero"),
+    )
+    assert result.exit_code == 0, result.output
+    (call,) = studied
+    config = call.config
+    assert (config.name, config.seed, config.defaults.lead_time, config.defaults.holding_cost) == (
+        "mine",
+        7,
+        2,
+        0.5,
+    )
+    assert (config.backtest.periods, config.backtest.validation) == (3, 5)
+    assert config.data.history == tmp_path / "h.csv"
+    assert config.data.columns == {"sales": "units", "item_id": "sku"}
+    assert (config.data.known, config.data.freq, config.data.missing) == (("price",), "W-MON", "zero")
+    assert (config.policies.names, config.policies.baseline) == (("newsvendor", "base_stock"), "newsvendor")
+    assert config.forecast.forecaster == "ets"
+    assert str(call.out) == "here"
+
+
+def test_study_prints_the_table_and_where_the_report_is(studied):
+    result = invoke("study", "--out", "here")
+    assert result.stdout == "policy saving\n\nReport: here/report.html\n"
+
+
+def test_json_is_one_document_and_nothing_else(studied):
+    result = invoke("study", "--json", "--out", "here")
+    assert json.loads(result.stdout) == {
+        "folder": "here",
+        "report": "here/report.html",
+        "baseline": "tuned_newsvendor",
+        "table": [{"policy": "a", "saving": None}],
+    }
+
+
+def test_without_out_runs_are_numbered(studied, tmp_path):
+    (tmp_path / "runs" / "embedded").mkdir(parents=True)
+    (tmp_path / "runs" / "embedded" / "x").write_text("")
+    invoke("study")
+    assert studied[0].out.as_posix() == "runs/embedded-2"
+
+
+def test_quick_is_the_quick_config(studied):
+    invoke("study", "--quick", "--seed", 4)
+    assert studied[0].config.training.ppo_steps == 20_000
+    assert studied[0].config.seed == 4
+
+
+def test_a_taken_out_is_refused_before_any_work(studied, tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "mine").write_text("")
+    result = invoke("study", "--out", "here")
+    assert (result.exit_code, studied) == (2, [])
+    assert "exists and is not empty" in result.stderr
+
+
+def test_overwrite_is_passed_on(studied, tmp_path):
+    with new_run(tmp_path / "here") as run:
+        run.write_json("manifest.json", {})
+    assert invoke("study", "--out", "here", "--overwrite").exit_code == 0
+    assert studied[0].overwrite is True
+
+
+def test_train_keeps_one_policy(monkeypatch):
+    calls = []
+
+    def train_run(config, out, **rest):
+        calls.append(SimpleNamespace(config=config, out=out, **rest))
+        return out
+
+    monkeypatch.setattr(run_module, "train_run", train_run)
+    result = invoke("train", "--policy", "ppo", "--forecaster", "ets", "--json")
+    assert json.loads(result.stdout) == {"folder": "runs/embedded-ppo", "policy": "ppo"}
+    assert calls[0].policy == "ppo"
+    assert calls[0].config.policies.names == ("ppo",)
+
+
+@pytest.fixture
+def ordered(monkeypatch):
+    """Stands in for the orders of a kept run."""
+    frame = pd.DataFrame({"item_id": ["007"], "order": [3], "order_up_to": [5.5], "critical_quantile": [0.9]})
+    monkeypatch.setattr(orders_module, "next_orders", lambda run, history, state, items: frame)
+
+
+def test_orders_are_written_to_a_file(ordered, tmp_path):
+    result = invoke("order", "--run", "r", "--history", "h.csv", "--out", "deep/orders.csv")
+    assert (result.exit_code, result.stdout) == (0, "Orders: deep/orders.csv (1 rows)\n")
+    text = (tmp_path / "deep" / "orders.csv").read_text()
+    assert text == "item_id,order,order_up_to,critical_quantile\n007,3,5.5,0.9\n"
+
+
+def test_orders_without_a_file_are_printed(ordered):
+    plain = invoke("order", "--run", "r", "--history", "h.csv")
+    assert plain.stdout == "item_id,order,order_up_to,critical_quantile\n007,3,5.5,0.9\n"
+    document = json.loads(invoke("order", "--run", "r", "--history", "h.csv", "--json").stdout)
+    assert document["orders"] == [
+        {"item_id": "007", "order": 3, "order_up_to": 5.5, "critical_quantile": 0.9}
+    ]
+
+
+def test_a_bad_name_for_the_orders_is_refused_before_any_work(tmp_path):
+    result = invoke("order", "--run", "r", "--history", "h.csv", "--out", "orders.txt")
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert result.stderr == "error: orders.txt: must end in .csv or .parquet; rename the output file\n"
+
+
+def test_forecast_takes_horizon_and_levels(monkeypatch):
+    calls = []
+
+    def forecast_file(config, horizon, levels):
+        calls.append((config, horizon, levels))
+        return pd.DataFrame({"item_id": ["a"], "0.5": [1.0]})
+
+    monkeypatch.setattr(run_module, "forecast_file", forecast_file)
+    result = invoke("forecast", "--horizon", 8, "--levels", "0.9, 0.1", "--forecaster", "ets")
+    assert result.stdout == "item_id,0.5\na,1.0\n"
+    config, horizon, levels = calls[0]
+    assert (config.forecast.forecaster, horizon, levels) == ("ets", 8, [0.1, 0.9])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "faults"),
+    [
+        (["forecast"], ["--horizon: is missing; say how many periods to forecast, e.g. --horizon 8"]),
+        (["forecast", "--horizon", "0"], ["--horizon: must be a whole number of periods >= 1, got 0"]),
+        (
+            ["forecast", "--horizon", "2", "--levels", "0,x"],
+            [f"--levels: must lie between 0 and 1, e.g. 0.1,0.5,0.9, got {got}" for got in ("0", "'x'")],
+        ),
+        (["study", "--column", "sales"], ["--column: must be OURS=THEIRS, e.g. sales=units, got 'sales'"]),
+        (
+            ["study", "--lead-time", "two", "--seed", "-1"],
+            [
+                "--seed: must be a whole number from 0 to 4294967295, got -1",
+                "--lead-time: must be a whole number of periods >= 0 (round a mean lead time), got 'two'",
+            ],
+        ),
+    ],
+)
+def test_bad_options_are_named_by_their_flags(arguments, faults):
+    result = invoke(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [f"error: {fault}" for fault in faults]
+    document = json.loads(invoke(*arguments, "--json").stdout)
+    assert document == {"error": "; ".join(faults), "faults": faults}
+
+
+@pytest.mark.parametrize("error", [FractileError("cannot: do this"), InputError(["cannot: do this"])])
+def test_what_the_user_can_mend_is_exit_code_2(monkeypatch, error):
+    def failing(*_, **__):
+        raise error
+
+    monkeypatch.setattr(run_module, "run_study", failing)
+    result = invoke("study")
+    assert (result.exit_code, result.stderr) == (2, "error: cannot: do this\n")
+
+
+def test_what_nobody_expected_is_exit_code_1(monkeypatch):
+    def failing(*_, **__):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr(run_module, "run_study", failing)
+    result = invoke("study")
+    assert result.exit_code == 1
+    assert result.stderr == "error: unexpected RuntimeError: two lines (--debug shows where)\n"
+    assert "Traceback (most recent call last)" in invoke("study", "--debug").stderr
+
+
+def test_an_unknown_option_is_exit_code_2():
+    assert invoke("study", "--colum", "a").exit_code == 2
+    assert invoke("stud").exit_code == 2
+
+
+def test_validate_counts(tmp_path):
+    history = write_history(tmp_path / "h.csv")
+    found = json.loads(invoke("validate", "--history", history, "--json").stdout)
+    assert (found["items"], found["periods"], found["freq"]) == (2, 10, "W-MON")
+    assert (found["first"], found["last"], found["units"]) == ("2024-01-01", "2024-03-04", 18.0)
+    assert (found["zero_share"], found["out_of_stock_share"]) == (0.4, 0.0)
+    text = invoke("validate", "--history", history).stdout
+    assert "periods       10 (W-MON), 2024-01-01 to 2024-03-04" in text
+    assert text.endswith("no faults\n")
+
+
+def test_report_builds_anew(monkeypatch, tmp_path):
+    with new_run(tmp_path / "run") as run:
+        run.write_json("manifest.json", {"name": "run"})
+    monkeypatch.setattr(build_module, "build_report", lambda folder: folder / "report.html")
+    assert invoke("report", "run").stdout == "Report: run/report.html\n"
+    assert invoke("report", "gone").exit_code == 2
+
+
+def test_list_has_a_line_for_each():
+    found = json.loads(invoke("list", "--json").stdout)
+    assert set(found) == {"forecasters", "policies", "environments"}
+    assert "ets" in found["forecasters"]
+    assert "newsvendor" in found["policies"]
+    assert "fractile/LostSales-v0" in found["environments"]
+    lines = [line for entries in found.values() for line in entries.values()]
+    assert all(lines)
+    assert lines == [line.strip() for line in lines]
+    assert "  newsvendor " in invoke("list").stdout
+
+
+def test_version_and_help():
+    assert invoke("--version").stdout.startswith("fractile 0.")
+    for command in ("study", "train", "order", "forecast", "validate", "report", "list"):
+        assert invoke(command, "--help").exit_code == 0
+
+
+def test_the_module_runs_as_a_command(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-m", "fractile", "validate", "--history", "gone.csv"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"error: {tmp_path / 'gone.csv'}: no such file; check the path\n"
+
+
+def test_a_terminated_run_leaves_no_folder(tmp_path):
+    program = (
+        "import sys, time, types\n"
+        "from fractile.cli import main; from fractile.studies.folder import new_run\n"
+        "def slow(config, out, **_):\n"
+        "    with new_run(out):\n"
+        "        open('started', 'w').close(); time.sleep(60)\n"
+        "sys.modules['fractile.studies.run'] = types.SimpleNamespace(run_study=slow)\n"
+        "sys.argv = ['fractile', 'study', '--out', 'here']; main()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
+    try:
+        while not (tmp_path / "started").exists() and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 143
+    finally:
+        process.kill()
+        process.wait()
+    assert [path.name for path in tmp_path.iterdir()] == ["started"]
