@@ -12,7 +12,7 @@ import typer
 
 from .errors import InputError
 from .studies import options as opt
-from .studies.folder import check_output, check_target, free_target, write_frame
+from .studies.folder import check_output, check_target, free_target, read_manifest, write_frame
 from .studies.options import Given, number
 from .studies.terminal import command, emit, records, working
 
@@ -99,7 +99,7 @@ def study(given: Given) -> None:
 def train(given: Given) -> None:
     """Fit a forecaster, tune or train a policy on it, and keep both for `fractile order`."""
     policy = given["policy"]
-    config = given.config().with_overrides({"policies.names": [policy], "policies.baseline": policy})
+    config = given.config()
     out = _run_target(given, f"{config.name}-{policy}")
     from .studies.run import train_run
 
@@ -114,6 +114,7 @@ def train(given: Given) -> None:
 def order(given: Given) -> None:
     """Give the next period's order of every item, from a kept run."""
     out = _table_target(given)
+    read_manifest(given["run"])
     from .studies.orders import next_orders
 
     with working(given) as progress:
@@ -164,8 +165,6 @@ def validate(given: Given) -> None:
 @command(app, opt.REPORTED_RUN)
 def report(given: Given) -> None:
     """Write the report of a run folder anew."""
-    from .studies.folder import read_manifest
-
     folder = given["run"]
     read_manifest(folder)
     from .studies.report.build import build_report
@@ -189,7 +188,7 @@ def list_(given: Given) -> None:
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that temporary folders go
-    app()
+    app(prog_name="fractile")
 
 
 def _run_target(given: Given, name: str) -> Path:

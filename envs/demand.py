@@ -279,8 +279,8 @@ class DistributionForecast(QuantileForecast):
 class Replay:
     """Demand as it was: the history itself, from random starting periods.
 
-    Where an item was out of stock its sales say nothing; the sales of its nearest informative period stand in
-    (the earlier one where two are as near), or its own sales where those were more.
+    Where an item was out of stock its sales say nothing; the sales of its last informative period before stand in,
+    or its own sales where those were more.
 
     Attributes:
         panel: the history.
@@ -314,15 +314,15 @@ class Replay:
 
 
 def uncensored(panel: SalesPanel) -> FloatArray:
-    """Return demand as the history tells it, units, shape (items, periods): see `Replay` for stock-outs."""
+    """Return demand as the history tells it, units, shape (items, periods): see `Replay` for stock-outs.
+
+    What stands in comes from the past wherever there is one, so that demand in t says nothing of later periods.
+    """
     period = np.arange(panel.periods)
-    known = panel.informative
-    before = np.maximum.accumulate(np.where(known, period, -1), axis=1)
-    after = np.minimum.accumulate(np.where(known, period, panel.periods)[:, ::-1], axis=1)[:, ::-1]
-    use_before = (before >= 0) & ((after == panel.periods) | (period - before <= after - period))
-    nearest = np.where(use_before, before, np.where(after < panel.periods, after, period))
-    stand_in = np.take_along_axis(panel.sales, nearest, axis=1)
-    demand = np.where(known, panel.sales, np.maximum(panel.sales, stand_in))
+    before = np.maximum.accumulate(np.where(panel.informative, period, -1), axis=1)
+    first = np.argmax(panel.informative, axis=1)[:, None]
+    stand_in = np.take_along_axis(panel.sales, np.where(before >= 0, before, first), axis=1)
+    demand = np.where(panel.informative, panel.sales, np.maximum(panel.sales, stand_in))
     return np.where(panel.listed, demand, 0.0)
 
 

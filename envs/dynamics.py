@@ -59,7 +59,9 @@ def step(
     (5.0, 1.0, 9.0, 4.0)
     """
     order = feasible_order(order, params)
-    received, pipeline = _deliver(state.pipeline, order, params.arrival_shares if arrivals is None else arrivals)
+    received, pipeline = _deliver(
+        state.pipeline, order, params.arrivals_into(len(state.pipeline)) if arrivals is None else arrivals
+    )
     gap = state.net_inventory + received - demand
     on_hand = positive_part(gap)
     shortfall = on_hand - gap

@@ -28,12 +28,15 @@ class ForecastDemand:
         panel: the history that forecasts begin from; needed with a forecaster.
         mode: "fixed" or "rolled".
         integer: draw whole units; None = where the panel's sales are whole.
+        start: the period that demand is drawn from, on (mode "rolled"); the panel's end where None. What the panel
+            holds behind it is the calendar and the covariates known ahead, never sales.
     """
 
     source: Any
     panel: SalesPanel | None = None
     mode: Literal["fixed", "rolled"] = "fixed"
     integer: bool | None = None
+    start: int | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in ("fixed", "rolled"):
@@ -99,20 +102,28 @@ class ForecastDemand:
         return self.source.predict(self.panel, horizon)  # type: ignore[no-any-return]
 
     def _roll(self, rows: IntArray, normal: FloatArray, span: int) -> Scenario:
-        """Run the forecaster along paths of one item each; the forecast behind the last period is not made."""
+        """Run the forecaster along paths of one item each."""
+        periods = normal.shape[1]
+        start, panel = self._canvas(rows, periods)
+        every, nowhere = np.arange(len(rows)), np.zeros(len(rows), dtype=np.int64)
+        forecasts = []
+        for t in range(start, start + periods):
+            forecast = self.source.predict(panel, span, origins=[t]).take(every, nowhere)
+            today = replace(forecast.head(1), dependence=None).at_normals(normal[None, None, :, t - start, None])
+            panel.sales[:, t] = self._whole(today[0, 0, :, 0])
+            forecasts.append(forecast)
+        return Scenario(panel.sales[:, start : start + periods, None], forecasts=forecasts)
+
+    def _canvas(self, rows: IntArray, periods: int) -> tuple[int, SalesPanel]:
+        """Return where demand begins, and a panel of these rows whose later sales are still to be written."""
         assert self.panel is not None
-        panel = self.panel.select(rows)
-        nowhere = np.zeros(1, dtype=np.int64)
-        demand, forecasts = [], []
-        for t in range(normal.shape[1]):
-            forecast = self.source.predict(panel, span)
-            row = forecast.take(np.arange(len(rows)), np.repeat(nowhere, len(rows)))
-            today = replace(row.head(1), dependence=None)
-            drawn = self._whole(today.at_normals(normal[None, None, :, t : t + 1])[0, 0])
-            demand.append(drawn[:, 0])
-            forecasts.append(row)
-            panel = panel.extended(drawn)
-        return Scenario(np.stack(demand, axis=1)[:, :, None], forecasts=forecasts)
+        start = self.panel.periods if self.start is None else self.start
+        panel = self.panel.window(0, start + periods).select(rows)
+        if panel.periods < start + periods:
+            panel = panel.extended(np.zeros((len(rows), start + periods - panel.periods)))
+        later = np.arange(panel.periods) >= start
+        sales = np.where(later, 0.0, panel.sales)
+        return start, replace(panel, sales=sales, in_stock=panel.in_stock | later, listed=panel.listed | later)
 
     def _whole(self, demand: FloatArray) -> FloatArray:
         integer = self.integer

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from .batch import InventoryBatch
 from .observation import ActionMode
-from .render import render_episode
 from .systems import make_source
 from .types import PeriodOutcome
 
@@ -85,6 +84,8 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         """Return a picture of the episode so far, or None where no render mode was chosen."""
         if self.render_mode is None:
             return None
+        from .render import render_episode
+
         obs, params = self.batch.observe(), self.batch.params
         series = {
             name: np.array([getattr(outcome, name)[0, 0] for _, outcome in self._history])

@@ -40,8 +40,8 @@ class InventorySB3Env(VecEnv):
         reward_scale: float = 1.0,
     ) -> None:
         self.batch = InventoryBatch(source, paths=num_envs, periods=periods, action=action, start=start)
-        super().__init__(num_envs, *spaces(self.batch))
         self.render_mode = None
+        super().__init__(num_envs, *spaces(self.batch))
         self.feature_names = self.batch.encoder.names
         self._scale_free, self._reward_scale = scale_free_reward, reward_scale
         self._weight: NDArray[np.float64] = np.ones(num_envs)

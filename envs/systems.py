@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
+
 from ..errors import FractileError, did_you_mean
 from ..forecasters.forecast import QuantileForecast
 from ..forecasters.panel import SalesPanel
@@ -66,7 +68,7 @@ def make_source(
 
 
 def _params(params: ItemParams | None, defaults: dict[str, Any], options: dict[str, Any]) -> ItemParams:
-    known = [f.name for f in fields(ItemParams)]
+    known = [f.name for f in fields(ItemParams) if f.init]
     for name in options:
         if name not in known:
             raise FractileError(f"unknown option {name!r}{did_you_mean(name, known)}")
@@ -118,7 +120,7 @@ def params_from_items(items: Any, defaults: dict[str, Any] | None = None) -> Ite
         margin = table["price"] - table["unit_cost"]
         table["stockout_cost"] = table["stockout_cost"].fillna(margin) if "stockout_cost" in table else margin
     values = dict(defaults or {})
-    for name in (f.name for f in fields(ItemParams)):
+    for name in (f.name for f in fields(ItemParams) if f.init):
         # The margin is in the stock-out cost: price and purchase are not charged a second time.
         if name in table.columns and name not in ("price", "unit_cost", "shelf_life"):
             values[name] = _column(table[name], values.get(name))
@@ -129,5 +131,7 @@ def _column(column: Any, default: Any) -> Any:
     """An array, or None where the column says nothing; entries that are missing mean the default."""
     if column.isna().all():
         return default
-    filled = column if default is None or not column.isna().any() else column.fillna(default)
+    # A limit that an item does not have is one that never binds.
+    unlimited = {"maximum_order": np.inf, "minimum_order": 0.0}.get(str(column.name))
+    filled = column.fillna(unlimited if default is None else default) if column.isna().any() else column
     return filled.to_numpy(dtype="float64")

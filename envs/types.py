@@ -70,7 +70,7 @@ class ItemParams:
         unmet_demand: "lost", "backorder", or the share of unmet demand that is lost, in [0, 1].
         pack_size: orders are multiples of it; None = any quantity. 1 = whole units.
         minimum_order: smallest order that is not zero; None = none.
-        maximum_order: largest order; None = none.
+        maximum_order: largest order; None or infinity = none.
         shelf_life: periods until stock perishes; only None is simulated here.
         discount: factor a period on later costs, in (0, 1].
         salvage_value: money back per unit on hand behind the last period.
@@ -93,6 +93,7 @@ class ItemParams:
     shelf_life: int | None = None
     discount: float = 1.0
     salvage_value: Number = 0.0
+    _arrivals: dict[int, FloatArray | None] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -129,13 +130,13 @@ class ItemParams:
         """Slots that the pipeline needs: the longest lead time."""
         return int(np.max(self.lead_time))
 
-    @cached_property
-    def arrival_shares(self) -> FloatArray | None:
-        """One-hot arrivals (slots + 1, ..., items) where lead times differ; None where all are the same."""
-        if np.ndim(self.lead_time) == 0 or np.min(self.lead_time) == self.slots:
-            return None
-        slot = np.arange(self.slots + 1).reshape(-1, *[1] * max(np.ndim(self.lead_time), 2))
-        return (slot == np.asarray(self.lead_time)).astype(np.float64)
+    def arrivals_into(self, slots: int) -> FloatArray | None:
+        """Return one-hot arrivals (slots + 1, ..., items), or None where every order goes to the last slot."""
+        if slots not in self._arrivals:
+            slot = np.arange(slots + 1).reshape(-1, *[1] * max(np.ndim(self.lead_time), 2))
+            last = np.min(self.lead_time) == slots
+            self._arrivals[slots] = None if last else (slot == np.asarray(self.lead_time)).astype(np.float64)
+        return self._arrivals[slots]
 
     @cached_property
     def order_rules(self) -> bool:
@@ -144,12 +145,12 @@ class ItemParams:
 
     def select(self, items: Array) -> ItemParams:
         """Return the parameters of some items; scalars stay scalars."""
-        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         return replace(self, **{k: v[..., items] for k, v in arrays.items() if isinstance(v, np.ndarray)})
 
     def per_path(self, items: IntArray) -> ItemParams:
         """Return parameters for paths that hold one item each: shape (len(items), 1)."""
-        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         return replace(self, **{k: v[items, None] for k, v in arrays.items() if isinstance(v, np.ndarray)})
 
 
@@ -323,7 +324,8 @@ def _checked(name: str, value: Any, low: float, whole: bool, faults: Faults) -> 
     except (TypeError, ValueError):
         faults.add(f"{name} must be {kind} >= {low}, got {value!r}")
         return value
-    bad = ~np.isfinite(array) | (array < low) | (whole & (array != np.floor(array)))
+    finite = np.isfinite(array) | ((array == np.inf) & (name == "maximum_order"))
+    bad = ~finite | (array < low) | (whole & (array != np.floor(array)))
     if bad.any():
         shown = array[bad].flat[0]
         faults.add(f"{name} must be {kind} >= {low}, got {shown:g}" + _remedy(name, shown))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -62,8 +62,8 @@ class Forecaster(Protocol):
             horizon: periods ahead. [H]
             levels: quantile levels, strictly increasing, in (0, 1), shape (Q,). [τ]
             origins: periods to forecast from, each in 1 ... panel.periods; the panel's end where None.
-            future: known covariates beyond the panel's end, columns `item_id`, `date` and their names; what is
-                missing is carried forward.
+            future: known covariates beyond the panel's end, columns `item_id`, `date` and their names; what
+                is missing is carried forward.
 
         Returns:
             quantiles of shape (items, origins, horizon, Q), in units.
@@ -85,8 +85,8 @@ class Request:
     """A forecast that was asked for and can be made.
 
     Attributes:
-        panel: the history, lengthened to the last origin's horizon where it ends earlier; sales and stock flags
-            of the added periods mean nothing.
+        panel: the history, lengthened to the last origin's horizon where it ends earlier; sales and stock
+            flags of the added periods mean nothing.
         horizon: periods ahead. [H]
         levels: shape (Q,). [τ]
         origins: shape (origins,).
@@ -149,7 +149,7 @@ def checked_levels(levels: ArrayLike) -> FloatArray:
     inside = np.all((array > 0) & (array < 1)) and np.all(np.diff(array) > 0)
     if array.ndim != 1 or len(array) < 2 or not inside:
         raise FractileError(
-            f"levels must be two or more numbers, strictly increasing, between 0 and 1, got {levels}"
+            f"levels must be two or more numbers, strictly increasing, between 0 and 1, got {levels!r}"
         )
     return array
 
@@ -217,7 +217,7 @@ def season_of(freq: str) -> int:
 
 
 def velocity(panel: SalesPanel, origins: IntArray) -> FloatArray:
-    """Return the mean sales of informative periods before each origin, shape (items, origins); 0 where none."""
+    """Return mean sales of informative periods before each origin, shape (items, origins); 0 where none."""
     sales, weeks = informative_sums(panel)
     return np.asarray(sales[:, origins] / np.maximum(weeks[:, origins], 1.0))
 
@@ -229,14 +229,14 @@ def informative_sums(panel: SalesPanel) -> tuple[FloatArray, FloatArray]:
 
 
 def targets_of(panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:
-    """Return what was sold where sales were demand, NaN elsewhere and beyond the end: (items, origins, horizon)."""
+    """Return sales of the horizon where they were demand, else NaN: shape (items, origins, horizon)."""
     demand = np.where(panel.informative, panel.sales, np.nan)
     padded = np.concatenate([demand, np.full((panel.items, horizon), np.nan)], axis=1)
     return np.asarray(padded[:, origins[:, None] + np.arange(horizon)])
 
 
 def calibration_origins(panel: SalesPanel, most: int) -> IntArray:
-    """Origins in the last part of a history, whose forecasts can be held against what came: shape (origins,)."""
+    """Return origins in the last part of a history, whose forecasts can be held against what came."""
     first = max(1, panel.periods - max(2, min(most, panel.periods // 3)))
     return np.arange(first, panel.periods)
 
@@ -257,18 +257,18 @@ def _positions(panel: SalesPanel, periods: int, future: pd.DataFrame) -> tuple[I
             raise FractileError(
                 f"future needs a column {column!r}, it has: {', '.join(map(str, future.columns))}"
             )
-    item = pd.Index(panel.item_ids).get_indexer(future["item_id"].astype(str))
+    item = pd.Index(panel.item_ids).get_indexer(pd.Index(future["item_id"].astype(str)))
     if (item < 0).any():
         word = str(future["item_id"].iloc[int(np.argmax(item < 0))])
         raise FractileError(f"future names an item that the panel lacks: {word!r}{_near(word, panel)}")
     days = pd.to_datetime(future["date"])
     later = pd.date_range(panel.dates[-1], periods=periods + 1, freq=panel.freq)[1:]
-    column = later.get_indexer(pd.Index(days))
-    stray = (column < 0) & (days > panel.dates[-1]).to_numpy() & (days <= later[-1]).to_numpy()
+    position = later.get_indexer(pd.Index(days))
+    stray = (position < 0) & (days > panel.dates[-1]).to_numpy() & (days <= later[-1]).to_numpy()
     if stray.any():
         day = days.iloc[int(np.argmax(stray))].date()
         raise FractileError(f"future has the date {day}, which begins no period of frequency {panel.freq}")
-    return item.astype(np.int64), column.astype(np.int64)
+    return item.astype(np.int64), position.astype(np.int64)
 
 
 def _near(word: str, panel: SalesPanel) -> str:
@@ -295,13 +295,3 @@ def _say_gaps(name: str, table: FloatArray) -> None:
 
 def _cumulated(values: FloatArray) -> FloatArray:
     return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
-
-
-def options_of(config: Mapping[str, Any], names: Sequence[str]) -> Config:
-    """Return the named entries of a configuration."""
-    return {name: config[name] for name in names}
-
-
-def with_only(panel: SalesPanel, chosen: NDArray[np.bool_]) -> SalesPanel:
-    """Return the panel with every period outside `chosen` (items, periods) marked out of stock."""
-    return replace(panel, in_stock=panel.in_stock & chosen)

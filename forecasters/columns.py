@@ -136,6 +136,17 @@ class Table:
         self.fault(broken, must, rule.remedy, values)
         return values
 
+    def covariate(self, column: str) -> None:
+        """Add a fault for words where most rows hold numbers; words throughout are categories."""
+        raw = self.frame[column]
+        if raw.dtype != np.dtype(object):
+            return
+        words = np.isnan(as_numbers(raw)) & raw.notna().to_numpy()
+        if 0 < words.sum() < (raw.notna().sum() / 2):
+            self.fault(
+                words, f"{column} must be a number, as it is in most rows", "correct it", _objects(raw)
+            )
+
     def dates(self, column: str = "date") -> pd.DatetimeIndex:
         """Return a column as dates without a time zone; what is not YYYY-MM-DD is a fault."""
         raw = self.frame[column]
@@ -183,7 +194,8 @@ def _parsed_dates(raw: pd.Series[Any]) -> pd.DatetimeIndex:
     if isinstance(raw.dtype, pd.DatetimeTZDtype):
         return pd.DatetimeIndex(raw.dt.tz_localize(None)).as_unit("ns")
     if pd.api.types.is_datetime64_dtype(raw.dtype):
-        return pd.DatetimeIndex(raw).as_unit("ns")
+        held = (raw > pd.Timestamp.min) & (raw < pd.Timestamp.max)
+        return pd.DatetimeIndex(raw.where(held)).as_unit("ns")
     codes, values = pd.factorize(raw.to_numpy(dtype=object), use_na_sentinel=True)
     texts = [None if isinstance(value, (int, float)) else _ZONE.sub(r"\1", str(value)) for value in values]
     known = pd.to_datetime(pd.Series([*texts, None], dtype=object), format="ISO8601", errors="coerce")

@@ -24,9 +24,9 @@ ForecasterFactory = Callable[[], Forecaster]
 def check_forecaster(forecaster: Forecaster | ForecasterFactory, panel: SalesPanel | None = None) -> None:
     """Check that a forecaster keeps its contract, as `fractile.forecasters.base.Forecaster` words it.
 
-    Shapes, order and range of quantiles; the same answer twice, from a rebuilt copy and after another fit; many
-    origins in one call equal to one at a time; and no peeking: changing whatever an origin must not know changes
-    nothing.
+    Shapes, order and range of quantiles; the same answer twice, from a rebuilt copy and after another fit;
+    many origins in one call equal to one at a time; and no peeking: changing whatever an origin must not know
+    changes nothing.
 
     Args:
         forecaster: one forecaster, or a function that builds a new one.
@@ -49,7 +49,7 @@ def check_forecaster(forecaster: Forecaster | ForecasterFactory, panel: SalesPan
 
 
 def small_panel(items: int = ITEMS, periods: int = PERIODS, seed: int = 0) -> SalesPanel:
-    """Return a small history with a season, promotions, an observed covariate, stock-outs and a late launch."""
+    """Return a small history: season, promotions, an observed covariate, stock-outs and a late launch."""
     rng = keyed_generator(seed, "conformance panel")
     promotion = (rng.random((items, periods)) < 0.15).astype(np.float64)
     price = np.exp(rng.normal(1.0, 0.5, (items, 1))) * (1.0 - 0.25 * promotion)

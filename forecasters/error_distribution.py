@@ -22,8 +22,9 @@ FLOOR = 0.05
 class ErrorDistribution:
     """Scaled errors by horizon and by band of the forecast's size.
 
-    An error is divided by `(½ forecast + ½ velocity + floor) ** power`; its quantiles are pooled over the items
-    and origins of a band. Between the middles of two bands they are interpolated in the logarithm of the size.
+    An error is divided by `(½ forecast + ½ velocity + floor) ** power`; its quantiles are pooled over the
+    items and origins of a band. Between the middles of two bands they are interpolated in the logarithm of
+    the size.
 
     Attributes:
         table: quantiles of scaled errors at `GRID`, shape (bands, horizon, levels).
@@ -114,7 +115,7 @@ def error_power(log_size: FloatArray, error: FloatArray) -> float:
 
 
 def at_levels_signed(table: FloatArray, levels: FloatArray) -> FloatArray:
-    """Interpolate error quantiles, which may be negative, to other levels by the rules of `QuantileForecast`."""
+    """Interpolate error quantiles, which may be negative, by the rules of `QuantileForecast`."""
     lift = max(0.0, -float(table.min())) * 2.0 + 1.0
     return at_levels(GRID, table + lift, levels) - lift
 
@@ -126,7 +127,7 @@ def _edges(log_size: FloatArray, known: np.ndarray) -> FloatArray:
 
 
 def _band_table(scaled: FloatArray) -> FloatArray:
-    """Quantiles by horizon, shape (horizon, levels); a horizon with few errors borrows those of all horizons."""
+    """Quantiles by horizon, shape (horizon, levels); a horizon with few errors borrows all of them."""
     every = scaled[~np.isnan(scaled)]
     rows = []
     for h in range(scaled.shape[-1]):

@@ -270,6 +270,19 @@ class QuantileForecast:
             _cumulative={k: v[item, origin][None] for k, v in self._cumulative.items()},
         )
 
+    def select(self, items: IntArray) -> QuantileForecast:
+        """Return the forecast of the items at these positions; sums that were computed before are kept."""
+        dependence = self.dependence
+        if dependence is not None and len(dependence.band) > 1:
+            dependence = replace(dependence, band=dependence.band[items])
+        return replace(
+            self,
+            values=self.values[items],
+            item_ids=tuple(self.item_ids[i] for i in items),
+            dependence=dependence,
+            _cumulative={k: v[items] for k, v in self._cumulative.items()},
+        )
+
     def with_dependence(self, dependence: Dependence) -> QuantileForecast:
         """Return the same quantiles with another dependence over the horizon."""
         return replace(self, dependence=dependence, _cumulative={})
@@ -330,7 +343,10 @@ class QuantileForecast:
 
 
 def concatenate_origins(forecasts: Sequence[QuantileForecast]) -> QuantileForecast:
-    """Lay forecasts of the same items, levels and horizon side by side along the origins axis."""
+    """Lay forecasts of the same items, levels and horizon side by side along the origins axis.
+
+    All of them come from one fitted forecaster: the dependence of the first one holds for all.
+    """
     first = forecasts[0]
     dates = None
     if all(f.dates is not None for f in forecasts):

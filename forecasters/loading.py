@@ -41,10 +41,8 @@ class Inputs:
 
     Attributes:
         panel: the sales history.
-        items: a row an item in the panel's order, columns as `read_items` gives them; None without such a
-            table.
-        state: a row an item in the panel's order, columns as `read_state` gives them; None without such a
-            table.
+        items: a row an item in the panel's order, columns as `read_items` gives them, or None.
+        state: the same for `read_state`.
     """
 
     panel: SalesPanel
@@ -171,7 +169,7 @@ def _known_names(
         if column not in covariates:
             hint = did_you_mean(column, covariates)
             faults.add(f"{name}: known names {column!r}, which is no covariate of the history{hint}")
-    return tuple(known)
+    return tuple(column for column in known if column in covariates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,8 +178,7 @@ class _Rows:
 
     Attributes:
         frame: the rows.
-        item_ids: the items that are on record inside the calendar, in the order of their first row in the
-            file.
+        item_ids: the items on record inside the calendar, in the order of their first row in the file.
         item: position of each row's item, shape (rows,).
         slot: position of each row's slot, shape (rows,).
         first_slot: the slot in which each item starts, 0 for one from before the calendar, shape (items,).

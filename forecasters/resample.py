@@ -150,9 +150,10 @@ def _drop_partial(
 ) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex, tuple[str, ...]]:
     """Drop the first and the last period where a day that could have had sales lies outside the data."""
     ends = periods.append(pd.date_range(periods[-1], periods=2, freq=freq)[1:])
-    open_days = np.unique(distinct.dayofweek)
-    head = _cut(periods[0], distinct[0], open_days)
-    tail = _cut(distinct[-1].normalize() + _DAY, ends[-1], open_days)
+    lived = pd.date_range(distinct[0].normalize(), distinct[-1], freq="D")
+    closed = np.setdiff1d(lived.dayofweek, distinct.dayofweek)
+    head = _cut(periods[0], distinct[0], closed)
+    tail = _cut(distinct[-1].normalize() + _DAY, ends[-1], closed)
     kept = periods[int(head) : len(periods) - int(tail)]
     if not len(kept):
         raise FractileError(
@@ -164,10 +165,10 @@ def _drop_partial(
     return kept, inside, notes
 
 
-def _cut(first: pd.Timestamp, end: pd.Timestamp, open_days: IntArray) -> bool:
-    """Say whether first ... end - 1 day holds a weekday on which there are sales."""
-    days = pd.date_range(first.normalize(), end.normalize(), freq="D", inclusive="left")
-    return bool(np.isin(days.dayofweek, open_days).any())
+def _cut(first: pd.Timestamp, end: pd.Timestamp, closed: IntArray) -> bool:
+    """Say whether first ... end - 1 day holds a weekday other than those on which nobody ever sells."""
+    days = pd.date_range(first.normalize(), end.normalize() - _DAY, freq="D")
+    return not bool(np.isin(days.dayofweek, closed).all())
 
 
 def _place(periods: pd.DatetimeIndex, dates: pd.DatetimeIndex) -> IntArray:

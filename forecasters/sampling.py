@@ -1,17 +1,20 @@
 """How forecast errors of successive periods move together, learnt from past forecasts.
 
-Per-period quantiles do not say how demand sums up over a lead time: errors of one forecast lean the same way.
-A Gaussian copula over the horizon carries that, one for each band of sales velocity. It is fitted to the normal
-scores of past errors. A demand of whole units fixes its score only to an interval, wide where sales are slow;
-each interval enters by its conditional mean, and the correlation that is lost in the intervals is given back
-(the first term of the Hermite expansion that polychoric correlations are built on; Olsson 1979).
+Per-period quantiles do not say how demand sums up over a lead time: errors of one forecast lean the same
+way. A Gaussian copula over the horizon carries that, one for each band of sales velocity. It is fitted to the
+normal scores of past errors. A demand of whole units fixes its score only to an interval, wide where sales
+are slow. Drawing a score at random within each interval would hide correlation; instead each interval enters
+by its conditional mean, and the correlation that the intervals lose is given back (the first terms of the
+Hermite expansion behind polychoric correlations).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from .base import targets_of, velocity
@@ -22,7 +25,7 @@ BANDS = 3
 FEWEST_PAIRS = 40
 POOLED_WEIGHT = 400.0
 """Pairs that the correlation by lag alone is worth against the correlation of one pair of horizons."""
-BAND_WEIGHT = 1500.0
+BAND_WEIGHT = 600.0
 """Pairs that the correlation of all items is worth against that of one band."""
 EDGE = 1e-6
 LARGEST = 0.98
@@ -41,7 +44,7 @@ class ErrorDependence:
     edges: FloatArray
 
     def at(self, panel: SalesPanel, origins: IntArray, horizon: int) -> Dependence:
-        """Return the dependence of forecasts from these origins; a band comes from sales before the origin."""
+        """Return the dependence of forecasts from these origins; bands come from sales before the origin."""
         return Dependence(lengthened(self.correlation, horizon), self.band(velocity(panel, origins)))
 
     def band(self, speed: FloatArray) -> IntArray:
@@ -70,14 +73,13 @@ def fit_error_dependence(
     """
     actual = targets_of(panel, forecast.origins, forecast.horizon)
     low, high = cdf_bounds(forecast, actual, whole_units=panel.integer_demand)
-    mean, spread = interval_scores(low, high)
+    scores = interval_scores(low, high)
     speed = velocity(panel, forecast.origins)
     edges = _band_edges(speed, bands)
     number = np.searchsorted(edges, speed, side="right")
-    pooled, pairs = score_correlation(mean, spread)
-    smooth = by_lag(pooled, pairs)
-    pooled = _mixed(pooled, smooth, pairs, POOLED_WEIGHT)
-    each = [_band_correlation(mean[number == b], spread[number == b], pooled) for b in range(len(edges) + 1)]
+    pooled, pairs = score_correlation(scores)
+    pooled = _mixed(pooled, by_lag(pooled, pairs), pairs, POOLED_WEIGHT)
+    each = [_band_correlation(scores.of(number == b), pooled) for b in range(len(edges) + 1)]
     return ErrorDependence(np.stack(each), edges)
 
 
@@ -86,8 +88,8 @@ def cdf_bounds(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the probabilities between which a demand lies under its forecast.
 
-    They are equal where the forecast is continuous at the demand, and apart across a jump (a quantile that stays
-    at zero over many levels). With `whole_units` a demand of k units stands for k − ½ to k + ½.
+    They are equal where the forecast is continuous at the demand, and apart across a jump (a quantile that
+    stays at zero over many levels). With `whole_units` a demand of k units stands for k − ½ to k + ½.
 
     Args:
         forecast: values (items, origins, horizon, Q).
@@ -104,41 +106,78 @@ def cdf_bounds(
     return np.where(unknown, np.nan, low), np.where(unknown, np.nan, np.maximum(low, high))
 
 
-def interval_scores(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the mean and the variance of a standard normal score known to lie between two probabilities."""
+class Scores(NamedTuple):
+    """Normal scores that are known up to an interval, each array of shape (..., horizon), NaN where unknown.
+
+    Attributes:
+        mean: conditional mean of the score in its interval.
+        spread: conditional variance; 0 where the interval is a point.
+        second: conditional mean of the second Hermite polynomial, over √2!; 0 at a point.
+        third: the same of the third, over √3!.
+    """
+
+    mean: FloatArray
+    spread: FloatArray
+    second: FloatArray
+    third: FloatArray
+
+    def of(self, chosen: NDArray[np.bool_]) -> Scores:
+        """Return the scores of some items and origins."""
+        return Scores(*(each[chosen] for each in self))
+
+
+def interval_scores(low: FloatArray, high: FloatArray) -> Scores:
+    """Return the moments of standard normal scores known to lie between two probabilities."""
     low, high = np.clip(low, EDGE, 1 - EDGE), np.clip(high, EDGE, 1 - EDGE)
-    narrow = ~(high - low > 1e-4)
-    width = np.where(narrow, 1.0, high - low)
+    point = ~(high - low > 1e-4)
     a, b = ndtri(low), ndtri(high)
-    mean = np.where(narrow, ndtri((low + high) / 2), (_density(a) - _density(b)) / width)
-    variance = 1.0 + (a * _density(a) - b * _density(b)) / width - mean**2
-    return mean, np.where(narrow, 0.0 * mean, np.clip(variance, 0.0, 1.0))
+    heights = [_density(a) / np.where(point, 1.0, high - low), _density(b) / np.where(point, 1.0, high - low)]
+    first = np.where(point, ndtri((low + high) / 2), heights[0] - heights[1])
+    second = a * heights[0] - b * heights[1]
+    third = (a**2 - 1) * heights[0] - (b**2 - 1) * heights[1]
+    spread = np.clip(1.0 + second - first**2, 0.0, 1.0)
+    nothing = 0.0 * first
+    return Scores(
+        first,
+        np.where(point, nothing, spread),
+        np.where(point, nothing, second / np.sqrt(2.0)),
+        np.where(point, nothing, third / np.sqrt(6.0)),
+    )
 
 
-def score_correlation(mean: FloatArray, spread: FloatArray) -> tuple[FloatArray, FloatArray]:
+def score_correlation(scores: Scores) -> tuple[FloatArray, FloatArray]:
     """Return the correlation of normal scores over the horizon, and how many pairs each entry rests on.
 
-    Args:
-        mean: conditional means of the scores, shape (..., horizon), NaN where unknown.
-        spread: their conditional variances.
+    The correlation c of conditional means is `Σ_k g_k ρ^k`, where g_k says how much of the k-th Hermite
+    polynomial the intervals keep; it is solved for ρ with three terms.
 
     Returns:
         two arrays of shape (horizon, horizon).
     """
-    mean, spread = mean.reshape(-1, mean.shape[-1]), spread.reshape(-1, spread.shape[-1])
-    known = (~np.isnan(mean)).astype(np.float64)
-    score = np.where(known > 0, mean, 0.0)
+    flat = Scores(*(each.reshape(-1, each.shape[-1]) for each in scores))
+    known = (~np.isnan(flat.mean)).astype(np.float64)
+    mean, spread, second, third = (np.where(known > 0, each, 0.0) for each in flat)
     pairs = known.T @ known
-    many = np.maximum(pairs, 1.0)
-    square = (score**2).T @ known
-    lost = np.where(known > 0, spread, 0.0).T @ known / many
-    kept = np.maximum(1.0 - lost, 0.05)
-    attenuation = np.sqrt(kept * kept.T)
-    scale = np.sqrt(np.maximum(square * square.T, 1e-12))
-    correlation = np.clip(score.T @ score / scale / attenuation, -LARGEST, LARGEST)
+    number = np.maximum(known.sum(0), 1.0)
+    square = (mean**2).T @ known
+    observed = mean.T @ mean / np.sqrt(np.maximum(square * square.T, 1e-12))
+    kept = np.maximum(1.0 - spread.sum(0) / number, 0.02)
+    terms = [kept, (mean * second).sum(0) / number, (mean * third).sum(0) / number]
+    weights = [np.outer(term, term) / np.sqrt(np.outer(kept, kept)) for term in terms]
+    correlation = _solved(observed, weights)
     correlation[pairs < FEWEST_PAIRS] = 0.0
     np.fill_diagonal(correlation, 1.0)
     return correlation, pairs
+
+
+def _solved(observed: FloatArray, weights: list[FloatArray]) -> FloatArray:
+    """Solve `Σ_k w_k ρ^k = observed` for ρ by bisection, entry by entry."""
+    low, high = np.full(observed.shape, -LARGEST), np.full(observed.shape, LARGEST)
+    for _ in range(40):
+        middle = (low + high) / 2
+        below = sum(w * middle ** (k + 1) for k, w in enumerate(weights)) < observed
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.asarray((low + high) / 2)
 
 
 def by_lag(correlation: FloatArray, pairs: FloatArray) -> FloatArray:
@@ -153,7 +192,7 @@ def by_lag(correlation: FloatArray, pairs: FloatArray) -> FloatArray:
 
 
 def lengthened(correlation: FloatArray, horizon: int) -> FloatArray:
-    """Return correlation matrices (bands, horizon, horizon) cut, or continued by lag beyond what was fitted."""
+    """Return correlations (bands, horizon, horizon) cut, or continued by lag beyond what was fitted."""
     fitted = correlation.shape[-1]
     if horizon <= fitted:
         return correlation[:, :horizon, :horizon]
@@ -175,8 +214,8 @@ def positive_definite(matrix: FloatArray, smallest: float = 1e-3) -> FloatArray:
     return np.asarray(raised / np.outer(root, root))
 
 
-def _band_correlation(mean: FloatArray, spread: FloatArray, pooled: FloatArray) -> FloatArray:
-    own, pairs = score_correlation(mean, spread)
+def _band_correlation(scores: Scores, pooled: FloatArray) -> FloatArray:
+    own, pairs = score_correlation(scores)
     return positive_definite(_mixed(own, pooled, pairs, BAND_WEIGHT))
 
 
@@ -190,7 +229,7 @@ def _band_edges(speed: FloatArray, bands: int) -> FloatArray:
     moving = speed[speed > 0]
     if len(moving) < bands:
         return np.zeros(0)
-    return np.unique(np.quantile(moving, np.arange(1, bands) / bands))
+    return np.asarray(np.unique(np.quantile(moving, np.arange(1, bands) / bands)))
 
 
 def _cdf(forecast: QuantileForecast, demand: FloatArray, *, from_left: bool) -> FloatArray:
@@ -208,8 +247,8 @@ def _cdf(forecast: QuantileForecast, demand: FloatArray, *, from_left: bool) -> 
     rate = np.log((1 - levels[-2]) / (1 - levels[-1]))
     tail = 1.0 - (1.0 - levels[-1]) * np.exp(-np.clip((along - 1.0) * rate, 0.0, 700.0))
     beyond = reached[..., -1] & (along > 1.0)
-    return np.clip(np.where(beyond, tail, linear), 0.0, 1.0)
+    return np.asarray(np.clip(np.where(beyond, tail, linear), 0.0, 1.0))
 
 
 def _density(score: FloatArray) -> FloatArray:
-    return np.exp(-0.5 * score**2) / np.sqrt(2 * np.pi)
+    return np.asarray(np.exp(-0.5 * score**2) / np.sqrt(2 * np.pi))

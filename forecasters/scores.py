@@ -39,8 +39,8 @@ def pinball_loss(demand: ArrayLike, quantile: ArrayLike, level: ArrayLike) -> Fl
 def weighted_quantile_loss(demand: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> float:
     """Return the mean over levels of `2 Σ ρ_τ(y − q_τ) / Σ |y|`; NaN demand is left out.
 
-    The factor 2 is the literature's (GluonTS, M-competitions), so that the level 0.5 gives the weighted absolute
-    percentage error.
+    The factor 2 is the literature's (GluonTS, M-competitions), so that the level 0.5 gives the weighted
+    absolute percentage error.
 
     Args:
         demand: units, shape (...). [y]
@@ -63,7 +63,7 @@ def coverage(demand: ArrayLike, quantile: ArrayLike) -> float:
 
 
 def bias(demand: ArrayLike, forecast: ArrayLike) -> float:
-    """Return `Σ (forecast − demand) / Σ |demand|` over known demand: above zero where too much is forecast."""
+    """Return `Σ (forecast − demand) / Σ |demand|` over known demand: above zero where forecasts are high."""
     demand, forecast = np.broadcast_arrays(np.asarray(demand, dtype=np.float64), forecast)
     known = ~np.isnan(demand)
     return float((forecast[known] - demand[known]).sum() / np.abs(demand[known]).sum())
@@ -100,8 +100,8 @@ def score_forecast(
         truth: demand to score against instead of sales, shape (items, periods); all of it counts but NaN.
 
     Returns:
-        a row for each horizon and level, and for all horizons together (`horizon` 0): `pinball` (mean, units),
-        `wql` (of that level), `coverage`, `bias` (of that quantile), `weeks` (item-periods).
+        a row for each horizon and level, and for all horizons together (`horizon` 0): `pinball` (mean,
+        units), `wql` (of that level), `coverage`, `bias` (of that quantile), `weeks` (item-periods).
     """
     demand = _actual(forecast, panel, truth)
     rows = [_scores(demand, forecast.values, forecast.levels, 0)]

@@ -1,4 +1,4 @@
-"""Exponential smoothing of many items at once: parameters from statsforecast, states in one pass over time."""
+"""Exponential smoothing of many items: parameters from statsforecast, states in one pass over time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from .forecast import FloatArray, IntArray
 from .panel import SalesPanel
 
 logger = logging.getLogger(__name__)
+
+PLAIN_MODELS = ("ZZN",)
+SEASONAL_MODELS = ("ZZN", "ZZA")
+"""What AutoETS may choose from: error, trend and season; Z is free, N none, A additive."""
 
 FEWEST = 12
 """Periods that an item needs for parameters of its own."""
@@ -82,7 +86,7 @@ class Smoothing:
 
 
 def fit_smoothing(panel: SalesPanel, season: int) -> Smoothing:
-    """Choose a model for each item by AICc and fit it; periods out of stock are filled by interpolation first."""
+    """Choose a model for each item by AICc and fit it; periods out of stock are interpolated first."""
     parameters = np.tile([FALLBACK_ALPHA, 0.0, 0.0, 0.0], (panel.items, 1))
     initial = np.zeros((panel.items, 2 + season))
     first = np.full(panel.items, UNFITTED, dtype=np.int64)
@@ -101,8 +105,8 @@ def smoothed(
 ) -> FloatArray:
     """Return the states before each period 0 ... periods, shape (items, periods + 1, states).
 
-    Nothing moves before an item's first informative period. Where `plain` (items,), the level starts as the mean
-    of what was sold so far, until the item's own α weighs more.
+    Nothing moves before an item's first informative period. Where `plain` (items,), the level starts as the
+    mean of what was sold so far, until the item's own α weighs more.
     """
     alpha, beta, phi, gamma = parameters.T
     known = panel.informative
@@ -152,7 +156,7 @@ def _fit_one(history: FloatArray, season: int) -> tuple[FloatArray, FloatArray] 
     from statsforecast.models import AutoETS
 
     best: dict[str, Any] | None = None
-    for kind in ("ZZN",) if season == 1 or len(history) <= 2 * season else ("ZZN", "ZZA"):
+    for kind in PLAIN_MODELS if season == 1 or len(history) <= 2 * season else SEASONAL_MODELS:
         try:
             model = AutoETS(season_length=season, model=kind).fit(history).model_
         except Exception as fault:  # the library raises bare exceptions where no model fits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,8 @@ from .forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
 from .panel import SalesPanel
 from .sampling import ErrorDependence, fit_error_dependence
 from .smoothing import Smoothing, fit_smoothing
+
+Part = TypeVar("Part")
 
 CALIBRATION = 40
 """Most origins whose errors are learnt from."""
@@ -61,7 +63,7 @@ class Calibration:
 
 
 def calibrated(panel: SalesPanel, origins: IntArray, point: FloatArray) -> Calibration:
-    """Learn the errors of point forecasts (items, origins, horizon) that did not know what they forecast."""
+    """Learn the errors of point forecasts (items, origins, horizon) that did not know what came."""
     horizon = point.shape[-1]
     speed = velocity(panel, origins)
     errors = fit_error_distribution(point, targets_of(panel, origins, horizon), speed)
@@ -78,8 +80,8 @@ class SeasonalNaive:
     """What was sold in the same period a season ago, or of late where there is no such period.
 
     The season is 52 weeks, 7 days, 12 months or 4 quarters by the panel's frequency. Where the item was not
-    listed or out of stock a season ago, the mean of its last four informative periods stands in. Quantiles come
-    from the method's own past errors.
+    listed or out of stock a season ago, the mean of its last four informative periods stands in. Quantiles
+    come from the method's own past errors.
 
     Args:
         horizon: periods ahead over which errors are learnt; a longer forecast keeps the last one's.
@@ -127,10 +129,10 @@ class SeasonalNaive:
 class ETS:
     """Exponential smoothing chosen by AICc (statsforecast's AutoETS), with empirical error quantiles.
 
-    Level, optional (damped) trend, and additive seasonality where a season has at most 24 periods. Parameters are
-    fitted once for each item; forecasts from many origins then cost one pass through the data. A period out of
-    stock leaves the state as it was. An item that was not fitted is fitted on what precedes the first origin.
-    Errors are learnt in the last part of the history with parameters that have not seen it.
+    Level, optional (damped) trend, and additive seasonality where a season has at most 24 periods. Parameters
+    are fitted once for each item; forecasts from many origins then cost one pass through the data. A period
+    out of stock leaves the state as it was. An item that was not fitted is fitted on what precedes the first
+    origin. Errors are learnt in the last part of the history with parameters that have not seen it.
 
     Args:
         horizon: periods ahead over which errors are learnt; a longer forecast keeps the last one's.
@@ -228,7 +230,7 @@ def last_mean(panel: SalesPanel, origins: IntArray, number: int) -> FloatArray:
     return np.asarray(span / np.maximum(now - past, 1))
 
 
-def _fitted(part: Any, name: str) -> Any:
+def _fitted(part: Part | None, name: str) -> Part:
     if part is None:
         raise FractileError(f"{name} is not fitted; call fit(panel) first")
     return part

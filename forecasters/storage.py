@@ -1,4 +1,4 @@
-"""Fitted models on disk: JSON for what is text or a number, safetensors for arrays; nothing is ever executed."""
+"""Fitted models on disk: JSON for texts and numbers, safetensors for arrays; nothing is ever executed."""
 
 from __future__ import annotations
 

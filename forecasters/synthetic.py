@@ -102,8 +102,8 @@ class RetailPanel:
             frame.to_parquet(paths[0], index=False)
         else:
             frame.to_csv(paths[0], index=False)
-        self.items.to_csv(paths[1], index=False)
-        self.state.to_csv(paths[2], index=False)
+        self.items.astype({"pack_size": np.int64}).to_csv(paths[1], index=False)
+        self.state.set_index("item_id").astype(np.int64).to_csv(paths[2])
         return paths
 
 

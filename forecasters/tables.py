@@ -38,6 +38,7 @@ def _above_zero(x: FloatArray) -> BoolArray:
 
 _SALES = NumberRule("a number >= 0", _at_least(0), "take returns out of the sales")
 _COST = NumberRule("a number >= 0", _at_least(0), "write the cost as a positive amount")
+_PRICE = NumberRule("a number >= 0", _at_least(0), "write the price of a unit, or nothing", optional=True)
 _UNITS = NumberRule("a number >= 0", _at_least(0), "write units, 0 where there are none")
 _LIMIT = NumberRule(
     "a number > 0", _above_zero, "leave the cell empty where there is no such limit", optional=True
@@ -150,6 +151,10 @@ def collect_history(
     frame = pd.DataFrame(core)
     _refuse_repeated_dates(table, frame)
     others = table.frame.drop(columns=[*HISTORY_COLUMNS, *(["in_stock"] if stocked else [])])
+    for column in others.columns.difference(["price"]):
+        table.covariate(column)
+    if "price" in others:
+        others["price"] = table.numbers("price", _PRICE)
     return pd.concat([frame, others], axis=1)
 
 
@@ -265,7 +270,7 @@ def _arriving(table: Table) -> list[str]:
         names = ", ".join(repr(name) for name in sorted(found))
         rule = f"columns of arrivals must be arriving_1, arriving_2, ... without a hole, got {names}"
         table.faults.add(f"{table.name}: {rule}; add the missing one, with 0 where nothing arrives")
-    return sorted(found & set(columns), key=columns.index)
+    return sorted((name for name in found if name[9:].isdigit()), key=lambda name: int(name[9:]))
 
 
 def _one_sided(here: str, ids: Collection[str], there: str, others: Collection[str]) -> list[str]:

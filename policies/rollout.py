@@ -41,6 +41,10 @@ def simulate(
     if not 0 <= warm_up < scenario.periods:
         raise FractileError(f"warm_up must be from 0 to {scenario.periods - 1}, got {warm_up}")
     state = starting_state(policy, scenario, params) if initial_state is None else initial_state
+    if len(state.pipeline) < params.slots:
+        raise FractileError(
+            f"initial_state needs a pipeline of {params.slots} slots for the longest lead time, got {len(state.pipeline)}"
+        )
     if isinstance(policy, Planner):
         orders = policy.plan(scenario, params, state)
         policy, params = _Planned(orders), policy.relaxed(params)

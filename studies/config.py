@@ -25,6 +25,18 @@ from .sections import (
 )
 from .toml import to_toml
 
+__all__ = [
+    "BacktestConfig",
+    "DataConfig",
+    "DefaultsConfig",
+    "ForecastConfig",
+    "PoliciesConfig",
+    "StatisticsConfig",
+    "StudyConfig",
+    "TrainingConfig",
+    "load_config",
+]
+
 FILES = ("history", "items", "state")
 """The keys of `[data]` that are paths."""
 QUICK_EPOCHS = 5

@@ -50,6 +50,7 @@ class Option:
         default: the value where it is not given; `...` where it must be.
         metavar: how the value is shown.
         parse: from the parsed value to the config's.
+        also: a second key, which takes the typed value as it is.
         positional: whether it stands without its flag.
     """
 
@@ -60,6 +61,7 @@ class Option:
     default: Any = None
     metavar: str | None = "TEXT"
     parse: Callable[[Any], Any] = _same
+    also: str = ""
     positional: bool = False
 
     @property
@@ -140,7 +142,15 @@ WINDOWS = (
 FORECASTER = Option(
     "--forecaster", "Name of the forecaster; see `fractile list`.", "forecast.forecaster", metavar="NAME"
 )
-POLICY = Option("--policy", "Name of the policy; see `fractile list`.", default="newsvendor", metavar="NAME")
+POLICY = Option(
+    "--policy",
+    "Name of the policy; see `fractile list`.",
+    "policies.names",
+    default="newsvendor",
+    metavar="NAME",
+    parse=lambda name: [name],
+    also="policies.baseline",
+)
 POLICIES = Option(
     "--policy", "A policy to compare; may be repeated.", "policies.names", list[str] | None, metavar="NAME"
 )
@@ -198,13 +208,14 @@ class Given:
         """
         from .config import load_config
 
-        typed = {o.key: o for o in self.options if o.key and self.values[o.name] not in (None, [])}
-        overrides = {key: option.parse(self.values[option.name]) for key, option in typed.items()}
+        typed = [option for option in self.options if option.key and self[option.name] not in (None, [])]
+        overrides = {option.key: option.parse(self[option.name]) for option in typed}
+        overrides |= {option.also: self[option.name] for option in typed if option.also}
+        flags = {key: option.flag for option in typed for key in (option.key, option.also) if key}
         try:
             config = load_config(self.values.get("config"), overrides)
         except InputError as error:
-            flags = {key: option.flag for key, option in typed.items()}
-            raise InputError(_named_by_flag(fault, flags) for fault in error.faults) from None
+            raise InputError(dict.fromkeys(_named_by_flag(fault, flags) for fault in error.faults)) from None
         return config.quick() if self.values.get("quick") else config
 
 

@@ -31,7 +31,7 @@ def read_inputs(data: DataConfig) -> Inputs:
 
 
 def found_in(data: DataConfig) -> dict[str, Any]:
-    """Return counts of a config's files: items, periods, calendar, shares of zero and out-of-stock weeks, notes."""
+    """Return what a config's files hold: counts, the calendar, shares of zero and out-of-stock periods."""
     inputs = read_inputs(data)
     panel = inputs.panel
     listed = panel.listed

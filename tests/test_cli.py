@@ -152,6 +152,8 @@ def test_train_keeps_one_policy(monkeypatch):
 def ordered(monkeypatch):
     """Stands in for the orders of a kept run."""
     frame = pd.DataFrame({"item_id": ["007"], "order": [3], "order_up_to": [5.5], "critical_quantile": [0.9]})
+    with new_run("r") as run:
+        run.write_json("manifest.json", {})
     monkeypatch.setattr(orders_module, "next_orders", lambda run, history, state, items: frame)
 
 

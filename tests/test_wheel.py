@@ -17,22 +17,28 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 OUTSIDE = ("tests", "benchmarks", "notebooks", "build", "dist", "runs")
 
 
-def source_files(suffixes):
+def source_files(suffixes, root=ROOT):
     """Return the package's files below the root, relative to it."""
-    found = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.suffix in suffixes)
+    found = (path.relative_to(root) for path in root.rglob("*") if path.suffix in suffixes)
     inside = (path for path in found if not path.parts[0].startswith(".") and path.parts[0] not in OUTSIDE)
     return {path.as_posix() for path in inside if not path.parts[0].endswith(".egg-info")}
 
 
 @pytest.fixture(scope="module")
-def members(tmp_path_factory):
-    """The wheel's files, built from a copy of the working tree."""
-    folder = tmp_path_factory.mktemp("wheel")
-    tree = folder / "a tree"
+def tree(tmp_path_factory):
+    """A copy of the working tree, without what git ignores but with a run."""
+    tree = tmp_path_factory.mktemp("source") / "a tree"
     left_out = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist", "runs")
     shutil.copytree(ROOT, tree, ignore=left_out)
     (tree / "runs").mkdir()
     (tree / "runs" / "mine.py").write_text("")
+    return tree
+
+
+@pytest.fixture(scope="module")
+def members(tree, tmp_path_factory):
+    """The files of the wheel that is built from the copy."""
+    folder = tmp_path_factory.mktemp("wheel")
     command = [
         sys.executable,
         "-m",
@@ -62,11 +68,11 @@ def test_every_package_has_an_init():
     assert [str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file()] == []
 
 
-def test_the_wheel_holds_every_module_and_nothing_else(members):
+def test_the_wheel_holds_every_module_and_nothing_else(members, tree):
     modules = {name for name in members if name.endswith(".py")}
-    assert modules == {f"fractile/{name}" for name in source_files({".py"})}
+    assert modules == {f"fractile/{name}" for name in source_files({".py"}, tree)}
     others = {name for name in members - modules if ".dist-info/" not in name}
-    assert others == {f"fractile/{name}" for name in source_files({".j2", ".css"})}
+    assert others == {f"fractile/{name}" for name in source_files({".j2", ".css"}, tree)}
 
 
 def test_the_wheel_holds_the_report_template_and_its_style(members):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from ..forecasters.forecast import FloatArray
 from ..policies.neural import NeuralPolicy, initial_layers
 from ..policies.rollout import roll
 from ..randomness import keyed_generator
+from .recording import features_met, one_thread
 
 Progress = Callable[[int, int, float], None]
 """Called with (step, steps, cost relative to the start)."""
@@ -82,7 +82,7 @@ def train_backprop(
     held = InventoryBatch(validation or source, paths=config.validation_paths, periods=config.periods)
     held.reset(judge)
     encoder = ObservationEncoder(batch.source.params.slots, level_scale=level_scale, level_shift=level_shift)
-    with _one_thread():
+    with one_thread():
         policy = _initial_policy(encoder, held, config)
         parameters = [p.requires_grad_(True) for layer in policy.layers for p in layer]
         optimiser = torch.optim.Adam(parameters, lr=config.learning_rate)
@@ -146,31 +146,11 @@ def _initial_policy(encoder: ObservationEncoder, held: InventoryBatch, config: B
     """The newsvendor as a network, its features standardised over what the newsvendor meets."""
     rng = keyed_generator(config.seed, "backprop", "network")
     layers = initial_layers(rng, (encoder.size, *config.hidden, 1))
-    nothing = (np.zeros(encoder.size), np.ones(encoder.size))
-    met = _features_met(NeuralPolicy(encoder, layers, *nothing), held)
+    met = features_met(encoder, held)
     shift, spread = met.mean(0), np.maximum(met.std(0), 1e-3)
     tensors = tuple(tuple(torch.as_tensor(x, dtype=torch.float32) for x in layer) for layer in layers)
     statistics = (torch.as_tensor(x, dtype=torch.float32) for x in (shift, spread))
     return NeuralPolicy(encoder, tensors, *statistics)  # type: ignore[arg-type]  # tuples of pairs
-
-
-def _features_met(policy: NeuralPolicy, held: InventoryBatch) -> FloatArray:
-    recorder = _Recorder(policy)
-    for _ in roll(recorder, held.scenario, held.params, held.state):
-        pass
-    return np.concatenate(recorder.seen)
-
-
-class _Recorder:
-    """Passes orders on and keeps the features that they were made from."""
-
-    def __init__(self, policy: NeuralPolicy) -> None:
-        self.policy, self.seen = policy, list[FloatArray]()
-
-    def order(self, obs: Any) -> Any:
-        """Return the policy's order."""
-        self.seen.append(self.policy.encoder.encode(obs).reshape(-1, self.policy.encoder.size))
-        return self.policy.order(obs)
 
 
 def _copied(policy: NeuralPolicy) -> NeuralPolicy:
@@ -187,13 +167,3 @@ def _copied(policy: NeuralPolicy) -> NeuralPolicy:
 def _kept(scenario: Scenario, periods: int) -> Any:
     return None if scenario.forecasts is None else scenario.forecasts[:periods]
 
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small networks run fastest on one thread; what was set before is set again behind."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

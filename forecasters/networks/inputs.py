@@ -1,7 +1,7 @@
 """From a sales panel to the numbers a network reads, with nothing in them that an origin must not know.
 
-Three tables: what is known once a period is over (`past`), what is known of a period ahead (`ahead`), and what
-never changes (`static`). An origin t reads `past` of periods < t and `ahead` of periods < t + horizon.
+Three tables: what is known once a period is over (`past`), what is known of a period ahead (`ahead`), and
+what never changes (`static`). An origin t reads `past` of periods < t and `ahead` of periods < t + horizon.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HARMONICS = 3
 
 @dataclass(frozen=True)
 class Column:
-    """One covariate, and how it is scaled: `kind` is "price" (log, against the item's own past) or "plain"."""
+    """One covariate and its scaling: "price" and "counts" are logs against the item's past."""
 
     name: str
     kind: str
@@ -68,7 +68,9 @@ class InputPlan:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Rebuild from `to_config()`."""
-        columns = {k: tuple(Column(**c) for c in config[k]) for k in ("known", "observed", "numeric")}
+        columns: dict[str, Any] = {
+            k: tuple(Column(**c) for c in config[k]) for k in ("known", "observed", "numeric")
+        }
         categories = {name: tuple(values) for name, values in config["categories"].items()}
         rest = {k: config[k] for k in ("season", "shift", "days", "level")}
         return cls(**columns, categories=categories, **rest)
@@ -154,7 +156,7 @@ def sales_columns(panel: SalesPanel, level: FloatArray) -> list[FloatArray]:
 
 
 def running_level(panel: SalesPanel, start: float) -> FloatArray:
-    """Return log1p of an exponentially weighted mean of sales before each period, shape (items, periods + 1)."""
+    """Return log1p of the weighted mean sales before each period, shape (items, periods + 1)."""
     mean = np.zeros(panel.items)
     seen = np.zeros(panel.items)
     level = np.full((panel.items, panel.periods + 1), start)
@@ -168,7 +170,7 @@ def running_level(panel: SalesPanel, start: float) -> FloatArray:
 
 
 def seasonal_lag(panel: SalesPanel, shift: int) -> list[FloatArray]:
-    """Return how sales about `shift` periods ago stood against the year before that, and whether it is known."""
+    """Return how sales `shift` periods ago stood against the year before them, and whether it is known."""
     total, count = _window_sums(panel, 3, 1)
     trailing = np.log1p(_running_mean(panel, 52))
     known = (count > 0) & (np.cumsum(panel.informative, axis=1) >= 8)
@@ -186,7 +188,7 @@ def calendar_columns(dates: pd.DatetimeIndex, plan: InputPlan) -> FloatArray:
 
 
 def static_table(panel: SalesPanel, plan: InputPlan) -> FloatArray:
-    """Return attributes as numbers, shape (items, attributes); a category never met in training is all zeros."""
+    """Return attributes as numbers, shape (items, attributes); a category new to the plan is all zeros."""
     columns: list[FloatArray] = [np.ones((panel.items, 1))]
     for name, values in plan.categories.items():
         text = _attribute(panel, name).astype(str).to_numpy()
@@ -280,7 +282,7 @@ def _shifted(values: FloatArray, by: int) -> FloatArray:
 
 
 def _week(dates: pd.DatetimeIndex) -> NDArray[np.int64]:
-    return np.minimum((dates.dayofyear.to_numpy() - 1) // 7, 52).astype(np.int64)
+    return np.asarray(np.minimum((dates.dayofyear.to_numpy() - 1) // 7, 52), dtype=np.int64)
 
 
 def _get(table: Mapping[str, FloatArray], name: str, what: str) -> FloatArray:

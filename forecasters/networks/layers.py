@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,7 @@ class CausalEncoder(nn.Module):
         for now, before, dilation in zip(self.now, self.before, self.dilations, strict=True):
             older = nn.functional.pad(hidden, (0, 0, dilation, 0))[:, : hidden.shape[1]]
             hidden = hidden + self.dropout(torch.relu(now(hidden) + before(older)))
-        return hidden
+        return cast(Tensor, hidden)
 
 
 class MonotoneQuantiles(nn.Module):
@@ -72,10 +73,10 @@ class MonotoneQuantiles(nn.Module):
 
 
 class ForkingDecoder(nn.Module):
-    """From an origin's context and what is known of each period ahead to quantiles (Wen et al. 2017, sec. 3.3).
+    """From an origin's context and what is known of each period ahead to quantiles (Wen et al. 2017).
 
-    A global layer makes one context for each horizon and one for all; a local network, shared by the horizons,
-    joins them with what is known of that period.
+    A global layer makes one context for each horizon and one for all; a local network, shared by the
+    horizons, joins them with what is known of that period.
     """
 
     def __init__(self, width: int, ahead: int, sizes: Sizes, dropout: float) -> None:
@@ -94,10 +95,11 @@ class ForkingDecoder(nn.Module):
 
     def forward(self, context: Tensor, ahead: Tensor) -> Tensor:
         """Map contexts (..., width) and periods ahead (..., horizon, channels) to (..., horizon, levels)."""
-        every = torch.relu(self.globally(context)).unflatten(-1, (self.horizon + 1, self.context))
+        every = torch.relu(self.globally(context))
+        every = every.reshape(*context.shape[:-1], self.horizon + 1, self.context)
         common = every[..., :1, :].expand(*every.shape[:-2], self.horizon, self.context)
         local = self.locally(torch.cat([common, every[..., 1:, :], ahead], dim=-1))
-        return self.head(local)
+        return cast(Tensor, self.head(local))
 
 
 class MQCNNNetwork(nn.Module):
@@ -141,7 +143,7 @@ class MQCNNNetwork(nn.Module):
         targets = origins[:, None] + torch.arange(self.horizon, device=origins.device)
         calendar = week[targets].expand(items, *targets.shape, 4)
         ahead = torch.cat([inputs.ahead[:, targets], calendar], dim=-1)
-        return self.decoder(context, ahead) + inputs.level[:, origins, None, None]
+        return cast(Tensor, self.decoder(context, ahead)) + inputs.level[:, origins, None, None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,16 +42,16 @@ class MQCNNConfig:
         width: channels of the encoder.
         dilations: of its layers; the receptive field is 1 + their sum periods.
         dropout: share of channels left out in training.
-        epochs: passes over the items; fewer are quicker and coarser.
+        steps: gradient steps, whatever the number of items; fewer are quicker and coarser.
         batch_items: items in a step.
         batch_origins: forecast origins in a step, drawn anew for each.
         learning_rate: at its peak.
         weight_decay: of AdamW.
         averaging: how slowly the averaged weights follow.
-        scale_power: items weigh `scale ** −scale_power` in the loss: 0 is the loss in units, 1 the relative one.
+        scale_power: items weigh `scale ** −scale_power` in the loss: 0 is the loss in units, 1 relative.
         hold_out: share of the periods that training is stopped by and errors are learnt from.
         patience: checks without improvement before it stops; 0 never stops early.
-        refit: share of the epochs that go on afterwards with the held-out periods included.
+        refit: share of the steps that go on afterwards with the held-out periods included.
         seed: of weights, batches and dropout.
         device: "cpu", "cuda", …; "cuda" where there is one with "auto".
     """
@@ -61,9 +61,9 @@ class MQCNNConfig:
     width: int = 32
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     dropout: float = 0.1
-    epochs: int = 40
-    batch_items: int = 32
-    batch_origins: int = 24
+    steps: int = 800
+    batch_items: int = 16
+    batch_origins: int = 32
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
     averaging: float = 0.97
@@ -76,7 +76,7 @@ class MQCNNConfig:
 
     def __post_init__(self) -> None:
         checked_levels(self.levels)
-        for name in ("horizon", "width", "epochs", "batch_items", "batch_origins"):
+        for name in ("horizon", "width", "steps", "batch_items", "batch_origins"):
             if getattr(self, name) < 1:
                 raise FractileError(f"mqcnn: {name} must be at least 1, got {getattr(self, name)}")
         for name in ("dropout", "hold_out", "averaging"):
@@ -94,13 +94,13 @@ class MQCNNConfig:
 class MQCNN:
     """Multi-horizon quantile forecasts by a dilated causal convolutional network (Wen et al. 2017).
 
-    Forking sequences: the loss counts every origin of the training window, and a forecast from many origins
-    costs one pass. The network reads log1p sales, stock flags, covariates, calendar and static attributes; its
-    quantiles are log1p demand above the item's running level and never cross.
+    Forking sequences: the loss counts origins all over the training window, and a forecast from many
+    origins costs one pass. The network reads log1p sales, stock flags, covariates, calendar and static
+    attributes; its quantiles are log1p demand above the item's running level and never cross.
 
     Args:
         config: all options at once.
-        progress: told after each epoch; not kept.
+        progress: told now and then while it trains; not kept.
         **options: single options of `MQCNNConfig`, over those of `config`.
     """
 
@@ -222,7 +222,7 @@ class MQCNN:
         held: int,
         generator: torch.Generator,
     ) -> int:
-        """Train on all but the held-out periods; return the best number of epochs."""
+        """Train on all but the held-out periods; return the best number of steps."""
         last = panel.periods - held
         examples = self._examples(plan, panel, 1, last)
         held_out = self._examples(plan, panel, last, panel.periods) if held else None
@@ -239,9 +239,9 @@ class MQCNN:
         generator: torch.Generator,
     ) -> None:
         """Train on, with the held-out periods and at a lower rate."""
-        epochs = max(1, round(best * self.config.refit))
+        steps = max(1, round(best * self.config.refit))
         schedule = replace(
-            self.config.schedule, epochs=epochs, learning_rate=self.config.learning_rate * 0.4, patience=0
+            self.config.schedule, steps=steps, learning_rate=self.config.learning_rate * 0.4, patience=0
         )
         examples = self._examples(plan, panel, 1, panel.periods)
         train(network, examples, None, self._levels, schedule, generator, self.progress)
@@ -290,7 +290,8 @@ class MQCNN:
 
     def _quantiles(self, request: Request) -> FloatArray:
         """Return quantiles at the trained levels, units, shape (items, origins, horizon, levels)."""
-        assert self._plan is not None and self._network is not None
+        if self._plan is None or self._network is None:
+            raise FractileError("mqcnn is not fitted; call fit(panel) first")
         inputs = self._tensors(self._plan, request.panel)
         origins = torch.from_numpy(request.origins).to(self._device)
         parts = []

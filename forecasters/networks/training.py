@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from .layers import MQCNNNetwork, NetworkInputs
 
 Progress = Callable[[int, int, float], None]
-"""Told the epoch, the number of epochs and the loss (training, or held-out where there is one)."""
+"""Told the step, the number of steps and the loss (of held-out periods where there are any)."""
+
+CHECKS = 20
+"""How often a training is looked at."""
 
 OVERFLOW = 14.0
 """Largest log1p quantile: a million units; keeps the first steps of training finite."""
@@ -25,7 +28,7 @@ class Schedule:
     """How long and how fast to train.
 
     Attributes:
-        epochs: passes over the items.
+        steps: gradient steps.
         batch_items: items in a step.
         batch_origins: origins drawn for each step; all of them is forking sequences in full.
         learning_rate: at its peak; it rises over the first tenth and falls to almost nothing along a cosine.
@@ -34,7 +37,7 @@ class Schedule:
         patience: checks without an improvement before training stops; 0 never stops early.
     """
 
-    epochs: int
+    steps: int
     batch_items: int
     batch_origins: int
     learning_rate: float
@@ -86,41 +89,41 @@ def train(
     generator: torch.Generator,
     progress: Progress | None = None,
 ) -> int:
-    """Train a network in place, leave the averaged weights in it, and return the best number of epochs.
+    """Train a network in place, leave the averaged weights in it, and return the best number of steps.
 
     Args:
         network: changed in place.
         examples: to learn from.
-        held_out: to stop by; the last epoch counts where None.
+        held_out: to stop by; the last step counts where None.
         levels: shape (levels,).
         schedule: how long and how fast.
         generator: where the order of items and the origins come from.
-        progress: told after each epoch.
+        progress: told now and then.
     """
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    steps = schedule.epochs * math.ceil(len(examples.demand) / schedule.batch_items)
-    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, schedule.steps))
     average = copy.deepcopy(network).eval()
     keeper = _BestKeeper(schedule.patience)
-    for epoch in range(1, schedule.epochs + 1):
-        network.train()
-        loss = 0.0
-        for batch in _batches(examples, schedule, network.horizon, generator):
-            loss = _step(network, batch, levels, optimizer)
-            rates.step()
-            _average(average, network, schedule.averaging)
-        if held_out is not None and _is_checked(epoch, schedule.epochs):
+    network.train()
+    every = max(1, schedule.steps // CHECKS)
+    for step, batch in enumerate(_batches(examples, schedule, network.horizon, generator), start=1):
+        loss = _step(network, batch, levels, optimizer)
+        rates.step()
+        _average(average, network, min(schedule.averaging, step / (step + 9.0)))
+        if step % every and step < schedule.steps:
+            continue
+        if held_out is not None and step > schedule.steps // 3:
             loss = evaluate(average, held_out, levels)
-            keeper.offer(epoch, loss, average)
+            keeper.offer(step, loss, average)
         if progress is not None:
-            progress(epoch, schedule.epochs, loss)
+            progress(step, schedule.steps, loss)
         if keeper.gave_up:
             break
     network.load_state_dict(keeper.state or average.state_dict())
     network.eval()
-    return keeper.epoch or schedule.epochs
+    return keeper.step or schedule.steps
 
 
 def evaluate(network: MQCNNNetwork, examples: Examples, levels: Tensor) -> float:
@@ -142,13 +145,13 @@ class _BestKeeper:
     def __init__(self, patience: int) -> None:
         self.patience = patience
         self.loss = math.inf
-        self.epoch = 0
+        self.step = 0
         self.waited = 0
         self.state: dict[str, Tensor] | None = None
 
-    def offer(self, epoch: int, loss: float, network: nn.Module) -> None:
+    def offer(self, step: int, loss: float, network: nn.Module) -> None:
         if loss < self.loss:
-            self.loss, self.epoch, self.waited = loss, epoch, 0
+            self.loss, self.step, self.waited = loss, step, 0
             self.state = {name: value.clone() for name, value in network.state_dict().items()}
         else:
             self.waited += 1
@@ -161,10 +164,13 @@ class _BestKeeper:
 def _batches(
     examples: Examples, schedule: Schedule, horizon: int, generator: torch.Generator
 ) -> Iterator[Examples]:
-    """Yield the items in random order, each batch with origins of its own and their targets."""
-    device = examples.demand.device
-    order = torch.randperm(len(examples.demand), generator=generator).to(device)
-    for rows in order.split(schedule.batch_items):
+    """Yield batches of items in random order, each with origins of its own and their targets."""
+    device, items = examples.demand.device, len(examples.demand)
+    waiting = torch.empty(0, dtype=torch.int64)
+    for _ in range(schedule.steps):
+        if len(waiting) < min(schedule.batch_items, items):
+            waiting = torch.cat([waiting, torch.randperm(items, generator=generator)])
+        rows, waiting = waiting[: schedule.batch_items].to(device), waiting[schedule.batch_items :]
         chosen = torch.randperm(len(examples.origins), generator=generator)[: schedule.batch_origins]
         origins = examples.origins[chosen.sort().values.to(device)]
         demand = _targets(examples.demand[rows], origins, horizon)
@@ -174,7 +180,7 @@ def _batches(
 def _step(network: MQCNNNetwork, batch: Examples, levels: Tensor, optimizer: torch.optim.Optimizer) -> float:
     optimizer.zero_grad(set_to_none=True)
     loss = quantile_loss(network(batch.inputs, batch.origins), batch.demand, batch.weight, levels)
-    loss.backward()
+    torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimizer.step()
     return float(loss.detach())
@@ -195,8 +201,3 @@ def _rate(step: int, steps: int) -> float:
     if step < warm:
         return (step + 1) / warm
     return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-def _is_checked(epoch: int, epochs: int) -> bool:
-    """Check after a third of the training, every other epoch, and at the end."""
-    return epoch == epochs or (epoch >= epochs // 3 and epoch % 2 == 0)

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-
 from fractile.errors import FractileError
 from fractile.forecasters.base import Forecaster
 from fractile.forecasters.conformance import check_forecaster, small_panel
@@ -17,7 +16,7 @@ from fractile.forecasters.panel import SalesPanel
 from fractile.forecasters.registry import FORECASTERS, make_forecaster
 from fractile.forecasters.statistical import SeasonalNaive
 
-QUICK = {"mqcnn": {"epochs": 2, "horizon": 6}}
+QUICK = {"mqcnn": {"steps": 20, "horizon": 6}}
 
 
 def make(name: str) -> Forecaster:
@@ -67,7 +66,9 @@ def test_items_that_were_not_fitted_are_forecast(name: str):
     panel = small_panel()
     forecaster = make(name).fit(panel.select([0, 1, 2, 3]))
     forecast = forecaster.predict(panel.select([2, 7]), 6)
-    np.testing.assert_allclose(forecast.values[0], forecaster.predict(panel, 6).values[2], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        forecast.values[0], forecaster.predict(panel, 6).values[2], rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", sorted(FORECASTERS))
@@ -120,12 +121,12 @@ def test_a_future_off_the_panel_is_refused(change: dict, message: str):
 
 
 def test_an_unknown_forecaster_or_option_lists_the_known_ones():
-    with pytest.raises(FractileError, match="did you mean 'ets'.*mqcnn"):
+    with pytest.raises(FractileError, match=r"did you mean 'ets'.*mqcnn"):
         make_forecaster("etss")
     with pytest.raises(FractileError, match="no option 'horizn'; did you mean 'horizon'"):
         make_forecaster("seasonal_naive", horizn=3)
-    with pytest.raises(FractileError, match="no option 'epoch'; did you mean 'epochs'"):
-        make_forecaster("mqcnn", epoch=3)
+    with pytest.raises(FractileError, match="no option 'step'; did you mean 'steps'"):
+        make_forecaster("mqcnn", step=3)
 
 
 def test_torch_stays_out_until_a_network_is_asked_for():

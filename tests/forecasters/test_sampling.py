@@ -1,14 +1,10 @@
-"""The fitted copula finds a known dependence again, and sums over the horizon get the coverage they promise."""
+"""The fitted copula finds a known dependence, and sums over the horizon get the coverage they promise."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
-from scipy.stats import gamma, poisson
-
 from fractile.forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
 from fractile.forecasters.panel import SalesPanel
 from fractile.forecasters.sampling import (
@@ -19,6 +15,9 @@ from fractile.forecasters.sampling import (
     lengthened,
     positive_definite,
 )
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+from scipy.stats import gamma, poisson
 
 LEVELS = np.array(DEFAULT_LEVELS)
 HORIZON = 6
@@ -43,7 +42,6 @@ def world(
     law = poisson(mean[:, None]) if counts else gamma(3.0, scale=mean[:, None] / 3.0)
     sales = np.concatenate([mean[:, None], law.ppf(uniform)], axis=1)
     ahead = law.ppf(LEVELS)[:, None, None]
-    # A counted demand of k stands for k - 1/2 ... k + 1/2: its smooth quantiles lie there, too.
     values = np.broadcast_to(ahead, (items, blocks, HORIZON, len(LEVELS))).astype(float)
     names = tuple(f"i{k}" for k in range(items))
     true = np.ones(sales.shape, dtype=bool)
@@ -53,7 +51,7 @@ def world(
 
 
 def total_coverage(forecast: QuantileForecast, panel: SalesPanel, span: int) -> dict[float, float]:
-    """The share of sums that lie at or below their quantile; a tie counts by half."""
+    """The share of sums that lie at or below their quantile."""
     steps = forecast.origins[:, None] + np.arange(span)
     came = panel.sales[:, steps].sum(-1)
     total = forecast.total(span)
@@ -136,7 +134,8 @@ def test_few_errors_lean_to_independence():
 
 def test_no_errors_at_all_mean_independence():
     forecast, panel = world(np.full(3, 0.9), np.full(3, 20.0), 2, counts=False)
-    fitted = fit_error_dependence(forecast, panel.until(1))
+    unknown = SalesPanel(panel.sales, ~panel.in_stock, panel.listed, panel.dates, panel.item_ids, panel.freq)
+    fitted = fit_error_dependence(forecast, unknown)
     np.testing.assert_array_equal(fitted.correlation[0], np.eye(HORIZON))
 
 
@@ -188,8 +187,11 @@ def test_interval_scores_are_truncated_normal_moments():
     score = np.random.default_rng(0).standard_normal(400_000)
     for low, high in ((0.0, 0.3), (0.4, 0.6), (0.9, 1.0)):
         inside = score[(score > ndtri(low)) & (score < ndtri(high))]
-        mean, spread = interval_scores(np.array([low]), np.array([high]))
-        np.testing.assert_allclose(mean, inside.mean(), atol=4 * inside.std() / np.sqrt(len(inside)))
-        np.testing.assert_allclose(spread, inside.var(), rtol=0.02)
-    mean, spread = interval_scores(np.array([0.7]), np.array([0.7]))
-    np.testing.assert_allclose([mean[0], spread[0]], [ndtri(0.7), 0.0], atol=1e-9)
+        scores = interval_scores(np.array([low]), np.array([high]))
+        np.testing.assert_allclose(scores.mean, inside.mean(), atol=4 * inside.std() / np.sqrt(len(inside)))
+        np.testing.assert_allclose(scores.spread, inside.var(), rtol=0.02)
+        second, third = (inside**2 - 1) / np.sqrt(2), (inside**3 - 3 * inside) / np.sqrt(6)
+        np.testing.assert_allclose(scores.second, second.mean(), atol=0.02)
+        np.testing.assert_allclose(scores.third, third.mean(), atol=0.02)
+    point = interval_scores(np.array([0.7]), np.array([0.7]))
+    np.testing.assert_allclose(np.concatenate(point), [ndtri(0.7), 0.0, 0.0, 0.0], atol=1e-9)

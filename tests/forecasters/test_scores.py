@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scoringrules
-from scipy.special import ndtri
-
 from fractile.errors import FractileError
 from fractile.forecasters.forecast import QuantileForecast
 from fractile.forecasters.panel import SalesPanel
@@ -20,6 +18,7 @@ from fractile.forecasters.scores import (
     score_forecast,
     weighted_quantile_loss,
 )
+from scipy.special import ndtri
 
 
 def tiny_panel(sales: list[list[float]], in_stock: list[list[bool]] | None = None) -> SalesPanel:

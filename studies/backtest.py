@@ -1,0 +1,159 @@
+"""A backtest: the last periods are held out, and every decision uses only what was known at its time.
+
+    |…… history ……|…… validation ……|…… held out ……|
+                  ^ start           ^ cutoff         ^ end
+
+A first forecaster, fitted before `start`, forecasts from every origin of the validation window. On these forecasts,
+on what then happened, and on demand sampled from the forecaster along the same weeks, policies are tuned and
+trained. A second one, fitted before `cutoff`, forecasts from every held-out origin; there policies are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..envs.forecast_demand import ForecastDemand
+from ..envs.types import Scenario, Trajectory
+from ..errors import InputError
+from ..forecasters.base import Forecaster
+from ..forecasters.forecast import FloatArray, QuantileForecast, concatenate_origins
+from ..forecasters.registry import forecaster_class, make_forecaster, option_names
+from ..policies.base import Planner
+from ..policies.rollout import simulate
+from ..randomness import keyed_generator
+from .data import StudyData
+
+SHORTEST_HISTORY = 8
+"""Periods that a forecaster is at least given to learn from."""
+USUAL_HORIZON = 8
+"""Periods that are forecast where decisions ask for fewer, so that scores and pictures show something."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where the validation window and the held-out periods begin.
+
+    Attributes:
+        start: first period of the validation window.
+        cutoff: first held-out period.
+        end: the panel's number of periods.
+        span: the longest protection interval: periods ahead that decisions ask for.
+        horizon: periods ahead that are forecast.
+        notes: what a reader should know, e.g. that the validation window had to be shortened.
+    """
+
+    start: int
+    cutoff: int
+    end: int
+    span: int
+    horizon: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def warm_up(self) -> int:
+        """Periods before the cutoff that a comparison runs through first, so that the start does not count."""
+        return min(2 * self.span, self.cutoff - self.start)
+
+
+def windows(data: StudyData, periods: int, validation: int, horizon: int | None) -> Windows:
+    """Return the windows of a backtest; `periods` = 0 holds nothing out.
+
+    Raises:
+        InputError: where the history is too short.
+    """
+    end, span = data.panel.periods, int(np.max(data.params.protection_interval))
+    cutoff = end - periods
+    fits = min(validation, cutoff - max(SHORTEST_HISTORY, cutoff // 2))
+    if fits < span + 1:
+        least = periods + 2 * max(SHORTEST_HISTORY, span + 1)
+        raise InputError(
+            [
+                f"history: has {end} periods; {periods} held out and protection intervals of {span} need about {least}; "
+                "give a longer history, hold out fewer (backtest.periods) or use finer periods (data.freq)"
+            ]
+        )
+    notes = ()
+    if fits < validation:
+        notes = (f"the history is short: policies were tuned on {fits} periods, not on {validation}",)
+    return Windows(cutoff - fits, cutoff, end, span, max(horizon or USUAL_HORIZON, span), notes)
+
+
+def fit_forecaster(
+    name: str, options: Mapping[str, Any], data: StudyData, until: int, horizon: int, seed: int
+) -> Forecaster:
+    """Fit a forecaster on the periods before `until`."""
+    defaults = {"horizon": horizon, "seed": seed}
+    known = option_names(forecaster_class(name))
+    chosen = {**{k: v for k, v in defaults.items() if k in known}, **options}
+    return make_forecaster(name, **chosen).fit(data.panel.until(until))
+
+
+def forecasts_from(
+    forecaster: Forecaster, data: StudyData, first: int, last: int, horizon: int
+) -> QuantileForecast:
+    """Forecast from each of the origins first … last − 1."""
+    return forecaster.predict(data.panel, horizon, origins=np.arange(first, last))
+
+
+def replay(data: StudyData, forecast: QuantileForecast, span: int) -> Scenario:
+    """Return what happened in the periods that a forecast has origins for, with those forecasts; one path."""
+    demand = data.demand[:, forecast.origins].T[None]
+    near = forecast.head(span)
+    near.total(span)  # once for all origins: each keeps its share
+    return Scenario(demand, forecasts=[near.at_origin(i) for i in range(len(forecast.origins))])
+
+
+def training_scenario(
+    data: StudyData, forecaster: Forecaster, window: Windows, paths: int, seed: int
+) -> tuple[Scenario, QuantileForecast]:
+    """Return what policies are tuned on: the validation window as it was, and as the forecaster could imagine it.
+
+    Args:
+        data: the study's data.
+        forecaster: fitted before the window.
+        window: where it begins and ends.
+        paths: imagined paths beside the real one.
+        seed: of the imagined demand.
+
+    Returns:
+        The scenario, and the forecasts from the window's own origins.
+    """
+    forecast = forecasts_from(forecaster, data, window.start, window.cutoff, window.horizon)
+    real = replay(data, forecast, window.span)
+    if paths == 0:
+        return real, forecast
+    imagined = ForecastDemand(
+        forecaster, data.panel.until(window.cutoff), mode="rolled", start=window.start
+    ).scenario(keyed_generator(seed, "training demand"), paths, real.periods, window.span)
+    both = [
+        concatenate_origins([a, b])
+        for a, b in zip(real.forecasts or (), imagined.forecasts or (), strict=True)
+    ]
+    for forecast_of_period in both:
+        forecast_of_period.total(window.span)
+    return Scenario(np.concatenate([real.demand, imagined.demand]), forecasts=both), forecast
+
+
+def held_out_scenario(
+    data: StudyData, before: QuantileForecast, after: QuantileForecast, window: Windows
+) -> Scenario:
+    """Return the warm-up periods and the held-out ones, each with the forecast made at its beginning."""
+    first = len(before.origins) - window.warm_up
+    warm = replay(data, before, window.span)
+    held = replay(data, after, window.span)
+    demand = np.concatenate([warm.demand[:, first:], held.demand], axis=1)
+    return Scenario(demand, forecasts=[*(warm.forecasts or ())[first:], *(held.forecasts or ())])
+
+
+def run_held_out(policy: Any, scenario: Scenario, data: StudyData, window: Windows) -> Trajectory:
+    """Let a policy meet the held-out periods, behind the warm-up; a bound needs none and begins at the cutoff."""
+    if isinstance(policy, Planner):
+        held = Scenario(
+            scenario.demand[:, window.warm_up :], forecasts=(scenario.forecasts or ())[window.warm_up :]
+        )
+        return simulate(policy, held, data.params)
+    return simulate(policy, scenario, data.params, warm_up=window.warm_up)
