@@ -15,9 +15,10 @@ from .errors import FractileError, InputError
 
 if TYPE_CHECKING:
     from .envs.conformance import check_dynamics
-    from .envs.demand import Geometric, NegativeBinomial, Normal, Poisson, Replay, draw_scenario
+    from .envs.demand import Geometric, NegativeBinomial, Normal, Poisson, draw_scenario
     from .envs.dynamics import step
     from .envs.forecast_demand import ForecastDemand
+    from .envs.replay import Replay
     from .envs.types import (
         InventoryState,
         ItemParams,
@@ -58,7 +59,7 @@ _LAZY = {
     "Poisson": "envs.demand",
     "Policy": "policies.base",
     "QuantileForecast": "forecasters.forecast",
-    "Replay": "envs.demand",
+    "Replay": "envs.replay",
     "SalesPanel": "forecasters.panel",
     "Scenario": "envs.types",
     "TrainingProblem": "training.trainers",

@@ -104,9 +104,7 @@ def train(given: Given) -> None:
     from .studies.run import train_run
 
     with working(given) as progress:
-        folder = train_run(
-            config, out, policy=policy, command=_command_line(), progress=progress, **_overwrite(given)
-        )
+        folder = train_run(config, out, policy=policy, command=_command_line(), progress=progress, **_overwrite(given))
     emit(given, {"folder": folder, "policy": policy}, f"Run: {folder}")
 
 
@@ -220,9 +218,7 @@ def _levels(text: str | None) -> list[float] | None:
     levels = [number(part.strip()) for part in text.split(",")]
     wrong = [level for level in levels if isinstance(level, str) or not 0 < level < 1]
     if wrong:
-        raise InputError(
-            f"--levels: must lie between 0 and 1, e.g. 0.1,0.5,0.9, got {level!r}" for level in wrong
-        )
+        raise InputError(f"--levels: must lie between 0 and 1, e.g. 0.1,0.5,0.9, got {level!r}" for level in wrong)
     return sorted({float(level) for level in levels})
 
 

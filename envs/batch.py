@@ -18,7 +18,10 @@ from .types import InventoryState, ItemParams, Observation, PeriodOutcome, Scena
 class EpisodeSource(Protocol):
     """Where episodes come from: demand, what is forecast of it, and the item's parameters."""
 
-    params: ItemParams
+    @property
+    def params(self) -> ItemParams:
+        """Lead times, costs and order rules of all items that episodes may hold."""
+        ...
 
     def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, ItemParams]:
         """Draw episodes of one item each: a scenario of (paths, periods, 1) and its parameters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -39,7 +39,7 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         **options: demand, forecast, forecaster, panel, mode, item, params, or single fields of `ItemParams`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 4}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         from .render import render_episode
 
         obs, params = self.batch.observe(), self.batch.params
-        series = {
+        series: dict[str, Any] = {
             name: np.array([getattr(outcome, name)[0, 0] for _, outcome in self._history])
             for name in ("order", "on_hand", "shortfall")
         }
@@ -102,7 +102,7 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         )
 
 
-def spaces(batch: InventoryBatch) -> tuple[gym.spaces.Box, gym.spaces.Box]:
+def spaces(batch: InventoryBatch) -> tuple[Any, Any]:
     """Return the observation and action space of one episode."""
     unbounded = gym.spaces.Box(-np.inf, np.inf, (batch.encoder.size,), np.float32)
     return unbounded, gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
@@ -110,7 +110,7 @@ def spaces(batch: InventoryBatch) -> tuple[gym.spaces.Box, gym.spaces.Box]:
 
 def flat_observation(batch: InventoryBatch) -> Float32Array:
     """Return the features of every episode, shape (paths, features)."""
-    return batch.encoder.encode(batch.observe())[:, 0].astype(np.float32)  # type: ignore[no-any-return]
+    return batch.encoder.encode(batch.observe())[:, 0].astype(np.float32)
 
 
 def play(batch: InventoryBatch, action: NDArray[np.float64]) -> PeriodOutcome:

@@ -34,7 +34,7 @@ def register_environments() -> None:
 
 
 def make_sb3_env(
-    id: str,  # noqa: A002  # Gymnasium's own name for it
+    id: str,  # Gymnasium's own name for it
     *,
     num_envs: int = 64,
     periods: int | None = None,
@@ -51,7 +51,10 @@ def make_sb3_env(
         id: e.g. "fractile/LostSales-v0".
         num_envs: number of episodes side by side.
         periods: length of an episode; the id's own where None.
-        action, start, scale_free_reward, reward_scale: see `InventorySB3Env`.
+        action: what an action moves; see `ObservationEncoder`.
+        start: see `InventoryBatch`.
+        scale_free_reward: see `InventorySB3Env`.
+        reward_scale: likewise.
         seed: of the demand; None = a fresh one.
         **options: see `make_source`.
 

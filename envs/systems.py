@@ -22,7 +22,13 @@ SYSTEMS = {
 }
 
 _ZIPKIN = {"lead_time": 2, "holding_cost": 1.0, "stockout_cost": 4.0, "pack_size": 1.0}
-_BACKORDER = {"lead_time": 2, "holding_cost": 1.0, "stockout_cost": 9.0, "unmet_demand": "backorder", "pack_size": 1.0}
+_BACKORDER = {
+    "lead_time": 2,
+    "holding_cost": 1.0,
+    "stockout_cost": 9.0,
+    "unmet_demand": "backorder",
+    "pack_size": 1.0,
+}
 _RETAIL = {"lead_time": 2, "holding_cost": 1.0, "stockout_cost": 9.0, "pack_size": 1.0}
 
 
@@ -80,7 +86,11 @@ def _params(params: ItemParams | None, defaults: dict[str, Any], options: dict[s
 
 
 def _forecast_demand(
-    demand: DemandModel | None, forecast: QuantileForecast | None, forecaster: Any, panel: SalesPanel | None, mode: str
+    demand: DemandModel | None,
+    forecast: QuantileForecast | None,
+    forecaster: Any,
+    panel: SalesPanel | None,
+    mode: str,
 ) -> tuple[DemandModel, ItemParams | None]:
     """Return the demand model, and the items' own parameters where they come with the embedded panel."""
     if demand is not None:

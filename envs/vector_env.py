@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -30,7 +30,7 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
         system, periods, action, start, **options: see `InventoryEnv`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}
 
     def __init__(
         self,
@@ -62,9 +62,7 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
         self.batch.reset(self.np_random)
         return flat_observation(self.batch), {}
 
-    def step(
-        self, actions: Float32Array
-    ) -> tuple[Float32Array, NDArray[np.float64], Flags, Flags, dict[str, Any]]:
+    def step(self, actions: Float32Array) -> tuple[Float32Array, NDArray[np.float64], Flags, Flags, dict[str, Any]]:
         """Order, receive, meet demand and pay, in every episode."""
         demand = self.batch.scenario.demand[:, self.batch.period, 0]
         outcome = play(self.batch, np.asarray(actions, dtype=np.float64).reshape(self.num_envs, 1))
@@ -73,7 +71,11 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
         info |= {f"_{name}": every for name in list(info)}
         reward, over = -outcome.cost[:, 0], self.batch.over
         if over:
-            info = {"final_obs": _as_objects(flat_observation(self.batch)), "_final_obs": every, "final_info": info}
+            info = {
+                "final_obs": _as_objects(flat_observation(self.batch)),
+                "_final_obs": every,
+                "final_info": info,
+            }
             info["_final_info"] = every
             self.batch.reset(self.np_random)
         return flat_observation(self.batch), reward, ~every, every & over, info

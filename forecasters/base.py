@@ -148,9 +148,7 @@ def checked_levels(levels: ArrayLike) -> FloatArray:
     array = np.atleast_1d(np.asarray(levels, dtype=np.float64))
     inside = np.all((array > 0) & (array < 1)) and np.all(np.diff(array) > 0)
     if array.ndim != 1 or len(array) < 2 or not inside:
-        raise FractileError(
-            f"levels must be two or more numbers, strictly increasing, between 0 and 1, got {levels!r}"
-        )
+        raise FractileError(f"levels must be two or more numbers, strictly increasing, between 0 and 1, got {levels!r}")
     return array
 
 
@@ -254,9 +252,7 @@ def _positions(panel: SalesPanel, periods: int, future: pd.DataFrame) -> tuple[I
     """Row and column of each line of `future` among the added periods; column −1 where it is not needed."""
     for column in ("item_id", "date"):
         if column not in future.columns:
-            raise FractileError(
-                f"future needs a column {column!r}, it has: {', '.join(map(str, future.columns))}"
-            )
+            raise FractileError(f"future needs a column {column!r}, it has: {', '.join(map(str, future.columns))}")
     item = pd.Index(panel.item_ids).get_indexer(pd.Index(future["item_id"].astype(str)))
     if (item < 0).any():
         word = str(future["item_id"].iloc[int(np.argmax(item < 0))])

@@ -75,9 +75,7 @@ class Table:
         clash = {name for name in names if names.count(name) > 1}
         for name in sorted(clash):
             both = " and ".join(repr(column) for column in held if back.get(column, column) == name)
-            self.faults.add(
-                f"{self.name}: columns {both} both end up as {name!r}; rename or remove one of them"
-            )
+            self.faults.add(f"{self.name}: columns {both} both end up as {name!r}; rename or remove one of them")
         first = [at for at, name in enumerate(names) if name not in names[:at]]
         self.frame = self.frame.iloc[:, first].set_axis([names[at] for at in first], axis=1)
 
@@ -95,9 +93,7 @@ class Table:
         for column in self.frame.columns:
             if _plain(column) in plain and column not in names:
                 ours = plain[_plain(column)]
-                self.faults.add(
-                    f"{self.name}: column {column!r} must be called {ours!r} to be used; rename it"
-                )
+                self.faults.add(f"{self.name}: column {column!r} must be called {ours!r} to be used; rename it")
 
     def fault(self, bad: BoolArray, rule: str, remedy: str, values: NDArray[Any] | None = None) -> None:
         """Add one fault for all rows in `bad`, shape (rows,); do nothing where there is none."""
@@ -111,9 +107,7 @@ class Table:
         """Return a column as text, exactly as written; an empty cell is a fault."""
         values = self.frame[column]
         if pd.api.types.is_float_dtype(values.dtype):
-            self.fault(
-                values.notna().to_numpy(), f"{column} must be text", "write it as text", _objects(values)
-            )
+            self.fault(values.notna().to_numpy(), f"{column} must be text", "write it as text", _objects(values))
         codes, names = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
         written = np.array([str(name) for name in names] + [""], dtype=object)
         empty = np.array([not name.strip() for name in written], dtype=bool)
@@ -143,17 +137,13 @@ class Table:
             return
         words = np.isnan(as_numbers(raw)) & raw.notna().to_numpy()
         if 0 < words.sum() < (raw.notna().sum() / 2):
-            self.fault(
-                words, f"{column} must be a number, as it is in most rows", "correct it", _objects(raw)
-            )
+            self.fault(words, f"{column} must be a number, as it is in most rows", "correct it", _objects(raw))
 
     def dates(self, column: str = "date") -> pd.DatetimeIndex:
         """Return a column as dates without a time zone; what is not YYYY-MM-DD is a fault."""
         raw = self.frame[column]
         parsed = _parsed_dates(raw)
-        self.fault(
-            np.asarray(parsed.isna()), f"{column} must be a date", "write it as YYYY-MM-DD", _objects(raw)
-        )
+        self.fault(np.asarray(parsed.isna()), f"{column} must be a date", "write it as YYYY-MM-DD", _objects(raw))
         return parsed
 
     def flags(self, column: str) -> BoolArray:

@@ -100,16 +100,10 @@ def _flipped(values: np.ndarray, span: slice) -> np.ndarray:
 
 def _check_values(made: Forecaster, panel: SalesPanel, forecast: QuantileForecast) -> None:
     expected = (panel.items, 2, HORIZON, len(DEFAULT_LEVELS))
-    _require(
-        forecast.values.shape == expected, made, "shape", f"expected {expected}, got {forecast.values.shape}"
-    )
-    _require(
-        forecast.item_ids == panel.item_ids, made, "items", "the forecast's item_ids are not the panel's"
-    )
+    _require(forecast.values.shape == expected, made, "shape", f"expected {expected}, got {forecast.values.shape}")
+    _require(forecast.item_ids == panel.item_ids, made, "items", "the forecast's item_ids are not the panel's")
     _require(bool(np.isfinite(forecast.values).all()), made, "finite", "a quantile is NaN or infinite")
-    _require(
-        bool((forecast.values >= 0).all()), made, "range", f"a quantile is {forecast.values.min():.3g} < 0"
-    )
+    _require(bool((forecast.values >= 0).all()), made, "range", f"a quantile is {forecast.values.min():.3g} < 0")
     fall = float(np.diff(forecast.values, axis=-1).min())
     _require(fall >= -1e-9, made, "order", f"quantiles cross: a higher level lies {-fall:.3g} lower")
     dated = forecast.dates is not None and list(forecast.dates) == list(panel.dates[forecast.origins])
@@ -121,15 +115,11 @@ def _check_levels(made: Forecaster, panel: SalesPanel, origins: list[int]) -> No
         forecast = made.predict(panel, HORIZON, levels, origins=origins)
         same = np.array_equal(forecast.levels, levels) and forecast.values.shape[-1] == len(levels)
         _require(same, made, "levels", f"{levels} were asked for, got {forecast.levels}")
-        _require(
-            bool((np.diff(forecast.values) >= -1e-9).all()), made, "levels", f"quantiles at {levels} cross"
-        )
+        _require(bool((np.diff(forecast.values) >= -1e-9).all()), made, "levels", f"quantiles at {levels} cross")
 
 
 def _check_origins(made: Forecaster, panel: SalesPanel, forecast: QuantileForecast) -> None:
-    _require_equal(
-        made.predict(panel, HORIZON, origins=list(forecast.origins)), forecast, made, "determinism"
-    )
+    _require_equal(made.predict(panel, HORIZON, origins=list(forecast.origins)), forecast, made, "determinism")
     for k, origin in enumerate(forecast.origins):
         alone = made.predict(panel, HORIZON, origins=[int(origin)])
         _require_equal(alone, forecast.at_origin(k), made, "many origins equal single origins")
@@ -138,9 +128,7 @@ def _check_origins(made: Forecaster, panel: SalesPanel, forecast: QuantileForeca
 def _check_no_peeking(made: Forecaster, panel: SalesPanel, forecast: QuantileForecast) -> None:
     for k, origin in enumerate(forecast.origins):
         other = made.predict(disturbed(panel, int(origin), HORIZON), HORIZON, origins=[int(origin)])
-        _require_equal(
-            other, forecast.at_origin(k), made, f"no peeking (origin {origin}, later data changed)"
-        )
+        _require_equal(other, forecast.at_origin(k), made, f"no peeking (origin {origin}, later data changed)")
 
 
 def _check_state(made: Forecaster, panel: SalesPanel, forecast: QuantileForecast) -> None:
@@ -152,9 +140,7 @@ def _check_state(made: Forecaster, panel: SalesPanel, forecast: QuantileForecast
     _require_equal(again, forecast, made, "a rebuilt copy forecasts the same", exact=True)
 
 
-def _check_refit(
-    build: ForecasterFactory, made: Forecaster, panel: SalesPanel, forecast: QuantileForecast
-) -> None:
+def _check_refit(build: ForecasterFactory, made: Forecaster, panel: SalesPanel, forecast: QuantileForecast) -> None:
     other = build()
     other.fit(small_panel(seed=1))
     other.fit(panel.until(panel.periods - HORIZON))

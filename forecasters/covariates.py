@@ -88,9 +88,7 @@ def split_known(
     return {name: arrays[name] for name in known}, {k: v for k, v in arrays.items() if k not in known}
 
 
-def _aggregator(
-    name: str, values: FloatArray, is_text: bool, cells: Cells
-) -> Callable[[FloatArray], FloatArray]:
+def _aggregator(name: str, values: FloatArray, is_text: bool, cells: Cells) -> Callable[[FloatArray], FloatArray]:
     if is_text or len(cells.flat) == len(np.unique(cells.flat)):
         return cells.last
     if np.isin(values[np.isfinite(values)], (0.0, 1.0)).all():
@@ -147,9 +145,7 @@ def _notes(worded: list[str], filled: list[str], bare: list[str]) -> list[str]:
     if worded:
         notes.append(f"text covariates became category codes in alphabetical order: {listing(worded)}")
     if filled:
-        notes.append(
-            f"missing values were carried forward, then backward, within the item: {listing(filled)}"
-        )
+        notes.append(f"missing values were carried forward, then backward, within the item: {listing(filled)}")
     if bare:
         notes.append(f"items without any value took the median of the others: {listing(bare)}")
     return notes

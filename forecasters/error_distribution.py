@@ -51,9 +51,7 @@ class ErrorDistribution:
         table = at_levels_signed(self.table, levels)
         steps = np.minimum(np.arange(point.shape[-1]), self.table.shape[1] - 1)
         below, share = self._between(np.log(size))
-        errors = (
-            table[below, steps] * (1 - share) + table[np.minimum(below + 1, len(table) - 1), steps] * share
-        )
+        errors = table[below, steps] * (1 - share) + table[np.minimum(below + 1, len(table) - 1), steps] * share
         values = np.maximum(point, 0.0)[..., None] + errors * (size**self.power)[..., None]
         return np.maximum.accumulate(np.maximum(values, 0.0), axis=-1)
 

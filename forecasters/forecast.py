@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
-from scipy.stats import qmc
 
 from ..errors import FractileError
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from .interpolation import (
+    FloatArray,
+    IntArray,
+    increasing_inside,
+    interpolation_weights,
+    mean_weights,
+    segments,
+    sobol_uniforms,
+    sorted_quantiles,
+)
 
 DEFAULT_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Quantile levels forecast where the caller names none."""
 
-DRAWS = 512
+DRAWS = 1024
 """Quasi-random draws behind `total`; a power of two keeps the Sobol points balanced."""
+
+BLOCK = 8_000_000
+"""Draws that are held at once."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ class QuantileForecast:
 
     def __post_init__(self) -> None:
         levels = np.asarray(self.levels, dtype=np.float64)
-        if levels.ndim != 1 or len(levels) < 2 or not _increasing_inside(levels):
+        if levels.ndim != 1 or len(levels) < 2 or not increasing_inside(levels):
             raise FractileError(
                 f"levels must be two or more numbers, strictly increasing, between 0 and 1, got {self.levels}"
             )
@@ -112,7 +121,7 @@ class QuantileForecast:
 
     def mean(self) -> FloatArray:
         """Return the mean of the interpolated distribution, shape (items, origins, horizon)."""
-        return np.maximum(self.values @ _mean_weights(tuple(self.levels)), 0.0)
+        return np.maximum(self.values @ mean_weights(tuple(self.levels)), 0.0)
 
     def sample(self, paths: int, rng: np.random.Generator) -> FloatArray:
         """Draw demand paths that are dependent over the horizon.
@@ -151,7 +160,7 @@ class QuantileForecast:
         Returns:
             units, the shape of `uniform`.
         """
-        below, share, tail = _segments(self.levels, uniform)
+        below, share, tail = segments(self.levels, uniform)
         values = np.broadcast_to(self.values, (*uniform.shape, len(self.levels)))
         low = np.take_along_axis(values, below[..., None], -1)[..., 0]
         high = np.take_along_axis(values, below[..., None] + 1, -1)[..., 0]
@@ -180,9 +189,7 @@ class QuantileForecast:
         for b in np.unique(band):
             weights = interpolation_weights(self.levels, ndtr(normal @ roots[b].T))
             chosen = band == b
-            out[:, chosen] = np.einsum(
-                "dhq,nhq->dnh", weights, self.values[chosen][:, :horizon], optimize=True
-            )
+            out[:, chosen] = np.einsum("dhq,nhq->dnh", weights, self.values[chosen][:, :horizon], optimize=True)
         return np.maximum(out, 0.0)
 
     def total(self, span: ArrayLike) -> QuantileForecast:
@@ -289,7 +296,7 @@ class QuantileForecast:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a long frame: `item_id, origin, horizon, level, value`, and `origin_date, date` where known."""
-        items, origins, horizon, levels = self.values.shape
+        _, origins, horizon, _ = self.values.shape
         index = pd.MultiIndex.from_product(
             [self.item_ids, range(origins), range(1, horizon + 1), self.levels],
             names=["item_id", "origin", "horizon", "level"],
@@ -317,7 +324,7 @@ class QuantileForecast:
         wide.columns.name = None
         return wide.rename(columns={"item_id": "unique_id", "origin_date": "cutoff", "date": "ds"})
 
-    def _offset(self) -> pd.tseries.offsets.BaseOffset:
+    def _offset(self) -> Any:
         return pd.tseries.frequencies.to_offset(self.freq)
 
     def _check_span(self, span: int) -> None:
@@ -327,6 +334,14 @@ class QuantileForecast:
                 "forecast with a longer horizon"
             )
 
+    def _sums(self, longest: int) -> FloatArray:
+        """Quantiles of sums of draws, shape (items, origins, longest, Q)."""
+        sums = np.cumsum(self.draws(horizon=longest), axis=-1)
+        sums.sort(axis=0)
+        quantiles = sorted_quantiles(sums, self.levels)
+        quantiles[:, :, 0] = self.values[:, :, 0]
+        return quantiles
+
     def _cumulative_quantiles(self, longest: int) -> FloatArray:
         """Quantiles of the sums over 1 ... longest periods, shape (items, origins, longest, Q)."""
         self._check_span(longest)
@@ -334,11 +349,10 @@ class QuantileForecast:
             if longest == 1:
                 self._cumulative[1] = self.values[:, :, :1]
             else:
-                sums = np.cumsum(self.draws(horizon=longest), axis=-1)
-                sums.sort(axis=0)
-                quantiles = _sorted_quantiles(sums, self.levels)
-                quantiles[:, :, 0] = self.values[:, :, 0]
-                self._cumulative[longest] = quantiles
+                size = max(1, BLOCK // (DRAWS * longest * max(1, self.values.shape[1])))
+                items = np.arange(len(self.values))
+                blocks = [self.select(items[i : i + size])._sums(longest) for i in range(0, len(items), size)]
+                self._cumulative[longest] = np.concatenate(blocks)
         return self._cumulative[longest]
 
 
@@ -350,9 +364,7 @@ def concatenate_origins(forecasts: Sequence[QuantileForecast]) -> QuantileForeca
     first = forecasts[0]
     dates = None
     if all(f.dates is not None for f in forecasts):
-        dates = pd.DatetimeIndex(
-            np.concatenate([f.dates.to_numpy() for f in forecasts if f.dates is not None])
-        )
+        dates = pd.DatetimeIndex(np.concatenate([f.dates.to_numpy() for f in forecasts if f.dates is not None]))
     return replace(
         first,
         values=np.concatenate([f.values for f in forecasts], axis=1),
@@ -362,48 +374,13 @@ def concatenate_origins(forecasts: Sequence[QuantileForecast]) -> QuantileForeca
     )
 
 
-def interpolation_weights(levels: FloatArray, level: ArrayLike) -> FloatArray:
-    """Return weights w with `q(level) = Σ_k w_k q_k`, shape (..., Q): the tail rules of `QuantileForecast`."""
-    level = np.asarray(level, dtype=np.float64)
-    below, share, tail = _segments(levels, level)
-    share = np.where(tail, share + 1.0, share)
-    weights = np.zeros((*level.shape, len(levels)))
-    np.put_along_axis(weights, below[..., None], (1.0 - share)[..., None], -1)
-    np.put_along_axis(weights, below[..., None] + 1, share[..., None], -1)
-    return weights
-
-
-def _segments(levels: FloatArray, level: FloatArray) -> tuple[IntArray, FloatArray, NDArray[np.bool_]]:
-    """The segment each level lies in, how far along it, and whether it lies in the exponential upper tail."""
-    below = np.clip(np.searchsorted(levels, level, side="right") - 1, 0, len(levels) - 2)
-    tail = level > levels[-1]
-    linear = (level - levels[below]) / (levels[below + 1] - levels[below])
-    scale = np.log((1 - levels[-2]) / (1 - levels[-1]))
-    exponential = np.log((1 - levels[-1]) / np.where(tail, 1 - level, 1.0)) / scale
-    return below, np.where(tail, exponential, linear), tail
-
-
-@lru_cache(maxsize=64)
-def _mean_weights(levels: tuple[float, ...]) -> FloatArray:
-    grid = (np.arange(2048) + 0.5) / 2048
-    return interpolation_weights(np.asarray(levels), grid).mean(0)
-
-
-@lru_cache(maxsize=64)
-def sobol_uniforms(number: int, horizon: int) -> FloatArray:
-    """Return scrambled Sobol points in (0, 1), shape (number, horizon), the same at every call."""
-    points = qmc.Sobol(horizon, scramble=True, rng=np.random.default_rng(0)).random(number)
-    return np.clip(points, 1e-9, 1 - 1e-9)
-
-
-def _sorted_quantiles(ordered: FloatArray, levels: FloatArray) -> FloatArray:
-    """Quantiles of draws sorted along axis 0 (midpoint rule), the levels last."""
-    position = np.clip(levels * len(ordered) - 0.5, 0, len(ordered) - 1)
-    low = np.floor(position).astype(np.int64)
-    high = np.minimum(low + 1, len(ordered) - 1)
-    share = (position - low)[:, None, None, None]
-    return np.moveaxis(ordered[low] * (1 - share) + ordered[high] * share, 0, -1)
-
-
-def _increasing_inside(levels: FloatArray) -> bool:
-    return bool(np.all(np.diff(levels) > 0) and levels[0] > 0 and levels[-1] < 1)
+__all__ = [
+    "DEFAULT_LEVELS",
+    "DRAWS",
+    "Dependence",
+    "FloatArray",
+    "IntArray",
+    "QuantileForecast",
+    "concatenate_origins",
+    "interpolation_weights",
+]

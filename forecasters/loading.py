@@ -127,9 +127,7 @@ def load_inputs(
     return Inputs(replace(panel, static=static, notes=notes), about, held)
 
 
-def _cross(
-    faults: Faults, sales: pd.DataFrame | None, about: pd.DataFrame | None, held: pd.DataFrame | None
-) -> None:
+def _cross(faults: Faults, sales: pd.DataFrame | None, about: pd.DataFrame | None, held: pd.DataFrame | None) -> None:
     if sales is None:
         return
     items_ids = None if about is None else about["item_id"]
@@ -159,9 +157,7 @@ def _collect_panel(
     return _build(rows, calendar, missing, ahead)
 
 
-def _known_names(
-    frame: pd.DataFrame, name: str, faults: Faults, known: Collection[str] | None
-) -> tuple[str, ...]:
+def _known_names(frame: pd.DataFrame, name: str, faults: Faults, known: Collection[str] | None) -> tuple[str, ...]:
     covariates = [str(column) for column in frame.columns if column not in _CORE]
     if known is None:
         return tuple(column for column in KNOWN_AHEAD if column in covariates)
@@ -274,9 +270,7 @@ def _row_notes(rows: _Rows, gaps: int, missing: Missing, covariates: bool) -> li
         carried = "; their covariates were carried forward" if covariates else ""
         notes.append(f"{gaps:,} missing rows were taken {meaning}{carried}")
     if rows.dropped:
-        notes.append(
-            f"items with rows in the dropped last period only were left out: {listing(rows.dropped)}"
-        )
+        notes.append(f"items with rows in the dropped last period only were left out: {listing(rows.dropped)}")
     return notes
 
 
@@ -293,7 +287,5 @@ def _oddities(panel: SalesPanel) -> list[str]:
         peak = int(panel.sales[at].argmax())
         if panel.sales[at, peak] > _ABSURD_RATIO * typical:
             amount = f"{panel.sales[at, peak]:,.0f} units on {panel.dates[peak].date()}"
-            notes.append(
-                f"absurd sale? item {panel.item_ids[at]!r}: {amount}, {typical:g} in a typical period"
-            )
+            notes.append(f"absurd sale? item {panel.item_ids[at]!r}: {amount}, {typical:g} in a typical period")
     return notes

@@ -49,9 +49,7 @@ class SalesPanel:
         arrays = {"sales": self.sales, "in_stock": self.in_stock, "listed": self.listed}
         for name, array in {**arrays, **self.known, **self.observed}.items():
             if array.shape != shape:
-                raise FractileError(
-                    f"{name} must have the shape (items, periods) = {shape}, got {array.shape}"
-                )
+                raise FractileError(f"{name} must have the shape (items, periods) = {shape}, got {array.shape}")
 
     @classmethod
     def from_frame(

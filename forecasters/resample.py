@@ -107,9 +107,7 @@ def _checked_freq(freq: str) -> str:
             return str(pd.tseries.frequencies.to_offset(freq).freqstr)
     except (ValueError, FutureWarning, AttributeError) as error:
         rule = f"freq must be a pandas frequency, got {freq!r}"
-        raise FractileError(
-            f"{rule}; write 'D' (days), 'W-MON' (weeks from Monday) or 'MS' (months)"
-        ) from error
+        raise FractileError(f"{rule}; write 'D' (days), 'W-MON' (weeks from Monday) or 'MS' (months)") from error
 
 
 def _periods(distinct: pd.DatetimeIndex, freq: str) -> pd.DatetimeIndex:
@@ -119,9 +117,7 @@ def _periods(distinct: pd.DatetimeIndex, freq: str) -> pd.DatetimeIndex:
     try:
         periods = pd.date_range(first, distinct[-1], freq=freq)
     except (pd.errors.OutOfBoundsDatetime, OverflowError, MemoryError) as error:
-        raise FractileError(
-            f"dates run from {first.date()} to {distinct[-1].date()}; correct them"
-        ) from error
+        raise FractileError(f"dates run from {first.date()} to {distinct[-1].date()}; correct them") from error
     if len(periods) > _MOST_EMPTY * len(distinct) + 400:
         span = f"dates run from {distinct[0].date()} to {distinct[-1].date()}"
         few = f"{len(periods):,} periods of freq {freq!r}, but only {len(distinct):,} dates have rows"
@@ -132,17 +128,13 @@ def _periods(distinct: pd.DatetimeIndex, freq: str) -> pd.DatetimeIndex:
 def _refuse_other_anchor(distinct: pd.DatetimeIndex, periods: pd.DatetimeIndex, freq: str) -> None:
     """Refuse data as coarse as the periods that starts on another day, and periods named by their end."""
     if freq.split("-")[0].endswith("E"):
-        raise FractileError(
-            f"periods are named by their first day, got freq {freq!r}; write 'MS', 'QS' or 'YS'"
-        )
+        raise FractileError(f"periods are named by their first day, got freq {freq!r}; write 'MS', 'QS' or 'YS'")
     step = np.diff(distinct.to_numpy()).min() if len(distinct) > 1 else np.timedelta64(0)
     length = np.diff(periods.to_numpy()).min() if len(periods) > 1 else step + np.timedelta64(1)
     if len(distinct) < 2 or step < length:
         return
     own = f"dates such as {distinct[0].date()} ({distinct[0].day_name()})"
-    raise FractileError(
-        f"{own} do not begin a period of freq {freq!r}; leave freq out, or give the data's own"
-    )
+    raise FractileError(f"{own} do not begin a period of freq {freq!r}; leave freq out, or give the data's own")
 
 
 def _drop_partial(
@@ -156,9 +148,7 @@ def _drop_partial(
     tail = _cut(distinct[-1].normalize() + _DAY, ends[-1], closed)
     kept = periods[int(head) : len(periods) - int(tail)]
     if not len(kept):
-        raise FractileError(
-            f"the data covers no whole period of freq {freq!r}; give a finer freq or more dates"
-        )
+        raise FractileError(f"the data covers no whole period of freq {freq!r}; give a finer freq or more dates")
     inside = distinct[(distinct >= kept[0]) & (distinct < ends[len(periods) - int(tail)])]
     lost = [periods[0]] * head + [periods[-1]] * tail
     notes = tuple(f"the partial period from {day.date()} was dropped" for day in lost)

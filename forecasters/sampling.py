@@ -63,9 +63,7 @@ def fit_dependence(forecast: QuantileForecast, panel: SalesPanel, horizon: int) 
     return fit_error_dependence(forecast, panel).at(panel, forecast.origins, horizon)
 
 
-def fit_error_dependence(
-    forecast: QuantileForecast, panel: SalesPanel, bands: int = BANDS
-) -> ErrorDependence:
+def fit_error_dependence(forecast: QuantileForecast, panel: SalesPanel, bands: int = BANDS) -> ErrorDependence:
     """Fit the copula of past forecasts; arguments as in `fit_dependence`.
 
     With few pairs of errors a band's correlation is drawn to that of all items, that to one by lag alone
@@ -83,9 +81,7 @@ def fit_error_dependence(
     return ErrorDependence(np.stack(each), edges)
 
 
-def cdf_bounds(
-    forecast: QuantileForecast, demand: FloatArray, *, whole_units: bool
-) -> tuple[FloatArray, FloatArray]:
+def cdf_bounds(forecast: QuantileForecast, demand: FloatArray, *, whole_units: bool) -> tuple[FloatArray, FloatArray]:
     """Return the probabilities between which a demand lies under its forecast.
 
     They are equal where the forecast is continuous at the demand, and apart across a jump (a quantile that

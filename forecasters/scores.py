@@ -47,7 +47,7 @@ def weighted_quantile_loss(demand: ArrayLike, quantiles: ArrayLike, levels: Arra
         quantiles: units, shape (..., Q).
         levels: shape (Q,). [τ]
 
-    >>> weighted_quantile_loss([10.0, 10.0], [[9.0, 12.0], [9.0, 12.0]], [0.5, 0.9])
+    >>> round(weighted_quantile_loss([10.0, 10.0], [[9.0, 12.0], [9.0, 12.0]], [0.5, 0.9]), 3)
     0.07
     """
     known, forecast = _known(demand, quantiles)
@@ -89,9 +89,7 @@ def crps(demand: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> FloatArr
     return np.asarray(2.0 * loss @ np.diff(edges))
 
 
-def score_forecast(
-    forecast: QuantileForecast, panel: SalesPanel, *, truth: FloatArray | None = None
-) -> pd.DataFrame:
+def score_forecast(forecast: QuantileForecast, panel: SalesPanel, *, truth: FloatArray | None = None) -> pd.DataFrame:
     """Score a forecast against what came.
 
     Args:

@@ -70,9 +70,7 @@ def calibrated(panel: SalesPanel, origins: IntArray, point: FloatArray) -> Calib
     request = Request(panel, horizon, np.asarray(DEFAULT_LEVELS), origins)
     past = replace(request, panel=panel.extended(np.zeros((panel.items, horizon))))
     values = errors.quantiles(point, speed, request.levels)
-    forecast = QuantileForecast(
-        request.levels, values, origins, panel.item_ids, past.panel.dates[origins], panel.freq
-    )
+    forecast = QuantileForecast(request.levels, values, origins, panel.item_ids, past.panel.dates[origins], panel.freq)
     return Calibration(errors, fit_error_dependence(forecast, panel))
 
 

@@ -84,9 +84,7 @@ class RetailPanel:
     items: pd.DataFrame
     state: pd.DataFrame
 
-    def write(
-        self, folder: str | Path, history: Literal["csv", "parquet"] = "csv"
-    ) -> tuple[Path, Path, Path]:
+    def write(self, folder: str | Path, history: Literal["csv", "parquet"] = "csv") -> tuple[Path, Path, Path]:
         """Write history, items.csv and state.csv as the commands read them, and return the three paths.
 
         Args:
@@ -146,9 +144,7 @@ def _draw_demand(truth: TrueDemand, item_ids: Sequence[str], seed: int) -> Float
     )
 
 
-def _as_panel(
-    traits: Traits, market: Market, record: StoreRecord, dates: pd.DatetimeIndex, seed: int
-) -> SalesPanel:
+def _as_panel(traits: Traits, market: Market, record: StoreRecord, dates: pd.DatetimeIndex, seed: int) -> SalesPanel:
     listed = market.listed
     # The panel carries covariates backward over the time before a launch, as loading from a file does.
     item, first = np.arange(len(listed))[:, None], traits.launch[:, None]

@@ -200,9 +200,7 @@ def _volumes(kind: FloatArray, u: FloatArray, v: FloatArray) -> tuple[FloatArray
     return base, dispersion
 
 
-def _prices(
-    traits: Traits, start: FloatArray, second: FloatArray, depth: FloatArray
-) -> tuple[FloatArray, BoolArray]:
+def _prices(traits: Traits, start: FloatArray, second: FloatArray, depth: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Return prices and promotions: one or two weeks at a cut, and a rise of 4 % a year."""
     starts = start < traits.promotion_rate[:, None]
     goes_on = _before(starts & (second < 0.4)) & ~starts

@@ -40,9 +40,7 @@ _SALES = NumberRule("a number >= 0", _at_least(0), "take returns out of the sale
 _COST = NumberRule("a number >= 0", _at_least(0), "write the cost as a positive amount")
 _PRICE = NumberRule("a number >= 0", _at_least(0), "write the price of a unit, or nothing", optional=True)
 _UNITS = NumberRule("a number >= 0", _at_least(0), "write units, 0 where there are none")
-_LIMIT = NumberRule(
-    "a number > 0", _above_zero, "leave the cell empty where there is no such limit", optional=True
-)
+_LIMIT = NumberRule("a number > 0", _above_zero, "leave the cell empty where there is no such limit", optional=True)
 
 _ITEM_RULES = {
     "lead_time": NumberRule("an integer >= 0", _at_least(0, whole=True), "round it or model it as random"),
@@ -127,9 +125,7 @@ def read_state(source: Source, item_ids: Sequence[str] | None = None) -> pd.Data
     return _raised(checked)
 
 
-def collect_history(
-    source: Source, faults: Faults, columns: Mapping[str, str] | None = None
-) -> pd.DataFrame | None:
+def collect_history(source: Source, faults: Faults, columns: Mapping[str, str] | None = None) -> pd.DataFrame | None:
     """Read sales history as `read_history` does; faults are added, None means that there is no frame."""
     columns = columns or {}
     text = [columns.get(name, name) for name in ("item_id", "date")]

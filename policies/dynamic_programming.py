@@ -97,7 +97,8 @@ class DynamicProgramming:
         grid = np.ix_(np.arange(highest + 1), *[np.arange(most + 1)] * lead_time)
         # From stock y after demand: y plus the next arrival, the orders behind it, and this period's order.
         following = (np.minimum(grid[0] + grid[1], highest), *grid[2:])
-        feasible = (sum(grid) <= highest) | (grid[-1] == 0)
+        position = np.asarray(sum(grid))
+        feasible = (position <= highest) | (grid[-1] == 0)
         ordering = np.where(feasible, _ordering_cost(np.arange(most + 1), self.params), np.inf)
         charged = cost.reshape(-1, *[1] * (lead_time - 1))
 
@@ -106,7 +107,7 @@ class DynamicProgramming:
             expected = (transition @ after.reshape(len(after), -1)).reshape(after.shape) + ordering
             return charged + expected.min(-1), expected.argmin(-1)
 
-        reachable = (sum(grid[:-1]) <= highest)[..., 0]
+        reachable = position[..., 0] <= highest
         return _relative_value_iteration(update, reachable, self.tolerance)
 
     def _solve_at_once(self) -> tuple[float, IntArray]:

@@ -95,7 +95,12 @@ def _without_late_service(residual: FloatArray) -> FloatArray:
 
 
 def _unit_costs(
-    periods: int, lead_time: FloatArray, review: FloatArray, holding: FloatArray, stockout: FloatArray, lost: FloatArray
+    periods: int,
+    lead_time: FloatArray,
+    review: FloatArray,
+    holding: FloatArray,
+    stockout: FloatArray,
+    lost: FloatArray,
 ) -> FloatArray:
     """Cost of a unit of demand in s, served by an arrival in a: shape (arrivals + 1, periods, n); the last is none."""
     arrival, due = np.arange(periods)[:, None, None], np.arange(periods)[None, :, None]
@@ -161,9 +166,7 @@ def _plan_block(
     return _orders(residual, unit, lead_time.astype(np.int64), cut, by)
 
 
-def _orders(
-    residual: FloatArray, unit: FloatArray, lead_time: IntArray, cut: IntArray, by: IntArray
-) -> FloatArray:
+def _orders(residual: FloatArray, unit: FloatArray, lead_time: IntArray, cut: IntArray, by: IntArray) -> FloatArray:
     """Read the orders off the cuts, from the end backwards."""
     periods, n = residual.shape
     column = np.arange(n)

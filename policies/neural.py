@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,5 @@ class NeuralPolicy:
 
 def initial_layers(rng: np.random.Generator, sizes: tuple[int, ...]) -> tuple[tuple[Array, Array], ...]:
     """Return layers drawn as He et al. (2015) do, the last one zero: the policy starts as the newsvendor."""
-    layers = [
-        (rng.normal(0.0, np.sqrt(2.0 / n), (n, m)), np.zeros(m)) for n, m in zip(sizes[:-2], sizes[1:-1], strict=True)
-    ]
+    layers = [(rng.normal(0.0, np.sqrt(2.0 / n), (n, m)), np.zeros(m)) for n, m in pairwise(sizes[:-1])]
     return (*layers, (np.zeros(sizes[-2:]), np.zeros(sizes[-1])))

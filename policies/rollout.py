@@ -43,11 +43,13 @@ def simulate(
     state = starting_state(policy, scenario, params) if initial_state is None else initial_state
     if len(state.pipeline) < params.slots:
         raise FractileError(
-            f"initial_state needs a pipeline of {params.slots} slots for the longest lead time, got {len(state.pipeline)}"
+            f"initial_state needs a pipeline of {params.slots} slots for the longest lead time, "
+            f"got {len(state.pipeline)}"
         )
     if isinstance(policy, Planner):
-        orders = policy.plan(scenario, params, state)
-        policy, params = _Planned(orders), policy.relaxed(params)
+        plan = _Planned(policy.plan(scenario, params, state))
+        params = policy.relaxed(params)
+        policy = plan
     outcomes = [outcome for _, outcome in roll(policy, scenario, params, state)][warm_up:]
     arrays = {name: np.stack([getattr(o, name) for o in outcomes], axis=1) for name in PeriodOutcome._fields}
     return Trajectory(**arrays, demand=np.asarray(scenario.demand)[:, warm_up:], params=params)

@@ -36,7 +36,11 @@ RECENT = 60
 
 
 def forecast_value(
-    forecaster: str, met: Mapping[str, Trajectory], baseline: Trajectory, settings: StatisticsConfig, block: int
+    forecaster: str,
+    met: Mapping[str, Trajectory],
+    baseline: Trajectory,
+    settings: StatisticsConfig,
+    block: int,
 ) -> pd.DataFrame:
     """Return what policies on one forecaster's quantiles cost, and save against the headline baseline."""
     rows = []
@@ -132,8 +136,8 @@ def _held_out_notes(study: _Study) -> list[str]:
     if not blind or study.config.data.history is None:
         return []
     return [
-        f"in {blind} of {held.listed.sum()} held-out item-periods the item was out of stock, so that demand is not known: "
-        "the last sales while in stock stand in"
+        f"in {blind} of {held.listed.sum()} held-out item-periods the item was out of stock, so that demand is "
+        "not known: the last sales while in stock stand in"
     ]
 
 
@@ -167,7 +171,14 @@ def _long(policy: str, trajectory: Trajectory, ids: tuple[str, ...], dates: pd.D
 
 
 def _items(data: StudyData) -> pd.DataFrame:
-    names = ("lead_time", "review_period", "holding_cost", "stockout_cost", "fixed_order_cost", "critical_ratio")
+    names = (
+        "lead_time",
+        "review_period",
+        "holding_cost",
+        "stockout_cost",
+        "fixed_order_cost",
+        "critical_ratio",
+    )
     columns = {name: np.broadcast_to(getattr(data.params, name), (data.panel.items,)) for name in names}
     return pd.DataFrame({"item_id": data.panel.item_ids, **columns})
 

@@ -20,7 +20,7 @@ from ..envs.forecast_demand import ForecastDemand
 from ..envs.types import Scenario, Trajectory
 from ..errors import InputError
 from ..forecasters.base import Forecaster
-from ..forecasters.forecast import FloatArray, QuantileForecast, concatenate_origins
+from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.registry import forecaster_class, make_forecaster, option_names
 from ..policies.base import Planner
 from ..policies.rollout import simulate
@@ -72,11 +72,11 @@ def windows(data: StudyData, periods: int, validation: int, horizon: int | None)
         least = periods + 2 * max(SHORTEST_HISTORY, span + 1)
         raise InputError(
             [
-                f"history: has {end} periods; {periods} held out and protection intervals of {span} need about {least}; "
-                "give a longer history, hold out fewer (backtest.periods) or use finer periods (data.freq)"
+                f"history: has {end} periods; {periods} held out and protection intervals of {span} need about "
+                f"{least}; give a longer history, hold out fewer (backtest.periods) or use finer periods (data.freq)"
             ]
         )
-    notes = ()
+    notes: tuple[str, ...] = ()
     if fits < validation:
         notes = (f"the history is short: policies were tuned on {fits} periods, not on {validation}",)
     return Windows(cutoff - fits, cutoff, end, span, max(horizon or USUAL_HORIZON, span), notes)
@@ -92,9 +92,7 @@ def fit_forecaster(
     return make_forecaster(name, **chosen).fit(data.panel.until(until))
 
 
-def forecasts_from(
-    forecaster: Forecaster, data: StudyData, first: int, last: int, horizon: int
-) -> QuantileForecast:
+def forecasts_from(forecaster: Forecaster, data: StudyData, first: int, last: int, horizon: int) -> QuantileForecast:
     """Forecast from each of the origins first … last − 1."""
     return forecaster.predict(data.panel, horizon, origins=np.arange(first, last))
 
@@ -126,21 +124,16 @@ def training_scenario(
     real = replay(data, forecast, window.span)
     if paths == 0:
         return real, forecast
-    imagined = ForecastDemand(
-        forecaster, data.panel.until(window.cutoff), mode="rolled", start=window.start
-    ).scenario(keyed_generator(seed, "training demand"), paths, real.periods, window.span)
-    both = [
-        concatenate_origins([a, b])
-        for a, b in zip(real.forecasts or (), imagined.forecasts or (), strict=True)
-    ]
+    imagined = ForecastDemand(forecaster, data.panel.until(window.cutoff), mode="rolled", start=window.start).scenario(
+        keyed_generator(seed, "training demand"), paths, real.periods, window.span
+    )
+    both = [concatenate_origins([a, b]) for a, b in zip(real.forecasts or (), imagined.forecasts or (), strict=True)]
     for forecast_of_period in both:
         forecast_of_period.total(window.span)
     return Scenario(np.concatenate([real.demand, imagined.demand]), forecasts=both), forecast
 
 
-def held_out_scenario(
-    data: StudyData, before: QuantileForecast, after: QuantileForecast, window: Windows
-) -> Scenario:
+def held_out_scenario(data: StudyData, before: QuantileForecast, after: QuantileForecast, window: Windows) -> Scenario:
     """Return the warm-up periods and the held-out ones, each with the forecast made at its beginning."""
     first = len(before.origins) - window.warm_up
     warm = replay(data, before, window.span)
@@ -152,8 +145,6 @@ def held_out_scenario(
 def run_held_out(policy: Any, scenario: Scenario, data: StudyData, window: Windows) -> Trajectory:
     """Let a policy meet the held-out periods, behind the warm-up; a bound needs none and begins at the cutoff."""
     if isinstance(policy, Planner):
-        held = Scenario(
-            scenario.demand[:, window.warm_up :], forecasts=(scenario.forecasts or ())[window.warm_up :]
-        )
+        held = Scenario(scenario.demand[:, window.warm_up :], forecasts=(scenario.forecasts or ())[window.warm_up :])
         return simulate(policy, held, data.params)
     return simulate(policy, scenario, data.params, warm_up=window.warm_up)

@@ -64,13 +64,24 @@ class Comparison:
         Returns:
             Columns (`cost`, policy) and (`saving`, policy), both in money a period.
         """
-        cost = pd.DataFrame({name: t.cost.mean((0, 1)) for name, t in self.trajectories.items()}, index=item_ids)
+        cost = pd.DataFrame(
+            {name: t.cost.mean((0, 1)) for name, t in self.trajectories.items()},
+            index=None if item_ids is None else list(item_ids),
+        )
         saving = cost.rsub(cost[self.baseline], axis=0)
         return pd.concat({"cost": cost, "saving": saving}, axis=1)
 
     def to_text(self) -> str:
         """Return the table as text of at most 100 columns."""
-        head = ["policy", "cost", "holding", "stock-out", "ordering", "fill rate", f"saving [{self.level:.0%} interval]"]
+        head = [
+            "policy",
+            "cost",
+            "holding",
+            "stock-out",
+            "ordering",
+            "fill rate",
+            f"saving [{self.level:.0%} interval]",
+        ]
         rows = [head, *(self._text_row(str(name)) for name in self.table.index)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
@@ -133,9 +144,7 @@ def compare(
         for name, policy in policies.items()
     }
     bounds = [name for name, policy in policies.items() if isinstance(policy, Planner)]
-    return summarise(
-        trajectories, baseline=baseline, level=level, clusters=clusters, block=block, bounds=bounds
-    )
+    return summarise(trajectories, baseline=baseline, level=level, clusters=clusters, block=block, bounds=bounds)
 
 
 def summarise(

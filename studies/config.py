@@ -39,8 +39,8 @@ __all__ = [
 
 FILES = ("history", "items", "state")
 """The keys of `[data]` that are paths."""
-QUICK_EPOCHS = 5
-"""Epochs of `mqcnn` in a quick study."""
+QUICK_STEPS = 150
+"""Gradient steps of `mqcnn` in a quick study."""
 
 
 class StudyConfig(Section):
@@ -58,9 +58,7 @@ class StudyConfig(Section):
             description="a text that can name a folder",
         ),
     ] = "embedded"
-    seed: Annotated[
-        int, Field(strict=True, ge=0, lt=2**32, description="a whole number from 0 to 4294967295")
-    ] = 0
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32, description="a whole number from 0 to 4294967295")] = 0
     data: Annotated[DataConfig, Field(description="a table")] = DataConfig()
     defaults: Annotated[DefaultsConfig, Field(description="a table")] = DefaultsConfig()
     backtest: Annotated[BacktestConfig, Field(description="a table")] = BacktestConfig()
@@ -105,14 +103,12 @@ class StudyConfig(Section):
     def quick(self) -> StudyConfig:
         """Return a copy that answers within a minute: fewer items, forecasters and training steps."""
         training, options = self.training, self.forecast.options.get("mqcnn", {})
-        epochs = options.get("epochs", QUICK_EPOCHS)
+        steps = options.get("steps", QUICK_STEPS)
         return self.with_overrides(
             {
                 "data.embedded_items": min(self.data.embedded_items, 60),
                 "forecast.also": [name for name in self.forecast.also if name == "seasonal_naive"],
-                "forecast.options.mqcnn.epochs": min(epochs, QUICK_EPOCHS)
-                if isinstance(epochs, int)
-                else epochs,
+                "forecast.options.mqcnn.steps": min(steps, QUICK_STEPS) if isinstance(steps, int) else steps,
                 "training.simulated_paths": min(training.simulated_paths, 2),
                 "training.backprop_steps": min(training.backprop_steps, 100),
                 "training.ppo_steps": min(training.ppo_steps, 20_000),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..envs.demand import uncensored
+from ..envs.replay import uncensored
 from ..envs.systems import params_from_items
 from ..envs.types import InventoryState, ItemParams
 from ..errors import InputError
@@ -64,9 +64,7 @@ def item_params(panel: SalesPanel, items: pd.DataFrame | None, defaults: Default
     free = np.asarray(params.holding_cost) == 0
     if (weightless | idle | free).any():
         raise InputError(
-            [
-                "items: holding_cost and stockout_cost must both be above 0, or no quantity is the best; set them"
-            ]
+            ["items: holding_cost and stockout_cost must both be above 0, or no quantity is the best; set them"]
         )
     return params
 
@@ -87,9 +85,9 @@ def read_stock(state: pd.DataFrame, params: ItemParams) -> InventoryState:
         slot, item = np.argwhere(late)[0]
         raise InputError(
             [
-                f"state: item {state['item_id'].iloc[item]!r} has {names[slot]} = {arriving[slot, item]:g}, but with its "
-                f"lead time of {lead_time[item]} an order placed now arrives first ({int(late.sum())} such entries); "
-                "correct the state or the lead time"
+                f"state: item {state['item_id'].iloc[item]!r} has {names[slot]} = {arriving[slot, item]:g}, but with "
+                f"its lead time of {lead_time[item]} an order placed now arrives first "
+                f"({int(late.sum())} such entries); correct the state or the lead time"
             ]
         )
     pipeline = np.zeros((params.slots, 1, len(state)))

@@ -51,9 +51,7 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file and return its path."""
-        return replace_file(
-            self.path / name, lambda path: path.write_text(text, encoding="utf-8", newline="\n")
-        )
+        return replace_file(self.path / name, lambda path: path.write_text(text, encoding="utf-8", newline="\n"))
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write anything made of mappings, sequences, numbers, arrays, paths and dates; NaN becomes null."""
@@ -188,9 +186,7 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def manifest(
-    name: str, *, command: str, seed: int, status: str = "complete", **details: Any
-) -> dict[str, Any]:
+def manifest(name: str, *, command: str, seed: int, status: str = "complete", **details: Any) -> dict[str, Any]:
     """Return what a run was made from.
 
     Args:
@@ -230,9 +226,7 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
     """
     folder, path = Path(folder), Path(folder) / MANIFEST
     if not folder.exists():
-        raise InputError(
-            [f"{folder}: there is no such run folder; `fractile study` or `fractile train` makes one"]
-        )
+        raise InputError([f"{folder}: there is no such run folder; `fractile study` or `fractile train` makes one"])
     if not folder.is_dir():
         raise InputError([f"{folder}: is a file; give a run folder"])
     if not path.is_file():

@@ -74,9 +74,7 @@ class Option:
         """The parameter that typer reads."""
         shown: dict[str, Any] = {"help": self.help, "metavar": self.metavar, "show_default": False}
         info = (
-            typer.Argument(self.default, **shown)
-            if self.positional
-            else typer.Option(self.default, self.flag, **shown)
+            typer.Argument(self.default, **shown) if self.positional else typer.Option(self.default, self.flag, **shown)
         )
         return Parameter(self.name, Parameter.KEYWORD_ONLY, default=info, annotation=self.kind)
 
@@ -103,9 +101,7 @@ CONFIG = Option(
     "CONFIG.toml",
     positional=True,
 )
-HISTORY = _file(
-    "--history", "Sales by item and date, CSV or Parquet; without it the embedded panel.", "data.history"
-)
+HISTORY = _file("--history", "Sales by item and date, CSV or Parquet; without it the embedded panel.", "data.history")
 ITEMS = _file("--items", "Lead time, costs and attributes by item.", "data.items")
 NEEDED_HISTORY = _file("--history", "Sales by item and date, CSV or Parquet.", "data.history", needed=True)
 STATE = _file("--state", "Units on hand and arriving by item.", "data.state")
@@ -129,9 +125,7 @@ READING = (
     ),
 )
 COSTS = (
-    _number(
-        "--lead-time", "Periods from order to receipt, where the items file has none.", "defaults.lead_time"
-    ),
+    _number("--lead-time", "Periods from order to receipt, where the items file has none.", "defaults.lead_time"),
     _number("--holding-cost", "Money per unit and period, likewise.", "defaults.holding_cost"),
     _number("--stockout-cost", "Money per unit short, likewise.", "defaults.stockout_cost"),
 )
@@ -154,9 +148,7 @@ POLICY = Option(
 POLICIES = Option(
     "--policy", "A policy to compare; may be repeated.", "policies.names", list[str] | None, metavar="NAME"
 )
-BASELINE = Option(
-    "--baseline", "The policy that savings are measured against.", "policies.baseline", metavar="NAME"
-)
+BASELINE = Option("--baseline", "The policy that savings are measured against.", "policies.baseline", metavar="NAME")
 HORIZON = _number("--horizon", "Periods ahead.", "forecast.horizon")
 LEVELS = Option("--levels", "Quantile levels, e.g. 0.1,0.5,0.9.", metavar="LEVELS")
 SEED = _number("--seed", "Every random draw follows from it.", "seed")
@@ -166,9 +158,7 @@ OVERWRITE = _flag("--overwrite", "Replace a run folder that stands there.")
 TABLE = _file("--out", "CSV or Parquet to write; without it CSV goes to standard output.")
 QUICK = _flag("--quick", "Smaller work: an answer within a minute.")
 RUN = Option("--run", "Folder of a kept run.", kind=Path, default=..., metavar="FOLDER")
-REPORTED_RUN = Option(
-    "RUN", "Folder of a study's run.", kind=Path, default=..., metavar="FOLDER", positional=True
-)
+REPORTED_RUN = Option("RUN", "Folder of a study's run.", kind=Path, default=..., metavar="FOLDER", positional=True)
 COMMON = (
     _flag("--json", "Print one JSON document and nothing else."),
     _flag("--debug", "Show the whole traceback of an unexpected error."),

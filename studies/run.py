@@ -179,9 +179,7 @@ def forecast_file(config: StudyConfig, horizon: int, levels: list[float] | None)
     """
     data = load_data(config)
     name = config.forecast.forecaster
-    fitted = fit_forecaster(
-        name, config.forecast.options.get(name, {}), data, data.panel.periods, horizon, config.seed
-    )
+    fitted = fit_forecaster(name, config.forecast.options.get(name, {}), data, data.panel.periods, horizon, config.seed)
     return fitted.predict(data.panel, horizon, levels or DEFAULT_LEVELS).to_frame()
 
 
@@ -214,9 +212,7 @@ def _forecast(study: _Study, name: str, paths: int) -> _Forecasts:
     training, before = _training(study, name, paths)
     with study.stage(f"fitting {name}"):
         fitted = _fit(study, name, study.window.cutoff)
-        after = forecasts_from(
-            fitted, study.data, study.window.cutoff, study.window.end, study.window.horizon
-        )
+        after = forecasts_from(fitted, study.data, study.window.cutoff, study.window.end, study.window.horizon)
     return _Forecasts(fitted, before, after, training)
 
 

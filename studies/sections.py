@@ -95,9 +95,9 @@ class DataConfig(Section):
     items: File = None
     state: File = None
     freq: OptionalText = None
-    missing: Annotated[
-        Literal["error", "zero", "unknown"], Field(description="one of 'error', 'zero', 'unknown'")
-    ] = "error"
+    missing: Annotated[Literal["error", "zero", "unknown"], Field(description="one of 'error', 'zero', 'unknown'")] = (
+        "error"
+    )
     known: OptionalTexts = None
     columns: Annotated[
         Mapping[str, str], Field(description="a table of our column names, each with the file's name as text")
@@ -109,9 +109,7 @@ class DataConfig(Section):
     def _files_need_a_history(self) -> DataConfig:
         alone = [key for key in ("items", "state") if getattr(self, key) and not self.history]
         if alone:
-            raise InputError(
-                f"data.{key}: needs a history; give data.history (--history), too" for key in alone
-            )
+            raise InputError(f"data.{key}: needs a history; give data.history (--history), too" for key in alone)
         return self
 
 
@@ -209,9 +207,9 @@ class PoliciesConfig(Section):
         "hindsight",
     )
     baseline: PolicyName = "tuned_newsvendor"
-    options: Annotated[
-        Mapping[PolicyName, Options], Field(description=f"a table by policy name of {OPTIONS_RULE}")
-    ] = Field(default_factory=dict)
+    options: Annotated[Mapping[PolicyName, Options], Field(description=f"a table by policy name of {OPTIONS_RULE}")] = (
+        Field(default_factory=dict)
+    )
 
     @model_validator(mode="after")
     def _baseline_is_compared(self) -> PoliciesConfig:

@@ -113,7 +113,7 @@ def mean_interval(
 
 def _standard_error(influence: FloatArray, clusters: Clusters, block: int | None) -> tuple[float, int, str]:
     """Return the standard error of the summed influence, its degrees of freedom and the clusters used."""
-    paths, periods, items = influence.shape
+    paths, _, items = influence.shape
     if clusters == "path" or (clusters == "auto" and paths >= MANY_PATHS):
         if paths < 2:
             raise FractileError("clusters='path' needs two or more paths; use 'item_time'")

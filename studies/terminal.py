@@ -39,9 +39,7 @@ def command(app: typer.Typer, *options: Option) -> Callable[[Callable[[Given], N
         described: Any = run
         described.__name__, described.__doc__ = function.__name__, function.__doc__
         described.__signature__ = signature(options)
-        described.__annotations__ = {
-            p.name: p.annotation for p in described.__signature__.parameters.values()
-        }
+        described.__annotations__ = {p.name: p.annotation for p in described.__signature__.parameters.values()}
         app.command(function.__name__.rstrip("_"))(described)
         return run
 

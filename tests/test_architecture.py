@@ -8,8 +8,9 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import fractile
 import pytest
+
+import fractile
 
 ROOT = Path(fractile.__file__).parent
 LAYERS = ("forecasters", "envs", "policies", "training", "studies")
@@ -64,8 +65,7 @@ def imported(name, *, at_once=False):
     deferred = {
         id(below)
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef)
-        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        if isinstance(node, ast.FunctionDef) or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
         for below in ast.walk(node)
     }
     statements = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -135,9 +135,7 @@ def test_functions_are_short(name):
 def public(body):
     """Return the public classes, functions and methods below a body."""
     for node in body:
-        if not isinstance(
-            node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        ) or node.name.startswith("_"):
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
             continue
         if not any("overload" in ast.unparse(d) or ".setter" in ast.unparse(d) for d in node.decorator_list):
             yield node

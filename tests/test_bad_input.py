@@ -7,15 +7,14 @@ import shutil
 
 import pandas as pd
 import pytest
-from fractile.cli import app
 from typer.testing import CliRunner
+
+from fractile.cli import app
 
 RUNNER = CliRunner()
 WEEKS = pd.date_range("2023-01-02", periods=70, freq="W-MON").strftime("%Y-%m-%d")
 HISTORY = "item_id,date,sales\n" + "".join(
-    f"{item},{date},{(week * week + size) % 5}\n"
-    for size, item in enumerate("abc")
-    for week, date in enumerate(WEEKS)
+    f"{item},{date},{(week * week + size) % 5}\n" for size, item in enumerate("abc") for week, date in enumerate(WEEKS)
 )
 ITEMS = "item_id,lead_time,holding_cost,stockout_cost\na,2,1,9\nb,1,1,9\nc,0,1,9\n"
 STATE = "item_id,on_hand,arriving_1,arriving_2\na,2,0,1\nb,1,0,0\nc,0,0,0\n"
@@ -49,11 +48,7 @@ HISTORY_CASES = {
     "header only": ({"history.csv": HISTORY.splitlines()[0]}, [r"history\.csv: has no rows"]),
     "folder": ({"history.csv": "/"}, [r"history\.csv: is a directory"]),
     "two rows": (
-        {
-            "history.csv": HISTORY.replace(LINE, f"a,{WEEKS[2]},-1\n").replace(
-                f"b,{WEEKS[0]},1", f"b,{WEEKS[0]},x"
-            )
-        },
+        {"history.csv": HISTORY.replace(LINE, f"a,{WEEKS[2]},-1\n").replace(f"b,{WEEKS[0]},1", f"b,{WEEKS[0]},x")},
         [r"history\.csv: line 4: .*got -1", r"history\.csv: line 72: .*got 'x'"],
     ),
 }
@@ -159,9 +154,7 @@ def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sound")
     write(folder, {"history.csv": HISTORY, "items.csv": ITEMS})
     files = ["--history", str(folder / "history.csv"), "--items", str(folder / "items.csv")]
-    result = RUNNER.invoke(
-        app, ["train", *files, "--policy", "newsvendor", *FAST, "--out", str(folder / "kept")]
-    )
+    result = RUNNER.invoke(app, ["train", *files, "--policy", "newsvendor", *FAST, "--out", str(folder / "kept")])
     assert result.exit_code == 0, result.output
     return folder / "kept"
 

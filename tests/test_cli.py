@@ -11,13 +11,14 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
+
 from fractile.cli import app
 from fractile.errors import FractileError, InputError
 from fractile.studies import orders as orders_module
 from fractile.studies import run as run_module
 from fractile.studies.folder import new_run
 from fractile.studies.report import build as build_module
-from typer.testing import CliRunner
 
 RUNNER = CliRunner()
 
@@ -48,9 +49,7 @@ def studied(monkeypatch):
         rest["progress"]("halfway", 0.5)
         print("a library prints this")
         table = pd.DataFrame({"policy": ["a"], "saving": [float("nan")]}).set_index("policy")
-        return SimpleNamespace(
-            folder=out, comparison=SimpleNamespace(table=table, to_text=lambda: "policy saving")
-        )
+        return SimpleNamespace(folder=out, comparison=SimpleNamespace(table=table, to_text=lambda: "policy saving"))
 
     monkeypatch.setattr(run_module, "run_study", run_study)
     return calls
@@ -168,9 +167,7 @@ def test_orders_without_a_file_are_printed(ordered):
     plain = invoke("order", "--run", "r", "--history", "h.csv")
     assert plain.stdout == "item_id,order,order_up_to,critical_quantile\n007,3,5.5,0.9\n"
     document = json.loads(invoke("order", "--run", "r", "--history", "h.csv", "--json").stdout)
-    assert document["orders"] == [
-        {"item_id": "007", "order": 3, "order_up_to": 5.5, "critical_quantile": 0.9}
-    ]
+    assert document["orders"] == [{"item_id": "007", "order": 3, "order_up_to": 5.5, "critical_quantile": 0.9}]
 
 
 def test_a_bad_name_for_the_orders_is_refused_before_any_work(tmp_path):

@@ -9,8 +9,9 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-import fractile
 import pytest
+
+import fractile
 
 ROOT = Path(fractile.__file__).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -49,9 +50,7 @@ def members(tree, tmp_path_factory):
         "--no-build-isolation",
         "--no-index",
     ]
-    subprocess.run(
-        [*command, "--wheel-dir", str(folder), str(tree)], check=True, capture_output=True, text=True
-    )
+    subprocess.run([*command, "--wheel-dir", str(folder), str(tree)], check=True, capture_output=True, text=True)
     (wheel,) = folder.glob("fractile-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         return {name for name in archive.namelist() if not name.endswith("/")}

@@ -160,10 +160,9 @@ def _copied(policy: NeuralPolicy) -> NeuralPolicy:
         return tuple(t.detach().numpy().astype(np.float64) for t in tensors)
 
     shift, spread = arrays(policy.shift, policy.spread)
-    layers = tuple((*arrays(weight, bias),) for weight, bias in policy.layers)
-    return replace(policy, layers=layers, shift=shift, spread=spread)
+    layers: list[Any] = [arrays(weight, bias) for weight, bias in policy.layers]
+    return replace(policy, layers=tuple(layers), shift=shift, spread=spread)
 
 
 def _kept(scenario: Scenario, periods: int) -> Any:
     return None if scenario.forecasts is None else scenario.forecasts[:periods]
-

@@ -127,9 +127,7 @@ def _agent(env: VecEnv, config: PPOConfig) -> PPO:
     )
 
 
-def _statistics(
-    source: EpisodeSource, encoder: ObservationEncoder, config: PPOConfig
-) -> tuple[FloatArray, FloatArray]:
+def _statistics(source: EpisodeSource, encoder: ObservationEncoder, config: PPOConfig) -> tuple[FloatArray, FloatArray]:
     """Mean and spread of the features over what the newsvendor meets."""
     batch = InventoryBatch(source, paths=config.num_envs, periods=config.periods)
     batch.reset(keyed_generator(config.seed, "ppo", "statistics"))
@@ -138,10 +136,11 @@ def _statistics(
 
 
 def _actor_layers(agent: PPO) -> tuple[tuple[Any, Any], ...]:
-    linear = [m for m in agent.policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
+    policy: Any = agent.policy
+    linear = [m for m in policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
     return tuple(
         (m.weight.detach().numpy().T.astype(np.float64), m.bias.detach().numpy().astype(np.float64))
-        for m in (*linear, agent.policy.action_net)
+        for m in (*linear, policy.action_net)
     )
 
 
@@ -178,7 +177,8 @@ class _Report(BaseCallback):
         self._progress, self._steps = progress, steps
 
     def _on_rollout_end(self) -> None:
-        self._progress(self.num_timesteps, self._steps, float(self.model.rollout_buffer.rewards.mean()))
+        model: Any = self.model
+        self._progress(self.num_timesteps, self._steps, float(model.rollout_buffer.rewards.mean()))
 
     def _on_step(self) -> bool:
         return True

@@ -116,9 +116,7 @@ def _backprop(problem: TrainingProblem, options: dict[str, Any]) -> Any:
 def _ppo(problem: TrainingProblem, options: dict[str, Any]) -> Any:
     from .rl import PPOConfig, train_ppo
 
-    defaults = PPOConfig(
-        steps=problem.ppo_steps, periods=problem.episode, scale_free_reward=True, seed=problem.seed
-    )
+    defaults = PPOConfig(steps=problem.ppo_steps, periods=problem.episode, scale_free_reward=True, seed=problem.seed)
     return train_ppo(
         PoolSource(problem.scenario, problem.params),
         configured(defaults, options),

@@ -68,9 +68,7 @@ class InputPlan:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Rebuild from `to_config()`."""
-        columns: dict[str, Any] = {
-            k: tuple(Column(**c) for c in config[k]) for k in ("known", "observed", "numeric")
-        }
+        columns: dict[str, Any] = {k: tuple(Column(**c) for c in config[k]) for k in ("known", "observed", "numeric")}
         categories = {name: tuple(values) for name, values in config["categories"].items()}
         rest = {k: config[k] for k in ("season", "shift", "days", "level")}
         return cls(**columns, categories=categories, **rest)

@@ -119,9 +119,7 @@ class MQCNNNetwork(nn.Module):
         nn.init.normal_(self.week.weight, std=0.1)
         self.static = nn.Linear(sizes.static, 8)
         self.encoder = CausalEncoder(sizes.past + 4 + 8, width, dilations, dropout)
-        self.mixed = nn.Sequential(
-            nn.Linear(width + 8 + sizes.past, 2 * width), nn.ReLU(), nn.Linear(2 * width, width)
-        )
+        self.mixed = nn.Sequential(nn.Linear(width + 8 + sizes.past, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
         self.decoder = ForkingDecoder(width, sizes.ahead + 4, sizes, dropout)
 
     def forward(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
@@ -158,6 +156,4 @@ class NetworkInputs:
 
     def rows(self, chosen: Tensor | slice) -> NetworkInputs:
         """Return some of the items."""
-        return NetworkInputs(
-            self.past[chosen], self.ahead[chosen], self.week, self.static[chosen], self.level[chosen]
-        )
+        return NetworkInputs(self.past[chosen], self.ahead[chosen], self.week, self.static[chosen], self.level[chosen])

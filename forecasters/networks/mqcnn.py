@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,77 +18,19 @@ from ..base import (
     Request,
     State,
     at_levels,
-    checked_levels,
     checked_request,
     require_history,
 )
 from ..forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
 from ..panel import SalesPanel
 from ..sampling import ErrorDependence, fit_error_dependence
+from .config import MQCNNConfig
 from .inputs import InputPlan, build_inputs, plan_inputs
 from .layers import MQCNNNetwork, NetworkInputs, Sizes
-from .training import Examples, Progress, Schedule, tensors, train
+from .training import Examples, Progress, tensors, train
 
-ITEMS_AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class MQCNNConfig:
-    """What an MQ-CNN is and how it is trained.
-
-    Attributes:
-        horizon: periods ahead that are trained; a forecast reaches no further.
-        levels: quantile levels that are trained; others are interpolated.
-        width: channels of the encoder.
-        dilations: of its layers; the receptive field is 1 + their sum periods.
-        dropout: share of channels left out in training.
-        steps: gradient steps, whatever the number of items; fewer are quicker and coarser.
-        batch_items: items in a step.
-        batch_origins: forecast origins in a step, drawn anew for each.
-        learning_rate: at its peak.
-        weight_decay: of AdamW.
-        averaging: how slowly the averaged weights follow.
-        scale_power: items weigh `scale ** −scale_power` in the loss: 0 is the loss in units, 1 relative.
-        hold_out: share of the periods that training is stopped by and errors are learnt from.
-        patience: checks without improvement before it stops; 0 never stops early.
-        refit: share of the steps that go on afterwards with the held-out periods included.
-        seed: of weights, batches and dropout.
-        device: "cpu", "cuda", …; "cuda" where there is one with "auto".
-    """
-
-    horizon: int = 12
-    levels: tuple[float, ...] = DEFAULT_LEVELS
-    width: int = 32
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-    dropout: float = 0.1
-    steps: int = 800
-    batch_items: int = 16
-    batch_origins: int = 32
-    learning_rate: float = 4e-3
-    weight_decay: float = 1e-2
-    averaging: float = 0.97
-    scale_power: float = 0.5
-    hold_out: float = 0.14
-    patience: int = 6
-    refit: float = 0.3
-    seed: int = 0
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        checked_levels(self.levels)
-        for name in ("horizon", "width", "steps", "batch_items", "batch_origins"):
-            if getattr(self, name) < 1:
-                raise FractileError(f"mqcnn: {name} must be at least 1, got {getattr(self, name)}")
-        for name in ("dropout", "hold_out", "averaging"):
-            if not 0 <= getattr(self, name) < 1:
-                raise FractileError(f"mqcnn: {name} must be in [0, 1), got {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise FractileError(f"mqcnn: learning_rate must be above 0, got {self.learning_rate}")
-
-    @property
-    def schedule(self) -> Schedule:
-        """How long and how fast to train."""
-        return Schedule(**{f.name: getattr(self, f.name) for f in fields(Schedule)})
+PAIRS_AT_ONCE = 8192
+"""Items times origins that are forecast in one pass; bounds the memory."""
 
 
 class MQCNN:
@@ -107,14 +49,10 @@ class MQCNN:
     name = "mqcnn"
     option_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(MQCNNConfig))
 
-    def __init__(
-        self, config: MQCNNConfig | None = None, *, progress: Progress | None = None, **options: Any
-    ) -> None:
+    def __init__(self, config: MQCNNConfig | None = None, *, progress: Progress | None = None, **options: Any) -> None:
         for option in options:
             if option not in self.option_names:
-                raise FractileError(
-                    f"mqcnn has no option {option!r}{did_you_mean(option, self.option_names)}"
-                )
+                raise FractileError(f"mqcnn has no option {option!r}{did_you_mean(option, self.option_names)}")
         self.config = replace(config or MQCNNConfig(), **options)
         self.progress = progress
         self._plan: InputPlan | None = None
@@ -226,9 +164,7 @@ class MQCNN:
         last = panel.periods - held
         examples = self._examples(plan, panel, 1, last)
         held_out = self._examples(plan, panel, last, panel.periods) if held else None
-        return train(
-            network, examples, held_out, self._levels, self.config.schedule, generator, self.progress
-        )
+        return train(network, examples, held_out, self._levels, self.config.schedule, generator, self.progress)
 
     def _go_on(
         self,
@@ -240,9 +176,7 @@ class MQCNN:
     ) -> None:
         """Train on, with the held-out periods and at a lower rate."""
         steps = max(1, round(best * self.config.refit))
-        schedule = replace(
-            self.config.schedule, steps=steps, learning_rate=self.config.learning_rate * 0.4, patience=0
-        )
+        schedule = replace(self.config.schedule, steps=steps, learning_rate=self.config.learning_rate * 0.4, patience=0)
         examples = self._examples(plan, panel, 1, panel.periods)
         train(network, examples, None, self._levels, schedule, generator, self.progress)
 
@@ -269,9 +203,7 @@ class MQCNN:
     def _tensors(self, plan: InputPlan, panel: SalesPanel) -> NetworkInputs:
         longer = panel.extended(np.zeros((panel.items, self.config.horizon)))
         inputs = build_inputs(longer, plan)
-        return NetworkInputs(
-            **tensors({f.name: getattr(inputs, f.name) for f in fields(inputs)}, self._device)
-        )
+        return NetworkInputs(**tensors({f.name: getattr(inputs, f.name) for f in fields(inputs)}, self._device))
 
     @property
     def _levels(self) -> torch.Tensor:
@@ -294,10 +226,11 @@ class MQCNN:
             raise FractileError("mqcnn is not fitted; call fit(panel) first")
         inputs = self._tensors(self._plan, request.panel)
         origins = torch.from_numpy(request.origins).to(self._device)
+        size = max(1, PAIRS_AT_ONCE // len(origins))
         parts = []
         with torch.no_grad():
-            for first in range(0, request.panel.items, ITEMS_AT_ONCE):
-                chosen = inputs.rows(slice(first, first + ITEMS_AT_ONCE))
+            for first in range(0, request.panel.items, size):
+                chosen = inputs.rows(slice(first, first + size))
                 parts.append(self._network(chosen, origins)[:, :, : request.horizon].cpu())
         units = np.expm1(np.minimum(torch.cat(parts).numpy().astype(np.float64), 16.0))
         return np.asarray(np.maximum(units, 0.0))

@@ -100,9 +100,7 @@ def train(
         generator: where the order of items and the origins come from.
         progress: told now and then.
     """
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, schedule.steps))
     average = copy.deepcopy(network).eval()
     keeper = _BestKeeper(schedule.patience)
@@ -161,9 +159,7 @@ class _BestKeeper:
         return 0 < self.patience <= self.waited
 
 
-def _batches(
-    examples: Examples, schedule: Schedule, horizon: int, generator: torch.Generator
-) -> Iterator[Examples]:
+def _batches(examples: Examples, schedule: Schedule, horizon: int, generator: torch.Generator) -> Iterator[Examples]:
     """Yield batches of items in random order, each with origins of its own and their targets."""
     device, items = examples.demand.device, len(examples.demand)
     waiting = torch.empty(0, dtype=torch.int64)

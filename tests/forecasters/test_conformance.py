@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+
 from fractile.errors import FractileError
 from fractile.forecasters.base import Forecaster
 from fractile.forecasters.conformance import check_forecaster, small_panel
@@ -66,9 +67,7 @@ def test_items_that_were_not_fitted_are_forecast(name: str):
     panel = small_panel()
     forecaster = make(name).fit(panel.select([0, 1, 2, 3]))
     forecast = forecaster.predict(panel.select([2, 7]), 6)
-    np.testing.assert_allclose(
-        forecast.values[0], forecaster.predict(panel, 6).values[2], rtol=1e-4, atol=1e-4
-    )
+    np.testing.assert_allclose(forecast.values[0], forecaster.predict(panel, 6).values[2], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", sorted(FORECASTERS))

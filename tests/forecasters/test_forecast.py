@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import ndtri
+from scipy.stats import norm
+
 from fractile.errors import FractileError
 from fractile.forecasters.forecast import (
     DEFAULT_LEVELS,
@@ -13,10 +18,6 @@ from fractile.forecasters.forecast import (
     concatenate_origins,
     interpolation_weights,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.special import ndtri
-from scipy.stats import norm
 
 LEVELS = np.array(DEFAULT_LEVELS)
 

@@ -7,10 +7,11 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from fractile.errors import FractileError, InputError
-from fractile.forecasters.loading import load_inputs, load_panel
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fractile.errors import FractileError, InputError
+from fractile.forecasters.loading import load_inputs, load_panel
 
 MONDAY = pd.Timestamp("2024-01-01")
 
@@ -199,9 +200,7 @@ def test_an_item_of_the_dropped_last_week_is_left_out_and_named():
 
 
 def test_covariates_known_ahead_are_those_a_planner_sets():
-    frame = _weeks("a", [1, 2, 3]).assign(
-        price=1.5, promotion=[True, False, True], holiday=0, views=[5, 6, 7]
-    )
+    frame = _weeks("a", [1, 2, 3]).assign(price=1.5, promotion=[True, False, True], holiday=0, views=[5, 6, 7])
     panel = load_panel(frame)
     assert list(panel.known) == ["price", "promotion", "holiday"]
     assert list(panel.observed) == ["views"]
@@ -253,9 +252,7 @@ def test_oddities_are_notes_and_can_be_left_out():
 
 
 def test_faults_of_all_three_tables_come_together(tmp_path):
-    (tmp_path / "history.csv").write_text(
-        "item_id,date,sales\na,2024-01-01,-1\nb,2024-01-01,1\nb,2024-01-08,1\n"
-    )
+    (tmp_path / "history.csv").write_text("item_id,date,sales\na,2024-01-01,-1\nb,2024-01-01,1\nb,2024-01-08,1\n")
     (tmp_path / "items.csv").write_text("item_id,lead_time\na,1.5\nc,1\n")
     with pytest.raises(InputError) as caught:
         load_inputs(tmp_path / "history.csv", tmp_path / "items.csv", tmp_path / "state.csv")
@@ -279,9 +276,7 @@ def test_gaps_and_unknown_items_come_together():
 def test_csv_and_frame_give_the_same_panel(tmp_path):
     frame = _weeks("007", [1, 2, 3]).assign(price=[1.1, NAN, 1 / 3])
     frame.to_csv(tmp_path / "history.csv", index=False)
-    np.testing.assert_array_equal(
-        load_panel(tmp_path / "history.csv").known["price"], load_panel(frame).known["price"]
-    )
+    np.testing.assert_array_equal(load_panel(tmp_path / "history.csv").known["price"], load_panel(frame).known["price"])
     assert load_panel(tmp_path / "history.csv").item_ids == ("007",)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from fractile.errors import FractileError
 from fractile.forecasters.conformance import disturbed, small_panel
 from fractile.forecasters.networks.inputs import InputPlan, build_inputs, plan_inputs, running_level
@@ -104,9 +105,7 @@ def test_it_learns_what_promotions_do():
     origins = list(range(98, 107))
     network = MQCNN(horizon=4, steps=100, seed=1).fit(panel.until(98))
     ets = ETS(horizon=4).fit(panel.until(98))
-    own, other = (
-        mean_weighted_quantile_loss(f.predict(panel, 4, origins=origins), panel) for f in (network, ets)
-    )
+    own, other = (mean_weighted_quantile_loss(f.predict(panel, 4, origins=origins), panel) for f in (network, ets))
     assert own < 0.8 * other
 
 
@@ -171,6 +170,4 @@ def test_a_gpu_forecasts_what_a_cpu_does():
     config, arrays = network.to_state()
     config["config"]["device"] = "cpu"
     copy = MQCNN.from_state(config, arrays)
-    np.testing.assert_allclose(
-        network.predict(panel, 4).values, copy.predict(panel, 4).values, rtol=1e-3, atol=1e-3
-    )
+    np.testing.assert_allclose(network.predict(panel, 4).values, copy.predict(panel, 4).values, rtol=1e-3, atol=1e-3)

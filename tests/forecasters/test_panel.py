@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from fractile.errors import FractileError
-from fractile.forecasters.panel import SalesPanel
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fractile.errors import FractileError
+from fractile.forecasters.panel import SalesPanel
 
 
 def _panel(items=3, periods=6, seed=0):
@@ -77,9 +78,7 @@ def test_panel_survives_the_way_through_nixtla():
 
 
 def test_items_become_static_in_the_panels_order():
-    frame = pd.DataFrame(
-        {"item_id": ["b", "a"] * 2, "date": ["2024-01-01"] * 2 + ["2024-01-08"] * 2, "sales": 1}
-    )
+    frame = pd.DataFrame({"item_id": ["b", "a"] * 2, "date": ["2024-01-01"] * 2 + ["2024-01-08"] * 2, "sales": 1})
     items = pd.DataFrame({"item_id": ["a", "b"], "store": [1, 2], "lead_time": [3, 4]})
     panel = SalesPanel.from_frame(frame, items)
     assert panel.item_ids == ("b", "a")

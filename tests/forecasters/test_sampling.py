@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+from scipy.stats import gamma, poisson
+
 from fractile.forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
 from fractile.forecasters.panel import SalesPanel
 from fractile.forecasters.sampling import (
@@ -15,9 +19,6 @@ from fractile.forecasters.sampling import (
     lengthened,
     positive_definite,
 )
-from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
-from scipy.stats import gamma, poisson
 
 LEVELS = np.array(DEFAULT_LEVELS)
 HORIZON = 6
@@ -120,9 +121,7 @@ def test_each_band_has_its_own_dependence():
 def test_unknown_weeks_are_left_out():
     forecast, panel = world(np.full(100, 0.6), np.full(100, 20.0), 20, counts=False)
     lost = np.random.default_rng(5).random(panel.sales.shape) < 0.3
-    hidden = SalesPanel(
-        np.where(lost, 1e4, panel.sales), ~lost, panel.listed, panel.dates, panel.item_ids, panel.freq
-    )
+    hidden = SalesPanel(np.where(lost, 1e4, panel.sales), ~lost, panel.listed, panel.dates, panel.item_ids, panel.freq)
     fitted = fit_dependence(forecast, hidden, HORIZON)
     np.testing.assert_allclose(fitted.correlation.mean(0), decaying(0.6), atol=0.1)
 

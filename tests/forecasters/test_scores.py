@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scoringrules
+from scipy.special import ndtri
+
 from fractile.errors import FractileError
 from fractile.forecasters.forecast import QuantileForecast
 from fractile.forecasters.panel import SalesPanel
@@ -18,7 +20,6 @@ from fractile.forecasters.scores import (
     score_forecast,
     weighted_quantile_loss,
 )
-from scipy.special import ndtri
 
 
 def tiny_panel(sales: list[list[float]], in_stock: list[list[bool]] | None = None) -> SalesPanel:
@@ -82,9 +83,7 @@ def test_score_forecast_counts_informative_weeks_only():
     np.testing.assert_allclose(table.loc[(0, 0.5), "wql"], (1 + 1) / 6)
     np.testing.assert_allclose(table.loc[(0, 0.9), "coverage"], 1.0)
     np.testing.assert_allclose(table.loc[(1, 0.9), "pinball"], 0.1 * 1)
-    np.testing.assert_allclose(
-        mean_weighted_quantile_loss(forecast, panel), table.loc[0, "wql"].to_numpy().mean()
-    )
+    np.testing.assert_allclose(mean_weighted_quantile_loss(forecast, panel), table.loc[0, "wql"].to_numpy().mean())
 
 
 def test_score_forecast_against_a_truth_counts_all_of_it():

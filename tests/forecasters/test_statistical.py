@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import fractile.forecasters.smoothing as module
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import poisson
+from statsforecast.models import AutoETS
+
+import fractile.forecasters.smoothing as module
 from fractile.errors import FractileError
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.error_distribution import error_power, fit_error_distribution
@@ -16,8 +19,6 @@ from fractile.forecasters.panel import SalesPanel
 from fractile.forecasters.scores import coverage, targets_of
 from fractile.forecasters.smoothing import filled, fit_smoothing
 from fractile.forecasters.statistical import ETS, SeasonalNaive, last_mean, season_ago
-from scipy.stats import poisson
-from statsforecast.models import AutoETS
 
 LEVELS = np.array(DEFAULT_LEVELS)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fractile.errors import FractileError
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.registry import FORECASTERS, make_forecaster

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+
 from fractile.errors import FractileError
 from fractile.forecasters.loading import load_inputs
 from fractile.forecasters.synthetic import retail_panel
@@ -87,8 +88,7 @@ def test_promotions_cut_prices_and_raise_demand(retail, hidden):
     regular = np.where(panel.listed & ~promoted, panel.known["price"], np.nan)
     assert 0.02 < promoted.mean() < 0.15
     lift = [
-        np.log(market.mean[i][promoted[i]]).mean()
-        - np.log(market.mean[i][~promoted[i] & panel.listed[i]]).mean()
+        np.log(market.mean[i][promoted[i]]).mean() - np.log(market.mean[i][~promoted[i] & panel.listed[i]]).mean()
         for i in np.flatnonzero(promoted.sum(axis=1) > 5)
     ]
     assert np.mean(np.array(lift) > 0) > 0.95

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+
 from fractile.errors import InputError
 from fractile.forecasters.tables import (
     ITEM_COLUMNS,
@@ -52,9 +53,7 @@ def test_csv_and_parquet_give_the_same_history(tmp_path):
     frame["in_stock"] = [True, False, True]
     frame.to_csv(tmp_path / "history.csv", index=False)
     frame.to_parquet(tmp_path / "history.parquet")
-    pd.testing.assert_frame_equal(
-        read_history(tmp_path / "history.csv"), read_history(tmp_path / "history.parquet")
-    )
+    pd.testing.assert_frame_equal(read_history(tmp_path / "history.csv"), read_history(tmp_path / "history.parquet"))
 
 
 def test_in_stock_is_read_in_every_spelling(tmp_path):
@@ -111,13 +110,9 @@ def test_a_word_in_in_stock_is_a_fault():
 
 def test_faults_are_counted_and_all_reported_at_once(tmp_path):
     rows = "".join(f"a{at},2024-01-01,-{at},maybe\n" for at in range(1, 8))
-    faults = _faults(
-        read_history, _write(tmp_path, "item_id,date,sales,in_stock\n" + rows + ",2024-01-01,1,1\n")
-    )
+    faults = _faults(read_history, _write(tmp_path, "item_id,date,sales,in_stock\n" + rows + ",2024-01-01,1,1\n"))
     assert len(faults) == 3
-    assert any(
-        "lines 2, 3, 4 (7 in all): sales must be a number >= 0, got -1, -2, -3;" in fault for fault in faults
-    )
+    assert any("lines 2, 3, 4 (7 in all): sales must be a number >= 0, got -1, -2, -3;" in fault for fault in faults)
 
 
 def test_a_word_among_numbers_of_a_covariate_is_a_fault(tmp_path):
@@ -179,9 +174,7 @@ def test_unknown_column_of_a_map_is_a_fault(tmp_path):
 
 
 def test_time_zones_keep_the_written_day():
-    frame = pd.DataFrame(
-        {"item_id": ["a", "b"], "sales": [1, 2], "date": ["2024-01-01T23:00:00+02:00", "2024-01-01"]}
-    )
+    frame = pd.DataFrame({"item_id": ["a", "b"], "sales": [1, 2], "date": ["2024-01-01T23:00:00+02:00", "2024-01-01"]})
     assert read_history(frame)["date"].dt.day.tolist() == [1, 1]
 
 
@@ -231,9 +224,7 @@ def test_a_given_stockout_cost_stands_even_without_a_margin():
 )
 def test_a_bad_item_value_is_one_fault(column, value, words):
     assert column in ITEM_COLUMNS
-    [fault] = _faults(
-        read_items, pd.DataFrame({"item_id": ["a", "b"], column: pd.Series([1, value], dtype=object)})
-    )
+    [fault] = _faults(read_items, pd.DataFrame({"item_id": ["a", "b"], column: pd.Series([1, value], dtype=object)}))
     assert fault.startswith(f"items: row 1: {words}")
 
 
@@ -247,9 +238,7 @@ def test_faults_between_item_columns():
 
 
 def test_state_comes_in_the_order_of_the_history():
-    given = pd.DataFrame(
-        {"item_id": ["b", "a"], "on_hand": [1, 2], "arriving_2": [5, 6], "arriving_1": [3, 4]}
-    )
+    given = pd.DataFrame({"item_id": ["b", "a"], "on_hand": [1, 2], "arriving_2": [5, 6], "arriving_1": [3, 4]})
     state = read_state(given, ["a", "b"])
     assert list(state.columns) == ["item_id", "on_hand", "arriving_1", "arriving_2", "backorders"]
     assert state.loc[0].tolist() == ["a", 2.0, 4.0, 6.0, 0.0]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fractile.errors import InputError
-from fractile.studies.config import QUICK_EPOCHS, StudyConfig, load_config
-from fractile.studies.toml import to_toml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fractile.errors import InputError
+from fractile.forecasters.registry import make_forecaster
+from fractile.studies.config import QUICK_STEPS, StudyConfig, load_config
+from fractile.studies.toml import to_toml
 
 
 def faults_of(raw):
@@ -69,8 +71,7 @@ def test_a_config_is_frozen():
         ),
         (
             {"defaults": {"unmet_demand": 1.5}},
-            "defaults.unmet_demand: must be 'lost', 'backorder' or the share that is lost, between 0 and 1, "
-            "got 1.5",
+            "defaults.unmet_demand: must be 'lost', 'backorder' or the share that is lost, between 0 and 1, got 1.5",
         ),
         (
             {"defaults": {"minimum_order": 5, "maximum_order": 2}},
@@ -208,7 +209,7 @@ def test_a_missing_file_and_a_folder_are_faults(tmp_path):
 def test_quick_is_smaller_and_never_larger():
     quick = load_config().quick()
     assert (quick.data.embedded_items, quick.forecast.also) == (60, ("seasonal_naive",))
-    assert quick.forecast.options["mqcnn"]["epochs"] == QUICK_EPOCHS
+    assert quick.forecast.options["mqcnn"]["steps"] == QUICK_STEPS
     assert (quick.training.simulated_paths, quick.training.backprop_steps) == (2, 100)
     assert quick.training.ppo_steps == 20_000
     small = load_config(
@@ -216,7 +217,7 @@ def test_quick_is_smaller_and_never_larger():
         {
             "data.embedded_items": 10,
             "forecast.also": [],
-            "forecast.options.mqcnn.epochs": 1,
+            "forecast.options.mqcnn.steps": 1,
             "training": {"simulated_paths": 1, "backprop_steps": 2, "ppo_steps": 3},
         },
     )
@@ -258,9 +259,7 @@ def configs(draw):
         "forecast": {
             "forecaster": draw(names),
             "horizon": draw(st.none() | st.integers(1, 99)),
-            "options": draw(
-                st.dictionaries(names, st.dictionaries(TEXTS, SCALARS | st.lists(SCALARS, max_size=3)))
-            ),
+            "options": draw(st.dictionaries(names, st.dictionaries(TEXTS, SCALARS | st.lists(SCALARS, max_size=3)))),
         },
         "statistics": {"level": draw(st.floats(0.01, 0.99)), "block": draw(st.none() | st.integers(1, 9))},
     }
@@ -286,3 +285,10 @@ def test_toml_reads_back_with_its_types():
 def test_toml_refuses_what_it_cannot_write():
     with pytest.raises(TypeError, match="TOML has no way to write a NoneType"):
         to_toml({"a": None})
+
+
+def test_a_quick_study_asks_for_options_that_there_are():
+    options = load_config().quick().forecast.options
+    for name, values in options.items():
+        make_forecaster(name, **values)
+    assert set(options) == {"mqcnn"}

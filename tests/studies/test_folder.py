@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from fractile.errors import InputError
 from fractile.studies import folder
 from fractile.studies.folder import (

@@ -1,0 +1,181 @@
+"""Lead times, costs and order rules of items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import Faults
+from ..forecasters.interpolation import FloatArray, IntArray
+from .backend import Array
+
+Number = float | FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class ItemParams:
+    """Lead times, costs and order rules; each a scalar or an array that broadcasts to (paths, items).
+
+    Attributes:
+        lead_time: periods from order to receipt, integers >= 0. [L]
+        review_period: an order may be placed in periods 0, R, 2R, …; integers >= 1. [R]
+        holding_cost: money per unit on hand at a period's end. [h]
+        stockout_cost: money per unit short at a period's end. [b]
+        fixed_order_cost: money per order placed. [K]
+        unit_cost: money per unit ordered. [c]
+        price: money per unit of demand that is accepted (sold at once or backordered); 0 where costs are
+            minimised and the lost margin is in `stockout_cost`. [p]
+        unmet_demand: "lost", "backorder", or the share of unmet demand that is lost, in [0, 1].
+        pack_size: orders are multiples of it; None = any quantity. 1 = whole units.
+        minimum_order: smallest order that is not zero; None = none.
+        maximum_order: largest order; None or infinity = none.
+        shelf_life: periods until stock perishes; only None is simulated here.
+        discount: factor a period on later costs, in (0, 1].
+        salvage_value: money back per unit on hand behind the last period.
+
+    Raises:
+        FractileError: with every field that breaks its rule.
+    """
+
+    lead_time: int | IntArray = 0
+    review_period: int | IntArray = 1
+    holding_cost: Number = 1.0
+    stockout_cost: Number = 9.0
+    fixed_order_cost: Number = 0.0
+    unit_cost: Number = 0.0
+    price: Number = 0.0
+    unmet_demand: Literal["lost", "backorder"] | Number = "lost"
+    pack_size: Number | None = None
+    minimum_order: Number | None = None
+    maximum_order: Number | None = None
+    shelf_life: int | None = None
+    discount: float = 1.0
+    salvage_value: Number = 0.0
+    _arrivals: dict[int, FloatArray | None] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        for name, low, whole in _RULES:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _checked(name, value, low, whole, faults))
+        object.__setattr__(self, "unmet_demand", _checked_unmet(self.unmet_demand, faults))
+        if self.shelf_life is not None:
+            faults.add("shelf_life must be None: stock that ages is not simulated by this system")
+        if not 0 < self.discount <= 1:
+            faults.add(f"discount must lie in (0, 1], got {self.discount}; 1 means no discount")
+        faults.raise_if_any()
+        _check_order_rules(self)
+
+    @property
+    def critical_ratio(self) -> Number:
+        """The share of periods in which demand should be met: b / (b + h)."""
+        return self.stockout_cost / (self.stockout_cost + self.holding_cost)
+
+    @property
+    def protection_interval(self) -> Any:
+        """Periods of demand that an order must last for: L + R."""
+        return self.lead_time + self.review_period
+
+    @cached_property
+    def lost_share(self) -> Number:
+        """Share of unmet demand that is lost: 1 for lost sales, 0 for backorders."""
+        named = {"lost": 1.0, "backorder": 0.0}
+        return named[self.unmet_demand] if isinstance(self.unmet_demand, str) else self.unmet_demand
+
+    @cached_property
+    def slots(self) -> int:
+        """Slots that the pipeline needs: the longest lead time."""
+        return int(np.max(self.lead_time))
+
+    def arrivals_into(self, slots: int) -> FloatArray | None:
+        """Return one-hot arrivals (slots + 1, ..., items), or None where every order goes to the last slot."""
+        if slots not in self._arrivals:
+            slot = np.arange(slots + 1).reshape(-1, *[1] * max(np.ndim(self.lead_time), 2))
+            last = np.min(self.lead_time) == slots
+            self._arrivals[slots] = None if last else (slot == np.asarray(self.lead_time)).astype(np.float64)
+        return self._arrivals[slots]
+
+    @cached_property
+    def order_rules(self) -> bool:
+        """Whether any of pack size, minimum and maximum order applies."""
+        return any(x is not None for x in (self.pack_size, self.minimum_order, self.maximum_order))
+
+    def select(self, items: Array) -> ItemParams:
+        """Return the parameters of some items; scalars stay scalars."""
+        return self._mapped(lambda array: array[..., items])
+
+    def per_path(self, items: IntArray) -> ItemParams:
+        """Return parameters for paths that hold one item each: shape (len(items), 1)."""
+        return self._mapped(lambda array: array[items, None])
+
+    def _mapped(self, change: Callable[[Any], Any]) -> ItemParams:
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        return replace(self, **{k: change(v) for k, v in values.items() if isinstance(v, np.ndarray)})
+
+
+# Field, smallest value, whether whole numbers only.
+_RULES = (
+    ("lead_time", 0, True),
+    ("review_period", 1, True),
+    ("holding_cost", 0, False),
+    ("stockout_cost", 0, False),
+    ("fixed_order_cost", 0, False),
+    ("unit_cost", 0, False),
+    ("price", 0, False),
+    ("pack_size", 0, False),
+    ("minimum_order", 0, False),
+    ("maximum_order", 0, False),
+    ("salvage_value", 0, False),
+)
+
+
+def _checked(name: str, value: Any, low: float, whole: bool, faults: Faults) -> Any:
+    """Return a Python number or a numpy array of the right type; keep a fault where the rule is broken."""
+    kind = "an integer" if whole else "a number"
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        faults.add(f"{name} must be {kind} >= {low}, got {value!r}")
+        return value
+    finite = np.isfinite(array) | ((array == np.inf) & (name == "maximum_order"))
+    bad = ~finite | (array < low) | (whole & (array != np.floor(array)))
+    if bad.any():
+        shown = array[bad].flat[0]
+        faults.add(f"{name} must be {kind} >= {low}, got {shown:g}" + _remedy(name, shown))
+        return value
+    array = array.astype(np.int64) if whole else array
+    return array.item() if array.ndim == 0 else array
+
+
+def _remedy(name: str, value: float) -> str:
+    if name == "lead_time" and np.isfinite(value) and value > 0:
+        return "; round it or model it as random through arrivals"
+    return ""
+
+
+def _checked_unmet(value: Any, faults: Faults) -> Any:
+    if isinstance(value, str):
+        if value not in ("lost", "backorder"):
+            faults.add(f"unmet_demand must be 'lost', 'backorder' or a share in [0, 1], got {value!r}")
+        return value
+    share = _checked("unmet_demand", value, 0, False, faults)
+    if np.any(np.asarray(share, dtype=np.float64) > 1):
+        faults.add(f"unmet_demand as a share that is lost must be at most 1, got {value}")
+    return share
+
+
+def _check_order_rules(params: ItemParams) -> None:
+    faults = Faults()
+    for name in ("pack_size", "maximum_order"):
+        value = getattr(params, name)
+        if value is not None and np.any(np.asarray(value) <= 0):
+            faults.add(f"{name} must be above 0, got {np.min(value):g}; use None for none")
+    low, high = params.minimum_order, params.maximum_order
+    if low is not None and high is not None and np.any(np.asarray(low) > np.asarray(high)):
+        faults.add("minimum_order must not exceed maximum_order")
+    faults.raise_if_any()

@@ -1,0 +1,67 @@
+"""The arithmetic of quantile functions: interpolation with tails, means, quasi-random points, sample quantiles."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import qmc
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+SOBOL_BUNDLE = 64
+"""Dimensions that quasi-random points are drawn in at once: horizons up to it share their points."""
+
+
+def interpolation_weights(levels: FloatArray, level: ArrayLike) -> FloatArray:
+    """Return weights w with `q(level) = Σ_k w_k q_k`, shape (..., Q): the tail rules of `QuantileForecast`."""
+    level = np.asarray(level, dtype=np.float64)
+    below, share, tail = segments(levels, level)
+    share = np.where(tail, share + 1.0, share)
+    weights = np.zeros((*level.shape, len(levels)))
+    np.put_along_axis(weights, below[..., None], (1.0 - share)[..., None], -1)
+    np.put_along_axis(weights, below[..., None] + 1, share[..., None], -1)
+    return weights
+
+
+def segments(levels: FloatArray, level: FloatArray) -> tuple[IntArray, FloatArray, NDArray[np.bool_]]:
+    """The segment each level lies in, how far along it, and whether it lies in the exponential upper tail."""
+    below = np.clip(np.searchsorted(levels, level, side="right") - 1, 0, len(levels) - 2)
+    tail = level > levels[-1]
+    linear = (level - levels[below]) / (levels[below + 1] - levels[below])
+    scale = np.log((1 - levels[-2]) / (1 - levels[-1]))
+    exponential = np.log((1 - levels[-1]) / np.where(tail, 1 - level, 1.0)) / scale
+    return below, np.where(tail, exponential, linear), tail
+
+
+@lru_cache(maxsize=64)
+def mean_weights(levels: tuple[float, ...]) -> FloatArray:
+    """Return weights w with `mean = Σ_k w_k q_k`: `interpolation_weights` averaged over all levels."""
+    grid = (np.arange(2048) + 0.5) / 2048
+    return interpolation_weights(np.asarray(levels), grid).mean(0)
+
+
+@lru_cache(maxsize=64)
+def sobol_uniforms(number: int, horizon: int) -> FloatArray:
+    """Return scrambled Sobol points in (0, 1), shape (number, horizon), the same at every call."""
+    # The points of one dimension depend on how many there are in all: dimensions come in bundles, so that a sum
+    # over three periods is the same whether or not another item asks for four.
+    dimensions = -(-horizon // SOBOL_BUNDLE) * SOBOL_BUNDLE
+    points = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(0)).random(number)
+    return np.clip(points[:, :horizon], 1e-9, 1 - 1e-9)
+
+
+def sorted_quantiles(ordered: FloatArray, levels: FloatArray) -> FloatArray:
+    """Quantiles of draws sorted along axis 0 (midpoint rule), the levels last."""
+    position = np.clip(levels * len(ordered) - 0.5, 0, len(ordered) - 1)
+    low = np.floor(position).astype(np.int64)
+    high = np.minimum(low + 1, len(ordered) - 1)
+    share = (position - low)[:, None, None, None]
+    return np.moveaxis(ordered[low] * (1 - share) + ordered[high] * share, 0, -1)
+
+
+def increasing_inside(levels: FloatArray) -> bool:
+    """Whether levels increase strictly and lie in (0, 1)."""
+    return bool(np.all(np.diff(levels) > 0) and levels[0] > 0 and levels[-1] < 1)

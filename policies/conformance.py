@@ -1,0 +1,247 @@
+"""Is it a policy? Checks for any class that claims to be one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from ..envs.demand import NegativeBinomial, draw_scenario
+from ..envs.types import ItemParams, Observation, Scenario
+from ..errors import FractileError
+from ..forecasters.forecast import FloatArray, IntArray, QuantileForecast
+from ..randomness import keyed_generator
+from .base import Planner, Policy
+from .rollout import simulate
+
+PATHS, PERIODS = 6, 16
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """A policy and what it is tried on."""
+
+    policy: Policy
+    scenario: Scenario
+    params: ItemParams
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of every order: (paths, items)."""
+        return self.scenario.paths, self.scenario.items
+
+
+class _Recorder:
+    """Passes observations on, and keeps them with the orders that they led to."""
+
+    def __init__(self, trial: _Trial) -> None:
+        self.trial = trial
+        self.seen: list[tuple[Observation, FloatArray]] = []
+
+    def order(self, obs: Observation) -> FloatArray:
+        """Return the policy's order."""
+        order = _asked(self.trial, obs)
+        self.seen.append((_copied(obs), np.array(order)))
+        return order
+
+
+def check_policy(policy: Policy, scenario: Scenario | None = None, params: ItemParams | None = None) -> None:
+    """Check that a policy keeps its contract, as `fractile.policies.base.Policy` words it.
+
+    Orders are finite, not negative, of the shape (paths, items), and the same for the same observation; changing
+    everything that happens after a decision changes no order up to it; the observation is left alone; and paths do
+    not meet: in another order they lead to the same orders.
+
+    Args:
+        policy: turns observations into orders.
+        scenario: to try it on, four periods or more; three items with negative binomial demand and their true
+            forecasts where None. Its demand is changed while the check runs, and put back.
+        params: lead times and costs of its items; lead times of 1, 2 and 4 periods where both are None.
+
+    Raises:
+        FractileError: names the check that failed, what was expected, what came, and what to do.
+    """
+    if isinstance(policy, Planner):
+        raise FractileError(
+            f"{type(policy).__name__} is a planner: it is shown the future, and has a plan instead of orders; "
+            "check_policy is for policies"
+        )
+    trial = _Trial(policy, *_instance(scenario, params))
+    seen = _check_orders(trial)
+    _check_determinism(trial, seen)
+    _check_observation(trial, seen)
+    _check_no_peeking(trial)
+    _check_paths(trial, seen)
+
+
+def _instance(scenario: Scenario | None, params: ItemParams | None) -> tuple[Scenario, ItemParams]:
+    if scenario is not None:
+        return scenario, ItemParams() if params is None else params
+    if params is None:
+        params = ItemParams(lead_time=np.array([1, 2, 4]), stockout_cost=np.array([4.0, 9.0, 19.0]))
+    demand = NegativeBinomial(mean=np.array([3.0, 12.0, 0.8]), size=2.0)
+    return draw_scenario(demand, 0, PATHS, PERIODS, int(np.max(params.protection_interval))), params
+
+
+def _check_orders(trial: _Trial) -> list[tuple[Observation, FloatArray]]:
+    """Return every observation and order of a run, once they are orders at all."""
+    recorder = _Recorder(trial)
+    simulate(recorder, trial.scenario, trial.params, initial_state=None)
+    return recorder.seen
+
+
+def _asked(trial: _Trial, obs: Observation) -> FloatArray:
+    """Return the policy's order, checked."""
+    order = np.asarray(trial.policy.order(obs))
+    _require(
+        order.shape == trial.shape,
+        trial,
+        "shape",
+        f"orders of shape (paths, items) = {trial.shape}",
+        f"{order.shape} in period {obs.period}",
+        "return an order for every path and item, and none summed or squeezed",
+    )
+    finite = bool(np.isfinite(order).all())
+    _require(finite, trial, "finite", "numbers", f"NaN or infinity in period {obs.period}", "look for 0 / 0")
+    _require(
+        bool((order >= 0).all()),
+        trial,
+        "non-negative",
+        "orders >= 0",
+        f"{order.min():g} in period {obs.period}",
+        "take max(order, 0): stock cannot be sent back",
+    )
+    return order
+
+
+def _check_determinism(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> None:
+    for obs, order in (*seen, *reversed(seen)):
+        _equal(
+            _asked(trial, obs),
+            order,
+            trial,
+            "determinism",
+            f"the order of period {obs.period} again",
+            "keep nothing between calls, and draw nothing at random",
+        )
+
+
+def _check_observation(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> None:
+    for obs, _ in seen:
+        given = _copied(obs)
+        trial.policy.order(given)
+        pairs = [(obs.net_inventory, given.net_inventory), (obs.pipeline, given.pipeline)]
+        if obs.forecast is not None and given.forecast is not None:
+            pairs.append((obs.forecast.values, given.forecast.values))
+        for before, after in pairs:
+            remedy = "work on copies: the simulation goes on from the same arrays"
+            _equal(after, before, trial, "no mutation", "the observation as it was", remedy)
+
+
+def _check_no_peeking(trial: _Trial) -> None:
+    orders = simulate(trial.policy, trial.scenario, trial.params).order
+    periods = trial.scenario.periods
+    for period in sorted({0, 1, periods // 2, periods - 1}):
+        with _disturbed(trial.scenario, period) as scenario:
+            other = simulate(trial.policy, scenario, trial.params).order
+        _equal(
+            other[:, : period + 1],
+            orders[:, : period + 1],
+            trial,
+            "no peeking",
+            f"the same orders up to period {period} when demand changes from it on",
+            "read nothing but the observation; a bound that knows the future has a plan() instead",
+        )
+
+
+@contextmanager
+def _disturbed(scenario: Scenario, period: int) -> Iterator[Scenario]:
+    """Give the scenario with other demand from a period on, and with other forecasts behind it.
+
+    The demand is changed in place, where that can be done, so that a policy which holds on to the array is caught.
+    """
+    demand = scenario.demand if scenario.demand.flags.writeable else scenario.demand.copy()
+    kept = demand.copy()
+    demand[:, period:] = 3.0 * demand[:, period:] + 7.0
+    forecasts = scenario.forecasts
+    if forecasts is not None:
+        forecasts = [*forecasts[: period + 1], *map(_other_forecast, forecasts[period + 1 :])]
+    try:
+        yield replace(scenario, demand=demand, forecasts=forecasts)
+    finally:
+        demand[...] = kept
+
+
+def _other_forecast(forecast: QuantileForecast) -> QuantileForecast:
+    return QuantileForecast(forecast.levels, 2.0 * forecast.values + 5.0, forecast.origins, forecast.item_ids)
+
+
+def _check_paths(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> None:
+    paths = keyed_generator(0, "paths").permutation(trial.scenario.paths)
+    for obs, order in seen:
+        _equal(
+            _asked(trial, _reordered(obs, paths)),
+            order[paths],
+            trial,
+            "paths do not meet",
+            f"the orders of period {obs.period} in the other order",
+            "decide for each path from that path alone",
+            tolerance=1e-9,
+        )
+
+
+def _reordered(obs: Observation, paths: IntArray) -> Observation:
+    """Return the observation with its paths in another order."""
+    return replace(
+        obs,
+        net_inventory=obs.net_inventory[paths],
+        pipeline=obs.pipeline[:, paths],
+        params=_reordered_params(obs.params, paths),
+        forecast=None if obs.forecast is None else _reordered_forecast(obs.forecast, paths),
+    )
+
+
+def _reordered_params(params: ItemParams, paths: IntArray) -> ItemParams:
+    values = {f.name: getattr(params, f.name) for f in fields(params) if f.init}
+    return replace(params, **{k: v[paths] for k, v in values.items() if np.ndim(v) == 2 and len(v) == len(paths)})
+
+
+def _reordered_forecast(forecast: QuantileForecast, paths: IntArray) -> QuantileForecast:
+    if forecast.values.shape[1] == 1:
+        return forecast
+    dependence: Any = forecast.dependence
+    if dependence is not None and dependence.band.shape[-1] > 1:
+        dependence = replace(dependence, band=dependence.band[:, paths])
+    values = forecast.values[:, paths]
+    return QuantileForecast(forecast.levels, values, forecast.origins[paths], forecast.item_ids, dependence=dependence)
+
+
+def _copied(obs: Observation) -> Observation:
+    """Return the observation with arrays of its own."""
+    forecast = obs.forecast
+    if forecast is not None:
+        forecast = replace(forecast, values=np.array(forecast.values))
+    return replace(obs, net_inventory=np.array(obs.net_inventory), pipeline=np.array(obs.pipeline), forecast=forecast)
+
+
+def _equal(
+    got: FloatArray,
+    expected: FloatArray,
+    trial: _Trial,
+    check: str,
+    wanted: str,
+    remedy: str,
+    *,
+    tolerance: float = 0.0,
+) -> None:
+    gap = float(np.max(np.abs(got - expected), initial=0.0))
+    _require(gap <= tolerance, trial, check, wanted, f"up to {gap:.3g} units apart", remedy)
+
+
+def _require(holds: bool, trial: _Trial, check: str, expected: str, actual: str, remedy: str) -> None:
+    if not holds:
+        name = type(trial.policy).__name__
+        raise FractileError(f"{name} fails the check {check!r}: expected {expected}, got {actual}; {remedy}")

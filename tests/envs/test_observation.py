@@ -1,0 +1,144 @@
+"""Features that do not know the scale of an item, and actions that become orders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from fractile.envs.demand import Poisson
+from fractile.envs.observation import (
+    FEATURE_LEVELS,
+    ObservationEncoder,
+    by_origin,
+    order_up_to_level,
+    shifted_ratio,
+)
+from fractile.envs.types import ItemParams, Observation
+from fractile.errors import FractileError
+from fractile.forecasters.forecast import QuantileForecast
+
+PARAMS = ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=9.0)
+
+
+def observed(net=((3.0,), (-1.0,)), pipeline=((4.0, 1.0), (0.0, 2.0)), params=PARAMS, mean=5.0, horizon=3):
+    due = np.array(pipeline, dtype=float)[:, :, None]
+    return Observation(0, np.array(net, dtype=float), due, params, Poisson(mean).forecast(horizon))
+
+
+def feature(encoder: ObservationEncoder, obs: Observation, name: str) -> np.ndarray:
+    return encoder.encode(obs)[..., encoder.names.index(name)]
+
+
+def test_newsvendor_level_is_the_fractile_of_the_protection_interval():
+    assert order_up_to_level(Poisson(5.0).forecast(3), PARAMS).item() == stats.poisson(15).ppf(0.9) == 20
+
+
+def test_newsvendor_levels_of_mixed_lead_times():
+    params = ItemParams(lead_time=np.array([0, 3]), stockout_cost=np.array([4.0, 19.0]))
+    level = order_up_to_level(Poisson(np.array([5.0, 8.0])).forecast(4), params)
+    np.testing.assert_array_equal(level, [[stats.poisson(5).ppf(0.8), stats.poisson(32).ppf(0.95)]])
+
+
+def test_every_feature_is_named_and_stands_where_its_name_says():
+    encoder, obs = ObservationEncoder(2), observed()
+    assert encoder.encode(obs).shape == (2, 1, encoder.size) == (2, 1, len(encoder.names))
+    np.testing.assert_allclose(feature(encoder, obs, "net_inventory"), [[0.6], [-0.2]])
+    np.testing.assert_allclose(feature(encoder, obs, "arriving_1"), [[4.0 / 5], [1.0 / 5]])
+    np.testing.assert_allclose(feature(encoder, obs, "arriving_2"), [[0.0], [2.0 / 5]])
+    np.testing.assert_allclose(feature(encoder, obs, "order_up_to_gap"), [[(20 - 7) / 5], [(20 - 2) / 5]])
+    np.testing.assert_allclose(feature(encoder, obs, "order_up_to_level"), 20.0 / 5)
+    np.testing.assert_allclose(feature(encoder, obs, "log_mean_demand"), np.log(5.0))
+    np.testing.assert_allclose(feature(encoder, obs, "critical_ratio"), 0.9)
+    np.testing.assert_allclose(feature(encoder, obs, "lead_time"), 2.0)
+
+
+@pytest.mark.parametrize("level", FEATURE_LEVELS)
+def test_forecast_quantiles_are_features(level):
+    encoder, obs = ObservationEncoder(2), observed()
+    np.testing.assert_allclose(
+        feature(encoder, obs, f"next_period_quantile_{level:g}"), stats.poisson(5).ppf(level) / 5
+    )
+    np.testing.assert_allclose(
+        feature(encoder, obs, f"protection_quantile_{level:g}"), stats.poisson(15).ppf(level) / 5
+    )
+
+
+def test_features_do_not_know_the_scale():
+    levels = np.array([0.1, 0.5, 0.9])
+    values = np.array([2.0, 5.0, 9.0])
+    one, ten = (
+        QuantileForecast(levels, np.broadcast_to(k * values, (1, 1, 3, 3)), np.array([0]), ("a",)) for k in (1.0, 10.0)
+    )
+    encoder = ObservationEncoder(2)
+    small, large = replace(observed(), forecast=one), replace(observed(), forecast=ten)
+    large = replace(large, net_inventory=10 * small.net_inventory, pipeline=10 * small.pipeline)
+    but = [k for k, name in enumerate(encoder.names) if name != "log_mean_demand"]
+    np.testing.assert_allclose(encoder.encode(small)[..., but], encoder.encode(large)[..., but])
+    np.testing.assert_allclose(
+        10 * encoder.decode(np.full((2, 1), 0.3), small), encoder.decode(np.full((2, 1), 0.3), large)
+    )
+
+
+def test_short_pipelines_are_padded():
+    encoder = ObservationEncoder(4)
+    assert (feature(encoder, observed(), "arriving_4") == 0.0).all()
+    np.testing.assert_allclose(feature(encoder, observed(), "arriving_2"), [[0.0], [0.4]])
+
+
+def test_action_zero_is_the_newsvendors_order():
+    np.testing.assert_array_equal(ObservationEncoder(2).decode(np.zeros((2, 1)), observed()), [[13.0], [18.0]])
+
+
+def test_actions_move_the_level_by_the_protection_intervals_mean():
+    order = ObservationEncoder(2).decode(np.array([[0.2], [-1.0]]), observed())
+    np.testing.assert_allclose(order, [[13.0 + 0.2 * 15.0], [18.0 - 15.0]])
+    assert ObservationEncoder(2).decode(np.full((2, 1), -3.0), observed()).max() == 0.0
+
+
+def test_actions_that_are_orders():
+    encoder = ObservationEncoder(2, action="order")
+    for action, order in ((-1.0, 0.0), (-0.4, 3.0), (0.0, 5.0), (0.5, 10.0), (1.0, 15.0)):
+        np.testing.assert_allclose(encoder.decode(np.full((2, 1), action), observed()), order, atol=1e-12)
+
+
+def test_an_unknown_action_mode_is_refused():
+    with pytest.raises(FractileError, match="order_up_to"):
+        ObservationEncoder(2, action="quantity")
+
+
+def test_scaled_and_shifted_levels():
+    encoder = ObservationEncoder(2, level_scale=0.5, level_shift=1.0)
+    shifted = 1.0 / (1.0 + np.exp(-(np.log(9.0) + 1.0)))
+    np.testing.assert_allclose(
+        feature(encoder, observed(), "order_up_to_level"), 0.5 * stats.poisson(15).ppf(shifted) / 5
+    )
+    assert shifted_ratio(0.9, 0.0) == 0.9
+    assert shifted_ratio(0.9, 1.0) == pytest.approx(shifted)
+
+
+def test_torch_features_are_the_numpy_ones():
+    encoder, obs = ObservationEncoder(2), observed()
+    tensors = replace(obs, net_inventory=torch.as_tensor(obs.net_inventory), pipeline=torch.as_tensor(obs.pipeline))
+    np.testing.assert_allclose(encoder.encode(tensors).numpy(), encoder.encode(obs), rtol=0, atol=1e-12)
+    order = encoder.decode(torch.full((2, 1), 0.3, dtype=torch.float64), tensors)
+    np.testing.assert_allclose(order.numpy(), encoder.decode(np.full((2, 1), 0.3), obs), rtol=0, atol=1e-12)
+
+
+def test_features_follow_the_forecast_of_the_moment():
+    encoder = ObservationEncoder(2)
+    means = [float(np.exp(feature(encoder, observed(mean=mean), "log_mean_demand"))[0, 0]) for mean in (5.0, 7.0, 5.0)]
+    np.testing.assert_allclose(means, [5.0, 7.0, 5.0])
+
+
+def test_an_item_that_hardly_sells_has_finite_features():
+    assert np.isfinite(ObservationEncoder(2).encode(observed(mean=1e-4))).all()
+
+
+def test_parameters_by_origin():
+    assert by_origin(3.0) == 3.0
+    assert by_origin(np.array([1, 2])).shape == (2, 1)
+    assert by_origin(np.ones((5, 2))).shape == (2, 5)

@@ -1,0 +1,141 @@
+"""Parameters that check themselves, scenarios, observations and trajectories."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fractile.envs.types import InventoryState, ItemParams, Observation, Scenario, Trajectory
+from fractile.errors import FractileError, InputError
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lead_time": 1.5}, "lead_time must be an integer >= 0, got 1.5; round it or model it as random"),
+        ({"lead_time": -1}, "lead_time must be an integer >= 0, got -1"),
+        ({"lead_time": np.array([1, 2.5])}, "lead_time must be an integer >= 0, got 2.5"),
+        ({"lead_time": "two"}, "lead_time must be an integer >= 0, got 'two'"),
+        ({"review_period": 0}, "review_period must be an integer >= 1, got 0"),
+        ({"holding_cost": -1.0}, "holding_cost must be a number >= 0, got -1"),
+        ({"stockout_cost": float("nan")}, "stockout_cost must be a number >= 0, got nan"),
+        ({"fixed_order_cost": float("inf")}, "fixed_order_cost must be a number >= 0, got inf"),
+        ({"unit_cost": -0.5}, "unit_cost must be a number >= 0, got -0.5"),
+        ({"unmet_demand": "backlog"}, "unmet_demand must be 'lost', 'backorder' or a share"),
+        ({"unmet_demand": 1.5}, "unmet_demand as a share that is lost must be at most 1, got 1.5"),
+        ({"pack_size": 0}, "pack_size must be above 0, got 0; use None for none"),
+        ({"maximum_order": 0}, "maximum_order must be above 0"),
+        ({"minimum_order": 9, "maximum_order": 8}, "minimum_order must not exceed maximum_order"),
+        ({"shelf_life": 3}, "shelf_life must be None"),
+        ({"discount": 0.0}, "discount must lie in"),
+        ({"discount": 1.01}, "discount must lie in"),
+    ],
+)
+def test_params_refuse_what_makes_no_sense(options, message):
+    with pytest.raises(FractileError, match=message.replace("(", r"\(").replace("[", r"\[")):
+        ItemParams(**options)
+
+
+def test_params_report_every_fault_at_once():
+    with pytest.raises(InputError) as caught:
+        ItemParams(lead_time=-1, holding_cost=-2, unmet_demand="no")
+    assert len(caught.value.faults) == 3
+
+
+def test_params_keep_scalars_and_arrays():
+    params = ItemParams(lead_time=np.array([1.0, 2.0]), holding_cost=2)
+    assert params.holding_cost == 2.0
+    assert params.lead_time.dtype == np.int64
+    assert ItemParams(maximum_order=np.array([np.inf, 3.0])).maximum_order[0] == np.inf
+
+
+def test_params_derive_ratio_interval_share_and_slots():
+    params = ItemParams(lead_time=np.array([0, 3]), review_period=2, holding_cost=1.0, stockout_cost=4.0)
+    assert params.critical_ratio == pytest.approx(0.8)
+    np.testing.assert_array_equal(params.protection_interval, [2, 5])
+    assert params.slots == 3
+    assert params.lost_share == 1.0
+    assert ItemParams(unmet_demand="backorder").lost_share == 0.0
+    assert ItemParams(unmet_demand=0.25).lost_share == 0.25
+
+
+def test_arrivals_are_one_hot_in_the_lead_time():
+    params = ItemParams(lead_time=np.array([0, 2]))
+    np.testing.assert_array_equal(params.arrivals_into(2)[:, 0, :], [[1, 0], [0, 0], [0, 1]])
+    assert ItemParams(lead_time=2).arrivals_into(2) is None
+    np.testing.assert_array_equal(ItemParams(lead_time=1).arrivals_into(2)[:, 0, 0], [0, 1, 0])
+
+
+def test_params_of_some_items():
+    params = ItemParams(lead_time=np.array([0, 1, 2]), stockout_cost=np.array([4.0, 9.0, 19.0]), holding_cost=2.0)
+    some = params.select(np.array([2, 0]))
+    np.testing.assert_array_equal(some.lead_time, [2, 0])
+    np.testing.assert_array_equal(some.stockout_cost, [19.0, 4.0])
+    assert some.holding_cost == 2.0
+    assert some.slots == 2
+    per_path = params.per_path(np.array([1, 1, 2]))
+    np.testing.assert_array_equal(per_path.lead_time, [[1], [1], [2]])
+
+
+def test_scenario_checks_its_shapes():
+    with pytest.raises(FractileError, match=r"demand must have the shape \(paths, periods, items\)"):
+        Scenario(np.ones((3, 4)))
+    with pytest.raises(FractileError, match="forecasts must be one a period: 4 periods, 1 forecasts"):
+        Scenario(np.ones((3, 4, 2)), forecasts=[None])
+    scenario = Scenario(np.ones((3, 4, 2)))
+    assert (scenario.paths, scenario.periods, scenario.items) == (3, 4, 2)
+    assert scenario.forecast(3) is None
+
+
+def test_observation_adds_up_what_is_under_way():
+    obs = Observation(0, np.array([[-2.0, 5.0]]), np.array([[[1.0, 0.0]], [[4.0, 3.0]]]), ItemParams(lead_time=2))
+    np.testing.assert_array_equal(obs.on_order, [[5.0, 3.0]])
+    np.testing.assert_array_equal(obs.inventory_position, [[3.0, 8.0]])
+    empty = Observation(0, np.array([[-2.0]]), np.zeros((0, 1, 1)), ItemParams())
+    np.testing.assert_array_equal(empty.inventory_position, [[-2.0]])
+    np.testing.assert_array_equal(empty.on_order, [[0.0]])
+
+
+def test_a_forecast_that_is_not_there_is_named():
+    obs = Observation(0, np.zeros((1, 1)), np.zeros((0, 1, 1)), ItemParams())
+    with pytest.raises(FractileError, match="this policy needs a forecast"):
+        obs.known_forecast()
+
+
+def test_empty_state():
+    state = InventoryState.empty(3, 2, 4)
+    assert state.net_inventory.shape == (3, 2)
+    assert state.pipeline.shape == (4, 3, 2)
+    assert not state.net_inventory.any()
+
+
+def trajectory() -> Trajectory:
+    # Two periods of one item: orders 4, 0; demand 3, 5; on hand 1, 0; short 0, 4.
+    column = {
+        "order": [4.0, 0.0],
+        "received": [4.0, 0.0],
+        "sales": [3.0, 1.0],
+        "shortfall": [0.0, 4.0],
+        "on_hand": [1.0, 0.0],
+        "cost": [2.0 + 5.0 + 12.0, 36.0],
+        "demand": [3.0, 5.0],
+    }
+    arrays = {name: np.array(values)[None, :, None] for name, values in column.items()}
+    params = ItemParams(holding_cost=2.0, stockout_cost=9.0, fixed_order_cost=5.0, unit_cost=3.0, discount=0.5)
+    return Trajectory(**arrays, params=params)
+
+
+def test_trajectory_splits_its_cost():
+    got = trajectory()
+    np.testing.assert_array_equal(got.holding.ravel(), [2.0, 0.0])
+    np.testing.assert_array_equal(got.stockout.ravel(), [0.0, 36.0])
+    np.testing.assert_array_equal(got.ordering.ravel(), [17.0, 0.0])
+    np.testing.assert_allclose(got.holding + got.stockout + got.ordering, got.cost)
+    assert got.mean_cost == pytest.approx((19.0 + 36.0) / 2)
+    np.testing.assert_allclose(got.discounted_cost, [[19.0 + 0.5 * 36.0]])
+
+
+def test_trajectory_service_and_volatility():
+    got = trajectory()
+    assert got.fill_rate == pytest.approx(4.0 / 8.0)
+    assert got.volatility_ratio == pytest.approx(4.0 / 1.0)  # Var(4, 0) = 4, Var(3, 5) = 1
