@@ -99,7 +99,7 @@ class ForecastDemand:
         """Return the one forecast of mode "fixed", made at the panel's end."""
         if isinstance(self.source, QuantileForecast):
             return self.source.at_origin(-1).head(horizon)
-        return self.source.predict(self.panel, horizon)  # type: ignore[no-any-return]
+        return self.source.predict(self.panel, horizon)
 
     def _roll(self, rows: IntArray, normal: FloatArray, span: int) -> Scenario:
         """Run the forecaster along paths of one item each."""

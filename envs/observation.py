@@ -126,7 +126,7 @@ class ObservationEncoder:
             parts = self._forecast_features(forecast, params)
             # The forecast is kept beside its features, so that its id is not given to another one.
             self._memo[key] = (forecast, params, tuple(like(p, now) for p in parts))
-        return self._memo[key][2]  # type: ignore[no-any-return]
+        return self._memo[key][2]
 
     def _forecast_features(
         self, forecast: QuantileForecast, params: ItemParams

@@ -54,7 +54,8 @@ def render_episode(
         pipeline: units that arrive in 0, 1, … periods, shape (slots,).
         forecast: made before this period's demand; its first item and origin are drawn.
         period: periods that are over; the next order is placed in it. [t]
-        net_inventory: units with which the period begins; from the last on hand and shortfall where None.
+        net_inventory: units with which the period begins; the title shows the last stock on hand where None, since
+            a shortfall may be lost or outstanding.
         width: of the picture, pixels.
         height: of the picture, pixels.
 
@@ -72,8 +73,8 @@ def render_episode(
     _draw_ahead(above, pipeline, forecast, period)
     _draw_costs(below, order, holding, stockout)
     _set_frame(above, below, period, max(forecast.horizon, len(pipeline)))
-    stock = _stock_now(on_hand, shortfall) if net_inventory is None else net_inventory
-    _set_title(figure, period, stock, float(np.sum(pipeline)), float(np.sum(holding) + np.sum(stockout)))
+    standing = _standing(on_hand, net_inventory)
+    _set_title(figure, period, standing, float(np.sum(pipeline)), float(np.sum(holding) + np.sum(stockout)))
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
@@ -149,15 +150,16 @@ def _set_frame(above: Axes, below: Axes, period: int, ahead: int) -> None:
     _legend(above, *_entries(above))
 
 
-def _set_title(figure: Figure, period: int, stock: float | None, on_order: float, cost: float) -> None:
-    standing = "" if stock is None else f"net inventory {stock:,.4g} · "
+def _set_title(figure: Figure, period: int, standing: str, on_order: float, cost: float) -> None:
     text = f"Period {period}:  {standing}on order {on_order:,.4g} · holding and stock-out cost {cost:,.6g}"
     figure.suptitle(text, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
 
 
-def _stock_now(on_hand: FloatArray, shortfall: FloatArray) -> float | None:
-    """Net inventory after the last period; unknown before the first one."""
-    return float(on_hand[-1] - shortfall[-1]) if len(on_hand) else None
+def _standing(on_hand: FloatArray, net_inventory: float | None) -> str:
+    """What is known of the stock that the period begins with."""
+    if net_inventory is not None:
+        return f"net inventory {net_inventory:,.4g} · "
+    return f"on hand {float(on_hand[-1]):,.4g} · " if len(on_hand) else ""
 
 
 def _entries(axes: Axes) -> tuple[list[Any], list[Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from ..errors import FractileError
+from .calendar import later_dates
+from .dependence import Dependence
 from .interpolation import (
     FloatArray,
     IntArray,
@@ -31,28 +32,6 @@ DRAWS = 1024
 
 BLOCK = 8_000_000
 """Draws that are held at once."""
-
-
-@dataclass(frozen=True)
-class Dependence:
-    """How forecast errors of successive horizons move together: a Gaussian copula for each band of items.
-
-    Attributes:
-        correlation: of the normal scores of the errors, shape (bands, horizon, horizon), positive definite.
-        band: which band an item belongs to, integers that broadcast to (items, origins).
-    """
-
-    correlation: FloatArray
-    band: IntArray
-
-    @classmethod
-    def independent(cls, horizon: int) -> Dependence:
-        """Errors of different horizons that say nothing about each other."""
-        return cls(np.eye(horizon)[None], np.zeros((1, 1), dtype=np.int64))
-
-    def over(self, first: int, last: int) -> Dependence:
-        """Return the dependence of horizons first ... last - 1 (counted from 0)."""
-        return replace(self, correlation=self.correlation[:, first:last, first:last])
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +202,7 @@ class QuantileForecast:
             self,
             values=self.values[:, :, periods:],
             origins=self.origins + periods,
-            dates=None if self.dates is None or self.freq is None else self.dates + periods * self._offset(),
+            dates=later_dates(self.dates, self.freq, periods),
             dependence=dependence,
             _cumulative={},
         )
@@ -296,36 +275,15 @@ class QuantileForecast:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a long frame: `item_id, origin, horizon, level, value`, and `origin_date, date` where known."""
-        _, origins, horizon, _ = self.values.shape
-        index = pd.MultiIndex.from_product(
-            [self.item_ids, range(origins), range(1, horizon + 1), self.levels],
-            names=["item_id", "origin", "horizon", "level"],
-        )
-        frame = pd.DataFrame({"value": self.values.reshape(-1)}, index=index).reset_index()
-        position = frame["origin"].to_numpy()
-        frame["origin"] = self.origins[position]
-        if self.dates is not None and self.freq is not None:
-            calendar = [pd.date_range(day, periods=horizon, freq=self.freq) for day in self.dates]
-            table = np.stack([days.to_numpy() for days in calendar])
-            frame.insert(1, "origin_date", self.dates.to_numpy()[position])
-            frame.insert(3, "date", table[position, frame["horizon"].to_numpy() - 1])
-        return frame
+        from .frames import long_frame
+
+        return long_frame(self)
 
     def to_nixtla(self) -> pd.DataFrame:
         """Return a wide frame as Nixtla's libraries give it: `unique_id, cutoff, ds`, a column `q<level>` a level."""
-        if self.dates is None or self.freq is None:
-            raise FractileError("to_nixtla needs dates: forecast from a panel that has them")
-        long = self.to_frame()
-        long["level"] = [f"q{level:g}" for level in long["level"]]
-        # Nixtla's cutoff is the last known period, one before our origin.
-        long["origin_date"] = long["origin_date"] - self._offset()
-        wide = long.pivot(index=["item_id", "origin_date", "date"], columns="level", values="value")
-        wide = wide[[f"q{level:g}" for level in self.levels]].reset_index()
-        wide.columns.name = None
-        return wide.rename(columns={"item_id": "unique_id", "origin_date": "cutoff", "date": "ds"})
+        from .frames import nixtla_frame
 
-    def _offset(self) -> Any:
-        return pd.tseries.frequencies.to_offset(self.freq)
+        return nixtla_frame(self)
 
     def _check_span(self, span: int) -> None:
         if not 1 <= span <= self.horizon:
@@ -365,11 +323,16 @@ def concatenate_origins(forecasts: Sequence[QuantileForecast]) -> QuantileForeca
     dates = None
     if all(f.dates is not None for f in forecasts):
         dates = pd.DatetimeIndex(np.concatenate([f.dates.to_numpy() for f in forecasts if f.dates is not None]))
+    dependence = first.dependence
+    if dependence is not None:
+        bands = [np.broadcast_to(f.dependence.band, f.values.shape[:2]) for f in forecasts if f.dependence is not None]
+        dependence = replace(dependence, band=np.concatenate(bands, axis=1))
     return replace(
         first,
         values=np.concatenate([f.values for f in forecasts], axis=1),
         origins=np.concatenate([f.origins for f in forecasts]),
         dates=dates,
+        dependence=dependence,
         _cumulative={},
     )
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from ..errors import FractileError
 from .base import Arrays, Config, Forecaster, State
-from .registry import forecaster_class
+from .registry import FORECASTERS
 
 FORECASTER_FILE = "forecaster"
 
@@ -62,7 +62,7 @@ def save_forecaster(forecaster: Forecaster, folder: Path) -> None:
 def load_forecaster(folder: Path) -> Forecaster:
     """Return a fitted forecaster that predicts what the saved one predicted, to the last bit."""
     state, arrays = load_state(folder, FORECASTER_FILE)
-    return forecaster_class(state["forecaster"]).from_state(state["config"], arrays)
+    return cast(Forecaster, FORECASTERS.known(state["forecaster"]).from_state(state["config"], arrays))
 
 
 def _plain(name: str, key: str, value: Any) -> np.ndarray[Any, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..forecasters.storage import load_state, save_state
-from .registry import policy_class
+from .registry import POLICIES
 
 
 def save_policy(name: str, policy: Any, folder: Path) -> None:
@@ -31,7 +31,7 @@ def load_policy(name: str, folder: Path) -> Any:
         FractileError: where it is missing or damaged.
     """
     state, arrays = load_state(folder, f"policy-{name}")
-    cls = policy_class(state["policy"])
+    cls = POLICIES.known(state["policy"])
     if hasattr(cls, "from_state"):
         return cls.from_state(state["config"], arrays)
     return cls(**state["config"], **arrays)

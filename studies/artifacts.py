@@ -19,7 +19,7 @@ from .statistics import paired_saving
 
 if TYPE_CHECKING:
     from .compare import Comparison
-    from .run import _Study
+    from .pipeline import Study
 
 TIMELINE = (
     "The policy observes net inventory, what is under way, and the forecast: nothing of the period's demand.",
@@ -69,10 +69,9 @@ def scores(forecaster: str, forecast: QuantileForecast, data: StudyData) -> pd.D
     return table
 
 
-def write_comparison(run: RunFolder, study: _Study, comparison: Comparison, bounds: tuple[str, ...]) -> None:
+def write_comparison(run: RunFolder, study: Study, comparison: Comparison) -> None:
     """Write the table, what every item went through, and the items' parameters."""
     table = comparison.table.rename_axis("policy").reset_index()
-    table["kind"] = ["bound" if name in bounds else "policy" for name in table["policy"]]
     run.write_frame("comparison.parquet", table)
     dates = study.data.panel.dates[study.window.cutoff :]
     ids = study.data.panel.item_ids
@@ -81,7 +80,7 @@ def write_comparison(run: RunFolder, study: _Study, comparison: Comparison, boun
     run.write_frame("items.parquet", _items(study.data))
 
 
-def write_telling_items(run: RunFolder, study: _Study, comparison: Comparison, forecast: QuantileForecast) -> None:
+def write_telling_items(run: RunFolder, study: Study, comparison: Comparison, forecast: QuantileForecast) -> None:
     """Write history and forecasts of a handful of items: those that cost, win and lose most, and a usual one."""
     chosen = _telling(comparison)
     run.write_frame("fans.parquet", forecast.select(chosen).to_frame())
@@ -90,13 +89,13 @@ def write_telling_items(run: RunFolder, study: _Study, comparison: Comparison, f
     run.write_frame("history.parquet", recent[["item_id", "date", "sales", "in_stock"]])
 
 
-def write_manifest(run: RunFolder, study: _Study, command: str, *, kind: str, policy: str | None) -> None:
+def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, policy: str) -> None:
     """Write the resolved config and the record of the run."""
     run.write_text("config.toml", study.config.to_toml())
     record = manifest(name=study.config.name, command=command, seed=study.config.seed)
     record |= {
         "kind": kind,
-        "policy": policy or study.config.policies.baseline,
+        "policy": policy,
         "data": _data_record(study),
         "timeline": list(TIMELINE),
         "backtest": _backtest_record(study),
@@ -108,9 +107,11 @@ def write_manifest(run: RunFolder, study: _Study, command: str, *, kind: str, po
         "cpu_seconds": {stage: round(seconds, 2) for stage, seconds in study.seconds.items()},
     }
     run.write_json("manifest.json", record)
+    for stage, seconds in study.seconds.items():
+        run.append_metrics({"stage": stage, "cpu_seconds": round(seconds, 3)})
 
 
-def _data_record(study: _Study) -> dict[str, Any]:
+def _data_record(study: Study) -> dict[str, Any]:
     panel, files = study.data.panel, study.config.data
     named = {name: getattr(files, name) for name in ("history", "items", "state")}
     given = {name: Path(path) for name, path in named.items() if path is not None}
@@ -130,7 +131,7 @@ def _data_record(study: _Study) -> dict[str, Any]:
     }
 
 
-def _held_out_notes(study: _Study) -> list[str]:
+def _held_out_notes(study: Study) -> list[str]:
     held = study.data.panel.window(study.window.cutoff, study.window.end)
     blind = int((held.listed & ~held.in_stock).sum())
     if not blind or study.config.data.history is None:
@@ -141,7 +142,7 @@ def _held_out_notes(study: _Study) -> list[str]:
     ]
 
 
-def _backtest_record(study: _Study) -> dict[str, Any]:
+def _backtest_record(study: Study) -> dict[str, Any]:
     if study.window.cutoff == study.window.end:
         return {"periods": 0, "validation_periods": study.window.cutoff - study.window.start}
     held = study.data.panel.dates[study.window.cutoff :]

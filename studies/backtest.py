@@ -21,10 +21,11 @@ from ..envs.types import Scenario, Trajectory
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
-from ..forecasters.registry import forecaster_class, make_forecaster, option_names
+from ..forecasters.registry import FORECASTERS, make_forecaster
 from ..policies.base import Planner
 from ..policies.rollout import simulate
 from ..randomness import keyed_generator
+from ..registry import option_names
 from .data import StudyData
 
 SHORTEST_HISTORY = 8
@@ -87,7 +88,7 @@ def fit_forecaster(
 ) -> Forecaster:
     """Fit a forecaster on the periods before `until`."""
     defaults = {"horizon": horizon, "seed": seed}
-    known = option_names(forecaster_class(name))
+    known = option_names(FORECASTERS.known(name))
     chosen = {**{k: v for k, v in defaults.items() if k in known}, **options}
     return make_forecaster(name, **chosen).fit(data.panel.until(until))
 
@@ -105,32 +106,26 @@ def replay(data: StudyData, forecast: QuantileForecast, span: int) -> Scenario:
     return Scenario(demand, forecasts=[near.at_origin(i) for i in range(len(forecast.origins))])
 
 
-def training_scenario(
-    data: StudyData, forecaster: Forecaster, window: Windows, paths: int, seed: int
-) -> tuple[Scenario, QuantileForecast]:
-    """Return what policies are tuned on: the validation window as it was, and as the forecaster could imagine it.
+def with_imagined(
+    data: StudyData, forecaster: Forecaster, window: Windows, real: Scenario, paths: int, seed: int
+) -> Scenario:
+    """Return the validation window as it was and, beside it, as the forecaster could imagine it.
 
     Args:
         data: the study's data.
         forecaster: fitted before the window.
         window: where it begins and ends.
-        paths: imagined paths beside the real one.
+        real: the window as it was.
+        paths: imagined paths.
         seed: of the imagined demand.
-
-    Returns:
-        The scenario, and the forecasts from the window's own origins.
     """
-    forecast = forecasts_from(forecaster, data, window.start, window.cutoff, window.horizon)
-    real = replay(data, forecast, window.span)
-    if paths == 0:
-        return real, forecast
-    imagined = ForecastDemand(forecaster, data.panel.until(window.cutoff), mode="rolled", start=window.start).scenario(
-        keyed_generator(seed, "training demand"), paths, real.periods, window.span
-    )
-    both = [concatenate_origins([a, b]) for a, b in zip(real.forecasts or (), imagined.forecasts or (), strict=True)]
-    for forecast_of_period in both:
-        forecast_of_period.total(window.span)
-    return Scenario(np.concatenate([real.demand, imagined.demand]), forecasts=both), forecast
+    model = ForecastDemand(forecaster, data.panel.until(window.cutoff), mode="rolled", start=window.start)
+    imagined = model.scenario(keyed_generator(seed, "training demand"), paths, real.periods, window.span)
+    pairs = zip(real.forecasts or (), imagined.forecasts or (), strict=True)
+    both = [concatenate_origins([a, b]) for a, b in pairs]
+    for forecast in both:
+        forecast.total(window.span)  # once for all rows: each keeps its share
+    return Scenario(np.concatenate([real.demand, imagined.demand]), forecasts=both)
 
 
 def held_out_scenario(data: StudyData, before: QuantileForecast, after: QuantileForecast, window: Windows) -> Scenario:

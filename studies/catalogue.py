@@ -9,13 +9,14 @@ from typing import Any
 from ..envs.registration import ENVIRONMENTS
 from ..envs.systems import SYSTEMS
 from ..forecasters.registry import FORECASTERS
-from ..policies.registry import POLICIES
+from ..policies.registry import POLICIES, TRAINED_BY
 
 
 def catalogue() -> dict[str, dict[str, str]]:
     """Return the forecasters, policies and environments, each with one line about it."""
     environments = {name: SYSTEMS[system] for name, system in ENVIRONMENTS.items()}
-    return {"forecasters": _lines(FORECASTERS), "policies": _lines(POLICIES), "environments": environments}
+    policies = {**_lines(POLICIES), **TRAINED_BY}
+    return {"forecasters": _lines(FORECASTERS), "policies": policies, "environments": environments}
 
 
 def _lines(registry: Mapping[str, Any]) -> dict[str, str]:

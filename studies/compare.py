@@ -15,6 +15,10 @@ from ..policies.base import Planner
 from ..policies.rollout import simulate
 from .statistics import Clusters, paired_saving
 
+LARGE = 10_000.0
+"""Costs from which on a table in text shows no cents."""
+LONGEST_NAME = 18
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -93,8 +97,11 @@ class Comparison:
 
     def _text_row(self, name: str) -> list[str]:
         row: Any = self.table.loc[name]
-        money = [f"{row[column]:,.2f}" for column in ("cost", "holding", "stockout", "ordering")]
-        label = name + (" *" if row["kind"] == "bound" else "")
+        places = 2 if self.table["cost"].abs().max() < LARGE else 0
+        money = [f"{row[column]:,.{places}f}" for column in ("cost", "holding", "stockout", "ordering")]
+        label = (name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…") + (
+            " *" if row["kind"] == "bound" else ""
+        )
         return [label, *money, f"{row['fill_rate']:.1%}", self._saving_text(name, row)]
 
     def _saving_text(self, name: str, row: Any) -> str:
@@ -154,7 +161,7 @@ def summarise(
     level: float = 0.95,
     clusters: Clusters = "auto",
     block: int | None = None,
-    bounds: Collection[str] = (),
+    bounds: Collection[str] = ("hindsight",),
 ) -> Comparison:
     """Return the comparison of trajectories over the same demand.
 

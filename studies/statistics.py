@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from scipy import stats
 
-from ..errors import FractileError
+from ..errors import FractileError, did_you_mean
 from ..forecasters.forecast import FloatArray
 
 Clusters = Literal["auto", "path", "item_time"]
@@ -16,6 +16,8 @@ Clusters = Literal["auto", "path", "item_time"]
 MANY_PATHS = 20
 """Independent paths from which on "auto" clusters by path."""
 FEWEST_BLOCKS = 4
+NOTHING = 1e-12
+"""Shares of the whole cost that are rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,21 @@ def paired_saving(
         block: periods in a time block; a twelfth of the periods where None, and four blocks at least.
 
     Raises:
-        FractileError: where shapes differ or the baseline costs nothing.
+        FractileError: where shapes differ, a cost is not a number, the baseline costs nothing, or an option is unknown.
     """
+    _check(level, clusters, baseline, cost)
     if baseline.shape != cost.shape or baseline.ndim != 3:
         raise FractileError(
             f"costs must share one shape (paths, periods, items), got {baseline.shape} and {cost.shape}"
         )
     total = baseline.sum()
     if total <= 0:
-        raise FractileError(f"the baseline costs {total:g} in all: a saving is a share of a positive cost")
+        raise FractileError(
+            f"the baseline costs {total:g} in all: a saving is a share of a positive cost; choose another baseline, or "
+            "give the difference of the costs to mean_interval"
+        )
     ratio = cost.sum() / total
-    error, freedom, used = _standard_error((ratio * baseline - cost) / total, clusters, block)
+    error, freedom, used = _standard_error((ratio * baseline - cost) / total, baseline / total, clusters, block)
     reach = stats.t.ppf((1 + level) / 2, freedom) * error if freedom else np.inf
     return Saving(float(1 - ratio), float(1 - ratio - reach), float(1 - ratio + reach), error, freedom, used)
 
@@ -105,37 +111,63 @@ def mean_interval(
         clusters: see `paired_saving`.
         block: likewise.
     """
+    _check(level, clusters, values)
     mean = float(values.mean())
-    error, freedom, _ = _standard_error((values - mean) / values.size, clusters, block)
+    weight = np.full(values.shape, 1 / values.size)
+    error, freedom, _ = _standard_error((values - mean) / values.size, weight, clusters, block)
     reach = stats.t.ppf((1 + level) / 2, freedom) * error if freedom else np.inf
     return Interval(mean, float(mean - reach), float(mean + reach), error)
 
 
-def _standard_error(influence: FloatArray, clusters: Clusters, block: int | None) -> tuple[float, int, str]:
+def _check(level: float, clusters: str, *costs: FloatArray) -> None:
+    if not 0 < level < 1:
+        raise FractileError(f"level must lie between 0 and 1, got {level}; 0.95 is usual")
+    if clusters not in get_args(Clusters):
+        raise FractileError(f"unknown clusters {clusters!r}{did_you_mean(clusters, get_args(Clusters))}")
+    if not all(np.isfinite(cost).all() for cost in costs):
+        raise FractileError("costs must be finite numbers; leave out the item-periods without one")
+
+
+def _standard_error(
+    influence: FloatArray, weight: FloatArray, clusters: Clusters, block: int | None
+) -> tuple[float, int, str]:
     """Return the standard error of the summed influence, its degrees of freedom and the clusters used."""
     paths, _, items = influence.shape
+    both = np.stack([influence, weight])
     if clusters == "path" or (clusters == "auto" and paths >= MANY_PATHS):
         if paths < 2:
             raise FractileError("clusters='path' needs two or more paths; use 'item_time'")
-        return float(np.sqrt(_one_way(influence.sum((1, 2))))), paths - 1, "path"
-    cells = _by_block(influence.sum(0), block)
-    by_item, by_block = cells.sum(0), cells.sum(1)
+        return float(np.sqrt(_one_way(both.sum((2, 3))))), paths - 1, "path"
+    cells = _by_block(both.sum(1), block)
+    by_item, by_block = cells.sum(1), cells.sum(2)
+    blocks = by_block.shape[1]
     if items == 1:
-        return float(np.sqrt(_one_way(by_block))), len(by_block) - 1, "item_time"
-    if len(by_block) == 1:
+        return float(np.sqrt(_one_way(by_block))), blocks - 1, "item_time"
+    if blocks == 1:
         return float(np.sqrt(_one_way(by_item))), items - 1, "item_time"
     parts = _one_way(by_item), _one_way(by_block)
-    variance = max(sum(parts) - _one_way(cells.reshape(-1)), *parts)
-    return float(np.sqrt(variance)), min(items, len(by_block)) - 1, "item_time"
+    two_way = sum(parts) - _one_way(cells.reshape(2, -1))
+    return float(np.sqrt(np.nanmax([two_way, *parts]))), min(items, blocks) - 1, "item_time"
 
 
 def _by_block(cells: FloatArray, block: int | None) -> FloatArray:
-    """Sum (periods, items) over blocks of periods; a short rest joins the last block."""
-    periods = len(cells)
+    """Sum (2, periods, items) over blocks of periods; a short rest joins the last block."""
+    periods = cells.shape[1]
     size = max(1, min(block or periods // 12, periods // FEWEST_BLOCKS))
-    return np.add.reduceat(cells, np.arange(0, periods - periods % size, size), axis=0)
+    return np.add.reduceat(cells, np.arange(0, periods - periods % size, size), axis=1)
 
 
 def _one_way(sums: FloatArray) -> float:
-    """The variance of a sum of independent clusters, with the small-sample factor G / (G − 1)."""
-    return float((sums**2).sum() * len(sums) / max(len(sums) - 1, 1))
+    """The variance of a sum of independent clusters, by leaving out one cluster at a time.
+
+    Without cluster g, with its influence s_g and its share w_g of the weight, the estimate moves by s_g / (1 − w_g).
+    Where all weigh the same this is the usual factor G / (G − 1); where a few clusters carry most of the cost, that
+    factor alone would make intervals too narrow.
+
+    Args:
+        sums: influence and weight of each cluster, shape (2, clusters).
+    """
+    influence, rest = sums[0], 1.0 - sums[1]
+    nothing_left = np.where(np.abs(influence) < NOTHING, 0.0, np.inf)
+    moves = np.divide(influence, rest, out=nothing_left, where=np.abs(rest) > NOTHING)
+    return float((moves**2).sum() * (len(moves) - 1) / len(moves))

@@ -28,8 +28,10 @@ class TrainingProblem:
     """What policies are tuned and trained on.
 
     Attributes:
-        scenario: demand and forecasts, before anything that policies are later compared on.
+        scenario: demand and forecasts that networks are trained on, before anything that policies are later
+            compared on.
         params: lead times, costs and order rules of its items.
+        tuning: what classical policies are tuned on; `scenario` where None.
         seed: of everything random.
         backprop_steps: gradient steps of `backprop`.
         ppo_steps: transitions of `ppo`.
@@ -38,6 +40,7 @@ class TrainingProblem:
 
     scenario: Scenario
     params: ItemParams
+    tuning: Scenario | None = None
     seed: int = 0
     backprop_steps: int = 600
     ppo_steps: int = 400_000
@@ -46,7 +49,12 @@ class TrainingProblem:
     @cached_property
     def newsvendor(self) -> TunedNewsvendor:
         """The tuned newsvendor: the headline baseline, and the point that networks start from."""
-        return tune_newsvendor(self.scenario, self.params)
+        return tune_newsvendor(self.tuned_on, self.params)
+
+    @property
+    def tuned_on(self) -> Scenario:
+        """What classical policies are tuned on."""
+        return self.scenario if self.tuning is None else self.tuning
 
     @property
     def episode(self) -> int:
@@ -83,13 +91,17 @@ def train_policy(name: str, problem: TrainingProblem, options: Mapping[str, Any]
         FractileError: where the name or an option is unknown.
     """
     options = dict(options or {})
-    if name not in POLICIES:
-        raise FractileError(f"unknown policy {name!r}{did_you_mean(name, POLICIES)}")
-    if name in ("backprop", "ppo"):
+    POLICIES.known(name)
+    if name in _NETWORKS:
         return _NETWORKS[name](problem, options)
     if name in _TUNERS and not options:
         return _TUNERS[name](problem)
     return make_policy(name, **options)
+
+
+def is_trained(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether a policy of this name has parameters to find that the options do not give."""
+    return name in _NETWORKS or (name in _TUNERS and not options)
 
 
 def _backprop(problem: TrainingProblem, options: dict[str, Any]) -> Any:
@@ -129,8 +141,8 @@ _NETWORKS: dict[str, Callable[[TrainingProblem, dict[str, Any]], Any]] = {"backp
 
 _TUNERS: dict[str, Callable[[TrainingProblem], Any]] = {
     "tuned_newsvendor": lambda problem: problem.newsvendor,
-    "base_stock": lambda problem: tune_base_stock(problem.scenario, problem.params),
-    "constant_order": lambda problem: tune_constant_order(problem.scenario, problem.params),
+    "base_stock": lambda problem: tune_base_stock(problem.tuned_on, problem.params),
+    "constant_order": lambda problem: tune_constant_order(problem.tuned_on, problem.params),
 }
 
 

@@ -1,1 +1,1 @@
-"""The HTML report of a study."""
+"""The HTML report of a study, from the files of its run folder."""

@@ -13,11 +13,10 @@ from fractile.envs.demand import (
     NegativeBinomial,
     Normal,
     Poisson,
-    Replay,
     draw_scenario,
-    uncensored,
 )
 from fractile.envs.forecast_demand import ForecastDemand
+from fractile.envs.replay import Replay, uncensored
 from fractile.errors import FractileError
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.forecast import DEFAULT_LEVELS, Dependence, QuantileForecast
@@ -244,13 +243,17 @@ def test_rolled_forecasts_see_the_path_so_far_and_nothing_later():
 def test_rolled_marginals_are_the_first_periods_quantiles():
     model = rolled_model(items=2, integer=False)
     scenario = draw_scenario(model, 9, 600, 2)
+    checked = 0
     for t in range(2):
         values = scenario.forecast(t).values[:, :, 0]
-        for k, level in enumerate(DEFAULT_LEVELS):
-            strictly = values[..., k] > values[..., 0] if k else values[..., 0] > 0
-            below = (values[..., k] >= scenario.demand[:, t].T)[strictly]
-            assert below.size > 100
-            assert abs(below.mean() - level) < 4 * np.sqrt(level * (1 - level) / below.size)
+        for k, level in enumerate(DEFAULT_LEVELS[:-1]):
+            # Where the next quantile is the same number, more than this one's share of demand lies at or below it.
+            apart = values[..., k] + 1e-3 < values[..., k + 1]
+            below = (values[..., k] >= scenario.demand[:, t].T)[apart]
+            if below.size:
+                checked += 1
+                assert abs(below.mean() - level) < 4 * np.sqrt(level * (1 - level) / below.size)
+    assert checked > 15
 
 
 def test_whole_units_where_the_history_is_whole():

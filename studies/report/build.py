@@ -1,0 +1,127 @@
+"""The report: one HTML file that asks for nothing from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from .. import plots
+from ..folder import replace_file
+from . import findings
+from .read import Run, read_run
+from .words import number, percent, spoken
+
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class ItemPicture:
+    """One telling item.
+
+    Attributes:
+        item: its id.
+        facts: what it saves, and its lead time and critical ratio.
+        svg: the figure.
+    """
+
+    item: str
+    facts: str
+    svg: Any
+
+
+def build_report(folder: Path) -> Path:
+    """Write `report.html` from the files of a run folder, the same bytes for the same files.
+
+    Args:
+        folder: the run folder, finished or about to be.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        FractileError: where a file that a report needs is missing or damaged.
+    """
+    folder = Path(folder)
+    page = render(read_run(folder))
+    return replace_file(folder / REPORT, lambda path: path.write_text(page, encoding="utf-8", newline="\n"))
+
+
+def render(run: Run) -> str:
+    """Return the page."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"spoken": spoken, "percent": percent, "number": number}
+    texts = files(__package__ or "")
+    template = environment.from_string(texts.joinpath("report.html.j2").read_text(encoding="utf-8"))
+    css = texts.joinpath("report.css").read_text(encoding="utf-8")
+    pictures = {name: svg and Markup(svg) for name, svg in _figures(run).items()}
+    return template.render(css=Markup(css), figures=pictures, items=list(_items(run)), **_texts(run))
+
+
+def _texts(run: Run) -> dict[str, Any]:
+    cpu = run.manifest.get("cpu_seconds") or {}
+    return {
+        "run": run,
+        "manifest": run.manifest,
+        "answer": findings.answer(run),
+        "rows": findings.comparison_rows(run),
+        "other_costs": _other_costs(run),
+        "worse_off": findings.worse_off(run),
+        "forecasters": findings.forecaster_rows(run),
+        "forecaster_sentence": findings.forecaster_sentence(run),
+        "interval_method": findings.interval_method(run),
+        "data_rows": findings.data_rows(run),
+        "cpu": sorted(cpu.items(), key=lambda entry: -entry[1]),
+        "cpu_total": sum(cpu.values()),
+    }
+
+
+def _figures(run: Run) -> dict[str, str | None]:
+    table, period = run.comparison, run.periods(1)
+    compared: dict[str, Any] = {"baseline": run.baseline, "level": run.level}
+    changes = findings.worse_off(run)
+    several = len(table) > 1
+    return {
+        "forest": plots.saving_forest(table, **compared) if several else None,
+        "forest_narrow": plots.saving_forest(table, **compared, width=380, key="narrow") if several else None,
+        "split": plots.cost_split(table, baseline=run.baseline, period=period),
+        "service": plots.service(table, baseline=run.baseline, period=period),
+        "item_savings": plots.item_savings(changes.saving, period=period) if changes else None,
+        "value": plots.forecast_value(run.forecast_value, level=run.level) if len(run.forecast_value) else None,
+        "calibration": plots.calibration(findings.all_horizons(run.scores)) if len(run.scores) else None,
+    }
+
+
+def _items(run: Run) -> Iterator[ItemPicture]:
+    """The telling items: those that the run kept forecasts or history of."""
+    from markupsafe import Markup
+
+    changes = findings.worse_off(run)
+    paths = dict(list(run.trajectories.groupby("item_id", sort=False)))
+    for i, item in enumerate(dict.fromkeys([*run.fans["item_id"], *run.history["item_id"]])):
+        if item not in paths:
+            continue
+        fan = run.fans[run.fans["item_id"] == item]
+        svg = plots.item_trajectory(
+            f"item{i}",
+            paths[item],
+            fan[fan["origin_date"] == fan["origin_date"].min()],
+            run.history[run.history["item_id"] == item],
+            baseline=run.baseline,
+            best=run.best,
+            period=run.periods(1),
+        )
+        facts = findings.facts_of(run, changes, item)
+        yield ItemPicture(str(item), facts, Markup(svg))
+
+
+def _other_costs(run: Run) -> bool:
+    """Whether something but holding, stock-outs and ordering counts as cost: revenue or salvage."""
+    table = run.comparison
+    parts = table["holding"] + table["stockout"] + table["ordering"]
+    return bool(((table["cost"] - parts).abs() > 1e-6 * (1 + table["cost"].abs())).any())

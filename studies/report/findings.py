@@ -1,0 +1,262 @@
+"""What a run found, in sentences and small tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from .read import Run
+from .words import interval, joined, number, percent, spoken
+
+LISTED = 5
+"""Items listed at either end."""
+SAME = 1e-9
+"""Costs that differ by less are the same."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer first.
+
+    Attributes:
+        headline: one sentence.
+        details: what has to be said beside it.
+        proven: whether the headline names a saving whose interval excludes zero.
+    """
+
+    headline: str
+    details: tuple[str, ...]
+    proven: bool
+
+
+def answer(run: Run) -> Answer:
+    """Say what the cheapest policy saves, or that nothing is shown to beat the baseline."""
+    rivals, base = run.rivals, spoken(run.baseline)
+    if not len(rivals):
+        return Answer(f"Only the baseline, {base}, was simulated: there is nothing to compare it with.", (), False)
+    best: Any = rivals.iloc[0]
+    name, when = f"the {spoken(run.best)} policy", _held_out(run)
+    within = interval(best["saving_low"], best["saving_high"])
+    proven = bool(best["saving_low"] > 0)
+    if proven:
+        headline = f"{_capital(name)} saves {percent(best['saving'])} {within} of the {base}’s cost{when}."
+    elif best["saving"] > SAME:
+        headline = (
+            f"No saving is proven: {name} cost {percent(best['saving'])} less than the {base}{when}, "
+            f"but the interval {within} covers zero."
+        )
+    else:
+        more = f"costs {percent(-best['saving'])} more" if best["saving"] < -SAME else "costs the same"
+        headline = f"Nothing beats the {base}{when}: {name}, the next cheapest, {more} {_turned(best)}."
+    return Answer(headline, tuple(_details(run, rivals, proven)), proven)
+
+
+def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
+    details = []
+    sure = rivals[rivals["saving_low"] > 0]
+    if not proven and len(sure):
+        said = [f"{spoken(r.policy)} {percent(r.saving)} {interval(r.saving_low, r.saving_high)}" for r in _rows(sure)]
+        details.append(f"A smaller saving is proven: {joined(said)}.")
+    worse = [spoken(r.policy) for r in _rows(rivals[rivals["saving_high"] < 0])]
+    if worse:
+        details.append(f"Proven to cost more than the {spoken(run.baseline)}: {joined(worse)}.")
+    if len(rivals) > 1:
+        details.append(
+            f"The cheapest of {len(rivals)} policies was found on these very {run.periods()}, which flatters it a "
+            "little; the intervals stand for one policy each."
+        )
+    for bound in _rows(run.comparison[run.comparison["kind"] == "bound"]):
+        details.append(
+            f"{_capital(spoken(bound.policy))} is shown the future and saves {percent(bound.saving)}: "
+            "a bound that no policy can reach."
+        )
+    return details
+
+
+def comparison_rows(run: Run) -> list[dict[str, Any]]:
+    """Return the comparison's cells as text, cheapest first; `role` says what a row is."""
+    rows = []
+    for row in _rows(run.comparison.sort_values("cost", kind="stable")):
+        role = "baseline" if row.policy == run.baseline else "bound" if row.kind == "bound" else "policy"
+        money = {name: number(getattr(row, name)) for name in ("cost", "holding", "stockout", "ordering")}
+        rows.append(
+            {
+                "policy": spoken(row.policy),
+                "role": role,
+                **money,
+                "fill_rate": percent(row.fill_rate),
+                "mean_on_hand": number(row.mean_on_hand),
+                "volatility_ratio": number(row.volatility_ratio, 3),
+                "saving": "baseline" if role == "baseline" else percent(row.saving),
+                "interval": "" if role == "baseline" else interval(row.saving_low, row.saving_high),
+            }
+        )
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class WorseOff:
+    """Who loses and who wins when the best policy replaces the baseline.
+
+    Attributes:
+        saving: money a period, by item.
+        sentence: the share of items that are worse off, and what they lose.
+        losers: rows of the items that lose most.
+        winners: rows of the items that gain most.
+    """
+
+    saving: pd.Series[float]
+    sentence: str
+    losers: list[dict[str, str]]
+    winners: list[dict[str, str]]
+
+
+def worse_off(run: Run) -> WorseOff | None:
+    """Compare the best policy with the baseline item by item; None where the run has no trajectories."""
+    costs = _item_costs(run)
+    if costs is None:
+        return None
+    saving = (costs[run.baseline] - costs[run.best]).sort_values(kind="stable")
+    losing, gaining = saving[saving < -SAME], saving[saving > SAME]
+    sentence = (
+        f"Under {spoken(run.best)}, {len(losing)} of {len(saving)} items ({percent(len(losing) / len(saving), 0)}) "
+        f"cost more than under the {spoken(run.baseline)}: together {number(-losing.sum())} a {run.periods(1)} more. "
+        f"{len(gaining)} cost less: together {number(gaining.sum())} less."
+    )
+    facts = run.items.drop_duplicates("item_id").set_index("item_id")
+
+    def row(item: Any) -> dict[str, str]:
+        pair = {"baseline": number(costs.at[item, run.baseline], 3), "best": number(costs.at[item, run.best], 3)}
+        return {"item": str(item), **pair, "saving": number(saving[item], 3), "about": _about(facts, item)}
+
+    losers = [row(item) for item in losing.index[:LISTED]]
+    return WorseOff(saving, sentence, losers, [row(item) for item in gaining.index[::-1][:LISTED]])
+
+
+def facts_of(run: Run, changes: WorseOff | None, item: Any) -> str:
+    """Return what one item saves a period, and its lead time and critical ratio."""
+    about = _about(run.items.drop_duplicates("item_id").set_index("item_id"), item)
+    if changes is None or item not in changes.saving.index:
+        return about
+    change = float(changes.saving[item])
+    verb = f"saves {number(change, 3)}" if change >= 0 else f"costs {number(-change, 3)} more"
+    return "; ".join(filter(None, [f"{verb} a {run.periods(1)}", about]))
+
+
+def _item_costs(run: Run) -> pd.DataFrame | None:
+    """Cost a period by item (rows) under the baseline and the best policy (columns)."""
+    kept = run.trajectories[run.trajectories["policy"].isin([run.baseline, run.best])]
+    if kept["policy"].nunique() < 2:
+        return None
+    return kept.pivot_table(index="item_id", columns="policy", values="cost", aggfunc="mean")
+
+
+def _about(facts: pd.DataFrame, item: Any) -> str:
+    if item not in facts.index:
+        return ""
+    row: Any = facts.loc[item]
+    shown = {"lead_time": "lead time {}", "critical_ratio": "critical ratio {}"}
+    return ", ".join(t.format(f"{float(row[c]):.3g}") for c, t in shown.items() if c in facts)
+
+
+def forecaster_rows(run: Run) -> list[dict[str, str]]:
+    """Return a row a forecaster: its scores, and what newsvendors who use it pay and save."""
+    value, scores = run.forecast_value, all_horizons(run.scores)
+    names = dict.fromkeys([*value["forecaster"], *scores["forecaster"]])
+    return [_forecaster_row(str(name), value, scores) for name in names]
+
+
+def _forecaster_row(name: str, value: pd.DataFrame, scores: pd.DataFrame) -> dict[str, str]:
+    mine = scores[scores["forecaster"] == name]
+    gap = (mine["coverage"] - mine["level"]).abs().mean()
+    row = {"forecaster": name, "wql": number(mine["wql"].mean(), 3), "gap": number(100 * gap, 2)}
+    for entry in _rows(value[value["forecaster"] == name]):
+        row[entry.policy] = number(entry.cost)
+        row[f"{entry.policy}_saving"] = f"{percent(entry.saving)} {interval(entry.saving_low, entry.saving_high)}"
+    return row
+
+
+def forecaster_sentence(run: Run) -> str:
+    """Say which forecaster is worth most, and whether it is the one that scores best."""
+    value, scores = run.forecast_value, all_horizons(run.scores)
+    if not len(value):
+        return "The run holds no valuation of forecasters (forecast_value.parquet)."
+    top: Any = value.sort_values("cost", kind="stable").iloc[0]
+    text = (
+        f"Decisions were cheapest on {top['forecaster']}: in the hands of the {spoken(str(top['policy']))} they cost "
+        f"{number(top['cost'])} a {run.periods(1)}."
+    )
+    if not len(scores) or scores["forecaster"].nunique() < 2:
+        return text
+    sharp = str(scores.groupby("forecaster")["wql"].mean().idxmin())
+    if sharp == top["forecaster"]:
+        return f"{text} It is also the most accurate one (weighted quantile loss)."
+    return f"{text} The most accurate one is another: {sharp} (weighted quantile loss)."
+
+
+def all_horizons(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a forecaster and level: the rows over all horizons (0), or the mean where there are none."""
+    if (scores["horizon"] == 0).any():
+        return scores[scores["horizon"] == 0]
+    columns = ["pinball", "wql", "coverage"]
+    return scores.groupby(["forecaster", "level"], sort=False, as_index=False)[columns].mean()
+
+
+def interval_method(run: Run) -> str:
+    """Say how the intervals were computed."""
+    block, clusters = run.manifest.get("block"), run.manifest.get("clusters", "auto")
+    start = (
+        "A saving is one minus the ratio of summed costs over the same demand; its error follows from each cell’s "
+        "influence on that ratio (delta method)"
+    )
+    if clusters == "path":
+        return f"{start}, with demand paths as independent clusters, each left out once (jackknife), and Student’s t."
+    blocks = f"blocks of {block} {run.periods(int(block))}" if block else f"blocks of {run.periods()}"
+    return (
+        f"{start}, with two-way clusters over items × {blocks}, so that shocks common to all items and shocks that "
+        "last within an item count (Cameron, Gelbach and Miller 2011), each cluster left out once (jackknife), and "
+        "Student’s t with one degree of freedom less than the smaller number of clusters."
+    )
+
+
+def data_rows(run: Run) -> list[tuple[str, str]]:
+    """Return what data were used, name and text."""
+    data: Mapping[str, Any] = run.manifest.get("data", {})
+    test: Mapping[str, Any] = run.manifest.get("backtest", {})
+    rows = [
+        ("source", data.get("source")),
+        ("items", data.get("items") and f"{data['items']:,}"),
+        ("history", data.get("periods") and f"{data['periods']:,} {run.periods()}"),
+        ("from", data.get("first_date")),
+        ("to", data.get("last_date")),
+        ("frequency", data.get("freq")),
+        ("out of stock", data.get("stockout_share") is not None and percent(data["stockout_share"])),
+        ("no sale", data.get("zero_share") is not None and percent(data["zero_share"])),
+        ("held out", test.get("periods") and f"{test['periods']} {run.periods()}"),
+        ("held out from", test.get("first_date")),
+        ("held out to", test.get("last_date")),
+        ("tuned on", test.get("validation_periods") and f"the {test['validation_periods']} {run.periods()} before"),
+        ("forecaster", run.manifest.get("forecaster")),
+    ]
+    return [(name, str(text)) for name, text in rows if text]
+
+
+def _held_out(run: Run) -> str:
+    periods = run.manifest.get("backtest", {}).get("periods")
+    return f" over the {periods} held-out {run.periods(periods)}" if periods else ""
+
+
+def _turned(row: Any) -> str:
+    """The interval of what a policy costs more."""
+    return interval(-row["saving_high"], -row["saving_low"])
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _rows(frame: pd.DataFrame) -> list[Any]:
+    return list(frame.itertuples(index=False))

@@ -1,0 +1,105 @@
+"""Marks that several figures share: dots with intervals, and labels that keep their distance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ...forecasters.forecast import FloatArray
+from .drawing import BLUE, INK, MUTED, PAPER, bare
+from .words import interval, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WORST_SAVING = -0.6
+"""Savings below it are an arrow head at the edge of the scale."""
+
+
+def intervals(axes: Axes, rows: pd.DataFrame, labels: list[str], bounds: list[bool]) -> None:
+    """Dots with intervals and their numbers, a row each."""
+    points = rows[["saving_low", "saving", "saving_high"]].to_numpy(dtype=float) * 100
+    scale = scale_of(points[~np.array(bounds, dtype=bool)])
+    for y, (point, bound) in enumerate(zip(points, bounds, strict=True)):
+        interval_mark(axes, point, y, scale, MUTED if bound else BLUE)
+        low, middle, high = point / 100
+        text = f"{percent(middle)} {interval(low, high)}"
+        axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center_baseline")
+    frame_intervals(axes, labels, scale)
+
+
+def interval_mark(axes: Axes, point: FloatArray, y: float, scale: tuple[float, float], colour: str) -> None:
+    """One dot with its interval, per cent; what lies off the scale becomes an arrow head at its edge."""
+    low, middle, high = point
+    first, last = scale
+    if low < last and high > first:
+        axes.plot([max(low, first), min(high, last)], [y, y], color=colour, lw=2.2, solid_capstyle="butt")
+    if first <= middle <= last:
+        sure = low > 0 or high < 0
+        axes.plot(middle, y, "o", color=colour, mfc=colour if sure else PAPER, mew=1.6, ms=7, zorder=3)
+    else:
+        axes.plot(first if middle < first else last, y, "<" if middle < first else ">", color=colour, ms=7)
+
+
+def frame_intervals(axes: Axes, labels: list[str], scale: tuple[float, float]) -> None:
+    """Name the rows, mark zero, and leave out what is not needed."""
+    margin = 0.04 * (scale[1] - scale[0])
+    axes.axvline(0, color=INK, lw=1.0)
+    axes.set_xlim(scale[0] - margin, scale[1] + margin)
+    axes.set_ylim(-0.6, len(labels) - 0.4)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.spines["left"].set_visible(False)
+    bare(axes, grid="x")
+
+
+def scale_of(points: FloatArray) -> tuple[float, float]:
+    """Where an axis of savings begins and ends, per cent: not wider than the policies that matter."""
+    finite = points[np.isfinite(points)]
+    if not len(finite):
+        return -5.0, 5.0
+    return max(100 * WORST_SAVING, min(-2.0, float(finite.min()))), min(100.0, max(2.0, float(finite.max())))
+
+
+def reach(points: FloatArray, least: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Where axes begin and end that show these points with some room around them.
+
+    Args:
+        points: shape (points, 2).
+        least: the smallest range of each axis to reckon with, shape (2,).
+    """
+    room = 0.15 * np.maximum(np.ptp(points, axis=0), least)
+    return points.min(0) - room, points.max(0) + room
+
+
+def label_beside(axes: Axes, points: FloatArray, labels: list[str], low: FloatArray, high: FloatArray) -> None:
+    """Write labels in a column right of the axes, each with a thin line to its point, and set the limits.
+
+    Args:
+        axes: what the points were drawn on.
+        points: shape (points, 2), sorted by the second coordinate.
+        labels: one a point.
+        low: where the axes begin, shape (2,).
+        high: where they end, shape (2,).
+    """
+    wide, tall = high - low
+    edge = high[0] + 0.09 * wide
+    beside: dict[str, Any] = {"textcoords": "offset points", "va": "center_baseline", "annotation_clip": False}
+    for label, (x, y), place in zip(labels, points, spread(points[:, 1], 0.075 * tall), strict=True):
+        axes.plot([x, edge], [y, place], color=MUTED, alpha=0.35, lw=0.8, zorder=1, clip_on=False)
+        axes.annotate(label, (edge, place), (3, 0), **beside)
+    axes.set_xlim(low[0] - 0.04 * wide, high[0] + 0.04 * wide)
+    axes.set_ylim(low[1] - 0.06 * tall, high[1] + 0.06 * tall)
+
+
+def spread(places: FloatArray, gap: float) -> FloatArray:
+    """Push sorted places apart until they are a gap away from each other, up as far as down.
+
+    >>> spread(np.array([0.0, 0.0, 5.0]), 1.0).tolist()
+    [-0.5, 0.5, 5.0]
+    """
+    steps = gap * np.arange(len(places))
+    low = np.maximum.accumulate(places - steps) + steps
+    high = np.minimum.accumulate((places - steps)[::-1])[::-1] + steps
+    return np.asarray((low + high) / 2)

@@ -1,0 +1,119 @@
+"""What a report is made of: the files of a run folder, checked, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ...errors import FractileError
+from ..folder import read_manifest
+from .words import period_of
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "comparison": (
+        *("policy", "kind", "cost", "holding", "stockout", "ordering", "fill_rate"),
+        *("mean_on_hand", "volatility_ratio", "saving", "saving_low", "saving_high"),
+    ),
+    "forecast_value": ("forecaster", "policy", "cost", "fill_rate", "saving", "saving_low", "saving_high"),
+    "scores": ("forecaster", "level", "horizon", "pinball", "wql", "coverage"),
+    "trajectories": ("policy", "item_id", "period", "date", "demand", "order", "shortfall", "on_hand", "cost"),
+    "fans": ("item_id", "origin_date", "date", "horizon", "level", "value"),
+    "history": ("item_id", "date", "sales", "in_stock"),
+    "items": ("item_id",),
+}
+"""Columns that each file must have; the file's name is the key with `.parquet`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run folder's content; a file that is missing is an empty frame.
+
+    Attributes:
+        manifest: what the run was made from.
+        comparison: a row a policy.
+        forecast_value: a row a forecaster and policy.
+        scores: a row a forecaster, level and horizon (0: all of them).
+        trajectories: a row a policy, item and held-out period.
+        fans: quantiles of a few items.
+        history: sales of the same items.
+        items: lead times and costs.
+    """
+
+    manifest: Mapping[str, Any]
+    comparison: pd.DataFrame
+    forecast_value: pd.DataFrame
+    scores: pd.DataFrame
+    trajectories: pd.DataFrame
+    fans: pd.DataFrame
+    history: pd.DataFrame
+    items: pd.DataFrame
+
+    @property
+    def baseline(self) -> str:
+        """The policy that savings are measured against."""
+        return str(self.manifest["baseline"])
+
+    @property
+    def level(self) -> float:
+        """Of the intervals."""
+        return float(self.manifest["level"])
+
+    @property
+    def rivals(self) -> pd.DataFrame:
+        """Policies but the baseline and bounds, cheapest first."""
+        table = self.comparison
+        chosen = (table["kind"] == "policy") & (table["policy"] != self.baseline)
+        return table[chosen].sort_values("cost", kind="stable")
+
+    @property
+    def best(self) -> str:
+        """The cheapest policy but the baseline; the baseline where there is no other."""
+        return str(self.rivals["policy"].iloc[0]) if len(self.rivals) else self.baseline
+
+    def periods(self, number: int = 2) -> str:
+        """What the periods of this run are called."""
+        return period_of(self.manifest.get("data", {}).get("freq"), number)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder.
+
+    Raises:
+        FractileError: where the manifest or the comparison is missing, or a file lacks a column.
+    """
+    manifest = read_manifest(folder)
+    if not (folder / "comparison.parquet").is_file():
+        raise FractileError(
+            f"{folder / 'comparison.parquet'}: is missing, so that there is nothing to report; "
+            "`fractile study` writes it (`fractile train` does not compare)"
+        )
+    run = Run(manifest, **{name: _frame(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()})
+    _check(folder, run)
+    return run
+
+
+def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    if not path.is_file():
+        return pd.DataFrame(columns=list(columns))
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise FractileError(f"{path}: cannot be read ({error}); run the study again") from None
+    missing = [name for name in columns if name not in frame]
+    if missing:
+        raise FractileError(f"{path}: has no column {', '.join(missing)}; run the study again")
+    return frame
+
+
+def _check(folder: Path, run: Run) -> None:
+    missing = [key for key in ("baseline", "level") if key not in run.manifest]
+    if missing:
+        raise FractileError(f"{folder / 'manifest.json'}: says nothing of {', '.join(missing)}; run the study again")
+    if run.baseline not in set(run.comparison["policy"]):
+        raise FractileError(
+            f"{folder / 'comparison.parquet'}: has no row of the baseline {run.baseline!r}; run the study again"
+        )

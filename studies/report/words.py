@@ -1,0 +1,74 @@
+"""Numbers, names and periods as a reader wants them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+UNITS = {"W": "week", "D": "day", "B": "business day", "M": "month", "Q": "quarter", "Y": "year", "H": "hour"}
+"""First letter of a pandas frequency, and what a period is called then."""
+MINUS = "\N{MINUS SIGN}"
+
+
+def spoken(name: str) -> str:
+    """Return a name without underscores: "tuned newsvendor"."""
+    return name.replace("_", " ")
+
+
+def period_of(freq: str | None, number: int = 2) -> str:
+    """Return what a period is called.
+
+    >>> period_of("W-MON"), period_of("D", 1), period_of(None)
+    ('weeks', 'day', 'periods')
+    """
+    word = UNITS.get((freq or "?").lstrip("0123456789")[:1].upper(), "period")
+    return word if number == 1 else f"{word}s"
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """Return a number with thousands separators and about so many digits; a dash where there is none.
+
+    >>> number(1234567.8), number(12.3456), number(-0.5), number(float("nan"))
+    ('1,234,568', '12.35', '−0.5', '–')
+    """
+    value = float("nan") if value is None else float(value)
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    places = max(0, digits - 1 - (math.floor(math.log10(abs(value))) if value else 0))
+    text = f"{abs(value):,.{min(places, 6)}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text and abs(value) < 1 else text
+    return MINUS + text if value < 0 and float(text.replace(",", "")) else text
+
+
+def percent(share: Any, places: int = 1) -> str:
+    """Return a share as text: "12.3 %".
+
+    >>> percent(0.1234), percent(-0.02), percent(float("-inf"))
+    ('12.3 %', '−2.0 %', '−∞ %')
+    """
+    return f"{_points(share, places)} %"
+
+
+def interval(low: Any, high: Any) -> str:
+    """Return an interval of shares as text, in per cent.
+
+    >>> interval(-0.103, 0.186)
+    '[−10.3, 18.6]'
+    """
+    return f"[{_points(low)}, {_points(high)}]"
+
+
+def joined(words: Sequence[str]) -> str:
+    """Return "a", "a and b" or "a, b and c"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def _points(share: Any, places: int = 1) -> str:
+    value = float("nan") if share is None else 100.0 * float(share)
+    if not math.isfinite(value):
+        return number(value)
+    text = f"{abs(value):,.{places}f}"
+    return MINUS + text if value < 0 and float(text.replace(",", "")) else text

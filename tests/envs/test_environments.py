@@ -1,0 +1,354 @@
+"""Every registered environment: checkers, determinism, pickling, and one dynamics behind three interfaces."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_sb3_env
+
+import fractile as fr
+from fractile.envs.demand import Poisson
+from fractile.envs.inventory_env import InventoryEnv
+from fractile.envs.observation import SMALLEST_SCALE
+from fractile.envs.registration import ENVIRONMENTS
+from fractile.envs.vector_env import InventoryVectorEnv
+from fractile.errors import FractileError
+
+IDS = sorted(ENVIRONMENTS)
+every_id = pytest.mark.parametrize("id_", IDS)
+
+
+def actions(n: int, envs: int = 1, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.4, 0.4, (n, envs, 1)).astype(np.float32)
+
+
+def episode(env: gym.Env, seed: int, steps: int = 6) -> list:
+    rows = [env.reset(seed=seed)[0]]
+    for action in actions(steps):
+        obs, reward, *_ = env.step(action[0])
+        rows.extend([obs, reward])
+    return rows
+
+
+def same(one: list, other: list) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@every_id
+def test_gymnasium_checks_pass(id_):
+    with warnings.catch_warnings():
+        # Inventory has no bound in units: the one remark of the checker on observations.
+        warnings.filterwarnings("ignore", message=".*observation space m.*value is.*infinity.*")
+        check_env(gym.make(id_, render_mode="rgb_array").unwrapped)
+
+
+@every_id
+def test_stable_baselines_checks_pass(id_):
+    check_sb3_env(gym.make(id_).unwrapped)
+
+
+@every_id
+def test_seeds_decide_everything(id_):
+    env = gym.make(id_)
+    one, again, other = (episode(env, seed) for seed in (3, 3, 4))
+    assert same(one, again)
+    assert not same(one, other)
+    assert same(one, episode(gym.make(id_), 3))
+
+
+@every_id
+def test_without_a_seed_episodes_differ_and_go_on_from_the_seed(id_):
+    env = gym.make(id_)
+    runs = []
+    for _ in range(2):
+        env.reset(seed=1)
+        runs.append([env.reset()[0] for _ in range(3)])
+    assert same(runs[0], runs[1])
+    assert not np.array_equal(runs[0][1], runs[0][2])
+
+
+@every_id
+def test_specs_are_json(id_):
+    spec = EnvSpec.from_json(gym.make(id_).spec.to_json())
+    assert spec.id == id_
+    assert isinstance(gym.make(spec).unwrapped, InventoryEnv)
+
+
+@every_id
+def test_pickled_environments_go_on_alike(id_):
+    env = gym.make(id_).unwrapped
+    episode(env, 3)
+    copy = pickle.loads(pickle.dumps(env))
+    for action in actions(5, seed=1):
+        for a, b in zip(env.step(action[0])[:2], copy.step(action[0])[:2], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@every_id
+def test_pickled_environments_remember_nothing_by_address(id_):
+    env = gym.make(id_).unwrapped
+    episode(env, 3)
+    memo = pickle.loads(pickle.dumps(env)).batch.encoder._memo
+    # A key is the address of a forecast: in another process it may be that of another one.
+    assert all(key[0] == id(kept[0]) and key[1] == id(kept[1]) for key, kept in memo.items())
+
+
+@every_id
+def test_spaces_are_those_of_the_docstring(id_):
+    env = gym.make(id_).unwrapped
+    assert env.observation_space.dtype == np.float32
+    assert env.observation_space.shape == (len(env.feature_names),)
+    assert env.action_space == gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    obs, info = env.reset(seed=0)
+    assert obs.dtype == np.float32
+    assert info == {"period": 0}
+
+
+@every_id
+def test_forecast_quantiles_are_in_the_observation(id_):
+    env = gym.make(id_).unwrapped
+    obs, _ = env.reset(seed=0)
+    forecast, params = env.batch.scenario.forecast(0), env.batch.params
+    span = int(np.asarray(params.protection_interval).item())
+    scale = max(forecast.total(span).mean().item() / span, SMALLEST_SCALE)
+    for level in (0.1, 0.9):
+        nearest = obs[env.feature_names.index(f"next_period_quantile_{level:g}")]
+        assert nearest == pytest.approx(forecast.quantile(level)[0, 0, 0] / scale, rel=1e-5)
+        protection = obs[env.feature_names.index(f"protection_quantile_{level:g}")]
+        assert protection == pytest.approx(forecast.total(span).quantile(level).item() / scale, rel=1e-5)
+
+
+@every_id
+def test_types_of_a_step(id_):
+    env = gym.make(id_).unwrapped
+    env.reset(seed=0)
+    obs, reward, terminated, truncated, info = env.step(np.zeros(1, dtype=np.float32))
+    assert obs.dtype == np.float32
+    assert (type(reward), type(terminated), type(truncated)) == (float, bool, bool)
+    assert reward == -info["cost"]
+    assert set(info) == {"order", "received", "sales", "shortfall", "on_hand", "cost", "demand", "period"}
+
+
+@every_id
+def test_episodes_end_by_truncation_only(id_):
+    env = gym.make(id_, periods=4)
+    env.reset(seed=0)
+    ends = [env.step(action[0])[2:4] for action in actions(4)]
+    assert ends == [(False, False)] * 3 + [(False, True)]
+
+
+@every_id
+def test_single_vector_and_stable_baselines_are_one(id_):
+    periods, steps, seed = 5, 13, 7
+    single = gym.make(id_, periods=periods).unwrapped
+    vector = gym.make_vec(id_, num_envs=1, vectorization_mode="vector_entry_point", periods=periods)
+    native = fr.make_sb3_env(id_, num_envs=1, periods=periods, seed=seed)
+    one, _ = single.reset(seed=seed)
+    many, _ = vector.reset(seed=seed)
+    np.testing.assert_array_equal(many[0], one)
+    np.testing.assert_array_equal(native.reset()[0], one)
+    for action in actions(steps):
+        one, reward, _, truncated, _ = single.step(action[0])
+        many, rewards, _, truncations, info = vector.step(action)
+        rows, native_rewards, dones, infos = native.step(action)
+        assert rewards[0] == reward
+        assert native_rewards[0] == np.float32(reward)
+        assert truncations[0] == dones[0] == truncated
+        if truncated:
+            np.testing.assert_array_equal(info["final_obs"][0], one)
+            np.testing.assert_array_equal(infos[0]["terminal_observation"], one)
+            one, _ = single.reset()
+        np.testing.assert_array_equal(many[0], one)
+        np.testing.assert_array_equal(rows[0], one)
+
+
+@every_id
+def test_vector_environments_reset_in_the_step_that_ends(id_):
+    env = gym.make_vec(id_, num_envs=3, vectorization_mode="vector_entry_point", periods=2)
+    assert env.metadata["autoreset_mode"] is gym.vector.AutoresetMode.SAME_STEP
+    env.reset(seed=0)
+    *_, truncated, info = env.step(np.zeros((3, 1), dtype=np.float32))
+    assert not truncated.any()
+    assert "final_obs" not in info
+    obs, rewards, terminated, truncated, info = env.step(np.zeros((3, 1), dtype=np.float32))
+    assert truncated.all()
+    assert not terminated.any()
+    assert env.unwrapped.batch.period == 0
+    assert info["_final_obs"].all()
+    np.testing.assert_allclose(-rewards, info["final_info"]["cost"])
+    for row in range(3):
+        assert info["final_obs"][row].shape == obs[row].shape
+        assert (info["final_obs"][row] != obs[row]).any()
+
+
+@every_id
+def test_vector_spaces(id_):
+    env = gym.make_vec(id_, num_envs=4, vectorization_mode="vector_entry_point")
+    obs, _ = env.reset(seed=0)
+    assert obs in env.observation_space
+    assert env.action_space.shape == (4, 1)
+    assert env.unwrapped.feature_names == gym.make(id_).unwrapped.feature_names
+
+
+def test_max_episode_steps_of_a_vector_environment():
+    options = {"num_envs": 2, "vectorization_mode": "vector_entry_point", "max_episode_steps": 3}
+    env = gym.make_vec("fractile/LostSales-v0", **options)
+    env.reset(seed=0)
+    ends = [bool(env.step(np.zeros((2, 1), dtype=np.float32))[3].all()) for _ in range(6)]
+    assert ends == [False, False, True, False, False, True]
+
+
+@every_id
+def test_what_was_returned_is_not_overwritten(id_):
+    vector = gym.make_vec(id_, num_envs=2, vectorization_mode="vector_entry_point", periods=3)
+    native = fr.make_sb3_env(id_, num_envs=2, periods=3, seed=0)
+    vector.reset(seed=0)
+    native.reset()
+    for step in (vector.step, native.step):
+        kept = []
+        for action in actions(7, 2):
+            parts = step(action)[:2]
+            kept.append((parts, [part.copy() for part in parts]))
+            parts[1].flags.writeable = True
+        for parts, copies in kept:
+            for part, copy in zip(parts, copies, strict=True):
+                np.testing.assert_array_equal(part, copy)
+
+
+def test_returned_arrays_can_be_changed_without_harm():
+    # PPO adds the bootstrap value to rewards in place, VecNormalize overwrites observations.
+    one, other = (fr.make_sb3_env("fractile/LostSales-v0", num_envs=3, periods=4, seed=1) for _ in range(2))
+    one.reset()[...] = np.nan
+    other.reset()
+    for action in actions(9, 3):
+        got, expected = one.step(action), other.step(action)
+        np.testing.assert_array_equal(got[0], expected[0])
+        np.testing.assert_array_equal(got[1], expected[1])
+        got[0][...], got[1][...] = np.nan, np.nan
+
+
+def test_one_empty_info_serves_all_that_are_not_done():
+    env = fr.make_sb3_env("fractile/LostSales-v0", num_envs=3, periods=2, seed=0)
+    env.reset()
+    _, _, done, infos = env.step(np.zeros((3, 1)))
+    assert not done.any()
+    assert infos[0] == {}
+    assert infos[0] is infos[1] is infos[2]
+
+
+@every_id
+def test_ends_of_native_environments(id_):
+    env = fr.make_sb3_env(id_, num_envs=3, periods=2, seed=0)
+    env.reset()
+    env.step(np.zeros((3, 1)))
+    obs, _, done, infos = env.step(np.zeros((3, 1)))
+    assert done.all()
+    for row, info in zip(obs, infos, strict=True):
+        assert info["TimeLimit.truncated"] is True
+        assert info["terminal_observation"].shape == row.shape
+        assert (info["terminal_observation"] != row).any()
+
+
+def test_native_environments_repeat_their_seed():
+    runs = []
+    for seed in (1, 1, 2):
+        env = fr.make_sb3_env("fractile/LostSales-v0", num_envs=4, seed=seed)
+        runs.append([env.reset(), *(env.step(action)[0] for action in actions(4, 4))])
+    assert same(runs[0], runs[1])
+    assert not same(runs[0], runs[2])
+
+
+def test_rewards_can_be_scaled():
+    plain, tenth = (fr.make_sb3_env("fractile/LostSales-v0", num_envs=2, seed=0, reward_scale=s) for s in (1.0, 0.1))
+    plain.reset(), tenth.reset()
+    for action in actions(5, 2):
+        np.testing.assert_allclose(0.1 * plain.step(action)[1], tenth.step(action)[1], rtol=1e-6)
+
+
+def test_scale_free_rewards_are_costs_over_holding_cost_and_mean():
+    options = {"num_envs": 2, "seed": 0, "holding_cost": 2.0, "demand": Poisson(8.0)}
+    plain = fr.make_sb3_env("fractile/LostSales-v0", **options)
+    free = fr.make_sb3_env("fractile/LostSales-v0", **options, scale_free_reward=True)
+    plain.reset(), free.reset()
+    for action in actions(5, 2):
+        np.testing.assert_allclose(plain.step(action)[1] / 16.0, free.step(action)[1], rtol=1e-6)
+
+
+def test_attributes_of_native_environments():
+    env = fr.make_sb3_env("fractile/LostSales-v0", num_envs=3, seed=0)
+    assert env.get_attr("num_envs") == [3, 3, 3]
+    assert env.get_attr("num_envs", indices=[0]) == [3]
+    assert env.env_is_wrapped(gym.Wrapper) == [False] * 3
+    with pytest.raises(ValueError, match="leave out `indices`"):
+        env.set_attr("render_mode", None, indices=[0])
+
+
+def test_an_item_can_be_chosen():
+    demand = Poisson(np.array([1.0, 500.0]))
+    env = gym.make("fractile/LostSales-v0", demand=demand, item=1, params=fr.ItemParams(lead_time=1)).unwrapped
+    for seed in range(4):
+        env.reset(seed=seed)
+        assert env.step(np.zeros(1))[4]["demand"] > 300
+
+
+def test_options_are_fields_of_the_parameters():
+    env = gym.make("fractile/Backorder-v0", lead_time=4, stockout_cost=19.0).unwrapped
+    assert env.batch.source.params.lead_time == 4
+    assert env.batch.source.params.unmet_demand == "backorder"
+    assert "arriving_4" in env.feature_names
+
+
+def test_starting_empty():
+    env = InventoryEnv("lost_sales", start="empty")
+    env.reset(seed=0)
+    assert not env.batch.state.net_inventory.any()
+    assert not env.batch.state.pipeline.any()
+
+
+FORECAST = Poisson(5.0).forecast(200)
+
+BAD = [
+    (lambda: InventoryEnv("lost_sale"), "unknown system 'lost_sale'; did you mean 'lost_sales'"),
+    (lambda: InventoryEnv(lead_tmie=3), "unknown option 'lead_tmie'; did you mean 'lead_time'"),
+    (lambda: InventoryEnv(lead_time=1.5), "lead_time must be an integer >= 0"),
+    (lambda: InventoryEnv(start="full"), "start must be 'target' or 'empty', got 'full'"),
+    (lambda: InventoryEnv(action="quantity"), "action"),
+    (lambda: InventoryEnv(periods=0), "at least one period"),
+    (lambda: InventoryEnv(item=7), "item"),
+    (lambda: InventoryEnv(params=fr.ItemParams(), lead_time=2), "either params or single fields, not both: lead_time"),
+    (lambda: InventoryEnv("forecast_driven", mode="evolved"), "mode must be 'fixed' or 'rolled'"),
+    (lambda: InventoryEnv("forecast_driven", forecast=FORECAST, mode="rolled"), "rolled"),
+    (lambda: InventoryEnv("lost_sales", forecast=FORECAST), "forecast"),
+    (lambda: InventoryVectorEnv(num_envs=0), "one path"),
+    (lambda: fr.make_sb3_env("fractile/LostSale-v0"), "unknown environment 'fractile/LostSale-v0'; did you mean"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), BAD)
+def test_bad_options_give_clear_errors(make, message):
+    with pytest.raises(FractileError, match=message):
+        make()
+
+
+def test_bad_render_mode():
+    with pytest.raises(ValueError, match="render_mode must be None or 'rgb_array', got 'human'"):
+        InventoryEnv(render_mode="human")
+
+
+@every_id
+def test_pictures(id_):
+    env = gym.make(id_, render_mode="rgb_array").unwrapped
+    env.reset(seed=0)
+    first = env.render()
+    for action in actions(3):
+        env.step(action[0])
+    assert first.shape == env.render().shape == (600, 960, 3)
+    assert first.dtype == np.uint8
+    assert (env.render() != first).any()
+    assert gym.make(id_).unwrapped.render() is None

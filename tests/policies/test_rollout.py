@@ -1,0 +1,169 @@
+"""A policy meets a scenario: states, starts, warm-up and what is left at the end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fractile as fr
+from fractile.envs.dynamics import advance
+from fractile.envs.types import InventoryState, ItemParams, Observation, Scenario
+from fractile.errors import FractileError
+from fractile.policies.base_stock import BaseStock, ConstantOrder
+from fractile.policies.hindsight import Hindsight
+from fractile.policies.newsvendor import Newsvendor
+from fractile.policies.rollout import starting_state
+
+PARAMS = ItemParams(lead_time=np.array([0, 2]), stockout_cost=9.0, fixed_order_cost=3.0)
+DEMAND = fr.Poisson(np.array([5.0, 8.0]))
+
+
+def drawn(paths: int = 6, periods: int = 9) -> Scenario:
+    return fr.draw_scenario(DEMAND, 0, paths, periods, 3)
+
+
+class Watching:
+    """Keeps what it is shown, and orders up to ten."""
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def order(self, obs: Observation) -> np.ndarray:
+        self.seen.append(obs)
+        return np.maximum(10.0 - obs.inventory_position, 0.0)
+
+
+def test_simulation_is_advance_period_by_period():
+    scenario, policy = drawn(), Newsvendor()
+    state = InventoryState(np.full((6, 2), 4.0), np.full((2, 6, 2), 3.0))
+    got = fr.simulate(policy, scenario, PARAMS, initial_state=state)
+    for period in range(scenario.periods):
+        obs = Observation(period, state.net_inventory, state.pipeline, PARAMS, scenario.forecast(period))
+        state, outcome = advance(state, policy.order(obs), scenario, period, PARAMS)
+        for name, value in outcome._asdict().items():
+            np.testing.assert_array_equal(getattr(got, name)[:, period], value)
+
+
+def test_policies_are_shown_the_state_before_the_period():
+    scenario, policy = drawn(), Watching()
+    start = InventoryState(np.full((6, 2), 4.0), np.zeros((2, 6, 2)))
+    got = fr.simulate(policy, scenario, PARAMS, initial_state=start)
+    assert [obs.period for obs in policy.seen] == list(range(9))
+    np.testing.assert_array_equal(policy.seen[0].net_inventory, start.net_inventory)
+    for period in range(1, 9):
+        np.testing.assert_array_equal(policy.seen[period].net_inventory, got.on_hand[:, period - 1])
+        assert policy.seen[period].forecast is scenario.forecast(period)
+
+
+def test_warm_up_leaves_out_the_first_periods():
+    scenario = drawn()
+    whole, rest = fr.simulate(Newsvendor(), scenario, PARAMS), fr.simulate(Newsvendor(), scenario, PARAMS, warm_up=4)
+    for name in ("order", "received", "sales", "shortfall", "on_hand", "cost", "demand"):
+        np.testing.assert_array_equal(getattr(rest, name), getattr(whole, name)[:, 4:])
+    assert rest.cost.shape == (6, 5, 2)
+
+
+@pytest.mark.parametrize("warm_up", [-1, 9, 20])
+def test_warm_up_must_leave_a_period(warm_up):
+    with pytest.raises(FractileError, match="warm_up must be from 0 to 8"):
+        fr.simulate(Newsvendor(), drawn(), PARAMS, warm_up=warm_up)
+
+
+def test_pipelines_that_are_too_short_are_named():
+    with pytest.raises(
+        FractileError, match="initial_state needs a pipeline of 2 slots for the longest lead time, got 1"
+    ):
+        fr.simulate(Newsvendor(), drawn(), PARAMS, initial_state=InventoryState.empty(6, 2, 1))
+
+
+def test_longer_pipelines_are_fine():
+    scenario = drawn()
+    short, long = (
+        fr.simulate(Newsvendor(), scenario, PARAMS, initial_state=InventoryState.empty(6, 2, slots)) for slots in (2, 5)
+    )
+    np.testing.assert_array_equal(short.cost, long.cost)
+
+
+def test_simulation_changes_nothing_it_was_given():
+    scenario = drawn()
+    demand = scenario.demand.copy()
+    start = InventoryState(np.full((6, 2), 4.0), np.full((2, 6, 2), 3.0))
+    fr.simulate(Newsvendor(), scenario, PARAMS, initial_state=start)
+    np.testing.assert_array_equal(scenario.demand, demand)
+    np.testing.assert_array_equal(start.net_inventory, 4.0)
+    np.testing.assert_array_equal(start.pipeline, 3.0)
+
+
+def test_costs_are_the_parts():
+    got = fr.simulate(Newsvendor(), drawn(), PARAMS)
+    np.testing.assert_allclose(got.cost, got.holding + got.stockout + got.ordering)
+    assert got.mean_cost == pytest.approx(got.cost.mean())
+
+
+def test_start_is_the_policys_own_target():
+    # Base stock 30: mean demand (5, 8) in each slot that the lead time has, the rest on hand.
+    state = starting_state(BaseStock(30), drawn(), PARAMS)
+    np.testing.assert_allclose(state.pipeline[:, 0], [[0.0, 8.0], [0.0, 8.0]])
+    np.testing.assert_allclose(state.net_inventory[0], [30.0, 14.0])
+    np.testing.assert_allclose(state.net_inventory + state.pipeline.sum(0), 30.0)
+
+
+def test_start_of_a_policy_without_target_is_the_newsvendors():
+    scenario = drawn()
+    one, other = (starting_state(policy, scenario, PARAMS) for policy in (ConstantOrder(3), Newsvendor()))
+    np.testing.assert_array_equal(one.net_inventory, other.net_inventory)
+    np.testing.assert_array_equal(one.pipeline, other.pipeline)
+
+
+def test_start_without_forecast():
+    scenario = Scenario(drawn().demand)
+    level = starting_state(BaseStock([12, 20]), scenario, PARAMS)
+    np.testing.assert_array_equal(level.net_inventory[3], [12.0, 20.0])
+    assert not level.pipeline.any()
+    assert not starting_state(ConstantOrder(3), scenario, PARAMS).net_inventory.any()
+
+
+def test_start_of_a_planner_is_what_the_first_periods_need():
+    scenario = drawn()
+    got = fr.simulate(Hindsight(), scenario, PARAMS)
+    free = fr.simulate(Hindsight(), scenario, ItemParams(lead_time=np.array([0, 2]), stockout_cost=9.0))
+    assert free.cost.max() == 0.0
+    assert got.shortfall[:, :2, 1].max() == 0.0
+
+
+def test_slots_of_random_lead_times_come_from_the_arrivals():
+    arrivals = np.zeros((5, 1, 9, 2))
+    arrivals[4] = 1.0
+    scenario = Scenario(np.zeros((6, 9, 2)), arrivals=arrivals)
+    got = fr.simulate(ConstantOrder(1), scenario, ItemParams(lead_time=2))
+    np.testing.assert_array_equal(got.received[0, :, 0], [0, 0, 0, 0, 1, 1, 1, 1, 1])
+
+
+def test_salvage_value_comes_back_in_the_last_period():
+    params = ItemParams(lead_time=0, salvage_value=2.0, holding_cost=1.0)
+    scenario = Scenario(np.ones((1, 3, 1)))
+    start = InventoryState(np.full((1, 1), 5.0), np.zeros((0, 1, 1)))
+    got = fr.simulate(ConstantOrder(0), scenario, params, initial_state=start)
+    # Stock 4, 3, 2 at 1 each; 2 units come back at 2 each.
+    np.testing.assert_array_equal(got.cost.ravel(), [4.0, 3.0, 2.0 - 4.0])
+
+
+def test_salvage_value_of_each_item():
+    params = ItemParams(salvage_value=np.array([2.0, 0.0]), holding_cost=np.array([1.0, 1.0]))
+    start = InventoryState(np.full((1, 2), 3.0), np.zeros((0, 1, 2)))
+    got = fr.simulate(ConstantOrder(0), Scenario(np.zeros((1, 1, 2))), params, initial_state=start)
+    np.testing.assert_array_equal(got.cost[0, 0], [3.0 - 6.0, 3.0])
+
+
+def test_planners_are_charged_without_the_rules_they_ignore():
+    params = ItemParams(pack_size=50.0, fixed_order_cost=3.0)
+    got = fr.simulate(Hindsight(), drawn(), params)
+    assert (got.order % 50.0 != 0).any()
+    assert got.params.pack_size is None
+
+
+def test_paired_scenarios_give_paired_costs():
+    scenario = drawn(paths=300, periods=60)
+    params = ItemParams(lead_time=2, stockout_cost=9.0, unmet_demand="backorder")
+    one, other = (fr.simulate(BaseStock(s), scenario, params).cost.mean((1, 2)) for s in (20, 21))
+    assert (one - other).var() < 0.25 * (one.var() + other.var())

@@ -1,0 +1,92 @@
+"""Nothing that a backtest decides may rest on what came later."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fractile as fr
+from fractile.envs.replay import uncensored
+from fractile.envs.systems import params_from_items
+from fractile.studies.backtest import windows
+from fractile.studies.config import load_config
+from fractile.studies.data import StudyData
+from fractile.studies.pipeline import begin
+
+HELD_OUT, AFTER = 8, 3
+POLICIES = ["newsvendor", "projected", "base_stock", "tuned_newsvendor", "constant_order", "backprop", "ppo"]
+
+
+def config_of(forecaster):
+    return load_config(
+        None,
+        {
+            "backtest.periods": HELD_OUT,
+            "backtest.validation": 16,
+            "forecast.forecaster": forecaster,
+            "forecast.options": {"mqcnn": {"steps": 10}},
+            "policies.names": POLICIES,
+            "training.simulated_paths": 1,
+            "training.backprop_steps": 3,
+            "training.ppo_steps": 2000,
+        },
+    )
+
+
+def data_of(panel, items):
+    return StudyData(panel, params_from_items(items, {"pack_size": 1.0}), uncensored(panel))
+
+
+def orders_of(data, forecaster):
+    config = config_of(forecaster)
+    study = begin(config, HELD_OUT, lambda message: None, data)
+    forecasts = study.forecasts(forecaster, 1)
+    trajectories = study.met(study.trained(POLICIES, forecasts.tuning), forecasts)
+    return {name: trajectory.order[0] for name, trajectory in trajectories.items()}
+
+
+def with_another_future(panel, decision, reach):
+    """Change everything that is not known when the decision is made: sales, stock, views, and prices further on."""
+    rng = np.random.default_rng(0)
+    later, beyond = np.arange(panel.periods) >= decision, np.arange(panel.periods) >= decision + reach
+
+    def changed(values, when):
+        return np.where(when, rng.integers(0, 500, values.shape).astype(float), values)
+
+    return replace(
+        panel,
+        sales=changed(panel.sales, later),
+        in_stock=np.where(later, rng.random(panel.in_stock.shape) < 0.7, panel.in_stock),
+        observed={name: changed(values, later) for name, values in panel.observed.items()},
+        known={name: changed(values, beyond) for name, values in panel.known.items()},
+    )
+
+
+@pytest.mark.parametrize("forecaster", ["seasonal_naive", "ets", "mqcnn"])
+def test_another_future_changes_no_order(forecaster):
+    retail = fr.retail_panel(items=8, periods=90, seed=3)
+    before = orders_of(data_of(retail.panel, retail.items), forecaster)
+    window = windows(data_of(retail.panel, retail.items), HELD_OUT, 16, None)
+    decision = window.cutoff + AFTER
+    other = with_another_future(retail.panel, decision, window.horizon)
+    after = orders_of(data_of(other, retail.items), forecaster)
+    for name in POLICIES:
+        np.testing.assert_array_equal(after[name][: AFTER + 1], before[name][: AFTER + 1], err_msg=name)
+        if name not in ("base_stock", "constant_order"):  # these order the same whatever is forecast
+            assert (after[name][AFTER + 1 :] != before[name][AFTER + 1 :]).any(), name
+
+
+def test_a_short_history_shortens_the_validation_and_says_so():
+    retail = fr.retail_panel(items=4, periods=52, seed=0)
+    window = windows(data_of(retail.panel, retail.items), 12, 26, None)
+    assert window.cutoff == 40
+    assert window.start >= 20
+    assert "tuned on" in window.notes[0]
+
+
+def test_too_short_a_history_is_refused():
+    retail = fr.retail_panel(items=4, periods=20, seed=0)
+    with pytest.raises(fr.InputError, match="longer history"):
+        windows(data_of(retail.panel, retail.items), 12, 26, None)

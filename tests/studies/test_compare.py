@@ -1,0 +1,81 @@
+"""Policies compared on the same demand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fractile as fr
+from fractile.studies.compare import compare
+
+PARAMS = fr.ItemParams(lead_time=1, holding_cost=1.0, stockout_cost=4.0, pack_size=1)
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    scenario = fr.draw_scenario(fr.Poisson(np.array([5.0, 2.0])), seed=4, paths=40, periods=30, span=2)
+    policies = {name: fr.make_policy(name) for name in ("newsvendor", "projected", "hindsight")}
+    return compare(policies, scenario, PARAMS, baseline="newsvendor", warm_up=5)
+
+
+def test_costs_add_up(comparison):
+    table = comparison.table
+    np.testing.assert_allclose(table["cost"], table["holding"] + table["stockout"] + table["ordering"])
+
+
+def test_savings_follow_from_costs(comparison):
+    table = comparison.table
+    np.testing.assert_allclose(table["saving"], 1 - table["cost"] / table.loc["newsvendor", "cost"])
+    assert (table["saving_low"] <= table["saving"]).all()
+    assert (table["saving"] <= table["saving_high"]).all()
+
+
+def test_projected_stock_beats_the_newsvendor_on_lost_sales(comparison):
+    assert comparison.table.loc["projected", "saving_low"] > 0
+
+
+def test_hindsight_is_a_bound(comparison):
+    assert comparison.table.index[0] == "hindsight"
+    assert comparison.table.loc["hindsight", "kind"] == "bound"
+
+
+def test_items_add_up_to_the_table(comparison):
+    per_item = comparison.per_item(["a", "b"])
+    assert list(per_item.index) == ["a", "b"]
+    np.testing.assert_allclose(per_item["cost"].sum()[comparison.table.index], comparison.table["cost"])
+    assert (per_item["saving"]["newsvendor"] == 0).all()
+
+
+def test_text_fits_a_terminal_and_names_the_baseline(comparison):
+    text = str(comparison)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "baseline" in text
+    assert "hindsight *" in text
+    assert (comparison.paths, comparison.periods, comparison.items) == (40, 25, 2)
+
+
+def test_an_unknown_baseline_is_refused():
+    scenario = fr.draw_scenario(fr.Poisson(5.0), seed=0, paths=2, periods=5, span=2)
+    with pytest.raises(fr.FractileError, match="did you mean 'newsvendor'"):
+        compare({"newsvendor": fr.make_policy("newsvendor")}, scenario, PARAMS, baseline="newsvender")
+
+
+def test_the_optimums_interval_covers_its_exact_cost():
+    optimal = fr.make_policy("dynamic_programming", demand=fr.Poisson(5.0), params=PARAMS)
+    scenario = fr.draw_scenario(fr.Poisson(5.0), seed=7, paths=200 * 20, periods=60, span=2)
+    cost = fr.simulate(optimal, scenario, PARAMS, warm_up=20).cost.reshape(200, 20, 40, 1)
+    from fractile.studies.statistics import mean_interval
+
+    intervals = [mean_interval(replication) for replication in cost]
+    share = np.mean([i.low <= optimal.average_cost <= i.high for i in intervals])
+    assert abs(share - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 200)
+
+
+def test_text_fits_a_terminal_where_costs_are_large_and_names_are_long(comparison):
+    money = ["cost", "holding", "stockout", "ordering"]
+    dear = comparison.table.assign(**{name: 1e6 * comparison.table[name] for name in money})
+    dear = dear.rename(index={"projected": "projected_with_a_name_that_goes_on_and_on"})
+    text = replace(comparison, table=dear.assign(saving_low=-1.485, saving_high=-0.992)).to_text()
+    assert max(map(len, text.splitlines())) <= 100

@@ -1,0 +1,379 @@
+"""The report: says what the files say, asks for nothing from outside, and is the same twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fractile.errors import FractileError
+from fractile.studies import plots
+from fractile.studies.report.build import build_report
+from fractile.studies.report.findings import answer, forecaster_sentence, worse_off
+from fractile.studies.report.read import read_run
+
+POLICIES = ("newsvendor", "tuned_newsvendor", "back<prop>", "hindsight")
+LEVELS = (0.05, 0.5, 0.9, 0.95)
+ITEMS = tuple(f"item & {i}" for i in range(8))
+DATES = pd.date_range("2024-01-01", periods=30, freq="W-MON")
+HELD_OUT = 12
+OPTIONAL = ("forecast_value", "scores", "trajectories", "fans", "history", "items")
+
+
+def manifest():
+    return {
+        "name": "a <b>study</b>",
+        "created": "2024-08-01T00:00:00+00:00",
+        "command": "fractile study --name '<script>alert(1)</script>'",
+        "seed": 7,
+        "status": "complete",
+        "versions": {"fractile": "0.1.0", "numpy": "2.0"},
+        "data": {
+            "source": "history.csv",
+            "items": len(ITEMS),
+            "periods": 30,
+            "first_date": "2024-01-01",
+            "last_date": "2024-07-22",
+            "freq": "W-MON",
+            "stockout_share": 0.08,
+            "zero_share": 0.25,
+            "hashes": {"history.csv": "ab" * 32},
+            "notes": ["a note on <data>"],
+        },
+        "timeline": ["The policy observes.", "It orders."],
+        "backtest": {"first_date": "2024-05-06", "last_date": "2024-07-22", "periods": 12, "validation_periods": 10},
+        "baseline": "tuned_newsvendor",
+        "level": 0.95,
+        "clusters": "auto",
+        "block": 2,
+        "forecaster": "mqcnn",
+        "cpu_seconds": {"fitting": 1.5, "simulating": 0.5},
+    }
+
+
+def comparison(saving=0.12, low=0.05, high=0.19):
+    savings = np.array([-0.1, 0.0, saving, 0.6])
+    cost = 1000.0 * (1 - savings)
+    return pd.DataFrame(
+        {
+            "policy": POLICIES,
+            "cost": cost,
+            "holding": 0.4 * cost,
+            "stockout": 0.5 * cost,
+            "ordering": 0.1 * cost,
+            "fill_rate": [0.93, 0.95, 0.96, 1.0],
+            "mean_on_hand": [50.0, 60.0, 55.0, 20.0],
+            "volatility_ratio": [1.1, 1.2, 0.9, 1.0],
+            "saving": savings,
+            "saving_low": [-0.2, 0.0, low, 0.5],
+            "saving_high": [-0.01, 0.0, high, 0.7],
+            "kind": ["policy", "policy", "policy", "bound"],
+        }
+    )
+
+
+def trajectories(rng):
+    keys = pd.MultiIndex.from_product([POLICIES, ITEMS, range(HELD_OUT)], names=["policy", "item_id", "period"])
+    frame = pd.DataFrame(index=keys).reset_index()
+    frame["date"] = DATES[-HELD_OUT:].to_numpy()[frame["period"]]
+    for name in ("demand", "order", "received", "sales", "shortfall", "on_hand", "cost"):
+        frame[name] = rng.poisson(6.0, len(frame)).astype(float)
+    return frame
+
+
+def fans(rng):
+    origins = DATES[-HELD_OUT:][:2]
+    keys = pd.MultiIndex.from_product([ITEMS[:2], origins, range(1, 5)], names=["item_id", "origin_date", "horizon"])
+    rows = pd.DataFrame(index=keys).reset_index()
+    rows["date"] = rows["origin_date"] + (rows["horizon"] - 1) * pd.Timedelta(weeks=1)
+    middle = rng.gamma(4.0, 2.0, len(rows))
+    return pd.concat([rows.assign(level=level, value=middle * (0.5 + level)) for level in LEVELS], ignore_index=True)
+
+
+def history(rng):
+    frame = pd.MultiIndex.from_product([ITEMS[:2], DATES], names=["item_id", "date"]).to_frame(index=False)
+    return frame.assign(sales=rng.poisson(6.0, len(frame)).astype(float), in_stock=rng.random(len(frame)) > 0.1)
+
+
+def forecast_value():
+    rows = [("mqcnn", "newsvendor", 0.02), ("mqcnn", "tuned_newsvendor", 0.08), ("ets", "newsvendor", -0.9)]
+    frame = pd.DataFrame(rows, columns=["forecaster", "policy", "saving"])
+    return frame.assign(
+        cost=1000 * (1 - frame["saving"]),
+        fill_rate=0.95,
+        saving_low=frame["saving"] - 0.03,
+        saving_high=frame["saving"] + 0.03,
+    )
+
+
+def scores():
+    keys = pd.MultiIndex.from_product([("mqcnn", "ets"), LEVELS, (0, 1)], names=["forecaster", "level", "horizon"])
+    frame = keys.to_frame(index=False)
+    wql = frame["forecaster"].map({"mqcnn": 0.4, "ets": 0.3})
+    return frame.assign(pinball=1.0, wql=wql, coverage=frame["level"] ** 1.1, bias=0.0, weeks=96)
+
+
+def items():
+    return pd.DataFrame({"item_id": ITEMS, "lead_time": 2, "holding_cost": 1.0, "critical_ratio": 0.9})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = {
+        "comparison": comparison(),
+        "forecast_value": forecast_value(),
+        "scores": scores(),
+        "trajectories": trajectories(rng),
+        "fans": fans(rng),
+        "history": history(rng),
+        "items": items(),
+    }
+    for name, frame in frames.items():
+        frame.to_parquet(tmp_path / f"{name}.parquet")
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest()), encoding="utf-8")
+    return tmp_path
+
+
+def page(folder):
+    return build_report(folder).read_text(encoding="utf-8")
+
+
+class Outline(HTMLParser):
+    """Collects elements, ids, references and text, and notices tags that do not match."""
+
+    EMPTY = ("meta", "br", "use", "path", "rect", "stop")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.ids, self.references, self.text = [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        values = dict(attrs)
+        self.ids += [values["id"]] if "id" in values else []
+        self.references += [values[name] for name in ("href", "src", "xlink:href", "action") if name in values]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.EMPTY:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.EMPTY:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def outline(text):
+    found = Outline()
+    found.feed(text)
+    found.close()
+    assert found.open == []
+    return found
+
+
+def words(text):
+    return " ".join(" ".join(outline(text).text).split())
+
+
+def test_sections_stand_in_order(folder):
+    sections = re.findall(r'<section id="([^"]+)"', page(folder))
+    first = ["answer", "comparison", "costs", "trajectories", "worse-off", "forecasters", "timeline", "data", "method"]
+    assert sections == first
+
+
+def test_the_answer_comes_first_and_names_the_interval(folder):
+    found = answer(read_run(folder))
+    assert found.proven
+    assert found.headline == (
+        "The back<prop> policy saves 12.0 % [5.0, 19.0] of the tuned newsvendor’s cost over the 12 held-out weeks."
+    )
+    text = words(page(folder))
+    assert text.index(found.headline) < text.index("The comparison")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((0.12, -0.02, 0.26), "No saving is proven: the back<prop> policy cost 12.0 % less"),
+        ((-0.04, -0.08, 0.01), "Nothing beats the tuned newsvendor"),
+        ((-0.04, -0.08, 0.01), "costs 4.0 % more [−1.0, 8.0]"),
+        ((0.0, 0.0, 0.0), "costs the same"),
+    ],
+)
+def test_no_saving_is_claimed_that_is_not_proven(folder, numbers, said):
+    comparison(*numbers).to_parquet(folder / "comparison.parquet")
+    found = answer(read_run(folder))
+    assert said in found.headline
+    assert not found.proven
+    assert said in words(page(folder))
+
+
+def test_a_smaller_saving_that_is_proven_is_named(folder):
+    table = comparison(0.12, -0.02, 0.26)
+    table.loc[0, ["saving", "saving_low", "saving_high", "cost"]] = [0.03, 0.01, 0.05, 970.0]
+    table.to_parquet(folder / "comparison.parquet")
+    assert "A smaller saving is proven: newsvendor 3.0 % [1.0, 5.0]." in answer(read_run(folder)).details
+
+
+def test_a_bound_is_never_the_answer(folder):
+    found = answer(read_run(folder))
+    assert "hindsight" not in found.headline.lower()
+    assert any("Hindsight is shown the future and saves 60.0 %" in detail for detail in found.details)
+
+
+def test_a_lone_baseline_is_reported(folder):
+    comparison().iloc[[1]].to_parquet(folder / "comparison.parquet")
+    assert "Only the baseline" in words(page(folder))
+
+
+def test_same_files_give_the_same_bytes(folder):
+    assert page(folder) == page(folder)
+
+
+def test_nothing_is_asked_for_from_outside(folder):
+    text = page(folder)
+    found = outline(text)
+    assert all(reference.startswith("#") for reference in found.references)
+    assert not {"script", "link", "img", "iframe", "object"} & set(found.tags)
+    assert re.findall(r"url\((?!#)", text) == []
+    assert "@import" not in text
+    assert re.sub(r'xmlns(:xlink)?="[^"]*"', "", text).count("http") == 1  # the meta element's http-equiv
+
+
+def test_ids_are_unique_and_references_lead_somewhere(folder):
+    text = page(folder)
+    found = outline(text)
+    assert len(found.ids) == len(set(found.ids))
+    assert {reference[1:] for reference in found.references} <= set(found.ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(found.ids)
+
+
+def test_what_files_say_is_escaped(folder):
+    text = page(folder)
+    assert "<script" not in text
+    assert "<b>study" not in text
+    assert "back<prop>" not in text
+    assert "a note on <data>" in words(text)
+    assert "item & 0" in words(text)
+
+
+def test_the_run_is_on_record(folder):
+    text = words(page(folder))
+    for said in ("ab" * 32, "numpy 2.0", "It orders.", "CPU time 2 s", "blocks of 2 weeks", "8.0 %", "seed 7"):
+        assert said in text
+
+
+def test_figures_take_their_colours_from_the_page(folder):
+    text = page(folder)
+    style, body = text.split("</style>")
+    used = set(re.findall(r"var\(--(\w+)\)", body))
+    assert {"ink", "blue", "orange", "sky", "teal", "red"} <= used
+    assert used <= set(re.findall(r"--(\w+):", style))
+    colours = re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", body)
+    assert colours == []
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_a_report_without_an_optional_file_is_whole(folder, name):
+    (folder / f"{name}.parquet").unlink()
+    text = page(folder)
+    outline(text)
+    assert text.count("<section") == 9
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        (("trajectories",), "The saving of single items is not shown: the run folder has no trajectories.parquet."),
+        (("fans", "history"), "the run folder has no trajectories.parquet, fans.parquet or history.parquet."),
+        (("scores",), "Calibration is not shown: the run folder has no scores.parquet."),
+        (("forecast_value",), "The run holds no valuation of forecasters (forecast_value.parquet)."),
+    ],
+)
+def test_a_section_says_which_file_it_lacks(folder, missing, said):
+    for name in missing:
+        (folder / f"{name}.parquet").unlink()
+    assert said in words(page(folder))
+
+
+def test_a_missing_comparison_names_file_and_remedy(folder):
+    (folder / "comparison.parquet").unlink()
+    with pytest.raises(FractileError, match=r"comparison\.parquet: is missing.*`fractile study` writes it"):
+        build_report(folder)
+    assert not (folder / "report.html").exists()
+
+
+def test_a_missing_column_is_named(folder):
+    comparison().drop(columns="fill_rate").to_parquet(folder / "comparison.parquet")
+    with pytest.raises(FractileError, match=r"comparison\.parquet: has no column fill_rate"):
+        build_report(folder)
+
+
+def test_a_damaged_file_is_named(folder):
+    (folder / "scores.parquet").write_bytes(b"not parquet")
+    with pytest.raises(FractileError, match=r"scores\.parquet: cannot be read"):
+        build_report(folder)
+
+
+def test_a_baseline_without_a_row_is_refused(folder):
+    (folder / "manifest.json").write_text(json.dumps(manifest() | {"baseline": "nobody"}), encoding="utf-8")
+    with pytest.raises(FractileError, match="no row of the baseline 'nobody'"):
+        build_report(folder)
+
+
+def test_who_is_worse_off(folder):
+    frame = trajectories(np.random.default_rng(1))
+    frame["cost"] = 10.0
+    best = frame["policy"] == "back<prop>"
+    frame.loc[best & (frame["item_id"] == ITEMS[3]), "cost"] = 14.0
+    frame.loc[best & frame["item_id"].isin(ITEMS[:2]), "cost"] = 8.0
+    frame.to_parquet(folder / "trajectories.parquet")
+    found = worse_off(read_run(folder))
+    assert found.saving[ITEMS[3]] == -4.0
+    assert found.saving.sum() == 0.0
+    assert "1 of 8 items (12 %) cost more" in found.sentence
+    assert [row["item"] for row in found.losers] == [ITEMS[3]]
+    assert {row["item"] for row in found.winners} == set(ITEMS[:2])
+    assert found.losers[0]["saving"] == "−4.00"
+    assert "lead time 2" in found.losers[0]["about"]
+
+
+def test_the_forecaster_worth_most_need_not_score_best(folder):
+    said = forecaster_sentence(read_run(folder))
+    assert "cheapest on mqcnn: in the hands of the tuned newsvendor they cost 920.0 a week" in said
+    assert "The most accurate one is another: ets" in said
+
+
+def test_infinite_intervals_and_zero_bounds_can_be_drawn(folder):
+    table = comparison(0.3, -np.inf, np.inf)
+    table.loc[3, ["cost", "holding", "stockout", "ordering"]] = 0.0
+    table.to_parquet(folder / "comparison.parquet")
+    assert "[−∞, ∞]" in words(page(folder))
+
+
+def test_figures_show_what_they_are_given():
+    table = comparison()
+    forest = plots.saving_forest(table, baseline="tuned_newsvendor", level=0.95)
+    assert "12.0 % [5.0, 19.0]" in forest
+    assert "hindsight (bound)" in forest
+    assert forest != plots.saving_forest(table.assign(saving=0.5), baseline="tuned_newsvendor", level=0.95)
+    assert "1,100" in plots.cost_split(table, baseline="tuned_newsvendor", period="week")
+
+
+def test_a_policy_off_the_chart_is_named_with_its_numbers():
+    table = comparison()
+    table.loc[0, ["cost", "fill_rate"]] = [9000.0, 0.2]
+    service = plots.service(table, baseline="tuned_newsvendor", period="week")
+    assert "newsvendor: 20.0 %, 9,000" in service
+    assert "hindsight: 100.0 %, 400" in service
+    assert "tuned newsvendor: " not in service

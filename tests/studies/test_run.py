@@ -1,0 +1,151 @@
+"""The main jobs, small."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fractile as fr
+from fractile.studies.config import load_config
+from fractile.studies.orders import next_orders
+from fractile.studies.run import forecast_file, run_study, train_run
+
+SMALL = {
+    "backtest.periods": 8,
+    "backtest.validation": 16,
+    "forecast.forecaster": "seasonal_naive",
+    "forecast.also": ["ets"],
+    "training.simulated_paths": 1,
+    "training.backprop_steps": 4,
+    "training.ppo_steps": 2000,
+}
+
+
+def silent(message, share=None):
+    pass
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    history, items, state = fr.retail_panel(items=10, periods=80, seed=1).write(folder)
+    return {"data.history": history, "data.items": items, "data.state": state}
+
+
+@pytest.fixture(scope="module")
+def study(files, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "small"
+    return run_study(load_config(None, {**SMALL, **files}), out, command="fractile study", progress=silent)
+
+
+def test_a_study_leaves_a_whole_run_folder(study):
+    names = {path.name for path in study.folder.iterdir()}
+    assert {
+        "config.toml",
+        "manifest.json",
+        "metrics.jsonl",
+        "comparison.parquet",
+        "forecast_value.parquet",
+        "scores.parquet",
+        "trajectories.parquet",
+        "fans.parquet",
+        "history.parquet",
+        "items.parquet",
+        "orders.csv",
+        "report.html",
+        "models",
+    } <= names
+
+
+def test_what_is_written_is_what_was_found(study):
+    table = pd.read_parquet(study.folder / "comparison.parquet").set_index("policy")
+    pd.testing.assert_frame_equal(table, study.comparison.table, check_names=False)
+    paths = pd.read_parquet(study.folder / "trajectories.parquet")
+    per_period = paths.groupby(["policy", "period"])["cost"].sum().groupby("policy").mean()
+    np.testing.assert_allclose(per_period[table.index], table["cost"])
+
+
+def test_the_manifest_says_what_was_done(study):
+    manifest = json.loads((study.folder / "manifest.json").read_text())
+    assert manifest["kind"] == "study"
+    assert manifest["status"] == "complete"
+    assert manifest["backtest"]["periods"] == 8
+    assert set(manifest["data"]["hashes"]) == {"history.csv", "items.csv", "state.csv"}
+    assert len(manifest["timeline"]) == 5
+
+
+def test_the_same_study_twice_gives_the_same_numbers(study, files, tmp_path):
+    again = run_study(load_config(None, {**SMALL, **files}), tmp_path / "again", command="x", progress=silent)
+    pd.testing.assert_frame_equal(again.comparison.table, study.comparison.table)
+
+
+def test_hindsight_costs_least(study):
+    assert study.comparison.table.index[0] == "hindsight"
+
+
+@pytest.mark.parametrize("policy", ["newsvendor", "projected", "tuned_newsvendor", "base_stock", "backprop", "ppo"])
+def test_a_kept_pair_orders_the_same_twice(files, tmp_path, policy):
+    config = load_config(None, {**SMALL, **files, "policies.names": [policy], "policies.baseline": policy})
+    run = train_run(config, tmp_path / "run", policy=policy, command="fractile train", progress=silent)
+    first, second = (next_orders(run, files["data.history"], files["data.state"], None) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+    assert list(first.columns) == ["item_id", "order", "order_up_to", "critical_quantile"]
+    assert len(first) == 10
+    assert first["order"].dtype == np.int64
+    assert (first["order"] >= 0).all()
+
+
+def test_a_newsvendors_order_covers_its_critical_ratio(files, tmp_path):
+    config = load_config(None, {**SMALL, **files, "policies.names": ["newsvendor"], "policies.baseline": "newsvendor"})
+    run = train_run(config, tmp_path / "run", policy="newsvendor", command="fractile train", progress=silent)
+    orders = next_orders(run, files["data.history"], files["data.state"], None)
+    items = pd.read_csv(files["data.items"])
+    ratio = items["stockout_cost"] / (items["stockout_cost"] + items["holding_cost"])
+    # Zero-heavy demand has the same quantile at many levels: the level read off may be higher, never lower.
+    assert (orders["critical_quantile"] >= ratio.to_numpy() - 0.002).all()
+    assert np.median(np.abs(orders["critical_quantile"] - ratio.to_numpy())) < 0.002
+
+
+def test_orders_need_the_runs_items(files, tmp_path):
+    config = load_config(None, {**SMALL, **files, "policies.names": ["newsvendor"], "policies.baseline": "newsvendor"})
+    run = train_run(config, tmp_path / "run", policy="newsvendor", command="fractile train", progress=silent)
+    few = pd.read_csv(files["data.history"], dtype={"item_id": str})
+    dropped = few["item_id"].iloc[0]
+    for name, key in (("history.csv", "data.history"), ("items.csv", "data.items"), ("state.csv", "data.state")):
+        frame = pd.read_csv(files[key], dtype={"item_id": str})
+        frame[frame["item_id"] != dropped].to_csv(tmp_path / name, index=False)
+    with pytest.raises(fr.InputError, match="is missing; give its history"):
+        next_orders(run, tmp_path / "history.csv", tmp_path / "state.csv", tmp_path / "items.csv")
+
+
+def test_a_bound_cannot_be_trained(files, tmp_path):
+    config = load_config(None, {**SMALL, **files, "policies.names": ["hindsight"], "policies.baseline": "hindsight"})
+    with pytest.raises(fr.InputError, match="is a bound"):
+        train_run(config, tmp_path / "run", policy="hindsight", command="fractile train", progress=silent)
+    assert not (tmp_path / "run").exists()
+
+
+def test_stock_that_arrives_too_late_is_refused(files, tmp_path):
+    state = pd.read_csv(files["data.state"])
+    items = pd.read_csv(files["data.items"])
+    late = state.columns[-1]
+    state.loc[items["lead_time"].idxmin(), late] = 5
+    state.to_csv(tmp_path / "state.csv", index=False)
+    with pytest.raises(fr.InputError, match="correct the state or the lead time"):
+        run_study(
+            load_config(None, {**SMALL, **files, "data.state": tmp_path / "state.csv"}),
+            tmp_path / "run",
+            command="x",
+            progress=silent,
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_forecast_file_is_long_and_monotone(files):
+    frame = forecast_file(load_config(None, {**SMALL, **files}), 3, [0.1, 0.5, 0.9])
+    assert len(frame) == 10 * 3 * 3
+    wide = frame.pivot(index=["item_id", "horizon"], columns="level", values="value").to_numpy()
+    assert (np.diff(wide, axis=1) >= 0).all()
