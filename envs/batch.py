@@ -41,6 +41,10 @@ class DemandSource:
     params: ItemParams
     item: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.item is not None and not 0 <= self.item < self.model.items:
+            raise FractileError(f"item must be from 0 to {self.model.items - 1}, got {self.item}")
+
     def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, ItemParams]:
         """Draw episodes."""
         item = np.full(paths, self.item) if self.item is not None else rng.integers(0, self.model.items, paths)

@@ -92,7 +92,9 @@ def advance(
     arrivals = None if scenario.arrivals is None else scenario.arrivals[:, :, period]
     state, outcome = step(state, order, scenario.demand[:, period], params, arrivals)
     if scenario.prices is not None:
-        revenue = (scenario.prices[:, period] - like(params.price, order)) * outcome.sales
+        unmet = scenario.demand[:, period] - outcome.sales
+        accepted = outcome.sales + (1.0 - like(params.lost_share, order)) * unmet
+        revenue = (scenario.prices[:, period] - like(params.price, order)) * accepted
         outcome = outcome._replace(cost=outcome.cost - revenue)
     return state, outcome
 
@@ -105,18 +107,20 @@ def feasible_order(order: Array, params: ItemParams) -> Array:
     order = positive_part(order)
     if not params.order_rules:
         return order
-    smooth = order
     pack = 0.0 if params.pack_size is None else params.pack_size
-    if params.maximum_order is not None:
-        order = minimum(order, _full_like(_round_down(params.maximum_order, pack), order))
+    least = _round_up(0.0 if params.minimum_order is None else params.minimum_order, pack)
+    most = _round_down(np.inf if params.maximum_order is None else params.maximum_order, pack)
+    placed = order
     if params.pack_size is not None:
         size = like(params.pack_size, order)
         packs = order / size + 0.5
-        order = (packs.floor() if is_torch(order) else np.floor(packs)) * size
+        placed = (packs.floor() if is_torch(order) else np.floor(packs)) * size
+    placed = minimum(placed, _full_like(most, order))
     if params.minimum_order is not None:
-        least = like(_round_up(params.minimum_order, pack), order)
-        order = where(order < least, indicator(2 * order >= least, order) * least, order)
-    return straight_through(order, smooth)
+        low = _full_like(least, order)
+        worthwhile = (2 * order >= low) & (low <= _full_like(most, order))
+        placed = where(placed < low, indicator(worthwhile, order) * low, placed)
+    return straight_through(placed, order)
 
 
 def _deliver(pipeline: Array, order: Array, shares: Array | None) -> tuple[Array, Array]:
@@ -148,14 +152,15 @@ def _order_cost(order: Array, params: ItemParams) -> Array:
 
 
 def _round_down(quantity: Array, pack: Array) -> Array:
-    packed = np.floor(quantity / np.where(pack == 0, 1.0, pack) + 1e-9) * pack
+    packed = np.floor(np.asarray(quantity) / np.where(pack == 0, 1.0, pack) + 1e-9) * np.where(pack == 0, 1.0, pack)
     return np.where(pack == 0, quantity, packed)
 
 
 def _round_up(quantity: Array, pack: Array) -> Array:
-    packed = np.ceil(quantity / np.where(pack == 0, 1.0, pack) - 1e-9) * pack
+    packed = np.ceil(np.asarray(quantity) / np.where(pack == 0, 1.0, pack) - 1e-9) * np.where(pack == 0, 1.0, pack)
     return np.where(pack == 0, quantity, packed)
 
 
 def _full_like(value: Array, reference: Array) -> Array:
-    return like(np.broadcast_to(value, reference.shape).copy(), reference)
+    """Spread a number or array over the shape of `reference`, in its library."""
+    return like(np.broadcast_to(value, tuple(reference.shape)).astype(np.float64), reference)

@@ -7,11 +7,12 @@ forecast demand per period, so that one network serves items that sell one a mon
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy.special import expit, logit
 
+from ..errors import FractileError
 from ..forecasters.forecast import FloatArray, QuantileForecast
 from .backend import Array, concatenate, like, positive_part, stack_last, zeros
 from .types import ItemParams, Observation
@@ -67,6 +68,14 @@ class ObservationEncoder:
     level_scale: float = 1.0
     level_shift: float = 0.0
     _memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.action not in get_args(ActionMode):
+            raise FractileError(f"action must be 'order_up_to' or 'order', got {self.action!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is remembered goes by address, which means nothing in another process.
+        return {**self.__dict__, "_memo": {}}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -67,8 +67,14 @@ def make_source(
     if source is not None:
         return source
     if system == "forecast_driven":
+        if forecast is not None and mode == "rolled":
+            raise FractileError("mode 'rolled' runs a forecaster again and again: give forecaster and panel")
         demand, found = _forecast_demand(demand, forecast, forecaster, panel, mode)
         return DemandSource(demand, _params(params or (found if not options else None), _RETAIL, options), item)
+    if forecast is not None or forecaster is not None or panel is not None:
+        raise FractileError(
+            f"{system!r} takes a demand model; forecast, forecaster and panel go with 'forecast_driven'"
+        )
     defaults = _ZIPKIN if system == "lost_sales" else _BACKORDER
     return DemandSource(demand or Poisson(5.0), _params(params, defaults, options), item)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..envs.backend import Array
 from ..envs.types import InventoryState, ItemParams, Observation, Scenario
+from ..errors import FractileError
 
 
 @runtime_checkable
@@ -41,3 +42,12 @@ def per_item(value: Any) -> Any:
     """Return a parameter of a policy as a float or an array over items."""
     array = np.asarray(value, dtype=np.float64)
     return array.item() if array.ndim == 0 else array
+
+
+def check_fractile(critical_ratio: Any, scale: Any) -> None:
+    """Raise a `FractileError` where a critical ratio (None: the costs' own) or a scale is out of its range."""
+    ratio = np.asarray(0.5 if critical_ratio is None else critical_ratio, dtype=np.float64)
+    if not ((ratio > 0) & (ratio < 1)).all():
+        raise FractileError(f"critical_ratio must lie strictly between 0 and 1, got {critical_ratio}")
+    if not (np.asarray(scale, dtype=np.float64) >= 0).all():
+        raise FractileError(f"scale must be at least 0, got {scale}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -37,17 +37,17 @@ class Hindsight:
         """
         _check(scenario, params)
         params = self.relaxed(params)
-        residual = _residual_demand(scenario, params, state)
+        owed, residual = _left_over(scenario, params, state)
         paths, periods, items = residual.shape
         series = residual.transpose(1, 0, 2).reshape(periods, -1)
         columns = _columns(params, paths, items)
         if not np.any(params.fixed_order_cost):
-            orders = _plan_free(series, *columns)
+            orders = _plan_free(owed.reshape(-1), series, columns)
         else:
-            columns = [np.broadcast_to(c, series.shape[1]) for c in columns]
+            whole = columns.over(series.shape[1])
             block = max(1, MEMORY // (periods + 1) ** 2)
-            cuts = range(0, series.shape[1], block)
-            parts = [_plan_block(series[:, i : i + block], *(c[i : i + block] for c in columns)) for i in cuts]
+            cuts = [slice(i, i + block) for i in range(0, series.shape[1], block)]
+            parts = [_plan_block(owed.reshape(-1)[cut], series[:, cut], whole.part(cut)) for cut in cuts]
             orders = np.concatenate(parts, axis=1)
         return orders.reshape(periods, paths, items).transpose(1, 0, 2)
 
@@ -56,105 +56,129 @@ class Hindsight:
         return replace(params, pack_size=None, minimum_order=None, maximum_order=None)
 
 
-def _columns(params: ItemParams, paths: int, items: int) -> list[FloatArray]:
-    """Lead time, review period, h, b, lost share and K: a value each, or one a (path, item) where any differs."""
+def _left_over(scenario: Scenario, params: ItemParams, state: InventoryState) -> tuple[FloatArray, FloatArray]:
+    """Return what the stock and orders of the start leave unmet.
+
+    Orders of before the start arrive before period L, and new ones from L on: which units the old ones serve
+    changes no cost that the plan can change, so they serve what waits longest.
+
+    Returns:
+        Backorders of the start (paths, items), and demand by period (paths, periods, items).
+    """
+    nothing = np.zeros(scenario.demand[:, 0].shape)
+    before = owed = np.maximum(-np.asarray(state.net_inventory), 0.0)
+    lost_share = np.broadcast_to(np.asarray(params.lost_share, dtype=np.float64), owed.shape)
+    residual, late = np.zeros(scenario.demand.shape), nothing
+    for period in range(scenario.periods):
+        state, outcome = advance(state, nothing, scenario, period, params)
+        unmet = np.asarray(scenario.demand[:, period] - outcome.sales)
+        short = np.maximum(-np.asarray(state.net_inventory), 0.0)
+        residual[:, period] = unmet
+        late = late + np.maximum(owed + (1 - lost_share) * unmet - short, 0.0)
+        owed = short
+    # A unit of unmet demand leaves 1 − θ of itself waiting.
+    served = np.maximum(late - before, 0.0) / np.where(lost_share < 1, 1 - lost_share, 1.0)
+    waiting = np.maximum(np.cumsum(residual, axis=1) - served[:, None], 0.0)
+    return np.maximum(before - late, 0.0), np.diff(waiting, axis=1, prepend=0.0)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Lead time, review period, h, b, lost share and K, each (1,) or one a demand series (n,)."""
+
+    lead_time: FloatArray
+    review: FloatArray
+    holding: FloatArray
+    stockout: FloatArray
+    lost: FloatArray
+    fixed: FloatArray
+
+    @property
+    def stacked(self) -> FloatArray:
+        """All of them, shape (6, n)."""
+        return np.stack([getattr(self, f.name) for f in fields(self)])
+
+    def over(self, n: int) -> _Columns:
+        """Return columns of length n."""
+        return _Columns(*(np.broadcast_to(column, n) for column in self.stacked))
+
+    def part(self, cut: slice) -> _Columns:
+        """Return the columns of some series."""
+        return _Columns(*self.stacked[:, cut])
+
+
+def _columns(params: ItemParams, paths: int, items: int) -> _Columns:
     names = ("lead_time", "review_period", "holding_cost", "stockout_cost", "lost_share", "fixed_order_cost")
     values = [np.asarray(getattr(params, name), dtype=np.float64) for name in names]
     if all(value.ndim == 0 for value in values):
-        return [value.reshape(1) for value in values]
-    return [np.broadcast_to(value, (paths, items)).reshape(-1) for value in values]
+        return _Columns(*(value.reshape(1) for value in values))
+    return _Columns(*(np.broadcast_to(value, (paths, items)).reshape(-1) for value in values))
 
 
-def _residual_demand(scenario: Scenario, params: ItemParams, state: InventoryState) -> FloatArray:
-    """Demand that the stock and orders of the start leave unmet, shape (paths, periods, items).
+def _unit_costs(periods: int, of: _Columns) -> tuple[FloatArray, FloatArray]:
+    """Return what it costs to serve a unit by an arrival; the last "arrival" stands for never.
 
-    Backorders of the start count as demand of the first period.
+    Returns:
+        Of demand of each period, shape (arrivals + 1, periods, n), and of backorders of the start,
+        (arrivals + 1, n).
     """
-    residual = np.zeros(scenario.demand.shape)
-    nothing = np.zeros(scenario.demand[:, 0].shape)
-    owed = nothing
-    for period in range(scenario.periods):
-        state, outcome = advance(state, nothing, scenario, period, params)
-        # Late service by units that were already under way is not residual: what is owed may shrink.
-        lost = np.asarray(params.lost_share) * (scenario.demand[:, period] - outcome.sales)
-        short = np.maximum(-np.asarray(state.net_inventory), 0.0)
-        residual[:, period] = short - owed + lost
-        owed = short
-    return _without_late_service(residual)
-
-
-def _without_late_service(residual: FloatArray) -> FloatArray:
-    """Take units that the pipeline serves late off the demand that waits longest.
-
-    Only orders of before the start arrive before period L, and none later: which units they serve changes no
-    cost that the plan can change.
-    """
-    late = -np.minimum(residual, 0.0).sum(axis=1, keepdims=True)
-    waiting = np.maximum(np.cumsum(np.maximum(residual, 0.0), axis=1) - late, 0.0)
-    return np.diff(waiting, axis=1, prepend=0.0)
-
-
-def _unit_costs(
-    periods: int,
-    lead_time: FloatArray,
-    review: FloatArray,
-    holding: FloatArray,
-    stockout: FloatArray,
-    lost: FloatArray,
-) -> FloatArray:
-    """Cost of a unit of demand in s, served by an arrival in a: shape (arrivals + 1, periods, n); the last is none."""
     arrival, due = np.arange(periods)[:, None, None], np.arange(periods)[None, :, None]
-    kept, late = np.maximum(due - arrival, 0), np.maximum(arrival - due, 0)
-    waits = stockout * np.where(late > 0, 1 + (1 - lost) * (late - 1), 0.0)
-    never = stockout * (1 + (1 - lost) * (periods - 1 - due))
-    cost = np.where(kept > 0, holding * kept, waits)
-    placed = arrival - lead_time
-    possible = (placed >= 0) & (placed % review == 0)
+    waits, rest = arrival - due, periods - due
+    possible = (arrival >= of.lead_time) & ((arrival - of.lead_time) % of.review == 0)
+    never = of.stockout * (1 + (1 - of.lost) * (rest - 1))
+    cost = np.where(waits > 0, of.stockout * (1 + (1 - of.lost) * (waits - 1)), -of.holding * waits)
     cost = np.where(possible, np.minimum(cost, never), never)
-    return np.concatenate([cost, never])
+    old = np.where(possible[:, 0], of.stockout * arrival[:, 0], of.stockout * periods)
+    return np.concatenate([cost, never]), np.concatenate([old, [of.stockout * periods]])
 
 
-def _plan_free(
-    residual: FloatArray,
-    lead_time: FloatArray,
-    review: FloatArray,
-    holding: FloatArray,
-    stockout: FloatArray,
-    lost: FloatArray,
-    fixed: FloatArray,  # noqa: ARG001  # nothing: that is when this plan is the cheapest
-) -> FloatArray:
+def _plan_free(owed: FloatArray, residual: FloatArray, of: _Columns) -> FloatArray:
     """Plan where orders cost nothing: every unit has its own cheapest arrival."""
     periods, n = residual.shape
     orders = np.zeros((periods, n))
-    for column in np.unique(np.stack([lead_time, review, holding, stockout, lost]), axis=1).T:
-        same = (np.stack([lead_time, review, holding, stockout, lost]) == column[:, None]).all(0)
-        chosen = np.broadcast_to(same, n)
-        unit = _unit_costs(periods, *(np.array([value]) for value in column))[:, :, 0]
-        arrival = unit.argmin(0)
-        served = unit[arrival, np.arange(periods)] < unit[periods]
-        placed = np.where(served, arrival - int(column[0]), 0)
-        part = np.zeros((periods, int(chosen.sum())))
-        np.add.at(part, placed, np.where(served[:, None], residual[:, chosen], 0.0))
-        orders[:, chosen] = part
+    for kind in np.unique(of.stacked, axis=1).T:
+        alike = np.broadcast_to((of.stacked == kind[:, None]).all(0), n)
+        unit, old = _unit_costs(periods, _Columns(*kind[:, None]))
+        arrival = np.broadcast_to(unit.argmin(0), (periods, int(alike.sum())))
+        first = np.broadcast_to(old.argmin(0), int(alike.sum()))
+        columns = _Columns(*kind[:, None]).over(int(alike.sum()))
+        orders[:, alike] = _placed(owed[alike], residual[:, alike], unit, old, arrival, first, columns)
     return orders
 
 
-def _plan_block(
+def _placed(
+    owed: FloatArray,
     residual: FloatArray,
-    lead_time: FloatArray,
-    review: FloatArray,
-    holding: FloatArray,
-    stockout: FloatArray,
-    lost: FloatArray,
-    fixed: FloatArray,
+    unit: FloatArray,
+    old: FloatArray,
+    arrival: IntArray,
+    first: IntArray,
+    of: _Columns,
 ) -> FloatArray:
-    """Plan a block of demand series, shape (periods, n); returns orders of that shape."""
+    """Return the orders (periods, n) behind the arrivals of each period's demand and of the start's backorders."""
     periods, n = residual.shape
-    unit = _unit_costs(periods, lead_time, review, holding, stockout, lost)
-    start = np.zeros((periods + 1, 1, n))
+    orders, column = np.zeros((periods, n)), np.arange(n)
+    every = np.arange(periods)[:, None]
+    single = unit.shape[2] == 1
+    cost = unit[arrival, every, 0 if single else column]
+    served = (arrival < periods) & (cost < unit[periods])
+    quantity = residual * np.where(arrival > every, 1 - of.lost, 1.0)
+    lead_time = of.lead_time.astype(np.int64)
+    np.add.at(orders, (np.where(served, arrival - lead_time, 0), column), np.where(served, quantity, 0.0))
+    helped = (first < periods) & (old[first, 0 if single else column] < old[periods])
+    np.add.at(orders, (np.where(helped, first - lead_time, 0), column), np.where(helped, owed, 0.0))
+    return orders
+
+
+def _plan_block(owed: FloatArray, residual: FloatArray, of: _Columns) -> FloatArray:
+    """Plan demand series where orders cost something, shape (periods, n); returns orders of that shape."""
+    periods, n = residual.shape
+    unit, old = _unit_costs(periods, of)
+    cost_of_due = unit * residual
+    cost_of_due[:, 0] += old * owed
     # total[a, e] − total[a, i]: cost of serving all demand of periods i ... e − 1 by the arrival in a.
-    total = np.concatenate([start, np.cumsum(unit * residual, axis=1)], axis=1)
-    setup = np.concatenate([np.broadcast_to(fixed, (periods, n)), np.zeros((1, n))])
+    total = np.concatenate([np.zeros((periods + 1, 1, n)), np.cumsum(cost_of_due, axis=1)], axis=1)
+    setup = np.concatenate([np.broadcast_to(of.fixed, (periods, n)), np.zeros((1, n))])
     best = np.zeros((periods + 1, n))
     cut, by = np.zeros((periods + 1, n), dtype=np.int64), np.zeros((periods + 1, n), dtype=np.int64)
     for end in range(1, periods + 1):
@@ -163,30 +187,21 @@ def _plan_block(
         choice = cost.argmin(0)
         best[end] = np.take_along_axis(cost, choice[None], 0)[0]
         cut[end], by[end] = np.divmod(choice, periods + 1)
-    return _orders(residual, unit, lead_time.astype(np.int64), cut, by)
+    arrival = _arrivals(cut, by)
+    return _placed(owed, residual, unit, old, arrival, arrival[0], of)
 
 
-def _orders(residual: FloatArray, unit: FloatArray, lead_time: IntArray, cut: IntArray, by: IntArray) -> FloatArray:
-    """Read the orders off the cuts, from the end backwards."""
-    periods, n = residual.shape
-    column = np.arange(n)
-    orders = np.zeros((periods, n))
-    end, arrival = np.full(n, periods), by[periods]
+def _arrivals(cut: IntArray, by: IntArray) -> IntArray:
+    """Return the arrival that serves each period, (periods, n): the cuts read from the end backwards."""
+    periods, n = len(cut) - 1, cut.shape[1]
+    column, arrival = np.arange(n), np.empty((periods, n), dtype=np.int64)
+    end, current = np.full(n, periods), by[periods]
     for due in range(periods - 1, -1, -1):
-        end, arrival = _enter(end, due + 1, cut, by, arrival, column)
-        served = (arrival < periods) & (unit[arrival, due, column] < unit[periods, due, column])
-        placed = np.where(served, arrival - lead_time, 0)
-        np.add.at(orders, (placed, column), np.where(served, residual[due], 0.0))
-    return orders
-
-
-def _enter(
-    end: IntArray, boundary: int, cut: IntArray, by: IntArray, arrival: IntArray, column: IntArray
-) -> tuple[IntArray, IntArray]:
-    """Step into the interval that ends at `boundary` where one does."""
-    first = end == boundary
-    arrival = np.where(first, by[boundary, column], arrival)
-    return np.where(first, cut[boundary, column], end), arrival
+        entered = end == due + 1
+        current = np.where(entered, by[due + 1, column], current)
+        end = np.where(entered, cut[due + 1, column], end)
+        arrival[due] = current
+    return arrival
 
 
 def _check(scenario: Scenario, params: ItemParams) -> None:

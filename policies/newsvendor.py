@@ -10,7 +10,7 @@ import numpy as np
 from ..envs.backend import Array, like, positive_part
 from ..envs.observation import order_up_to_level, shifted_ratio
 from ..envs.types import ItemParams, Observation
-from ..errors import FractileError
+from .base import check_fractile
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +30,7 @@ class Newsvendor:
     scale: Any = 1.0
 
     def __post_init__(self) -> None:
-        ratio = np.asarray(0.5 if self.critical_ratio is None else self.critical_ratio, dtype=np.float64)
-        if not ((ratio > 0) & (ratio < 1)).all():
-            raise FractileError(f"critical_ratio must lie strictly between 0 and 1, got {self.critical_ratio}")
-        if not (np.asarray(self.scale, dtype=np.float64) >= 0).all():
-            raise FractileError(f"scale must be at least 0, got {self.scale}")
+        check_fractile(self.critical_ratio, self.scale)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""
@@ -64,6 +60,9 @@ class TunedNewsvendor:
 
     scale: float = 1.0
     shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_fractile(None, self.scale)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""

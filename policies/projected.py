@@ -11,6 +11,7 @@ from ..envs.backend import Array
 from ..envs.observation import by_origin
 from ..envs.types import ItemParams, Observation
 from ..forecasters.forecast import FloatArray, QuantileForecast
+from .base import check_fractile
 
 DRAWS = 128
 """Demand draws that stock is projected with."""
@@ -31,6 +32,9 @@ class Projected:
 
     critical_ratio: Any = None
     scale: Any = 1.0
+
+    def __post_init__(self) -> None:
+        check_fractile(self.critical_ratio, self.scale)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""

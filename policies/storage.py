@@ -34,10 +34,13 @@ def load_policy(name: str, folder: Path) -> Any:
     cls = POLICIES.known(state["policy"])
     if hasattr(cls, "from_state"):
         return cls.from_state(state["config"], arrays)
-    return cls(**state["config"], **arrays)
+    values = {name: array.item() if array.ndim == 0 else array for name, array in arrays.items()}
+    return cls(**state["config"], **values)
 
 
 def _plain_state(policy: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     values = {f.name: getattr(policy, f.name) for f in fields(policy)}
-    arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
+    # JSON has no infinity: a cap that never binds is kept as an array.
+    infinite = {k: np.array(v) for k, v in values.items() if isinstance(v, float) and not np.isfinite(v)}
+    arrays = {**{k: v for k, v in values.items() if isinstance(v, np.ndarray)}, **infinite}
     return {k: v for k, v in values.items() if k not in arrays}, arrays

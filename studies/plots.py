@@ -129,16 +129,15 @@ def item_trajectory(
         best: drawn in blue.
         period: what a period is called.
     """
-    own = {name: paths[paths["policy"] == name].sort_values("date") for name in (baseline, best)}
+    own = [paths[paths["policy"] == name].sort_values("date") for name in dict.fromkeys((baseline, best))]
 
     def paint(figure: Figure) -> None:
         above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=[2.1, 1.2, 1.0])
-        _demand(above, own[baseline], fan, history)
-        for number_, (name, colour) in enumerate(zip(own, (ORANGE, BLUE), strict=True)):
-            rows = own[name]
+        _demand(above, own[0], fan, history)
+        for place, (rows, colour) in enumerate(zip(own, (ORANGE, BLUE), strict=False)):
             middle.step(rows["date"], rows["on_hand"], where="mid", color=colour, lw=1.7)
             width = 0.38 * _step(rows["date"])
-            below.bar(rows["date"] + (number_ - 0.5) * width, rows["order"], width=width, color=colour)
+            below.bar(rows["date"] + (place - 0.5) * width, rows["order"], width=width, color=colour)
         above.set_ylabel(f"units a {period}")
         middle.set_ylabel("on hand")
         below.set_ylabel("order")

@@ -54,7 +54,8 @@ def paired_saving(
     The saving is a ratio of sums; its error follows from the influence of each cell,
     `(ratio · baseline − cost) / Σ baseline` (delta method), summed over clusters. "path": paths are independent
     replications. "item_time": cells share shocks over the items of a time block and over the time of an item
-    (two-way clusters, Cameron, Gelbach and Miller 2011), as in a backtest on one realised history.
+    (two-way clusters, Cameron, Gelbach and Miller 2011), as in a backtest on one realised history. Each one-way
+    variance is that of the jackknife over clusters; where the two-way one is smaller than either, the larger holds.
 
     Args:
         baseline: money, shape (paths, periods, items).

@@ -104,7 +104,7 @@ def _items(run: Run) -> Iterator[ItemPicture]:
     changes = findings.worse_off(run)
     paths = dict(list(run.trajectories.groupby("item_id", sort=False)))
     for i, item in enumerate(dict.fromkeys([*run.fans["item_id"], *run.history["item_id"]])):
-        if item not in paths:
+        if item not in paths or not {run.baseline, run.best} <= set(paths[item]["policy"]):
             continue
         fan = run.fans[run.fans["item_id"] == item]
         svg = plots.item_trajectory(

@@ -89,6 +89,7 @@ def _inline(svg: str, key: str, label: str, width: float) -> str:
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{key}-", svg)
+    svg = re.sub(r"\s*<defs>\s*<style.*?</defs>", "", svg, count=1, flags=re.DOTALL)
     for role, colour in ROLES.items():
         svg = svg.replace(colour, f"var(--{role})")
     head = f'<svg role="img" aria-label="{_escaped(label)}" style="max-width:{1.25 * width:.0f}px"'

@@ -50,7 +50,7 @@ def answer(run: Run) -> Answer:
         )
     else:
         more = f"costs {percent(-best['saving'])} more" if best["saving"] < -SAME else "costs the same"
-        headline = f"Nothing beats the {base}{when}: {name}, the next cheapest, {more} {_turned(best)}."
+        headline = f"Nothing was cheaper than the {base}{when}: {name}, the next cheapest, {more} {_turned(best)}."
     return Answer(headline, tuple(_details(run, rivals, proven)), proven)
 
 
@@ -63,7 +63,7 @@ def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
     worse = [spoken(r.policy) for r in _rows(rivals[rivals["saving_high"] < 0])]
     if worse:
         details.append(f"Proven to cost more than the {spoken(run.baseline)}: {joined(worse)}.")
-    if len(rivals) > 1:
+    if len(rivals) > 1 and rivals["saving"].iloc[0] > SAME:
         details.append(
             f"The cheapest of {len(rivals)} policies was found on these very {run.periods()}, which flatters it a "
             "little; the intervals stand for one policy each."

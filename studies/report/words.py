@@ -8,7 +8,7 @@ from typing import Any
 
 UNITS = {"W": "week", "D": "day", "B": "business day", "M": "month", "Q": "quarter", "Y": "year", "H": "hour"}
 """First letter of a pandas frequency, and what a period is called then."""
-MINUS = "\N{MINUS SIGN}"
+MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 
 
 def spoken(name: str) -> str:
@@ -44,12 +44,12 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def percent(share: Any, places: int = 1) -> str:
-    """Return a share as text: "12.3 %".
+    r"""Return a share as text, with a space that does not break.
 
     >>> percent(0.1234), percent(-0.02), percent(float("-inf"))
-    ('12.3 %', '−2.0 %', '−∞ %')
+    ('12.3\xa0%', '−2.0\xa0%', '−∞\xa0%')
     """
-    return f"{_points(share, places)} %"
+    return f"{_points(share, places)}{NO_BREAK}%"
 
 
 def interval(low: Any, high: Any) -> str:

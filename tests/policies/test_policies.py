@@ -15,7 +15,7 @@ from fractile.policies.dynamic_programming import DynamicProgramming
 from fractile.policies.neural import NeuralPolicy, initial_layers
 from fractile.policies.newsvendor import Newsvendor, TunedNewsvendor
 from fractile.policies.projected import Projected
-from fractile.policies.registry import POLICIES, make_policy, policy_class
+from fractile.policies.registry import POLICIES, make_policy
 from fractile.policies.storage import load_policy, save_policy
 
 BACKORDER = ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=9.0, unmet_demand="backorder")
@@ -188,10 +188,10 @@ def test_bounded_networks_hold_their_action():
     ("make", "message"),
     [
         (lambda: make_policy("newsvender"), "unknown policy 'newsvender'; did you mean 'newsvendor'"),
-        (lambda: policy_class("sarsa"), "unknown policy 'sarsa'; known: backprop, base_stock"),
-        (lambda: make_policy("base_stock", levle=3), "no parameter 'levle'; did you mean 'level'"),
+        (lambda: POLICIES.known("sarsa"), "unknown policy 'sarsa'; known: backprop, base_stock"),
+        (lambda: make_policy("base_stock", levle=3), "no option 'levle'; did you mean 'level'"),
         (lambda: make_policy("capped_base_stock", level=3), "policy 'capped_base_stock' needs cap"),
-        (lambda: make_policy("base_stock"), "needs level; train or tune it"),
+        (lambda: make_policy("base_stock"), "needs level; give them, or train it"),
         (lambda: make_policy("base_stock", level=-1), "level must be a number >= 0, got -1"),
         (lambda: make_policy("base_stock", level=np.inf), "level must be a number >= 0, got inf"),
         (lambda: make_policy("constant_order", quantity=np.nan), "quantity must be a number >= 0, got nan"),
@@ -208,7 +208,7 @@ def test_registry_errors_say_what_to_do(make, message):
 
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_every_name_has_a_class(name):
-    assert hasattr(policy_class(name), "order") or hasattr(policy_class(name), "plan")
+    assert hasattr(POLICIES.known(name), "order") or hasattr(POLICIES.known(name), "plan")
 
 
 STORED = {

@@ -121,8 +121,7 @@ def items():
     return pd.DataFrame({"item_id": ITEMS, "lead_time": 2, "holding_cost": 1.0, "critical_ratio": 0.9})
 
 
-@pytest.fixture
-def folder(tmp_path):
+def write_run(folder):
     rng = np.random.default_rng(0)
     frames = {
         "comparison": comparison(),
@@ -134,9 +133,20 @@ def folder(tmp_path):
         "items": items(),
     }
     for name, frame in frames.items():
-        frame.to_parquet(tmp_path / f"{name}.parquet")
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest()), encoding="utf-8")
-    return tmp_path
+        frame.to_parquet(folder / f"{name}.parquet")
+    (folder / "manifest.json").write_text(json.dumps(manifest()), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_run(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The page of a run that has every file."""
+    return page(write_run(tmp_path_factory.mktemp("run")))
 
 
 def page(folder):
@@ -181,31 +191,36 @@ def outline(text):
     return found
 
 
+def plain(text):
+    """Return the text with one kind of space."""
+    return " ".join(text.split())
+
+
 def words(text):
-    return " ".join(" ".join(outline(text).text).split())
+    return plain(" ".join(outline(text).text))
 
 
-def test_sections_stand_in_order(folder):
-    sections = re.findall(r'<section id="([^"]+)"', page(folder))
+def test_sections_stand_in_order(whole):
+    sections = re.findall(r'<section id="([^"]+)"', whole)
     first = ["answer", "comparison", "costs", "trajectories", "worse-off", "forecasters", "timeline", "data", "method"]
     assert sections == first
 
 
-def test_the_answer_comes_first_and_names_the_interval(folder):
+def test_the_answer_comes_first_and_names_the_interval(folder, whole):
     found = answer(read_run(folder))
     assert found.proven
-    assert found.headline == (
+    assert plain(found.headline) == (
         "The back<prop> policy saves 12.0 % [5.0, 19.0] of the tuned newsvendor’s cost over the 12 held-out weeks."
     )
-    text = words(page(folder))
-    assert text.index(found.headline) < text.index("The comparison")
+    text = words(whole)
+    assert text.index(plain(found.headline)) < text.index("The comparison")
 
 
 @pytest.mark.parametrize(
     ("numbers", "said"),
     [
         ((0.12, -0.02, 0.26), "No saving is proven: the back<prop> policy cost 12.0 % less"),
-        ((-0.04, -0.08, 0.01), "Nothing beats the tuned newsvendor"),
+        ((-0.04, -0.08, 0.01), "Nothing was cheaper than the tuned newsvendor"),
         ((-0.04, -0.08, 0.01), "costs 4.0 % more [−1.0, 8.0]"),
         ((0.0, 0.0, 0.0), "costs the same"),
     ],
@@ -213,22 +228,21 @@ def test_the_answer_comes_first_and_names_the_interval(folder):
 def test_no_saving_is_claimed_that_is_not_proven(folder, numbers, said):
     comparison(*numbers).to_parquet(folder / "comparison.parquet")
     found = answer(read_run(folder))
-    assert said in found.headline
+    assert said in plain(found.headline)
     assert not found.proven
-    assert said in words(page(folder))
 
 
 def test_a_smaller_saving_that_is_proven_is_named(folder):
     table = comparison(0.12, -0.02, 0.26)
     table.loc[0, ["saving", "saving_low", "saving_high", "cost"]] = [0.03, 0.01, 0.05, 970.0]
     table.to_parquet(folder / "comparison.parquet")
-    assert "A smaller saving is proven: newsvendor 3.0 % [1.0, 5.0]." in answer(read_run(folder)).details
+    assert "A smaller saving is proven: newsvendor 3.0 % [1.0, 5.0]." in map(plain, answer(read_run(folder)).details)
 
 
 def test_a_bound_is_never_the_answer(folder):
     found = answer(read_run(folder))
     assert "hindsight" not in found.headline.lower()
-    assert any("Hindsight is shown the future and saves 60.0 %" in detail for detail in found.details)
+    assert any("Hindsight is shown the future and saves 60.0 %" in plain(detail) for detail in found.details)
 
 
 def test_a_lone_baseline_is_reported(folder):
@@ -236,46 +250,42 @@ def test_a_lone_baseline_is_reported(folder):
     assert "Only the baseline" in words(page(folder))
 
 
-def test_same_files_give_the_same_bytes(folder):
-    assert page(folder) == page(folder)
+def test_same_files_give_the_same_bytes(folder, whole):
+    assert page(folder) == whole
 
 
-def test_nothing_is_asked_for_from_outside(folder):
-    text = page(folder)
-    found = outline(text)
+def test_nothing_is_asked_for_from_outside(whole):
+    found = outline(whole)
     assert all(reference.startswith("#") for reference in found.references)
     assert not {"script", "link", "img", "iframe", "object"} & set(found.tags)
-    assert re.findall(r"url\((?!#)", text) == []
-    assert "@import" not in text
-    assert re.sub(r'xmlns(:xlink)?="[^"]*"', "", text).count("http") == 1  # the meta element's http-equiv
+    assert re.findall(r"url\((?!#)", whole) == []
+    assert "@import" not in whole
+    assert re.sub(r'xmlns(:xlink)?="[^"]*"', "", whole).count("http") == 1  # the meta element's http-equiv
 
 
-def test_ids_are_unique_and_references_lead_somewhere(folder):
-    text = page(folder)
-    found = outline(text)
+def test_ids_are_unique_and_references_lead_somewhere(whole):
+    found = outline(whole)
     assert len(found.ids) == len(set(found.ids))
     assert {reference[1:] for reference in found.references} <= set(found.ids)
-    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(found.ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", whole)) <= set(found.ids)
 
 
-def test_what_files_say_is_escaped(folder):
-    text = page(folder)
-    assert "<script" not in text
-    assert "<b>study" not in text
-    assert "back<prop>" not in text
-    assert "a note on <data>" in words(text)
-    assert "item & 0" in words(text)
+def test_what_files_say_is_escaped(whole):
+    assert "<script" not in whole
+    assert "<b>study" not in whole
+    assert "back<prop>" not in whole
+    assert "a note on <data>" in words(whole)
+    assert "item & 0" in words(whole)
 
 
-def test_the_run_is_on_record(folder):
-    text = words(page(folder))
-    for said in ("ab" * 32, "numpy 2.0", "It orders.", "CPU time 2 s", "blocks of 2 weeks", "8.0 %", "seed 7"):
+def test_the_run_is_on_record(whole):
+    text = words(whole)
+    for said in ("ab" * 32, "numpy 2.0", "It orders.", "CPU time 2.00 s", "blocks of 2 weeks", "8.0 %", "seed 7"):
         assert said in text
 
 
-def test_figures_take_their_colours_from_the_page(folder):
-    text = page(folder)
-    style, body = text.split("</style>")
+def test_figures_take_their_colours_from_the_page(whole):
+    style, body = whole.split("</style>")
     used = set(re.findall(r"var\(--(\w+)\)", body))
     assert {"ink", "blue", "orange", "sky", "teal", "red"} <= used
     assert used <= set(re.findall(r"--(\w+):", style))
@@ -341,7 +351,7 @@ def test_who_is_worse_off(folder):
     found = worse_off(read_run(folder))
     assert found.saving[ITEMS[3]] == -4.0
     assert found.saving.sum() == 0.0
-    assert "1 of 8 items (12 %) cost more" in found.sentence
+    assert "1 of 8 items (12 %) cost more" in plain(found.sentence)
     assert [row["item"] for row in found.losers] == [ITEMS[3]]
     assert {row["item"] for row in found.winners} == set(ITEMS[:2])
     assert found.losers[0]["saving"] == "−4.00"
@@ -364,7 +374,7 @@ def test_infinite_intervals_and_zero_bounds_can_be_drawn(folder):
 def test_figures_show_what_they_are_given():
     table = comparison()
     forest = plots.saving_forest(table, baseline="tuned_newsvendor", level=0.95)
-    assert "12.0 % [5.0, 19.0]" in forest
+    assert "12.0 % [5.0, 19.0]" in plain(forest)
     assert "hindsight (bound)" in forest
     assert forest != plots.saving_forest(table.assign(saving=0.5), baseline="tuned_newsvendor", level=0.95)
     assert "1,100" in plots.cost_split(table, baseline="tuned_newsvendor", period="week")
@@ -374,6 +384,6 @@ def test_a_policy_off_the_chart_is_named_with_its_numbers():
     table = comparison()
     table.loc[0, ["cost", "fill_rate"]] = [9000.0, 0.2]
     service = plots.service(table, baseline="tuned_newsvendor", period="week")
-    assert "newsvendor: 20.0 %, 9,000" in service
-    assert "hindsight: 100.0 %, 400" in service
+    assert "newsvendor: 20.0 %, 9,000" in plain(service)
+    assert "hindsight: 100.0 %, 400" in plain(service)
     assert "tuned newsvendor: " not in service
