@@ -97,6 +97,7 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
             holding=series["on_hand"] * np.asarray(params.holding_cost).item(),
             stockout=series["shortfall"] * np.asarray(params.stockout_cost).item(),
             pipeline=obs.pipeline[:, 0, 0],
+            net_inventory=float(obs.net_inventory[0, 0]),
             forecast=obs.known_forecast(),
             period=obs.period,
         )

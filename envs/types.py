@@ -92,6 +92,16 @@ class Scenario:
         """Number of items."""
         return int(self.demand.shape[2])
 
+    def window(self, first: int, last: int) -> Scenario:
+        """Return periods first ... last - 1."""
+        span = slice(first, last)
+        return Scenario(
+            self.demand[:, span],
+            None if self.forecasts is None else self.forecasts[span],
+            None if self.arrivals is None else self.arrivals[:, :, span],
+            None if self.prices is None else self.prices[:, span],
+        )
+
     def forecast(self, period: int) -> QuantileForecast | None:
         """Return the forecast that is valid when `period` begins."""
         return None if self.forecasts is None else self.forecasts[period]

@@ -89,8 +89,10 @@ def write_telling_items(run: RunFolder, study: Study, comparison: Comparison, fo
     run.write_frame("history.parquet", recent[["item_id", "date", "sales", "in_stock"]])
 
 
-def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, policy: str) -> None:
-    """Write the resolved config and the record of the run."""
+def write_manifest(
+    run: RunFolder, study: Study, command: str, *, kind: str, policy: str, clusters: str | None = None
+) -> None:
+    """Write the resolved config and the record of the run; `clusters`: what the intervals treated as independent."""
     run.write_text("config.toml", study.config.to_toml())
     record = manifest(name=study.config.name, command=command, seed=study.config.seed)
     record |= {
@@ -101,7 +103,7 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, pol
         "backtest": _backtest_record(study),
         "baseline": study.config.policies.baseline,
         "level": study.config.statistics.level,
-        "clusters": study.config.statistics.clusters,
+        "clusters": clusters or study.config.statistics.clusters,
         "block": study.block,
         "forecaster": study.config.forecast.forecaster,
         "cpu_seconds": {stage: round(seconds, 2) for stage, seconds in study.seconds.items()},

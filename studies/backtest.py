@@ -140,6 +140,5 @@ def held_out_scenario(data: StudyData, before: QuantileForecast, after: Quantile
 def run_held_out(policy: Any, scenario: Scenario, data: StudyData, window: Windows) -> Trajectory:
     """Let a policy meet the held-out periods, behind the warm-up; a bound needs none and begins at the cutoff."""
     if isinstance(policy, Planner):
-        held = Scenario(scenario.demand[:, window.warm_up :], forecasts=(scenario.forecasts or ())[window.warm_up :])
-        return simulate(policy, held, data.params)
+        return simulate(policy, scenario.window(window.warm_up, scenario.periods), data.params)
     return simulate(policy, scenario, data.params, warm_up=window.warm_up)

@@ -109,7 +109,7 @@ class StudyConfig(Section):
                 "data.embedded_items": min(self.data.embedded_items, 60),
                 "forecast.also": [name for name in self.forecast.also if name == "seasonal_naive"],
                 "forecast.options.mqcnn.steps": min(steps, QUICK_STEPS) if isinstance(steps, int) else steps,
-                "training.simulated_paths": min(training.simulated_paths, 2),
+                "training.simulated_paths": min(training.simulated_paths, 1),
                 "training.backprop_steps": min(training.backprop_steps, 100),
                 "training.ppo_steps": min(training.ppo_steps, 20_000),
             }

@@ -9,7 +9,17 @@ import pandas as pd
 
 from ..forecasters.forecast import FloatArray
 from .report.drawing import BLUE, INK, MUTED, ORANGE, PAPER, PURPLE, RED, SKY, TEAL, bare, draw
-from .report.marks import frame_intervals, interval_mark, intervals, label_beside, reach, scale_of
+from .report.marks import (
+    colour_of,
+    colours_of,
+    frame_intervals,
+    interval_mark,
+    intervals,
+    label_beside,
+    reach,
+    scale_of,
+    thousands,
+)
 from .report.words import number, percent, spoken
 
 if TYPE_CHECKING:
@@ -23,7 +33,7 @@ FAR = 3.0
 NEAR = 1.6
 """Likewise, where costs are told apart by their height."""
 COSTS = {"holding": TEAL, "stockout": RED, "ordering": PURPLE}
-SERIES = (BLUE, ORANGE, TEAL, RED, PURPLE, SKY)
+FORECASTERS = (PURPLE, TEAL, RED, INK, SKY, MUTED)
 MARKERS = "osD^vP"
 FAN = ((0.05, 0.95), (0.1, 0.9), (0.2, 0.8), (0.3, 0.7), (0.4, 0.6))
 """Pairs of levels that a fan is drawn between, as far as the forecast has them."""
@@ -33,19 +43,20 @@ def saving_forest(table: pd.DataFrame, *, baseline: str, level: float, width: fl
     """Draw each policy's saving with its interval; a hollow dot where the interval covers zero.
 
     Args:
-        table: columns policy, kind, saving, saving_low, saving_high (shares of the baseline's cost).
+        table: columns policy, kind, cost, saving, saving_low, saving_high (shares of the baseline's cost).
         baseline: the policy at zero.
         level: of the intervals.
         width: natural width, pixels.
         key: names the figure.
     """
     rows = table[table["policy"] != baseline].sort_values("saving", kind="stable")
+    colours = dict(zip(table["policy"].astype(str), colours_of(table, baseline), strict=True))
     labels = [spoken(str(name)) + (" (bound)" if kind == "bound" else "") for name, kind in _pairs(rows)]
     label = f"Saving of each policy against {spoken(baseline)}, with its {level:.0%} interval"
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        intervals(axes, rows, labels, [kind == "bound" for _, kind in _pairs(rows)])
+        intervals(axes, rows, labels, [colours[str(name)] for name in rows["policy"]])
         axes.set_xlabel(f"saving, % of the {spoken(baseline)}’s cost")
 
     return draw(key, label, width, 62 + 27 * len(rows), paint)
@@ -76,6 +87,7 @@ def cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
             axes.annotate(text, (min(total, limit), y), (4, 0), textcoords="offset points", va="center_baseline")
         axes.set_xlim(0, 1.2 * limit)
         axes.set_xlabel(f"money a {period}, all items")
+        thousands(axes.xaxis)
         _policy_ticks(axes, rows, baseline)
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0, handlelength=1.0)
         bare(axes, grid="x")
@@ -97,7 +109,7 @@ def service(table: pd.DataFrame, *, baseline: str, period: str) -> str:
     low, high = reach(values[near & (rows["kind"] == "policy").to_numpy()], np.array([0.5, 1e-6]))
     points = np.clip(values, low, high)
     off = (points != values).any(1)
-    colours = [ORANGE if name == baseline else MUTED if kind == "bound" else BLUE for name, kind in _pairs(rows)]
+    colours = colours_of(rows, baseline)
     labels = [
         spoken(name) + (f": {percent(fill / 100)}, {number(cost)}" if away else "")
         for (name, _), (fill, cost), away in zip(_pairs(rows), values, off, strict=True)
@@ -110,6 +122,7 @@ def service(table: pd.DataFrame, *, baseline: str, period: str) -> str:
         label_beside(axes, points, labels, low, high)
         axes.set_xlabel("fill rate, % of demanded units met at once")
         axes.set_ylabel(f"cost, money a {period}")
+        thousands(axes.yaxis)
         bare(axes)
 
     return draw("service", "Fill rate and cost of each policy", WIDTH, 310, paint)
@@ -143,6 +156,7 @@ def item_trajectory(
         below.set_ylabel("order")
         for axes in (above, middle, below):
             axes.set_ylim(bottom=0)
+            thousands(axes.yaxis)
             bare(axes, grid="y")
         _dates(below)
         figure.align_ylabels()
@@ -163,24 +177,27 @@ def item_savings(saving: pd.Series[float], *, period: str) -> str:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         style: dict[str, Any] = {"step": "mid", "lw": 0, "alpha": 0.85}
-        axes.fill_between(rank, np.minimum(values, 0), color=RED, **style)
+        axes.fill_between(rank, np.minimum(values, 0), color=ORANGE, **style)
         axes.fill_between(rank, np.maximum(values, 0), color=BLUE, **style)
         axes.axhline(0, color=MUTED, lw=0.8)
-        axes.text(0.98, 0.04, "worse off", transform=axes.transAxes, color=RED, ha="right")
+        axes.text(0.98, 0.04, "worse off", transform=axes.transAxes, color=ORANGE, ha="right")
         axes.text(0.02, 0.96, "better off", transform=axes.transAxes, color=BLUE, va="top")
         axes.set_xlim(0.5, len(values) + 0.5)
         axes.set_xlabel("items, from the greatest loss to the greatest gain")
         axes.set_ylabel(f"saving, money a {period}")
+        thousands(axes.yaxis)
         bare(axes, grid="y")
 
     return draw("items", "Saving of every item, sorted", WIDTH, 280, paint)
 
 
-def forecast_value(value: pd.DataFrame, *, level: float) -> str:
+def forecast_value(value: pd.DataFrame, *, baseline: str, best: str, level: float) -> str:
     """Draw what each forecaster saves in the hands of each policy.
 
     Args:
         value: columns forecaster, policy, saving, saving_low, saving_high.
+        baseline: drawn in orange.
+        best: drawn in blue.
         level: of the intervals.
     """
     order = value.groupby("forecaster")["saving"].max().sort_values(kind="stable")
@@ -190,7 +207,7 @@ def forecast_value(value: pd.DataFrame, *, level: float) -> str:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for i, policy in enumerate(policies):
-            colour, shift = SERIES[i % len(SERIES)], 0.26 * (i - (len(policies) - 1) / 2)
+            colour, shift = colour_of(str(policy), baseline=baseline, best=best), 0.26 * (i - (len(policies) - 1) / 2)
             axes.plot([], [], "o-", color=colour, lw=2.2, ms=7, label=spoken(str(policy)))
             rows = value[value["policy"] == policy].set_index("forecaster")
             for y, name in enumerate(order.index):
@@ -198,7 +215,7 @@ def forecast_value(value: pd.DataFrame, *, level: float) -> str:
                     point = 100 * rows.loc[name, ["saving_low", "saving", "saving_high"]].to_numpy(dtype=float)
                     interval_mark(axes, point, y + shift, scale, colour)
         frame_intervals(axes, [str(name) for name in order.index], scale)
-        axes.set_xlabel(f"saving, % of the headline baseline’s cost, {level:.0%} interval")
+        axes.set_xlabel(f"saving, % of the headline baseline’s cost, {percent(level, 0)} interval")
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0)
 
     return draw("value", "Saving by forecaster and policy", WIDTH, 90 + 46 * len(order), paint)
@@ -217,7 +234,7 @@ def calibration(scores: pd.DataFrame) -> str:
         for i, (name, rows) in enumerate(scores.groupby("forecaster", sort=False)):
             rows = rows.sort_values("level")
             mark: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "ms": 4.5, "lw": 1.5}
-            axes.plot(100 * rows["level"], 100 * rows["coverage"], label=str(name), color=SERIES[i % 6], **mark)
+            axes.plot(100 * rows["level"], 100 * rows["coverage"], label=str(name), color=FORECASTERS[i % 6], **mark)
         axes.set_xlim(0, 100)
         axes.set_ylim(0, 102)
         axes.set_xlabel("quantile level, %")
@@ -257,9 +274,7 @@ def _demand(axes: Axes, rows: pd.DataFrame, fan: pd.DataFrame, history: pd.DataF
     if 0.5 in have:
         axes.plot(table.index, table[have[0.5]], color=SKY, lw=1.6)
     start = rows["date"].min()
-    past = (
-        history[history["date"] < start].sort_values("date").tail(round(1.5 * len(rows))) if len(history) else history
-    )
+    past = history[history["date"] < start].sort_values("date").tail(len(rows)) if len(history) else history
     axes.axvline(start - _step(rows["date"]) / 2, color=MUTED, lw=0.8, ls=(0, (4, 3)))
     if len(past):
         axes.plot(past["date"], past["sales"], color=MUTED, lw=1.0)

@@ -76,7 +76,9 @@ def run_study(
             artifacts.write_telling_items(run, study, comparison, forecasts.after)
             if study.data.state is not None:
                 _write_orders(run, study, forecasts.fitted, policies, comparison)
-        artifacts.write_manifest(run, study, command, kind="study", policy=config.policies.baseline)
+        artifacts.write_manifest(
+            run, study, command, kind="study", policy=config.policies.baseline, clusters=comparison.clusters
+        )
         from .report.build import build_report
 
         build_report(run.path)

@@ -226,7 +226,7 @@ class PoliciesConfig(Section):
 class TrainingConfig(Section):
     """`[training]`: simulated paths an item, gradient steps of `backprop`, environment steps of `ppo`."""
 
-    simulated_paths: Count = 4
+    simulated_paths: Count = 1
     backprop_steps: Count = 600
     ppo_steps: Count = 200_000
 

@@ -12,15 +12,19 @@ import numpy as np
 from ..envs.batch import PoolSource
 from ..envs.types import ItemParams, Scenario
 from ..errors import FractileError, did_you_mean
+from ..policies.neural import NeuralPolicy
 from ..policies.newsvendor import TunedNewsvendor
 from ..policies.registry import POLICIES, make_policy
 from ..randomness import keyed_generator
+from .shrink import shrunk
 from .tune import tune_base_stock, tune_constant_order, tune_newsvendor
 
 Progress = Callable[[str], None]
 
 VALIDATION_SHARE = 0.2
 """Share of the items that choose the best network and that gradients never see."""
+SHORTEST_SPLIT = 9
+"""Periods from which on the last third of the training window is kept to judge networks by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +61,17 @@ class TrainingProblem:
         return self.scenario if self.tuning is None else self.tuning
 
     @property
+    def later(self) -> int:
+        """The period from which on the training window judges networks, and teaches them no more."""
+        periods = self.scenario.periods
+        if periods < 3:
+            raise FractileError(f"training needs at least 3 periods before the held-out ones, got {periods}")
+        return periods if periods < SHORTEST_SPLIT else periods - periods // 3
+
+    @property
     def episode(self) -> int:
         """Periods of a training episode: one less than there are, since the last observation has a forecast."""
-        if self.scenario.periods < 3:
-            raise FractileError(
-                f"training needs at least 3 periods before the held-out ones, got {self.scenario.periods}"
-            )
-        return min(26, self.scenario.periods - 1)
+        return self.later - 1
 
     @property
     def warm_up(self) -> int:
@@ -71,12 +79,22 @@ class TrainingProblem:
         return min(self.params.slots, self.episode - 1)
 
     def split(self) -> tuple[PoolSource, PoolSource]:
-        """Return episodes of most items, and of the items that validate."""
+        """Return episodes of most items, and of the items that choose the best network: real ones only."""
         items = keyed_generator(self.seed, "validation items").permutation(self.scenario.items)
         held = max(1, round(VALIDATION_SHARE * len(items)))
+        learn, choose = self.scenario.window(0, self.later), self.tuned_on.window(0, self.later)
         if held >= len(items):
-            return (PoolSource(self.scenario, self.params),) * 2
-        return _pool(self, np.sort(items[held:])), _pool(self, np.sort(items[:held]))
+            return PoolSource(learn, self.params), PoolSource(choose, self.params)
+        train = _pool(learn, self.params, np.sort(items[held:]))
+        return train, _pool(choose, self.params, np.sort(items[:held]))
+
+    def held_back(self, policy: NeuralPolicy) -> NeuralPolicy:
+        """Return a network that moves as far from the newsvendor as the last part of the window bears out."""
+        if self.later == self.tuned_on.periods:
+            return policy
+        first = max(0, self.later - 2 * int(np.max(self.params.protection_interval)))
+        judging = self.tuned_on.window(first, self.tuned_on.periods)
+        return shrunk(policy, judging, self.params, self.later - first)
 
 
 def train_policy(name: str, problem: TrainingProblem, options: Mapping[str, Any] | None = None) -> Any:
@@ -109,32 +127,34 @@ def _backprop(problem: TrainingProblem, options: dict[str, Any]) -> Any:
 
     defaults = BackpropConfig(
         steps=problem.backprop_steps,
-        paths=512,
+        paths=256,
         periods=problem.episode,
         warm_up=problem.warm_up,
         learning_rate=3e-3,
         seed=problem.seed,
     )
     train, held = problem.split()
-    return train_backprop(
+    policy = train_backprop(
         train,
         configured(defaults, options),
         validation=held,
         **_start(problem),
         progress=lambda step, steps, cost: problem.progress(f"backprop: step {step} of {steps}, cost {cost:.3f}"),
     )
+    return problem.held_back(policy)
 
 
 def _ppo(problem: TrainingProblem, options: dict[str, Any]) -> Any:
     from .rl import PPOConfig, train_ppo
 
     defaults = PPOConfig(steps=problem.ppo_steps, periods=problem.episode, scale_free_reward=True, seed=problem.seed)
-    return train_ppo(
-        PoolSource(problem.scenario, problem.params),
+    policy = train_ppo(
+        PoolSource(problem.scenario.window(0, problem.later), problem.params),
         configured(defaults, options),
         **_start(problem),
         progress=lambda step, steps, _: problem.progress(f"ppo: step {step} of {steps}"),
     )
+    return problem.held_back(policy)
 
 
 _NETWORKS: dict[str, Callable[[TrainingProblem, dict[str, Any]], Any]] = {"backprop": _backprop, "ppo": _ppo}
@@ -160,7 +180,6 @@ def configured(config: Any, options: Mapping[str, Any]) -> Any:
     return replace(config, **plain)
 
 
-def _pool(problem: TrainingProblem, items: Any) -> PoolSource:
-    forecasts = [f.select(items) for f in problem.scenario.forecasts or ()]
-    demand = problem.scenario.demand[:, :, items]
-    return PoolSource(Scenario(demand, forecasts=forecasts), problem.params.select(items))
+def _pool(scenario: Scenario, params: ItemParams, items: Any) -> PoolSource:
+    forecasts = [f.select(items) for f in scenario.forecasts or ()]
+    return PoolSource(Scenario(scenario.demand[:, :, items], forecasts=forecasts), params.select(items))

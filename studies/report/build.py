@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import plots
 from ..folder import replace_file
-from . import findings
+from . import findings, record
 from .read import Run, read_run
 from .words import number, percent, spoken
 
@@ -59,8 +59,10 @@ def render(run: Run) -> str:
     texts = files(__package__ or "")
     template = environment.from_string(texts.joinpath("report.html.j2").read_text(encoding="utf-8"))
     css = texts.joinpath("report.css").read_text(encoding="utf-8")
-    pictures = {name: svg and Markup(svg) for name, svg in _figures(run).items()}
-    return template.render(css=Markup(css), figures=pictures, items=list(_items(run)), **_texts(run))
+    changes = findings.worse_off(run)
+    pictures = {name: svg and Markup(svg) for name, svg in _figures(run, changes).items()}
+    items = list(_items(run, changes))
+    return template.render(css=Markup(css), figures=pictures, items=items, worse_off=changes, **_texts(run))
 
 
 def _texts(run: Run) -> dict[str, Any]:
@@ -71,20 +73,22 @@ def _texts(run: Run) -> dict[str, Any]:
         "answer": findings.answer(run),
         "rows": findings.comparison_rows(run),
         "other_costs": _other_costs(run),
-        "worse_off": findings.worse_off(run),
         "forecasters": findings.forecaster_rows(run),
         "forecaster_sentence": findings.forecaster_sentence(run),
-        "interval_method": findings.interval_method(run),
-        "data_rows": findings.data_rows(run),
+        "valued_policies": findings.valued_policies(run),
+        "orders": record.next_orders(run),
+        "interval_method": record.interval_method(run),
+        "data_rows": record.data_rows(run),
+        "method_rows": record.method_rows(run),
         "cpu": sorted(cpu.items(), key=lambda entry: -entry[1]),
         "cpu_total": sum(cpu.values()),
     }
 
 
-def _figures(run: Run) -> dict[str, str | None]:
+def _figures(run: Run, changes: findings.WorseOff | None) -> dict[str, str | None]:
     table, period = run.comparison, run.periods(1)
     compared: dict[str, Any] = {"baseline": run.baseline, "level": run.level}
-    changes = findings.worse_off(run)
+    value, scores = run.forecast_value, findings.all_horizons(run.scores)
     several = len(table) > 1
     return {
         "forest": plots.saving_forest(table, **compared) if several else None,
@@ -92,16 +96,15 @@ def _figures(run: Run) -> dict[str, str | None]:
         "split": plots.cost_split(table, baseline=run.baseline, period=period),
         "service": plots.service(table, baseline=run.baseline, period=period),
         "item_savings": plots.item_savings(changes.saving, period=period) if changes else None,
-        "value": plots.forecast_value(run.forecast_value, level=run.level) if len(run.forecast_value) else None,
-        "calibration": plots.calibration(findings.all_horizons(run.scores)) if len(run.scores) else None,
+        "value": plots.forecast_value(value, **compared, best=run.best) if len(value) else None,
+        "calibration": plots.calibration(scores) if len(scores) else None,
     }
 
 
-def _items(run: Run) -> Iterator[ItemPicture]:
+def _items(run: Run, changes: findings.WorseOff | None) -> Iterator[ItemPicture]:
     """The telling items: those that the run kept forecasts or history of."""
     from markupsafe import Markup
 
-    changes = findings.worse_off(run)
     paths = dict(list(run.trajectories.groupby("item_id", sort=False)))
     for i, item in enumerate(dict.fromkeys([*run.fans["item_id"], *run.history["item_id"]])):
         if item not in paths or not {run.baseline, run.best} <= set(paths[item]["policy"]):

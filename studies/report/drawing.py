@@ -51,6 +51,7 @@ STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "axes.unicode_minus": True,
 }
 

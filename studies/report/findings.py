@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from .read import Run
-from .words import interval, joined, number, percent, spoken
+from .words import column, interval, joined, number, percent, spoken
 
 LISTED = 5
 """Items listed at either end."""
@@ -78,18 +77,20 @@ def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
 
 def comparison_rows(run: Run) -> list[dict[str, Any]]:
     """Return the comparison's cells as text, cheapest first; `role` says what a row is."""
+    table = run.comparison.sort_values("cost", kind="stable")
+    names = ["cost", "holding", "stockout", "ordering"]
+    money = column(table[names].to_numpy().reshape(-1))
+    units = {name: money[i :: len(names)] for i, name in enumerate(names)}
+    units |= {"mean_on_hand": column(table["mean_on_hand"]), "volatility_ratio": column(table["volatility_ratio"], 3)}
     rows = []
-    for row in _rows(run.comparison.sort_values("cost", kind="stable")):
+    for i, row in enumerate(_rows(table)):
         role = "baseline" if row.policy == run.baseline else "bound" if row.kind == "bound" else "policy"
-        money = {name: number(getattr(row, name)) for name in ("cost", "holding", "stockout", "ordering")}
         rows.append(
             {
                 "policy": spoken(row.policy),
                 "role": role,
-                **money,
+                **{name: texts[i] for name, texts in units.items()},
                 "fill_rate": percent(row.fill_rate),
-                "mean_on_hand": number(row.mean_on_hand),
-                "volatility_ratio": number(row.volatility_ratio, 3),
                 "saving": "baseline" if role == "baseline" else percent(row.saving),
                 "interval": "" if role == "baseline" else interval(row.saving_low, row.saving_high),
             }
@@ -162,21 +163,27 @@ def _about(facts: pd.DataFrame, item: Any) -> str:
     return ", ".join(t.format(f"{float(row[c]):.3g}") for c, t in shown.items() if c in facts)
 
 
-def forecaster_rows(run: Run) -> list[dict[str, str]]:
-    """Return a row a forecaster: its scores, and what newsvendors who use it pay and save."""
+def forecaster_rows(run: Run) -> list[dict[str, Any]]:
+    """Return a row a forecaster: its scores, and what `valued_policies` that use it pay and save."""
     value, scores = run.forecast_value, all_horizons(run.scores)
     names = dict.fromkeys([*value["forecaster"], *scores["forecaster"]])
-    return [_forecaster_row(str(name), value, scores) for name in names]
+    return [_forecaster_row(str(name), value, scores, valued_policies(run)) for name in names]
 
 
-def _forecaster_row(name: str, value: pd.DataFrame, scores: pd.DataFrame) -> dict[str, str]:
+def valued_policies(run: Run) -> list[str]:
+    """Return the policies that forecasters were valued with."""
+    return [str(name) for name in dict.fromkeys(run.forecast_value["policy"])]
+
+
+def _forecaster_row(name: str, value: pd.DataFrame, scores: pd.DataFrame, policies: list[str]) -> dict[str, Any]:
     mine = scores[scores["forecaster"] == name]
     gap = (mine["coverage"] - mine["level"]).abs().mean()
-    row = {"forecaster": name, "wql": number(mine["wql"].mean(), 3), "gap": number(100 * gap, 2)}
-    for entry in _rows(value[value["forecaster"] == name]):
-        row[entry.policy] = number(entry.cost)
-        row[f"{entry.policy}_saving"] = f"{percent(entry.saving)} {interval(entry.saving_low, entry.saving_high)}"
-    return row
+    cells = {
+        row.policy: (number(row.cost), f"{percent(row.saving)} {interval(row.saving_low, row.saving_high)}")
+        for row in _rows(value[value["forecaster"] == name])
+    }
+    met = [cells.get(policy, ("–", "–")) for policy in policies]
+    return {"forecaster": name, "wql": column([mine["wql"].mean()], 3)[0], "gap": column([100 * gap], 2)[0], "met": met}
 
 
 def forecaster_sentence(run: Run) -> str:
@@ -203,45 +210,6 @@ def all_horizons(scores: pd.DataFrame) -> pd.DataFrame:
         return scores[scores["horizon"] == 0]
     columns = ["pinball", "wql", "coverage"]
     return scores.groupby(["forecaster", "level"], sort=False, as_index=False)[columns].mean()
-
-
-def interval_method(run: Run) -> str:
-    """Say how the intervals were computed."""
-    block, clusters = run.manifest.get("block"), run.manifest.get("clusters", "auto")
-    start = (
-        "A saving is one minus the ratio of summed costs over the same demand; its error follows from each cell’s "
-        "influence on that ratio (delta method)"
-    )
-    if clusters == "path":
-        return f"{start}, with demand paths as independent clusters, each left out once (jackknife), and Student’s t."
-    blocks = f"blocks of {block} {run.periods(int(block))}" if block else f"blocks of {run.periods()}"
-    return (
-        f"{start}, with two-way clusters over items × {blocks}, so that shocks common to all items and shocks that "
-        "last within an item count (Cameron, Gelbach and Miller 2011), each cluster left out once (jackknife), and "
-        "Student’s t with one degree of freedom less than the smaller number of clusters."
-    )
-
-
-def data_rows(run: Run) -> list[tuple[str, str]]:
-    """Return what data were used, name and text."""
-    data: Mapping[str, Any] = run.manifest.get("data", {})
-    test: Mapping[str, Any] = run.manifest.get("backtest", {})
-    rows = [
-        ("source", data.get("source")),
-        ("items", data.get("items") and f"{data['items']:,}"),
-        ("history", data.get("periods") and f"{data['periods']:,} {run.periods()}"),
-        ("from", data.get("first_date")),
-        ("to", data.get("last_date")),
-        ("frequency", data.get("freq")),
-        ("out of stock", data.get("stockout_share") is not None and percent(data["stockout_share"])),
-        ("no sale", data.get("zero_share") is not None and percent(data["zero_share"])),
-        ("held out", test.get("periods") and f"{test['periods']} {run.periods()}"),
-        ("held out from", test.get("first_date")),
-        ("held out to", test.get("last_date")),
-        ("tuned on", test.get("validation_periods") and f"the {test['validation_periods']} {run.periods()} before"),
-        ("forecaster", run.manifest.get("forecaster")),
-    ]
-    return [(name, str(text)) for name, text in rows if text]
 
 
 def _held_out(run: Run) -> str:

@@ -8,22 +8,46 @@ import numpy as np
 import pandas as pd
 
 from ...forecasters.forecast import FloatArray
-from .drawing import BLUE, INK, MUTED, PAPER, bare
-from .words import interval, percent
+from .drawing import BLUE, INK, MUTED, ORANGE, PAPER, bare
+from .words import interval, percent, tick
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 WORST_SAVING = -0.6
 """Savings below it are an arrow head at the edge of the scale."""
 
 
-def intervals(axes: Axes, rows: pd.DataFrame, labels: list[str], bounds: list[bool]) -> None:
+def colour_of(policy: str, *, baseline: str, best: str, kind: str = "policy") -> str:
+    """The colour of a policy in every figure: the baseline orange, the best other blue, bounds grey, the rest ink."""
+    if policy == baseline:
+        return ORANGE
+    return MUTED if kind == "bound" else BLUE if policy == best else INK
+
+
+def colours_of(table: pd.DataFrame, baseline: str) -> list[str]:
+    """The colour of each row of a comparison; see `colour_of`."""
+    rivals = table[(table["kind"] == "policy") & (table["policy"] != baseline)].sort_values("cost", kind="stable")
+    best = str(rivals["policy"].iloc[0]) if len(rivals) else baseline
+    pairs = zip(table["policy"], table["kind"], strict=True)
+    return [colour_of(str(name), baseline=baseline, best=best, kind=str(kind)) for name, kind in pairs]
+
+
+def thousands(*axes: Axis) -> None:
+    """Write the numbers on these axes as the tables do: "1,400"."""
+    from matplotlib.ticker import FuncFormatter
+
+    for axis in axes:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+
+
+def intervals(axes: Axes, rows: pd.DataFrame, labels: list[str], colours: list[str]) -> None:
     """Dots with intervals and their numbers, a row each."""
     points = rows[["saving_low", "saving", "saving_high"]].to_numpy(dtype=float) * 100
-    scale = scale_of(points[~np.array(bounds, dtype=bool)])
-    for y, (point, bound) in enumerate(zip(points, bounds, strict=True)):
-        interval_mark(axes, point, y, scale, MUTED if bound else BLUE)
+    scale = scale_of(points[(rows["kind"] == "policy").to_numpy()])
+    for y, (point, colour) in enumerate(zip(points, colours, strict=True)):
+        interval_mark(axes, point, y, scale, colour)
         low, middle, high = point / 100
         text = f"{percent(middle)} {interval(low, high)}"
         axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center_baseline")

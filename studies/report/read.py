@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...errors import FractileError
+from ...errors import FractileError, InputError
 from ..folder import read_manifest
 from .words import period_of
 
@@ -26,6 +26,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "items": ("item_id",),
 }
 """Columns that each file must have; the file's name is the key with `.parquet`."""
+REQUIRED = ("comparison", "trajectories")
+ORDERS = ("item_id", "order", "order_up_to", "critical_quantile")
+"""Columns of `orders.csv`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,7 @@ class Run:
         fans: quantiles of a few items.
         history: sales of the same items.
         items: lead times and costs.
+        orders: the next period's.
     """
 
     manifest: Mapping[str, Any]
@@ -51,6 +55,7 @@ class Run:
     fans: pd.DataFrame
     history: pd.DataFrame
     items: pd.DataFrame
+    orders: pd.DataFrame
 
     @property
     def baseline(self) -> str:
@@ -83,15 +88,18 @@ def read_run(folder: Path) -> Run:
     """Read a run folder.
 
     Raises:
-        FractileError: where the manifest or the comparison is missing, or a file lacks a column.
+        FractileError: where the manifest, the comparison or the trajectories are missing, a file lacks a column, or
+            the run compares nothing.
     """
     manifest = read_manifest(folder)
-    if not (folder / "comparison.parquet").is_file():
-        raise FractileError(
-            f"{folder / 'comparison.parquet'}: is missing, so that there is nothing to report; "
-            "`fractile study` writes it (`fractile train` does not compare)"
-        )
-    run = Run(manifest, **{name: _frame(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()})
+    if manifest.get("kind", "study") != "study":
+        kind = manifest["kind"]
+        raise InputError([f"{folder}: is a run of `fractile {kind}`, which compares nothing; give one of `study`"])
+    missing = [f"{name}.parquet" for name in REQUIRED if not (folder / f"{name}.parquet").is_file()]
+    if missing:
+        raise InputError([f"{folder / name}: is missing; `fractile study` writes it: run it again" for name in missing])
+    frames = {name: _frame(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()}
+    run = Run(manifest, **frames, orders=_frame(folder / "orders.csv", ORDERS))
     _check(folder, run)
     return run
 
@@ -100,7 +108,7 @@ def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(columns=list(columns))
     try:
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, converters={"item_id": str})
     except (OSError, ValueError) as error:
         raise FractileError(f"{path}: cannot be read ({error}); run the study again") from None
     missing = [name for name in columns if name not in frame]

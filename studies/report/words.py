@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 UNITS = {"W": "week", "D": "day", "B": "business day", "M": "month", "Q": "quarter", "Y": "year", "H": "hour"}
@@ -43,6 +43,28 @@ def number(value: Any, digits: int = 4) -> str:
     return MINUS + text if value < 0 and float(text.replace(",", "")) else text
 
 
+def column(values: Iterable[Any], digits: int = 5) -> list[str]:
+    """Return numbers that stand below each other, with the same decimals: two at most, more where all are small.
+
+    >>> column([1328.04, 743.61, 0.0]), column([0.0123, 0.5], 3)
+    (['1,328.0', '743.6', '0.0'], ['0.012', '0.500'])
+    """
+    numbers = [float("nan") if value is None else float(value) for value in values]
+    top = max((abs(value) for value in numbers if math.isfinite(value)), default=0.0)
+    places = digits - 1 - math.floor(math.log10(top)) if top else 0
+    places = max(0, min(places, 2 if top >= 1 else 6))
+    return [_fixed(value, places) if math.isfinite(value) else number(value) for value in numbers]
+
+
+def tick(value: float) -> str:
+    """Return a number on an axis.
+
+    >>> tick(-1400.0), tick(0.1 + 0.2)
+    ('−1,400', '0.3')
+    """
+    return f"{value:,.10g}".replace("-", MINUS)
+
+
 def percent(share: Any, places: int = 1) -> str:
     r"""Return a share as text, with a space that does not break.
 
@@ -70,5 +92,9 @@ def _points(share: Any, places: int = 1) -> str:
     value = float("nan") if share is None else 100.0 * float(share)
     if not math.isfinite(value):
         return number(value)
+    return _fixed(value, places)
+
+
+def _fixed(value: float, places: int) -> str:
     text = f"{abs(value):,.{places}f}"
     return MINUS + text if value < 0 and float(text.replace(",", "")) else text

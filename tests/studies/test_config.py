@@ -210,7 +210,7 @@ def test_quick_is_smaller_and_never_larger():
     quick = load_config().quick()
     assert (quick.data.embedded_items, quick.forecast.also) == (60, ("seasonal_naive",))
     assert quick.forecast.options["mqcnn"]["steps"] == QUICK_STEPS
-    assert (quick.training.simulated_paths, quick.training.backprop_steps) == (2, 100)
+    assert (quick.training.simulated_paths, quick.training.backprop_steps) == (1, 100)
     assert quick.training.ppo_steps == 20_000
     small = load_config(
         None,

@@ -13,7 +13,9 @@ import pytest
 from fractile.errors import FractileError
 from fractile.studies import plots
 from fractile.studies.report.build import build_report
+from fractile.studies.report.drawing import BLUE, INK, MUTED, ORANGE
 from fractile.studies.report.findings import answer, forecaster_sentence, worse_off
+from fractile.studies.report.marks import colours_of
 from fractile.studies.report.read import read_run
 
 POLICIES = ("newsvendor", "tuned_newsvendor", "back<prop>", "hindsight")
@@ -21,7 +23,14 @@ LEVELS = (0.05, 0.5, 0.9, 0.95)
 ITEMS = tuple(f"item & {i}" for i in range(8))
 DATES = pd.date_range("2024-01-01", periods=30, freq="W-MON")
 HELD_OUT = 12
-OPTIONAL = ("forecast_value", "scores", "trajectories", "fans", "history", "items")
+OPTIONAL = (
+    "forecast_value.parquet",
+    "scores.parquet",
+    "fans.parquet",
+    "history.parquet",
+    "items.parquet",
+    "orders.csv",
+)
 
 
 def manifest():
@@ -45,7 +54,8 @@ def manifest():
             "notes": ["a note on <data>"],
         },
         "timeline": ["The policy observes.", "It orders."],
-        "backtest": {"first_date": "2024-05-06", "last_date": "2024-07-22", "periods": 12, "validation_periods": 10},
+        "backtest": {"first_date": "2024-05-06", "last_date": "2024-07-22", "periods": 12}
+        | {"validation_periods": 10, "warm_up_periods": 6},
         "baseline": "tuned_newsvendor",
         "level": 0.95,
         "clusters": "auto",
@@ -121,6 +131,13 @@ def items():
     return pd.DataFrame({"item_id": ITEMS, "lead_time": 2, "holding_cost": 1.0, "critical_ratio": 0.9})
 
 
+def orders():
+    """Twelve items, of which two order nothing; one is called as a missing value is written."""
+    names = ["NA", *(f"item & {i}" for i in range(11))]
+    frame = pd.DataFrame({"item_id": names, "order": [0, 0, *range(10, 20)]})
+    return frame.assign(order_up_to=frame["order"] + 5.5, critical_quantile=0.925)
+
+
 def write_run(folder):
     rng = np.random.default_rng(0)
     frames = {
@@ -134,6 +151,7 @@ def write_run(folder):
     }
     for name, frame in frames.items():
         frame.to_parquet(folder / f"{name}.parquet")
+    orders().to_csv(folder / "orders.csv", index=False)
     (folder / "manifest.json").write_text(json.dumps(manifest()), encoding="utf-8")
     return folder
 
@@ -202,8 +220,8 @@ def words(text):
 
 def test_sections_stand_in_order(whole):
     sections = re.findall(r'<section id="([^"]+)"', whole)
-    first = ["answer", "comparison", "costs", "trajectories", "worse-off", "forecasters", "timeline", "data", "method"]
-    assert sections == first
+    first = ["answer", "comparison", "costs", "trajectories", "worse-off", "forecasters", "orders"]
+    assert sections == [*first, "timeline", "data", "method"]
 
 
 def test_the_answer_comes_first_and_names_the_interval(folder, whole):
@@ -280,7 +298,9 @@ def test_what_files_say_is_escaped(whole):
 
 def test_the_run_is_on_record(whole):
     text = words(whole)
-    for said in ("ab" * 32, "numpy 2.0", "It orders.", "CPU time 2.00 s", "blocks of 2 weeks", "8.0 %", "seed 7"):
+    for said in ("ab" * 6, "numpy 2.0", "It orders.", "CPU time 2.00 s", "blocks of 2 weeks", "8.0 %", "seed 7"):
+        assert said in text
+    for said in ("level of 95 %", "tuned on the 10 weeks before", "6 weeks were simulated before the held-out ones"):
         assert said in text
 
 
@@ -295,16 +315,15 @@ def test_figures_take_their_colours_from_the_page(whole):
 
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_a_report_without_an_optional_file_is_whole(folder, name):
-    (folder / f"{name}.parquet").unlink()
+    (folder / name).unlink()
     text = page(folder)
     outline(text)
-    assert text.count("<section") == 9
+    assert text.count("<section") == 10
 
 
 @pytest.mark.parametrize(
     ("missing", "said"),
     [
-        (("trajectories",), "The saving of single items is not shown: the run folder has no trajectories.parquet."),
         (("fans", "history"), "the run folder has no trajectories.parquet, fans.parquet or history.parquet."),
         (("scores",), "Calibration is not shown: the run folder has no scores.parquet."),
         (("forecast_value",), "The run holds no valuation of forecasters (forecast_value.parquet)."),
@@ -316,11 +335,51 @@ def test_a_section_says_which_file_it_lacks(folder, missing, said):
     assert said in words(page(folder))
 
 
-def test_a_missing_comparison_names_file_and_remedy(folder):
-    (folder / "comparison.parquet").unlink()
-    with pytest.raises(FractileError, match=r"comparison\.parquet: is missing.*`fractile study` writes it"):
+@pytest.mark.parametrize("name", ["comparison", "trajectories"])
+def test_a_missing_file_is_named_with_its_remedy(folder, name):
+    (folder / f"{name}.parquet").unlink()
+    with pytest.raises(FractileError, match=rf"{name}\.parquet: is missing; `fractile study` writes it: run it again"):
         build_report(folder)
     assert not (folder / "report.html").exists()
+
+
+def test_a_folder_without_a_manifest_is_refused(folder):
+    (folder / "manifest.json").unlink()
+    with pytest.raises(FractileError, match=r"is not a run folder: it holds no manifest\.json"):
+        build_report(folder)
+
+
+def test_a_trained_pair_has_no_report(folder):
+    (folder / "manifest.json").write_text(json.dumps(manifest() | {"kind": "train"}), encoding="utf-8")
+    with pytest.raises(FractileError, match="is a run of `fractile train`, which compares nothing"):
+        build_report(folder)
+
+
+def test_the_next_orders_are_summed_up(folder, whole):
+    text = words(whole)
+    assert "The cheapest policy here, back<prop>, orders 145 units in all" in text
+    assert "for the week after that of 2024-07-22: something of 10 of 12 items." in text
+    assert "NA 0 5.50 92.5 %" in text
+    assert "The other 2 items stand in orders.csv." in text
+    (folder / "orders.csv").unlink()
+    assert "it holds no orders.csv" in words(page(folder))
+
+
+def test_no_text_becomes_mathematics_or_markup_in_a_figure():
+    table = comparison().assign(policy=["newsvendor", "tuned_newsvendor", "<b>$x^2$ & \\frac", "hindsight"])
+    forest = plots.saving_forest(table, baseline="tuned_newsvendor", level=0.95)
+    assert ">&lt;b&gt;$x^2$ &amp; \\frac</text>" in forest
+
+
+def test_a_policy_has_one_colour_in_every_figure():
+    table = comparison()
+    expected = [INK, ORANGE, BLUE, MUTED]
+    assert colours_of(table, "tuned_newsvendor") == expected
+    assert colours_of(table.iloc[::-1], "tuned_newsvendor") == expected[::-1]
+
+
+def test_numbers_in_a_column_share_their_decimals(whole):
+    assert "back<prop> 12.0 % [5.0, 19.0] 880.0 352.0 440.0 88.0" in words(whole)
 
 
 def test_a_missing_column_is_named(folder):

@@ -10,6 +10,8 @@ import torch
 
 import fractile as fr
 from fractile.envs.batch import DemandSource, InventoryBatch, PoolSource
+from fractile.envs.observation import ObservationEncoder
+from fractile.policies.neural import NeuralPolicy
 from fractile.policies.newsvendor import TunedNewsvendor
 from fractile.policies.storage import load_policy, save_policy
 from fractile.training.backprop import BackpropConfig, rollout_cost, train_backprop
@@ -123,6 +125,16 @@ def test_networks_begin_at_the_tuned_newsvendor():
     assert policy.encoder.level_shift == problem.newsvendor.shift
 
 
+def test_a_network_that_learnt_nothing_useful_is_held_back_to_the_newsvendor():
+    scenario = scenario_of(0, paths=32, periods=30)
+    problem = TrainingProblem(scenario, PARAMS)
+    encoder = ObservationEncoder(2, level_scale=problem.newsvendor.scale, level_shift=problem.newsvendor.shift)
+    nothing = (np.zeros(encoder.size), np.ones(encoder.size))
+    harmful = NeuralPolicy(encoder, ((np.zeros((encoder.size, 1)), np.array([0.9])),), *nothing)
+    assert problem.later == 20
+    np.testing.assert_array_equal(problem.held_back(harmful).layers[-1][1], [0.0])
+
+
 def test_items_that_validate_are_none_that_train():
     demand = fr.Poisson(np.arange(1.0, 11.0))
     problem = TrainingProblem(fr.draw_scenario(demand, seed=0, paths=2, periods=10, span=3), PARAMS)
@@ -130,4 +142,4 @@ def test_items_that_validate_are_none_that_train():
     assert isinstance(train, PoolSource)
     assert (train.scenario.items, held.scenario.items) == (8, 2)
     means = np.concatenate([s.scenario.demand.mean((0, 1)) for s in (train, held)])
-    np.testing.assert_allclose(np.sort(means), np.sort(problem.scenario.demand.mean((0, 1))))
+    np.testing.assert_allclose(np.sort(means), np.sort(problem.scenario.demand[:, : problem.later].mean((0, 1))))
