@@ -11,7 +11,7 @@ from ..errors import FractileError
 from ..forecasters.forecast import FloatArray, IntArray, QuantileForecast
 from .demand import DemandModel
 from .dynamics import advance
-from .observation import ActionMode, ObservationEncoder, order_up_to_level
+from .observation import ObservationEncoder, order_up_to_level
 from .types import InventoryState, ItemParams, Observation, PeriodOutcome, Scenario
 
 
@@ -86,8 +86,8 @@ class InventoryBatch:
         source: where episodes come from.
         paths: how many run side by side.
         periods: length of an episode.
-        action: see `ObservationEncoder`.
-        start: "target" begins at a random point around the newsvendor's target, "empty" with nothing.
+        encoder: what observations are turned into and actions mean; `ObservationEncoder(slots)` where None.
+        start: "target" begins at a random point around the encoder's newsvendor level, "empty" with nothing.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class InventoryBatch:
         *,
         paths: int,
         periods: int,
-        action: ActionMode = "order_up_to",
+        encoder: ObservationEncoder | None = None,
         start: str = "target",
     ) -> None:
         if periods < 1 or paths < 1:
@@ -104,7 +104,7 @@ class InventoryBatch:
         if start not in ("target", "empty"):
             raise FractileError(f"start must be 'target' or 'empty', got {start!r}")
         self.source, self.paths, self.periods, self.start = source, paths, periods, start
-        self.encoder = ObservationEncoder(source.params.slots, action=action)
+        self.encoder = encoder or ObservationEncoder(source.params.slots)
         self.scenario: Scenario
         self.params: ItemParams
         self.state: InventoryState
@@ -141,7 +141,8 @@ class InventoryBatch:
         forecast = self.scenario.forecast(0)
         if forecast is None:
             raise FractileError("start='target' needs a forecast; use start='empty'")
-        state = target_state(forecast, self.params, self.paths, slots)
+        level = self.encoder.level(forecast, self.params)
+        state = target_state(forecast, self.params, self.paths, slots, level)
         around = rng.uniform(0.0, 1.5, (self.paths, 1))
         return InventoryState(_whole(state.net_inventory * around, self.params), state.pipeline)
 

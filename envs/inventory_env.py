@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batch import InventoryBatch
-from .observation import ActionMode
+from .observation import ActionMode, ObservationEncoder
 from .systems import make_source
 from .types import PeriodOutcome
 
@@ -54,9 +54,9 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
         self.render_mode = render_mode
-        self.batch = InventoryBatch(
-            make_source(system, **options), paths=1, periods=periods, action=action, start=start
-        )
+        source = make_source(system, **options)
+        encoder = ObservationEncoder(source.params.slots, action=action)
+        self.batch = InventoryBatch(source, paths=1, periods=periods, encoder=encoder, start=start)
         self.feature_names = self.batch.encoder.names
         self.observation_space, self.action_space = spaces(self.batch)
         self._history: list[tuple[float, PeriodOutcome]] = []

@@ -98,6 +98,11 @@ class ObservationEncoder:
         """Number of features."""
         return len(self.names)
 
+    def level(self, forecast: QuantileForecast, params: ItemParams) -> FloatArray:
+        """Return the newsvendor's level that actions move around, units, shape (origins, items)."""
+        ratio = shifted_ratio(params.critical_ratio, self.level_shift)
+        return self.level_scale * order_up_to_level(forecast, params, ratio)
+
     def encode(self, obs: Observation) -> Array:
         """Return features, shape (paths, items, features), in the library of the observation."""
         now = obs.net_inventory
@@ -143,8 +148,7 @@ class ObservationEncoder:
         span = by_origin(params.protection_interval)
         total = forecast.total(span)
         scale = np.maximum((total.mean()[:, :, 0] / span).T, SMALLEST_SCALE)
-        ratio = shifted_ratio(params.critical_ratio, self.level_shift)
-        level = self.level_scale * total.quantile(by_origin(ratio))[:, :, 0].T
+        level = self.level(forecast, params)
         protection = [total.quantile(q)[:, :, 0].T / scale for q in FEATURE_LEVELS]
         nearest = [forecast.quantile(q)[:, :, 0].T / scale for q in FEATURE_LEVELS]
         rest = [

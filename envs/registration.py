@@ -61,16 +61,18 @@ def make_sb3_env(
     Raises:
         FractileError: where the id is unknown.
     """
+    from .observation import ObservationEncoder
     from .sb3_env import InventorySB3Env
     from .systems import make_source
 
     if id not in ENVIRONMENTS:
         raise FractileError(f"unknown environment {id!r}{did_you_mean(id, ENVIRONMENTS)}")
+    source = make_source(ENVIRONMENTS[id], **options)
     env = InventorySB3Env(
-        make_source(ENVIRONMENTS[id], **options),
+        source,
         num_envs,
         periods=periods or DEFAULT_PERIODS[ENVIRONMENTS[id]],
-        action=action,
+        encoder=ObservationEncoder(source.params.slots, action=action),
         start=start,
         scale_free_reward=scale_free_reward,
         reward_scale=reward_scale,

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from .batch import EpisodeSource, InventoryBatch
 from .inventory_env import Float32Array, flat_observation, play, spaces
-from .observation import SMALLEST_SCALE, ActionMode
+from .observation import SMALLEST_SCALE, ObservationEncoder
 
 
 class InventorySB3Env(VecEnv):
@@ -21,7 +21,7 @@ class InventorySB3Env(VecEnv):
         source: where episodes come from.
         num_envs: number of episodes.
         periods: length of an episode.
-        action: see `ObservationEncoder`.
+        encoder: what observations are turned into and actions mean; `ObservationEncoder(slots)` where None.
         start: see `InventoryBatch`.
         scale_free_reward: divide each episode's cost by holding cost times mean demand, so that items of any size
             and price weigh alike; False gives money.
@@ -34,12 +34,12 @@ class InventorySB3Env(VecEnv):
         num_envs: int,
         *,
         periods: int = 100,
-        action: ActionMode = "order_up_to",
+        encoder: ObservationEncoder | None = None,
         start: str = "target",
         scale_free_reward: bool = False,
         reward_scale: float = 1.0,
     ) -> None:
-        self.batch = InventoryBatch(source, paths=num_envs, periods=periods, action=action, start=start)
+        self.batch = InventoryBatch(source, paths=num_envs, periods=periods, encoder=encoder, start=start)
         self.render_mode = None
         super().__init__(num_envs, *spaces(self.batch))
         self.feature_names = self.batch.encoder.names

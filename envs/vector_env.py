@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .batch import InventoryBatch
 from .inventory_env import Float32Array, flat_observation, play, spaces
-from .observation import ActionMode
+from .observation import ActionMode, ObservationEncoder
 from .systems import make_source
 
 Flags = NDArray[np.bool_]
@@ -45,7 +45,8 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
     ) -> None:
         source = make_source(system, **options)
         length = max_episode_steps or periods
-        self.batch = InventoryBatch(source, paths=num_envs, periods=length, action=action, start=start)
+        encoder = ObservationEncoder(source.params.slots, action=action)
+        self.batch = InventoryBatch(source, paths=num_envs, periods=length, encoder=encoder, start=start)
         self.feature_names = self.batch.encoder.names
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = spaces(self.batch)

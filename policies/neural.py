@@ -50,6 +50,10 @@ class NeuralPolicy:
         action = self.action(obs)
         return self.encoder.decode(clip(action, -1.0, 1.0) if self.bounded else action, obs)
 
+    def target(self, obs: Observation) -> Array:
+        """Return the newsvendor's level that the network moves, units, shape (1 or paths, items)."""
+        return self.encoder.level(obs.known_forecast(), obs.params)
+
     def action(self, obs: Observation) -> Array:
         """Return the network's output, shape (paths, items)."""
         x = clip((self.encoder.encode(obs) - self.shift) / self.spread, -WIDEST_FEATURE, WIDEST_FEATURE)

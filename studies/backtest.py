@@ -22,8 +22,8 @@ from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.registry import FORECASTERS, make_forecaster
-from ..policies.base import Planner
-from ..policies.rollout import simulate
+from ..policies.base import OrderUpToPolicy, Planner
+from ..policies.rollout import simulate, starting_state
 from ..randomness import keyed_generator
 from ..registry import option_names
 from .data import StudyData
@@ -137,8 +137,13 @@ def held_out_scenario(data: StudyData, before: QuantileForecast, after: Quantile
     return Scenario(demand, forecasts=[*(warm.forecasts or ())[first:], *(held.forecasts or ())])
 
 
-def run_held_out(policy: Any, scenario: Scenario, data: StudyData, window: Windows) -> Trajectory:
-    """Let a policy meet the held-out periods, behind the warm-up; a bound needs none and begins at the cutoff."""
+def run_held_out(policy: Any, scenario: Scenario, data: StudyData, window: Windows, baseline: Any) -> Trajectory:
+    """Let a policy meet the held-out periods, behind the warm-up.
+
+    A policy with a target of its own starts there, any other at the baseline's. A bound needs no warm-up and begins
+    at the cutoff.
+    """
     if isinstance(policy, Planner):
         return simulate(policy, scenario.window(window.warm_up, scenario.periods), data.params)
-    return simulate(policy, scenario, data.params, warm_up=window.warm_up)
+    start = starting_state(policy if isinstance(policy, OrderUpToPolicy) else baseline, scenario, data.params)
+    return simulate(policy, scenario, data.params, initial_state=start, warm_up=window.warm_up)

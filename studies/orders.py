@@ -57,9 +57,9 @@ def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Any) -> pd.Da
     forecast = forecaster.predict(data.panel, span)
     state = data.state or InventoryState.empty(1, data.panel.items, data.params.slots)
     obs = Observation(0, state.net_inventory, state.pipeline, data.params, forecast)
-    order = np.asarray(feasible_order(policy.order(obs), data.params))
-    reached = np.asarray(obs.inventory_position + order)
-    target = np.broadcast_to(policy.target(obs), order.shape) if isinstance(policy, OrderUpToPolicy) else reached
+    wanted = np.asarray(policy.order(obs))
+    order = np.asarray(feasible_order(wanted, data.params))
+    target = _level_behind(policy, obs, wanted)
     table = {
         "item_id": data.panel.item_ids,
         "order": _whole(order[0]),
@@ -67,6 +67,15 @@ def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Any) -> pd.Da
         "critical_quantile": _level_of(forecast.total(by_origin(data.params.protection_interval)), target[0]).round(4),
     }
     return pd.DataFrame(table)
+
+
+def _level_behind(policy: Any, obs: Observation, wanted: FloatArray) -> FloatArray:
+    """The level that orders go up to: the policy's target where that is its rule, else the position they reach."""
+    reached: FloatArray = np.asarray(obs.inventory_position) + wanted
+    if not isinstance(policy, OrderUpToPolicy):
+        return reached
+    target: FloatArray = np.broadcast_to(policy.target(obs), wanted.shape)
+    return np.where(np.isclose(np.maximum(target - obs.inventory_position, 0.0), wanted), target, reached)
 
 
 def _whole(order: FloatArray) -> Any:

@@ -100,10 +100,14 @@ class Study:
         return policies
 
     def met(self, policies: Mapping[str, Any], forecasts: Forecasts) -> dict[str, Trajectory]:
-        """Let policies meet the held-out periods."""
+        """Let policies meet the held-out periods; those without a target start at the baseline's, where it is there."""
+        baseline = policies.get(self.config.policies.baseline)
         scenario = held_out_scenario(self.data, forecasts.tuning.forecast, forecasts.after, self.window)
         with self.stage("simulating"):
-            return {name: run_held_out(policy, scenario, self.data, self.window) for name, policy in policies.items()}
+            return {
+                name: run_held_out(policy, scenario, self.data, self.window, baseline)
+                for name, policy in policies.items()
+            }
 
     def _problem(self, tuning: Tuning | None) -> TrainingProblem:
         settings = self.config.training

@@ -78,10 +78,10 @@ def train_backprop(
     config = config or BackpropConfig()
     rng = keyed_generator(config.seed, "backprop", "episodes")
     judge = keyed_generator(config.seed, "backprop", "validation")
-    batch = InventoryBatch(source, paths=config.paths, periods=config.periods)
-    held = InventoryBatch(validation or source, paths=config.validation_paths, periods=config.periods)
+    encoder = ObservationEncoder(source.params.slots, level_scale=level_scale, level_shift=level_shift)
+    batch = InventoryBatch(source, paths=config.paths, periods=config.periods, encoder=encoder)
+    held = InventoryBatch(validation or source, paths=config.validation_paths, periods=config.periods, encoder=encoder)
     held.reset(judge)
-    encoder = ObservationEncoder(batch.source.params.slots, level_scale=level_scale, level_shift=level_shift)
     with one_thread():
         policy = _initial_policy(encoder, held, config)
         parameters = [p.requires_grad_(True) for layer in policy.layers for p in layer]

@@ -102,11 +102,10 @@ def _environment(source: EpisodeSource, encoder: ObservationEncoder, config: PPO
         source,
         config.num_envs,
         periods=config.periods,
-        action=config.action,
+        encoder=encoder,
         scale_free_reward=config.scale_free_reward,
         reward_scale=config.reward_scale,
     )
-    env.batch.encoder = encoder
     env.seed(config.seed)
     return env
 
@@ -129,7 +128,7 @@ def _agent(env: VecEnv, config: PPOConfig) -> PPO:
 
 def _statistics(source: EpisodeSource, encoder: ObservationEncoder, config: PPOConfig) -> tuple[FloatArray, FloatArray]:
     """Mean and spread of the features over what the newsvendor meets."""
-    batch = InventoryBatch(source, paths=config.num_envs, periods=config.periods)
+    batch = InventoryBatch(source, paths=config.num_envs, periods=config.periods, encoder=encoder)
     batch.reset(keyed_generator(config.seed, "ppo", "statistics"))
     met = features_met(encoder, batch)
     return met.mean(0), np.maximum(met.std(0), 1e-3)
