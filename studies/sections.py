@@ -228,7 +228,7 @@ class TrainingConfig(Section):
 
     simulated_paths: Count = 1
     backprop_steps: Count = 600
-    ppo_steps: Count = 200_000
+    ppo_steps: Count = 600_000
 
 
 class StatisticsConfig(Section):

@@ -15,6 +15,7 @@ from ..errors import FractileError, did_you_mean
 from ..policies.neural import NeuralPolicy
 from ..policies.newsvendor import TunedNewsvendor
 from ..policies.registry import POLICIES, make_policy
+from ..policies.rollout import simulate
 from ..randomness import keyed_generator
 from .shrink import shrunk
 from .tune import tune_base_stock, tune_constant_order, tune_newsvendor
@@ -23,6 +24,8 @@ Progress = Callable[[str], None]
 
 VALIDATION_SHARE = 0.2
 """Share of the items that choose the best network and that gradients never see."""
+USUAL_REWARD = 0.1
+"""Size of a usual reward of `ppo`."""
 SHORTEST_SPLIT = 9
 """Periods from which on the last third of the training window is kept to judge networks by."""
 
@@ -54,6 +57,11 @@ class TrainingProblem:
     def newsvendor(self) -> TunedNewsvendor:
         """The tuned newsvendor: the headline baseline, and the point that networks start from."""
         return tune_newsvendor(self.tuned_on, self.params)
+
+    @cached_property
+    def usual_cost(self) -> float:
+        """What an item costs a period under the tuned newsvendor, money."""
+        return simulate(self.newsvendor, self.tuned_on, self.params, warm_up=self.warm_up).mean_cost
 
     @property
     def tuned_on(self) -> Scenario:
@@ -147,7 +155,14 @@ def _backprop(problem: TrainingProblem, options: dict[str, Any]) -> Any:
 def _ppo(problem: TrainingProblem, options: dict[str, Any]) -> Any:
     from .rl import PPOConfig, train_ppo
 
-    defaults = PPOConfig(steps=problem.ppo_steps, periods=problem.episode, scale_free_reward=True, seed=problem.seed)
+    defaults = PPOConfig(
+        steps=problem.ppo_steps,
+        periods=problem.episode,
+        learning_rate=3e-4,
+        # Rewards are money, brought to the size that the critic likes.
+        reward_scale=USUAL_REWARD / max(problem.usual_cost, 1e-9),
+        seed=problem.seed,
+    )
     policy = train_ppo(
         PoolSource(problem.scenario.window(0, problem.later), problem.params),
         configured(defaults, options),

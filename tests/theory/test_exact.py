@@ -48,9 +48,8 @@ def test_optimal_lost_sales_poisson(instance):
 
 
 GEOMETRIC = [
-    pytest.param(instance, marks=pytest.mark.slow if instance in ((19, 4), (39, 3), (39, 4)) else ())
+    pytest.param(instance, marks=pytest.mark.slow if instance in ((19, 4), (39, 4)) else ())
     for instance in KNOWN.LOST_SALES_GEOMETRIC
-    if instance != (39, 4)
 ]
 
 
