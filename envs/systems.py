@@ -103,12 +103,14 @@ def _forecast_demand(
         return demand, None
     if forecast is not None:
         return ForecastDemand(forecast, panel), None
+    if forecaster is not None and panel is None:
+        raise FractileError("a forecaster needs the panel that its forecasts begin from: give panel=...")
     if panel is not None and forecaster is not None:
         return ForecastDemand(forecaster, panel, mode=mode), None  # type: ignore[arg-type]  # checked by the class
-    return _embedded_demand(forecaster, panel, mode)
+    return _embedded_demand(panel, mode)
 
 
-def _embedded_demand(forecaster: Any, panel: SalesPanel | None, mode: str) -> tuple[DemandModel, ItemParams | None]:
+def _embedded_demand(panel: SalesPanel | None, mode: str) -> tuple[DemandModel, ItemParams | None]:
     from ..forecasters.registry import make_forecaster
     from ..forecasters.synthetic import retail_panel
 
@@ -116,7 +118,7 @@ def _embedded_demand(forecaster: Any, panel: SalesPanel | None, mode: str) -> tu
     if panel is None:
         retail = retail_panel(items=40, periods=157, seed=0)
         panel, found = retail.panel, params_from_items(retail.items)
-    fitted = (forecaster or make_forecaster("seasonal_naive")).fit(panel)
+    fitted = make_forecaster("seasonal_naive").fit(panel)
     return ForecastDemand(fitted, panel, mode=mode), found  # type: ignore[arg-type]  # checked by the class
 
 

@@ -41,10 +41,10 @@ def simulate(
     if not 0 <= warm_up < scenario.periods:
         raise FractileError(f"warm_up must be from 0 to {scenario.periods - 1}, got {warm_up}")
     state = starting_state(policy, scenario, params) if initial_state is None else initial_state
-    if len(state.pipeline) < params.slots:
+    slots = _slots(scenario, params)
+    if len(state.pipeline) < slots or (scenario.arrivals is not None and len(state.pipeline) != slots):
         raise FractileError(
-            f"initial_state needs a pipeline of {params.slots} slots for the longest lead time, "
-            f"got {len(state.pipeline)}"
+            f"initial_state needs a pipeline of {slots} slots for what may be under way, got {len(state.pipeline)}"
         )
     if isinstance(policy, Planner):
         plan = _Planned(policy.plan(scenario, params, state))

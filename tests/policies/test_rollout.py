@@ -71,7 +71,7 @@ def test_warm_up_must_leave_a_period(warm_up):
 
 def test_pipelines_that_are_too_short_are_named():
     with pytest.raises(
-        FractileError, match="initial_state needs a pipeline of 2 slots for the longest lead time, got 1"
+        FractileError, match="initial_state needs a pipeline of 2 slots for what may be under way, got 1"
     ):
         fr.simulate(Newsvendor(), drawn(), PARAMS, initial_state=InventoryState.empty(6, 2, 1))
 
@@ -167,3 +167,16 @@ def test_paired_scenarios_give_paired_costs():
     params = ItemParams(lead_time=2, stockout_cost=9.0, unmet_demand="backorder")
     one, other = (fr.simulate(BaseStock(s), scenario, params).cost.mean((1, 2)) for s in (20, 21))
     assert (one - other).var() < 0.25 * (one.var() + other.var())
+
+
+def test_a_pipeline_too_short_for_the_arrivals_is_refused():
+    arrivals = np.zeros((4, 1, 5, 1))
+    arrivals[3] = 1.0
+    scenario = fr.Scenario(np.ones((2, 5, 1)), arrivals=arrivals)
+    with pytest.raises(fr.FractileError, match="pipeline of 3 slots"):
+        fr.simulate(
+            fr.make_policy("base_stock", level=3),
+            scenario,
+            fr.ItemParams(lead_time=1),
+            initial_state=fr.InventoryState.empty(2, 1, 2),
+        )

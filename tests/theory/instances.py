@@ -39,16 +39,16 @@ LOST_SALES_GEOMETRIC = {
     (9, 4): 16.5774,
     (19, 1): 19.2179,
     (19, 2): 20.8906,
-    (19, 3): 22.0645,
+    (19, 3): 22.0646,
     (19, 4): 22.9530,
     (39, 1): 23.8657,
     (39, 2): 26.2138,
-    (39, 3): 27.9635,
+    (39, 3): 27.9636,
     (39, 4): 29.3560,
 }
 """(b, L) → optimal cost, lost sales, geometric demand of mean 5 on 0, 1, 2, …; Zipkin (2008), Tables 3 and 4.
 
-The last digit of (19, 3) and (39, 3) is that of value iteration to 1e-10 and with a state space half as large again.
+Our value iteration gives (19, 3), (39, 3) and (39, 4) 0.00006 to 0.00007 lower; the numbers here are the reference's.
 """
 
 BEST_BASE_STOCK_POISSON = {
