@@ -49,7 +49,7 @@ def draw_scenario(model: DemandModel, seed: int, paths: int, periods: int, span:
 
 
 @dataclass(frozen=True)
-class _Independent:
+class IndependentDemand:
     """Demand that is independent over periods and items, of a known distribution."""
 
     def distribution(self, span: ArrayLike = 1) -> Any:
@@ -90,7 +90,7 @@ class _Independent:
         """Return the smallest demand over `span` periods that is exceeded with probability <= 1 − level."""
         return np.maximum(self.distribution(span).ppf(level), 0.0)
 
-    def select(self, item: IntArray) -> _Independent:
+    def select(self, item: IntArray) -> IndependentDemand:
         """Return the model of these items."""
         chosen = {f.name: np.broadcast_to(getattr(self, f.name), (self.items,))[item] for f in fields(self)}
         return replace(self, **chosen)
@@ -123,7 +123,7 @@ class _Independent:
 
 
 @dataclass(frozen=True)
-class Poisson(_Independent):
+class Poisson(IndependentDemand):
     """Poisson demand.
 
     Attributes:
@@ -148,7 +148,7 @@ class Poisson(_Independent):
 
 
 @dataclass(frozen=True)
-class NegativeBinomial(_Independent):
+class NegativeBinomial(IndependentDemand):
     """Negative binomial demand: a Poisson whose mean is gamma distributed.
 
     Attributes:
@@ -170,7 +170,7 @@ class NegativeBinomial(_Independent):
 
 
 @dataclass(frozen=True)
-class Geometric(_Independent):
+class Geometric(IndependentDemand):
     """Geometric demand on 0, 1, 2 and so on.
 
     Attributes:
@@ -188,7 +188,7 @@ class Geometric(_Independent):
 
 
 @dataclass(frozen=True)
-class Normal(_Independent):
+class Normal(IndependentDemand):
     """Normal demand, clipped at zero when drawn.
 
     The distribution of sums is that of the unclipped normal: exact as long as clipping is rare.
@@ -220,7 +220,7 @@ class DistributionForecast(QuantileForecast):
         span: periods that are summed; 1 unless this is a `total`.
     """
 
-    model: _Independent = None  # type: ignore[assignment]  # dataclass fields behind defaults need one
+    model: IndependentDemand = None  # type: ignore[assignment]  # dataclass fields behind defaults need one
     span: Any = 1
     # Stationary demand has one forecast for all periods: what is asked of it again and again is kept.
     _memo: dict[Any, Any] = field(default_factory=dict, repr=False)

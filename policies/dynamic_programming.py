@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..envs.demand import _Independent
+from ..envs.demand import IndependentDemand
 from ..envs.dynamics import step
 from ..envs.types import InventoryState, ItemParams, Observation
 from ..errors import Faults, FractileError
@@ -41,7 +41,7 @@ class DynamicProgramming:
     4.0407
     """
 
-    demand: _Independent
+    demand: IndependentDemand
     params: ItemParams
     tolerance: float = 1e-7
 
@@ -137,7 +137,7 @@ class DynamicProgramming:
 
 
 def _stock_model(
-    levels: IntArray, demand: _Independent, span: int, params: ItemParams
+    levels: IntArray, demand: IndependentDemand, span: int, params: ItemParams
 ) -> tuple[FloatArray, FloatArray]:
     """Return the expected cost of meeting `span` periods' demand from each level, and where stock goes from there.
 
@@ -180,7 +180,7 @@ def _relative_value_iteration(
     raise FractileError(f"value iteration did not reach a tolerance of {tolerance} in {iterations} iterations")
 
 
-def _check_instance(demand: _Independent, params: ItemParams) -> None:
+def _check_instance(demand: IndependentDemand, params: ItemParams) -> None:
     faults = Faults()
     if demand.items != 1 or not demand.discrete:
         faults.add("dynamic_programming needs discrete demand of one item: Poisson, NegativeBinomial or Geometric")

@@ -23,21 +23,25 @@ def gap(policy) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_backprop_is_within_one_per_cent(seed, record_property):
+def test_backprop_is_within_one_per_cent(seed):
     from fractile.training.backprop import BackpropConfig, train_backprop
 
     start = time.process_time()
     policy = train_backprop(DemandSource(fr.Poisson(5.0), PARAMS), BackpropConfig(seed=seed))
-    record_property("cpu_seconds", time.process_time() - start)
-    assert gap(policy) < 0.01
+    print(f"backprop seed {seed}: {time.process_time() - start:.0f} CPU-seconds")
+    above = gap(policy)
+    print(f"{above:.2%} above the optimum")
+    assert above < 0.01
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_ppo_is_within_three_per_cent(seed, record_property):
+def test_ppo_is_within_three_per_cent(seed):
     from fractile.training.rl import PPOConfig, train_ppo
 
     start = time.process_time()
     policy = train_ppo(DemandSource(fr.Poisson(5.0), PARAMS), PPOConfig(seed=seed, steps=1_000_000))
-    record_property("cpu_seconds", time.process_time() - start)
-    assert gap(policy) < 0.03
+    print(f"ppo seed {seed}: {time.process_time() - start:.0f} CPU-seconds")
+    above = gap(policy)
+    print(f"{above:.2%} above the optimum")
+    assert above < 0.03
