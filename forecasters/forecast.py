@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -95,6 +94,8 @@ class QuantileForecast:
             raise FractileError(f"a quantile level must lie strictly between 0 and 1, got {level}")
         if level.ndim == 0:
             return np.maximum(self.values @ interpolation_weights(self.levels, level), 0.0)
+        if np.broadcast_shapes(level.shape, self.values.shape[:2]) != self.values.shape[:2]:
+            raise FractileError(f"level must be one number or broadcast to (items, origins), got {level.shape}")
         weights = interpolation_weights(self.levels, np.broadcast_to(level, self.values.shape[:2]))
         return np.maximum(np.einsum("iohq,ioq->ioh", self.values, weights), 0.0)
 
@@ -289,7 +290,7 @@ class QuantileForecast:
         if not 1 <= span <= self.horizon:
             raise FractileError(
                 f"the forecast reaches {self.horizon} periods ahead, {span} are asked for; "
-                "forecast with a longer horizon"
+                "forecast with a longer horizon, or draw the scenario with a longer span"
             )
 
     def _sums(self, longest: int) -> FloatArray:
@@ -314,29 +315,6 @@ class QuantileForecast:
         return self._cumulative[longest]
 
 
-def concatenate_origins(forecasts: Sequence[QuantileForecast]) -> QuantileForecast:
-    """Lay forecasts of the same items, levels and horizon side by side along the origins axis.
-
-    All of them come from one fitted forecaster: the dependence of the first one holds for all.
-    """
-    first = forecasts[0]
-    dates = None
-    if all(f.dates is not None for f in forecasts):
-        dates = pd.DatetimeIndex(np.concatenate([f.dates.to_numpy() for f in forecasts if f.dates is not None]))
-    dependence = first.dependence
-    if dependence is not None:
-        bands = [np.broadcast_to(f.dependence.band, f.values.shape[:2]) for f in forecasts if f.dependence is not None]
-        dependence = replace(dependence, band=np.concatenate(bands, axis=1))
-    return replace(
-        first,
-        values=np.concatenate([f.values for f in forecasts], axis=1),
-        origins=np.concatenate([f.origins for f in forecasts]),
-        dates=dates,
-        dependence=dependence,
-        _cumulative={},
-    )
-
-
 __all__ = [
     "DEFAULT_LEVELS",
     "DRAWS",
@@ -344,6 +322,5 @@ __all__ = [
     "FloatArray",
     "IntArray",
     "QuantileForecast",
-    "concatenate_origins",
     "interpolation_weights",
 ]

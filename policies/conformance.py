@@ -69,6 +69,10 @@ def check_policy(policy: Policy, scenario: Scenario | None = None, params: ItemP
             f"{type(policy).__name__} is a planner: it is shown the future, and has a plan instead of orders; "
             "check_policy is for policies"
         )
+    if not callable(getattr(policy, "order", None)):
+        raise FractileError(
+            f"{type(policy).__name__} has no method order(obs); a policy turns observations into orders"
+        )
     trial = _Trial(policy, *_instance(scenario, params))
     seen = _check_orders(trial)
     _check_determinism(trial, seen)

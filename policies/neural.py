@@ -32,6 +32,7 @@ class NeuralPolicy:
         spread: features are then divided by it, shape (features,).
         activation: "tanh" or "relu".
         bounded: hold actions within [−1, 1], as a Stable-Baselines3 agent's are.
+        share: actions are multiplied by it; below 1 where training held the network back, 0 is the newsvendor.
     """
 
     encoder: ObservationEncoder
@@ -40,6 +41,7 @@ class NeuralPolicy:
     spread: Array
     activation: str = "tanh"
     bounded: bool = False
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
@@ -61,12 +63,12 @@ class NeuralPolicy:
         for weight, bias in self.layers[:-1]:
             x = activate(x @ weight + bias)
         weight, bias = self.layers[-1]
-        return (x @ weight + bias)[..., 0]
+        return self.share * (x @ weight + bias)[..., 0]
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         """Return what a file has to hold: settings and arrays."""
         encoder = {k: v for k, v in asdict(self.encoder).items() if not k.startswith("_")}
-        config = {"encoder": encoder, "activation": self.activation, "bounded": self.bounded}
+        config = {"encoder": encoder, "activation": self.activation, "bounded": self.bounded, "share": self.share}
         arrays = {"shift": np.asarray(self.shift), "spread": np.asarray(self.spread)}
         for i, (weight, bias) in enumerate(self.layers):
             arrays |= {f"weight_{i}": np.asarray(weight), f"bias_{i}": np.asarray(bias)}

@@ -20,7 +20,8 @@ from ..envs.forecast_demand import ForecastDemand
 from ..envs.types import Scenario, Trajectory
 from ..errors import InputError
 from ..forecasters.base import Forecaster
-from ..forecasters.forecast import QuantileForecast, concatenate_origins
+from ..forecasters.forecast import QuantileForecast
+from ..forecasters.joining import concatenate_origins
 from ..forecasters.registry import FORECASTERS, make_forecaster
 from ..policies.base import OrderUpToPolicy, Planner
 from ..policies.rollout import simulate, starting_state

@@ -116,7 +116,7 @@ class Comparison:
             "costs are a period's, over all items"
         ]
         if (self.table["kind"] == "bound").any():
-            notes.append("* a bound that is shown the future: no policy can reach it")
+            notes.append("* a bound: shown the future, free of packs and minimum orders; no policy can reach it")
         return notes
 
 

@@ -86,7 +86,7 @@ def read_stock(state: pd.DataFrame, params: ItemParams) -> InventoryState:
         raise InputError(
             [
                 f"state: item {state['item_id'].iloc[item]!r} has {names[slot]} = {arriving[slot, item]:g}, but with "
-                f"its lead time of {lead_time[item]} an order placed now arrives first "
+                f"its lead time of {lead_time[item]} it would be due after an order placed now "
                 f"({int(late.sum())} such entries); correct the state or the lead time"
             ]
         )

@@ -149,7 +149,9 @@ def forecast_file(config: StudyConfig, horizon: int, levels: list[float] | None)
     data = load_data(config)
     name = config.forecast.forecaster
     fitted = fit_forecaster(name, config.forecast.options.get(name, {}), data, data.panel.periods, horizon, config.seed)
-    return fitted.predict(data.panel, horizon, levels or DEFAULT_LEVELS).to_frame()
+    wanted = set(levels or DEFAULT_LEVELS)
+    frame = fitted.predict(data.panel, horizon, sorted(wanted | set(DEFAULT_LEVELS))).to_frame()
+    return frame[frame["level"].isin(wanted)].reset_index(drop=True)
 
 
 def _keep(run: RunFolder, fitted: Forecaster, policies: Mapping[str, Any]) -> None:

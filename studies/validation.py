@@ -33,6 +33,11 @@ def read_inputs(data: DataConfig) -> Inputs:
 def found_in(data: DataConfig) -> dict[str, Any]:
     """Return what a config's files hold: counts, the calendar, shares of zero and out-of-stock periods."""
     inputs = read_inputs(data)
+    if inputs.state is not None and inputs.items is not None and "lead_time" in inputs.items:
+        from .data import item_params, read_stock
+        from .sections import DefaultsConfig
+
+        read_stock(inputs.state, item_params(inputs.panel, inputs.items, DefaultsConfig()))
     panel = inputs.panel
     listed = panel.listed
     return {

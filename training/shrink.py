@@ -22,12 +22,6 @@ def shrunk(policy: NeuralPolicy, scenario: Scenario, params: ItemParams, warm_up
         params: lead times, costs and order rules.
         warm_up: periods at the start that do not count.
     """
-    candidates = [scaled(policy, share) for share in SHARES]
+    candidates = [replace(policy, share=share) for share in SHARES]
     costs = [simulate(candidate, scenario, params, warm_up=warm_up).mean_cost for candidate in candidates]
     return candidates[costs.index(min(costs))]
-
-
-def scaled(policy: NeuralPolicy, share: float) -> NeuralPolicy:
-    """Return the network with all its actions multiplied."""
-    weight, bias = policy.layers[-1]
-    return replace(policy, layers=(*policy.layers[:-1], (share * weight, share * bias)))

@@ -102,7 +102,9 @@ class TrainingProblem:
             return policy
         first = max(0, self.later - 2 * int(np.max(self.params.protection_interval)))
         judging = self.tuned_on.window(first, self.tuned_on.periods)
-        return shrunk(policy, judging, self.params, self.later - first)
+        kept = shrunk(policy, judging, self.params, self.later - first)
+        self.progress(f"the last part of the window bears out {kept.share:.0%} of the network's moves")
+        return kept
 
 
 def train_policy(name: str, problem: TrainingProblem, options: Mapping[str, Any] | None = None) -> Any:

@@ -15,9 +15,9 @@ from fractile.forecasters.forecast import (
     DEFAULT_LEVELS,
     Dependence,
     QuantileForecast,
-    concatenate_origins,
     interpolation_weights,
 )
+from fractile.forecasters.joining import concatenate_origins
 
 LEVELS = np.array(DEFAULT_LEVELS)
 
