@@ -129,13 +129,19 @@ def with_imagined(
     return Scenario(np.concatenate([real.demand, imagined.demand]), forecasts=both)
 
 
-def held_out_scenario(data: StudyData, before: QuantileForecast, after: QuantileForecast, window: Windows) -> Scenario:
-    """Return the warm-up periods and the held-out ones, each with the forecast made at its beginning."""
-    first = len(before.origins) - window.warm_up
-    warm = replay(data, before, window.span)
+def held_out_scenario(data: StudyData, before: Scenario, after: QuantileForecast, window: Windows) -> Scenario:
+    """Return the last periods before the cutoff, as a warm-up, and the held-out ones.
+
+    Args:
+        data: the study's data.
+        before: the validation window as it was.
+        after: forecasts from the held-out origins.
+        window: how long the warm-up is.
+    """
+    warm = before.window(before.periods - window.warm_up, before.periods)
     held = replay(data, after, window.span)
-    demand = np.concatenate([warm.demand[:, first:], held.demand], axis=1)
-    return Scenario(demand, forecasts=[*(warm.forecasts or ())[first:], *(held.forecasts or ())])
+    demand = np.concatenate([warm.demand, held.demand], axis=1)
+    return Scenario(demand, forecasts=[*(warm.forecasts or ()), *(held.forecasts or ())])
 
 
 def run_held_out(policy: Any, scenario: Scenario, data: StudyData, window: Windows, baseline: Any) -> Trajectory:

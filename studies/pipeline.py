@@ -79,8 +79,8 @@ class Study:
             forecast = forecasts_from(first, self.data, self.window.start, self.window.cutoff, self.window.horizon)
             real = replay(self.data, forecast, self.window.span)
             if not paths:
-                return Tuning(forecast, real, real)
-            return Tuning(forecast, real, with_imagined(self.data, first, self.window, real, paths, self.config.seed))
+                return Tuning(real, real)
+            return Tuning(real, with_imagined(self.data, first, self.window, real, paths, self.config.seed))
 
     def forecasts(self, name: str, paths: int) -> Forecasts:
         """Forecast with a name before the cutoff and, fitted anew, behind it."""
@@ -102,7 +102,7 @@ class Study:
     def met(self, policies: Mapping[str, Any], forecasts: Forecasts) -> dict[str, Trajectory]:
         """Let policies meet the held-out periods; those without a target start at the baseline's, where it is there."""
         baseline = policies.get(self.config.policies.baseline)
-        scenario = held_out_scenario(self.data, forecasts.tuning.forecast, forecasts.after, self.window)
+        scenario = held_out_scenario(self.data, forecasts.tuning.real, forecasts.after, self.window)
         with self.stage("simulating"):
             return {
                 name: run_held_out(policy, scenario, self.data, self.window, baseline)
@@ -128,12 +128,11 @@ class Tuning:
     """What policies are tuned and trained on, all of it before the cutoff.
 
     Attributes:
-        forecast: from every origin of the validation window, by a forecaster fitted before it.
-        real: the window as it was; classical policies are tuned on it.
+        real: the validation window as it was, with forecasts from each of its origins by a forecaster fitted
+            before it; classical policies are tuned on it.
         training: the same and, beside it, imagined paths; networks are trained on them.
     """
 
-    forecast: QuantileForecast
     real: Scenario
     training: Scenario
 

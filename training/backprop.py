@@ -109,7 +109,7 @@ def rollout_cost(policy: NeuralPolicy, batch: InventoryBatch, config: BackpropCo
     scenario, params, state = as_tensors(batch.scenario, batch.params, batch.state)
     if not config.whole_units:
         params = replace(params, pack_size=None)
-    scenario = replace(scenario, demand=scenario.demand[:, : config.periods], forecasts=_kept(scenario, config.periods))
+    scenario = scenario.window(0, config.periods)
     costs = [outcome.cost for _, outcome in roll(policy, scenario, params, state)]
     return torch.stack(costs[config.warm_up :]).mean()
 
@@ -162,7 +162,3 @@ def _copied(policy: NeuralPolicy) -> NeuralPolicy:
     shift, spread = arrays(policy.shift, policy.spread)
     layers: list[Any] = [arrays(weight, bias) for weight, bias in policy.layers]
     return replace(policy, layers=tuple(layers), shift=shift, spread=spread)
-
-
-def _kept(scenario: Scenario, periods: int) -> Any:
-    return None if scenario.forecasts is None else scenario.forecasts[:periods]

@@ -120,11 +120,9 @@ def train_policy(name: str, problem: TrainingProblem, options: Mapping[str, Any]
     """
     options = dict(options or {})
     POLICIES.known(name)
-    if name in _NETWORKS:
-        return _NETWORKS[name](problem, options)
-    if name in _TUNERS and not options:
-        return _TUNERS[name](problem)
-    return make_policy(name, **options)
+    if not is_trained(name, options):
+        return make_policy(name, **options)
+    return _NETWORKS[name](problem, options) if name in _NETWORKS else _TUNERS[name](problem)
 
 
 def is_trained(name: str, options: Mapping[str, Any]) -> bool:
