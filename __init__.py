@@ -14,11 +14,17 @@ from .envs.registration import make_sb3_env, register_environments
 from .errors import FractileError, InputError
 
 if TYPE_CHECKING:
+    from .envs.capacity import SharedCapacity, project_orders
     from .envs.conformance import check_dynamics
     from .envs.demand import Geometric, NegativeBinomial, Normal, Poisson, draw_scenario
     from .envs.dynamics import step
     from .envs.forecast_demand import ForecastDemand
+    from .envs.network import OUTSIDE, Link, Network
+    from .envs.network_dynamics import network_step
+    from .envs.network_shapes import distribution, dual_sourcing, serial
+    from .envs.perishable import PerishableOutcome, PerishableState, perishable_step
     from .envs.replay import Replay
+    from .envs.shared_capacity import CapacityOutcome, shared_capacity_step
     from .envs.types import (
         InventoryState,
         ItemParams,
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
         PeriodOutcome,
         Scenario,
         Trajectory,
+        View,
     )
     from .forecasters import scores
     from .forecasters.base import Forecaster
@@ -43,37 +50,52 @@ if TYPE_CHECKING:
     from .training.trainers import TrainingProblem, train_policy
 
 _LAZY = {
+    "CapacityOutcome": "envs.shared_capacity",
+    "Comparison": "studies.compare",
     "DEFAULT_LEVELS": "forecasters.forecast",
     "FORECASTERS": "forecasters.registry",
-    "POLICIES": "policies.registry",
-    "Comparison": "studies.compare",
     "ForecastDemand": "envs.forecast_demand",
     "Forecaster": "forecasters.base",
     "Geometric": "envs.demand",
     "InventoryState": "envs.types",
     "ItemParams": "envs.types",
+    "Link": "envs.network",
     "NegativeBinomial": "envs.demand",
+    "Network": "envs.network",
     "Normal": "envs.demand",
+    "OUTSIDE": "envs.network",
     "Observation": "envs.types",
+    "POLICIES": "policies.registry",
     "PeriodOutcome": "envs.types",
+    "PerishableOutcome": "envs.perishable",
+    "PerishableState": "envs.perishable",
     "Poisson": "envs.demand",
     "Policy": "policies.base",
     "QuantileForecast": "forecasters.forecast",
     "Replay": "envs.replay",
     "SalesPanel": "forecasters.panel",
     "Scenario": "envs.types",
+    "SharedCapacity": "envs.capacity",
     "TrainingProblem": "training.trainers",
     "Trajectory": "envs.types",
+    "View": "envs.types",
     "check_dynamics": "envs.conformance",
     "check_forecaster": "forecasters.conformance",
     "check_policy": "policies.conformance",
     "compare": "studies.compare",
+    "distribution": "envs.network_shapes",
     "draw_scenario": "envs.demand",
+    "dual_sourcing": "envs.network_shapes",
     "load_panel": "forecasters.loading",
     "make_forecaster": "forecasters.registry",
     "make_policy": "policies.registry",
+    "network_step": "envs.network_dynamics",
+    "perishable_step": "envs.perishable",
+    "project_orders": "envs.capacity",
     "retail_panel": "forecasters.synthetic",
     "scores": "forecasters.scores",
+    "serial": "envs.network_shapes",
+    "shared_capacity_step": "envs.shared_capacity",
     "simulate": "policies.rollout",
     "step": "envs.dynamics",
     "train_policy": "training.trainers",
@@ -86,7 +108,9 @@ _MODULES = ("scores",)
 __all__ = [
     "DEFAULT_LEVELS",
     "FORECASTERS",
+    "OUTSIDE",
     "POLICIES",
+    "CapacityOutcome",
     "Comparison",
     "ForecastDemand",
     "Forecaster",
@@ -95,30 +119,43 @@ __all__ = [
     "InputError",
     "InventoryState",
     "ItemParams",
+    "Link",
     "NegativeBinomial",
+    "Network",
     "Normal",
     "Observation",
     "PeriodOutcome",
+    "PerishableOutcome",
+    "PerishableState",
     "Poisson",
     "Policy",
     "QuantileForecast",
     "Replay",
     "SalesPanel",
     "Scenario",
+    "SharedCapacity",
     "TrainingProblem",
     "Trajectory",
+    "View",
     "__version__",
     "check_dynamics",
     "check_forecaster",
     "check_policy",
     "compare",
+    "distribution",
     "draw_scenario",
+    "dual_sourcing",
     "load_panel",
     "make_forecaster",
     "make_policy",
     "make_sb3_env",
+    "network_step",
+    "perishable_step",
+    "project_orders",
     "retail_panel",
     "scores",
+    "serial",
+    "shared_capacity_step",
     "simulate",
     "step",
     "train_policy",

@@ -74,3 +74,32 @@ def stack_last(parts: list[Array]) -> Array:
 def straight_through(value: Array, smooth: Array) -> Array:
     """Return `value`, with the gradient of `smooth`."""
     return smooth + (value - smooth).detach() if is_torch(smooth) else value
+
+
+def sorted_descending(key: Array, values: list[Array]) -> list[Array]:
+    """Return arrays sorted along the last axis by a key, the largest first."""
+    if is_torch(key):
+        order = key.argsort(dim=-1, descending=True, stable=True)
+        return [value.gather(-1, order) for value in values]
+    order = np.argsort(-key, axis=-1, kind="stable")
+    return [np.take_along_axis(value, order, -1) for value in values]
+
+
+def cumulative(x: Array) -> Array:
+    """Return sums of the first entries along the last axis."""
+    return x.cumsum(-1)
+
+
+def largest(x: Array) -> Array:
+    """Return the largest entry along the last axis, which stays with length 1."""
+    return x.amax(-1, keepdim=True) if is_torch(x) else x.max(-1, keepdims=True)
+
+
+def floor(x: Array) -> Array:
+    """Return the next whole number below; its gradient is zero."""
+    return x.floor() if is_torch(x) else np.floor(x)
+
+
+def stack_first(parts: list[Array]) -> Array:
+    """Stack along a new first axis."""
+    return sys.modules["torch"].stack(parts, 0) if is_torch(parts[0]) else np.stack(parts, 0)

@@ -10,8 +10,8 @@ import numpy as np
 from ..errors import FractileError
 from ..forecasters.forecast import FloatArray, IntArray, QuantileForecast
 from .demand import DemandModel
-from .dynamics import advance
 from .observation import ObservationEncoder, order_up_to_level
+from .system import advance
 from .types import InventoryState, ItemParams, Observation, PeriodOutcome, Scenario
 
 

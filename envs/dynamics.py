@@ -11,6 +11,8 @@ The period (DESIGN: the one timeline). In period t
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .backend import (
@@ -25,7 +27,7 @@ from .backend import (
     where,
     zeros,
 )
-from .types import InventoryState, ItemParams, PeriodOutcome, Scenario
+from .types import InventoryState, ItemParams, PeriodOutcome
 
 
 def step(
@@ -59,44 +61,55 @@ def step(
     (5.0, 1.0, 9.0, 4.0)
     """
     order = feasible_order(order, params)
-    received, pipeline = _deliver(
-        state.pipeline, order, params.arrivals_into(len(state.pipeline)) if arrivals is None else arrivals
-    )
-    gap = state.net_inventory + received - demand
+    received, pipeline = deliver(state.pipeline, order, params, arrivals)
+    after = settle(state.net_inventory + received, demand, params)
+    cost = stock_cost(after.on_hand, after.shortfall, demand, after.lost, params) + order_cost(order, params)
+    outcome = PeriodOutcome(order, received, after.sales, after.shortfall, after.on_hand, cost)
+    return InventoryState(after.net_inventory, pipeline), outcome
+
+
+class Settled(NamedTuple):
+    """Stock behind a period's demand, each in units and of shape (paths, items)."""
+
+    net_inventory: Array
+    sales: Array
+    shortfall: Array
+    on_hand: Array
+    lost: Array
+
+
+def settle(available: Array, demand: Array, params: ItemParams) -> Settled:
+    """Meet demand from stock; what stock cannot meet is lost, waits, or a share of each.
+
+    Args:
+        available: net inventory with what has arrived, units, shape (paths, items).
+        demand: units, shape (paths, items). [D]
+        params: the share that is lost.
+    """
+    gap = available - demand
     on_hand = positive_part(gap)
     shortfall = on_hand - gap
     unmet = minimum(shortfall, demand)
     net_inventory, lost = _carry_over(gap, on_hand, unmet, params)
-    cost = like(params.holding_cost, gap) * on_hand + like(params.stockout_cost, gap) * shortfall
-    cost = cost + _order_cost(order, params)
-    if np.any(params.price):
-        cost = cost - like(params.price, gap) * (demand - lost)
-    outcome = PeriodOutcome(order, received, demand - unmet, shortfall, on_hand, cost)
-    return InventoryState(net_inventory, pipeline), outcome
+    return Settled(net_inventory, demand - unmet, shortfall, on_hand, lost)
 
 
-def advance(
-    state: InventoryState, order: Array, scenario: Scenario, period: int, params: ItemParams
-) -> tuple[InventoryState, PeriodOutcome]:
-    """Advance one period of a scenario: `step`, with orders placed in review periods only.
+def deliver(pipeline: Array, order: Array, params: ItemParams, arrivals: Array | None = None) -> tuple[Array, Array]:
+    """Return what arrives now, shape (paths, items), and the pipeline of the next period.
 
     Args:
-        state: what the period begins with.
-        order: units asked for, shape (paths, items).
-        scenario: demand, arrivals and prices.
-        period: t, counted from 0.
-        params: costs, lead times and order rules.
+        pipeline: units under way, shape (slots, paths, items).
+        order: units placed, shape (paths, items).
+        params: lead times, where arrivals are not given.
+        arrivals: see `step`.
     """
-    if np.any(np.asarray(params.review_period) > 1):
-        order = order * like(np.asarray(period % np.asarray(params.review_period) == 0, dtype=np.float64), order)
-    arrivals = None if scenario.arrivals is None else scenario.arrivals[:, :, period]
-    state, outcome = step(state, order, scenario.demand[:, period], params, arrivals)
-    if scenario.prices is not None:
-        unmet = scenario.demand[:, period] - outcome.sales
-        accepted = outcome.sales + (1.0 - like(params.lost_share, order)) * unmet
-        revenue = (scenario.prices[:, period] - like(params.price, order)) * accepted
-        outcome = outcome._replace(cost=outcome.cost - revenue)
-    return state, outcome
+    return _deliver(pipeline, order, params.arrivals_into(len(pipeline)) if arrivals is None else arrivals)
+
+
+def stock_cost(on_hand: Array, shortfall: Array, demand: Array, lost: Array, params: ItemParams) -> Array:
+    """Return `h·on_hand + b·shortfall − p·(demand − lost)`, money, shape (paths, items)."""
+    cost = like(params.holding_cost, on_hand) * on_hand + like(params.stockout_cost, on_hand) * shortfall
+    return cost - like(params.price, on_hand) * (demand - lost) if np.any(params.price) else cost
 
 
 def feasible_order(order: Array, params: ItemParams) -> Array:
@@ -142,7 +155,8 @@ def _carry_over(gap: Array, on_hand: Array, unmet: Array, params: ItemParams) ->
     return gap + lost, lost
 
 
-def _order_cost(order: Array, params: ItemParams) -> Array:
+def order_cost(order: Array, params: ItemParams) -> Array:
+    """Return `K·1[q > 0] + c·q`, money, shape (paths, items)."""
     cost = 0.0
     if np.any(params.fixed_order_cost):
         cost = like(params.fixed_order_cost, order) * indicator(order > 0, order)

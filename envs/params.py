@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import Faults
+from ..errors import Faults, FractileError
 from ..forecasters.interpolation import FloatArray, IntArray
 from .backend import Array
+from .capacity import SharedCapacity
 
 Number = float | FloatArray
 
@@ -33,7 +34,11 @@ class ItemParams:
         pack_size: orders are multiples of it; None = any quantity. 1 = whole units.
         minimum_order: smallest order that is not zero; None = none.
         maximum_order: largest order; None or infinity = none.
-        shelf_life: periods until stock perishes; only None is simulated here.
+        shelf_life: periods in which a unit can be sold, the one of its arrival included, integers >= 1; None = stock
+            does not perish. [m]
+        waste_cost: money per unit that perishes. [w]
+        issuing: "fifo", the oldest unit is sold first, or "lifo", the freshest.
+        capacity: what all items share; None = nothing.
         discount: factor a period on later costs, in (0, 1].
         salvage_value: money back per unit on hand behind the last period.
 
@@ -52,9 +57,12 @@ class ItemParams:
     pack_size: Number | None = None
     minimum_order: Number | None = None
     maximum_order: Number | None = None
-    shelf_life: int | None = None
+    shelf_life: int | IntArray | None = None
     discount: float = 1.0
     salvage_value: Number = 0.0
+    waste_cost: Number = 0.0
+    issuing: Literal["fifo", "lifo"] = "fifo"
+    capacity: SharedCapacity | None = None
     _arrivals: dict[int, FloatArray | None] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -64,8 +72,10 @@ class ItemParams:
             if value is not None:
                 object.__setattr__(self, name, _checked(name, value, low, whole, faults))
         object.__setattr__(self, "unmet_demand", _checked_unmet(self.unmet_demand, faults))
-        if self.shelf_life is not None:
-            faults.add("shelf_life must be None: stock that ages is not simulated by this system")
+        if self.issuing not in ("fifo", "lifo"):
+            faults.add(f"issuing must be 'fifo' or 'lifo', got {self.issuing!r}")
+        if self.capacity is not None and self.shelf_life is not None:
+            faults.add("capacity and shelf_life exclude each other: leave one of them out")
         if not 0 < self.discount <= 1:
             faults.add(f"discount must lie in (0, 1], got {self.discount}; 1 means no discount")
         faults.raise_if_any()
@@ -92,6 +102,16 @@ class ItemParams:
         """Slots that the pipeline needs: the longest lead time."""
         return int(np.max(self.lead_time))
 
+    @cached_property
+    def ages(self) -> int:
+        """Slots that stock by remaining life needs: the longest shelf life; 0 where nothing perishes."""
+        return 0 if self.shelf_life is None else int(np.max(self.shelf_life))
+
+    def ordering_cost(self, order: FloatArray) -> FloatArray:
+        """Return what orders cost, fixed and by the unit, money; of the shape of `order` (..., items)."""
+        cost: FloatArray = self.fixed_order_cost * (order > 0) + self.unit_cost * order
+        return cost
+
     def arrivals_into(self, slots: int) -> FloatArray | None:
         """Return one-hot arrivals (slots + 1, ..., items), or None where every order goes to the last slot."""
         if slots not in self._arrivals:
@@ -107,10 +127,17 @@ class ItemParams:
 
     def select(self, items: Array) -> ItemParams:
         """Return the parameters of some items; scalars stay scalars."""
-        return self._mapped(lambda array: array[..., items])
+        chosen = self._mapped(lambda array: array[..., items])
+        return chosen if self.capacity is None else replace(chosen, capacity=self.capacity.select(items))
 
     def per_path(self, items: IntArray) -> ItemParams:
-        """Return parameters for paths that hold one item each: shape (len(items), 1)."""
+        """Return parameters for paths that hold one item each: shape (len(items), 1).
+
+        Raises:
+            FractileError: where items share a capacity: they cannot be told apart.
+        """
+        if self.capacity is not None:
+            raise FractileError("items that share a capacity are simulated together: episodes of one item need none")
         return self._mapped(lambda array: array[items, None])
 
     def _mapped(self, change: Callable[[Any], Any]) -> ItemParams:
@@ -122,6 +149,7 @@ class ItemParams:
 _RULES = (
     ("lead_time", 0, True),
     ("review_period", 1, True),
+    ("shelf_life", 1, True),
     ("holding_cost", 0, False),
     ("stockout_cost", 0, False),
     ("fixed_order_cost", 0, False),
@@ -131,6 +159,7 @@ _RULES = (
     ("minimum_order", 0, False),
     ("maximum_order", 0, False),
     ("salvage_value", 0, False),
+    ("waste_cost", 0, False),
 )
 
 

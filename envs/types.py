@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import FractileError
 from ..forecasters.forecast import FloatArray, QuantileForecast
-from .backend import Array
+from .backend import Array, concatenate, zeros
 from .params import ItemParams, Number
 
 
@@ -62,12 +62,15 @@ class Scenario:
         arrivals: the share of the order placed in period t that arrives k periods later, shape
             (slots + 1, paths or 1, periods, items); None = the constant lead times of the parameters.
         prices: money per unit, shape (paths or 1, periods, items); replaces the parameters' price.
+        capacity: what all items share in each period, shape (paths or 1, periods); replaces the limit of the
+            parameters' capacity.
     """
 
     demand: Array
     forecasts: Sequence[QuantileForecast] | None = None
     arrivals: Array | None = None
     prices: Array | None = None
+    capacity: Array | None = None
 
     def __post_init__(self) -> None:
         if self.demand.ndim != 3:
@@ -100,11 +103,39 @@ class Scenario:
             None if self.forecasts is None else self.forecasts[span],
             None if self.arrivals is None else self.arrivals[:, :, span],
             None if self.prices is None else self.prices[:, span],
+            None if self.capacity is None else self.capacity[:, span],
         )
 
     def forecast(self, period: int) -> QuantileForecast | None:
         """Return the forecast that is valid when `period` begins."""
         return None if self.forecasts is None else self.forecasts[period]
+
+
+@dataclass(frozen=True)
+class View:
+    """What a policy is shown of the past.
+
+    Attributes:
+        memory: periods that `Observation.history` holds.
+        censored: show sales where demand was not met, instead of demand.
+    """
+
+    memory: int = 0
+    censored: bool = False
+
+    def __post_init__(self) -> None:
+        if self.memory < 0:
+            raise FractileError(f"memory must be an integer >= 0, got {self.memory}")
+
+    def begin(self, like: Array) -> Array | None:
+        """Return the history before the first period: zeros in the shape (memory, *like.shape), or None."""
+        return zeros((self.memory, *like.shape), like) if self.memory else None
+
+    def after(self, history: Array | None, demand: Array, sales: Array) -> Array | None:
+        """Return the history behind one more period."""
+        if history is None:
+            return None
+        return concatenate([(sales if self.censored else demand)[None], history[:-1]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,15 +146,20 @@ class Observation:
         period: t, counted from 0.
         net_inventory: units, shape (paths, items). [IN]
         pipeline: units, shape (slots, paths, items); slot k arrives in k periods.
-        params: costs, lead times and order rules.
+        params: costs, lead times and order rules of the items, or the network.
         forecast: made before D_t, values (items, 1 or paths, horizon, Q); horizon 1 is period t.
+        stock: units on hand by remaining life, shape (ages, paths, items), where stock perishes; else None.
+        history: what was seen of the periods just before, the last one first, shape (memory, paths, items): demand,
+            or sales where demand is censored; zeros where nothing was before. None where nothing is remembered.
     """
 
     period: int
     net_inventory: Array
     pipeline: Array
-    params: ItemParams
+    params: Any
     forecast: QuantileForecast | None = None
+    stock: Array | None = None
+    history: Array | None = None
 
     @property
     def on_order(self) -> Array:
@@ -158,6 +194,7 @@ class Trajectory:
         cost: money.
         demand: units.
         params: what the costs were charged with.
+        extra: what the system's outcomes hold besides, by name, e.g. `waste`.
     """
 
     order: FloatArray
@@ -167,7 +204,8 @@ class Trajectory:
     on_hand: FloatArray
     cost: FloatArray
     demand: FloatArray
-    params: ItemParams = field(repr=False)
+    params: Any = field(repr=False)
+    extra: Mapping[str, FloatArray] = field(default_factory=dict, repr=False)
 
     @property
     def mean_cost(self) -> float:
@@ -187,7 +225,12 @@ class Trajectory:
     @property
     def ordering(self) -> FloatArray:
         """Fixed order cost plus purchase cost, money."""
-        return self.params.fixed_order_cost * (self.order > 0) + self.params.unit_cost * self.order
+        return np.asarray(self.params.ordering_cost(self.order))
+
+    @property
+    def waste(self) -> FloatArray:
+        """Units that perished."""
+        return self.extra.get("waste", np.zeros_like(self.on_hand))
 
     @property
     def fill_rate(self) -> float:
@@ -215,4 +258,5 @@ __all__ = [
     "PeriodOutcome",
     "Scenario",
     "Trajectory",
+    "View",
 ]

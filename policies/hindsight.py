@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from ..envs.dynamics import advance
+from ..envs.system import advance
 from ..envs.types import InventoryState, ItemParams, Scenario
-from ..errors import Faults
+from ..errors import Faults, FractileError
 from ..forecasters.forecast import FloatArray, IntArray
 
 MEMORY = 8_000_000
@@ -21,7 +21,8 @@ class Hindsight:
 
     Time is cut into intervals, each served by one arrival at most; a unit of demand is served by its interval's
     arrival, from stock or, where it can wait, late, or not at all, whichever is cheapest. Dynamic programming over
-    the cuts is exact. Pack sizes, minimum and maximum orders are ignored, so that no admissible policy costs less.
+    the cuts is exact. Pack sizes, minimum and maximum orders and a shared capacity are ignored, so that no
+    admissible policy costs less.
     """
 
     def plan(self, scenario: Scenario, params: ItemParams, state: InventoryState) -> FloatArray:
@@ -52,8 +53,8 @@ class Hindsight:
         return orders.reshape(periods, paths, items).transpose(1, 0, 2)
 
     def relaxed(self, params: ItemParams) -> ItemParams:
-        """Return the parameters without pack size, minimum and maximum order."""
-        return replace(params, pack_size=None, minimum_order=None, maximum_order=None)
+        """Return the parameters without pack size, minimum and maximum order, and capacity."""
+        return replace(params, pack_size=None, minimum_order=None, maximum_order=None, capacity=None)
 
 
 def _left_over(scenario: Scenario, params: ItemParams, state: InventoryState) -> tuple[FloatArray, FloatArray]:
@@ -205,6 +206,8 @@ def _arrivals(cut: IntArray, by: IntArray) -> IntArray:
 
 
 def _check(scenario: Scenario, params: ItemParams) -> None:
+    if not isinstance(params, ItemParams) or params.shelf_life is not None:
+        raise FractileError("hindsight plans for items whose stock keeps: it knows no networks and no shelf_life")
     faults = Faults()
     if scenario.arrivals is not None:
         faults.add("hindsight needs constant lead times: leave out Scenario.arrivals")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from fractile.envs.dynamics import advance, feasible_order, step
+from fractile.envs.dynamics import feasible_order, step
+from fractile.envs.system import advance
 from fractile.envs.types import InventoryState, ItemParams, Scenario
 
 

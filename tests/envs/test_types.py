@@ -26,7 +26,7 @@ from fractile.errors import FractileError, InputError
         ({"pack_size": 0}, "pack_size must be above 0, got 0; use None for none"),
         ({"maximum_order": 0}, "maximum_order must be above 0"),
         ({"minimum_order": 9, "maximum_order": 8}, "minimum_order must not exceed maximum_order"),
-        ({"shelf_life": 3}, "shelf_life must be None"),
+        ({"shelf_life": 0}, "shelf_life must be an integer >= 1, got 0"),
         ({"discount": 0.0}, "discount must lie in"),
         ({"discount": 1.01}, "discount must lie in"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.dynamics import advance
+from fractile.envs.system import advance
 from fractile.envs.types import InventoryState, ItemParams, Observation, Scenario
 from fractile.errors import FractileError
 from fractile.policies.base_stock import BaseStock, ConstantOrder

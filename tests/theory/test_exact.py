@@ -13,7 +13,7 @@ from scipy import stats
 
 import fractile as fr
 from fractile.envs.backend import positive_part
-from fractile.envs.dynamics import advance
+from fractile.envs.system import advance
 from fractile.envs.types import InventoryState, ItemParams, Scenario
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.dynamic_programming import DynamicProgramming
