@@ -14,16 +14,28 @@ from .envs.registration import make_sb3_env, register_environments
 from .errors import FractileError, InputError
 
 if TYPE_CHECKING:
+    from .envs.arrivals import ArrivalModel, ConstantLeadTime, RandomLeadTime, expected_lead_time, with_arrivals
+    from .envs.autoregressive import AR1
+    from .envs.belief import Believed, Distortion
     from .envs.capacity import SharedCapacity, project_orders
     from .envs.conformance import check_dynamics
-    from .envs.demand import Geometric, NegativeBinomial, Normal, Poisson, draw_scenario
+    from .envs.correlated import Correlated
+    from .envs.deliveries import LostDeliveries, ShortDeliveries, SplitDeliveries
+    from .envs.demand import Gamma, Geometric, NegativeBinomial, Normal, Poisson
+    from .envs.demand_model import DemandModel, draw_scenario
+    from .envs.discrete import CompoundPoisson, Discrete, Rounded
     from .envs.dynamics import step
+    from .envs.evolution import ForecastEvolution
+    from .envs.fitted_arrivals import FittedArrivals
     from .envs.forecast_demand import ForecastDemand
+    from .envs.moving_mean import NewItemRamp, Promotions, Seasonal
     from .envs.network import OUTSIDE, Link, Network
     from .envs.network_dynamics import network_step
     from .envs.network_shapes import distribution, dual_sourcing, serial
     from .envs.perishable import PerishableOutcome, PerishableState, perishable_step
+    from .envs.regimes import MarkovModulated
     from .envs.replay import Replay
+    from .envs.sampling_tables import DemandTable
     from .envs.shared_capacity import CapacityOutcome, shared_capacity_step
     from .envs.types import (
         InventoryState,
@@ -50,32 +62,54 @@ if TYPE_CHECKING:
     from .training.trainers import TrainingProblem, train_policy
 
 _LAZY = {
-    "CapacityOutcome": "envs.shared_capacity",
-    "Comparison": "studies.compare",
     "DEFAULT_LEVELS": "forecasters.forecast",
     "FORECASTERS": "forecasters.registry",
+    "OUTSIDE": "envs.network",
+    "POLICIES": "policies.registry",
+    "AR1": "envs.autoregressive",
+    "ArrivalModel": "envs.arrivals",
+    "Believed": "envs.belief",
+    "CapacityOutcome": "envs.shared_capacity",
+    "Comparison": "studies.compare",
+    "CompoundPoisson": "envs.discrete",
+    "ConstantLeadTime": "envs.arrivals",
+    "Correlated": "envs.correlated",
+    "DemandModel": "envs.demand_model",
+    "DemandTable": "envs.sampling_tables",
+    "Discrete": "envs.discrete",
+    "Distortion": "envs.belief",
+    "FittedArrivals": "envs.fitted_arrivals",
     "ForecastDemand": "envs.forecast_demand",
+    "ForecastEvolution": "envs.evolution",
     "Forecaster": "forecasters.base",
+    "Gamma": "envs.demand",
     "Geometric": "envs.demand",
     "InventoryState": "envs.types",
     "ItemParams": "envs.types",
     "Link": "envs.network",
+    "LostDeliveries": "envs.deliveries",
+    "MarkovModulated": "envs.regimes",
     "NegativeBinomial": "envs.demand",
     "Network": "envs.network",
+    "NewItemRamp": "envs.moving_mean",
     "Normal": "envs.demand",
-    "OUTSIDE": "envs.network",
     "Observation": "envs.types",
-    "POLICIES": "policies.registry",
     "PeriodOutcome": "envs.types",
     "PerishableOutcome": "envs.perishable",
     "PerishableState": "envs.perishable",
     "Poisson": "envs.demand",
     "Policy": "policies.base",
+    "Promotions": "envs.moving_mean",
     "QuantileForecast": "forecasters.forecast",
+    "RandomLeadTime": "envs.arrivals",
     "Replay": "envs.replay",
+    "Rounded": "envs.discrete",
     "SalesPanel": "forecasters.panel",
     "Scenario": "envs.types",
+    "Seasonal": "envs.moving_mean",
     "SharedCapacity": "envs.capacity",
+    "ShortDeliveries": "envs.deliveries",
+    "SplitDeliveries": "envs.deliveries",
     "TrainingProblem": "training.trainers",
     "Trajectory": "envs.types",
     "View": "envs.types",
@@ -84,8 +118,9 @@ _LAZY = {
     "check_policy": "policies.conformance",
     "compare": "studies.compare",
     "distribution": "envs.network_shapes",
-    "draw_scenario": "envs.demand",
+    "draw_scenario": "envs.demand_model",
     "dual_sourcing": "envs.network_shapes",
+    "expected_lead_time": "envs.arrivals",
     "load_panel": "forecasters.loading",
     "make_forecaster": "forecasters.registry",
     "make_policy": "policies.registry",
@@ -99,6 +134,7 @@ _LAZY = {
     "simulate": "policies.rollout",
     "step": "envs.dynamics",
     "train_policy": "training.trainers",
+    "with_arrivals": "envs.arrivals",
 }
 """Public name → the module that holds it."""
 
@@ -106,22 +142,38 @@ _MODULES = ("scores",)
 """Public names that are modules themselves."""
 
 __all__ = [
+    "AR1",
     "DEFAULT_LEVELS",
     "FORECASTERS",
     "OUTSIDE",
     "POLICIES",
+    "ArrivalModel",
+    "Believed",
     "CapacityOutcome",
     "Comparison",
+    "CompoundPoisson",
+    "ConstantLeadTime",
+    "Correlated",
+    "DemandModel",
+    "DemandTable",
+    "Discrete",
+    "Distortion",
+    "FittedArrivals",
     "ForecastDemand",
+    "ForecastEvolution",
     "Forecaster",
     "FractileError",
+    "Gamma",
     "Geometric",
     "InputError",
     "InventoryState",
     "ItemParams",
     "Link",
+    "LostDeliveries",
+    "MarkovModulated",
     "NegativeBinomial",
     "Network",
+    "NewItemRamp",
     "Normal",
     "Observation",
     "PeriodOutcome",
@@ -129,11 +181,17 @@ __all__ = [
     "PerishableState",
     "Poisson",
     "Policy",
+    "Promotions",
     "QuantileForecast",
+    "RandomLeadTime",
     "Replay",
+    "Rounded",
     "SalesPanel",
     "Scenario",
+    "Seasonal",
     "SharedCapacity",
+    "ShortDeliveries",
+    "SplitDeliveries",
     "TrainingProblem",
     "Trajectory",
     "View",
@@ -145,6 +203,7 @@ __all__ = [
     "distribution",
     "draw_scenario",
     "dual_sourcing",
+    "expected_lead_time",
     "load_panel",
     "make_forecaster",
     "make_policy",
@@ -159,6 +218,7 @@ __all__ = [
     "simulate",
     "step",
     "train_policy",
+    "with_arrivals",
 ]
 
 

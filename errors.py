@@ -10,6 +10,10 @@ class FractileError(ValueError):
     """Something the user gave cannot be used; the message names the rule, the value and the remedy."""
 
 
+class FractileWarning(UserWarning):
+    """A result that can be used, but not without a second look; the message says at what."""
+
+
 class InputError(FractileError):
     """One or more faults in files, options or configuration; commands end with exit code 2.
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 Array: TypeAlias = Any
 """A numpy array or a torch tensor."""
 
+KEPT_ZEROS = 32_768
+"""Numbers up to which an array of zeros is kept for `positive_part`: numpy compares two arrays faster than array and
+number."""
+
 
 def is_torch(x: Array) -> bool:
     """Whether x is a torch tensor; never imports torch."""
+    if isinstance(x, np.ndarray):
+        return False
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(x, torch.Tensor)
 
@@ -33,7 +41,16 @@ def zeros(shape: tuple[int, ...], reference: Array) -> Array:
 
 def positive_part(x: Array) -> Array:
     """Return max(x, 0); its gradient at zero is zero."""
-    return x.relu() if is_torch(x) else np.maximum(x, 0.0)
+    if is_torch(x):
+        return x.relu()
+    return np.maximum(x, _nothing(x.shape) if x.dtype == np.float64 and x.size <= KEPT_ZEROS else 0.0)
+
+
+@lru_cache(maxsize=8)
+def _nothing(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    kept = np.zeros(shape)
+    kept.flags.writeable = False
+    return kept
 
 
 def tanh(x: Array) -> Array:
@@ -66,9 +83,9 @@ def concatenate(parts: list[Array], axis: int = 0) -> Array:
     return sys.modules["torch"].cat(parts, axis) if is_torch(parts[0]) else np.concatenate(parts, axis)
 
 
-def stack_last(parts: list[Array]) -> Array:
-    """Stack along a new last axis."""
-    return sys.modules["torch"].stack(parts, -1) if is_torch(parts[0]) else np.stack(parts, -1)
+def last(x: Array) -> Array:
+    """Return the array with its first axis last; nothing is copied."""
+    return x.moveaxis(0, -1) if is_torch(x) else x.transpose(*range(1, x.ndim), 0)
 
 
 def straight_through(value: Array, smooth: Array) -> Array:

@@ -2,81 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ..errors import FractileError
-from ..forecasters.forecast import FloatArray, IntArray, QuantileForecast
-from .demand import DemandModel
-from .observation import ObservationEncoder, order_up_to_level
-from .system import advance
-from .types import InventoryState, ItemParams, Observation, PeriodOutcome, Scenario
-
-
-class EpisodeSource(Protocol):
-    """Where episodes come from: demand, what is forecast of it, and the item's parameters."""
-
-    @property
-    def params(self) -> ItemParams:
-        """Lead times, costs and order rules of all items that episodes may hold."""
-        ...
-
-    def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, ItemParams]:
-        """Draw episodes of one item each: a scenario of (paths, periods, 1) and its parameters."""
-
-
-@dataclass(frozen=True, eq=False)
-class DemandSource:
-    """Episodes drawn from a demand model; each holds one item, chosen at random.
-
-    Attributes:
-        model: where demand comes from.
-        params: costs and lead times of the model's items.
-        item: always this item; None = a random one for every episode.
-    """
-
-    model: DemandModel
-    params: ItemParams
-    item: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.item is not None and not 0 <= self.item < self.model.items:
-            raise FractileError(f"item must be from 0 to {self.model.items - 1}, got {self.item}")
-
-    def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, ItemParams]:
-        """Draw episodes."""
-        item = np.full(paths, self.item) if self.item is not None else rng.integers(0, self.model.items, paths)
-        span = int(np.max(self.params.protection_interval))
-        return self.model.episodes(rng, item, periods, span), self.params.per_path(item)
-
-
-@dataclass(frozen=True, eq=False)
-class PoolSource:
-    """Episodes cut from a scenario that was drawn before: a random path, item and starting period each.
-
-    Attributes:
-        scenario: demand (paths, periods, items) with forecasts.
-        params: costs and lead times of its items.
-    """
-
-    scenario: Scenario
-    params: ItemParams
-
-    def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, ItemParams]:
-        """Draw episodes; all of one call share their starting period."""
-        if periods > self.scenario.periods:
-            raise FractileError(f"episodes of {periods} periods do not fit a scenario of {self.scenario.periods}")
-        start = int(rng.integers(0, self.scenario.periods - periods + 1))
-        path, item = rng.integers(0, self.scenario.paths, paths), rng.integers(0, self.scenario.items, paths)
-        return self.cut(path, item, start, periods)
-
-    def cut(self, path: IntArray, item: IntArray, start: int, periods: int) -> tuple[Scenario, ItemParams]:
-        """Return the episodes of these paths and items, from a starting period on."""
-        demand = self.scenario.demand[path, start : start + periods, item][:, :, None]
-        forecasts = [_rows(f, path, item) for f in (self.scenario.forecasts or ())[start : start + periods]]
-        return Scenario(demand, forecasts=forecasts), self.params.per_path(item)
+from ..forecasters.forecast import FloatArray, QuantileForecast
+from .encoders import Encoder, make_encoder
+from .network import Network
+from .observation import order_up_to_level
+from .sources import EpisodeSource
+from .system import State, advance, columns_of, empty_state, observation, state_of
+from .types import InventoryState, ItemParams, Observation, Scenario, View
 
 
 class InventoryBatch:
@@ -86,8 +23,9 @@ class InventoryBatch:
         source: where episodes come from.
         paths: how many run side by side.
         periods: length of an episode.
-        encoder: what observations are turned into and actions mean; `ObservationEncoder(slots)` where None.
+        encoder: what observations are turned into and actions mean; `make_encoder(params)` where None.
         start: "target" begins at a random point around the encoder's newsvendor level, "empty" with nothing.
+        view: what is seen of the past.
     """
 
     def __init__(
@@ -96,19 +34,25 @@ class InventoryBatch:
         *,
         paths: int,
         periods: int,
-        encoder: ObservationEncoder | None = None,
+        encoder: Encoder | None = None,
         start: str = "target",
+        view: View | None = None,
     ) -> None:
         if periods < 1 or paths < 1:
             raise FractileError(f"an episode needs at least one period and one path, got {periods} and {paths}")
         if start not in ("target", "empty"):
             raise FractileError(f"start must be 'target' or 'empty', got {start!r}")
         self.source, self.paths, self.periods, self.start = source, paths, periods, start
-        self.encoder = encoder or ObservationEncoder(source.params.slots)
+        self.view = view or View()
+        self.encoder = encoder or make_encoder(source.params, memory=self.view.memory, together=source.columns)
+        self.columns = source.columns
+        self.orders = columns_of(source.params, self.columns)[1]
         self.scenario: Scenario
-        self.params: ItemParams
-        self.state: InventoryState
+        self.params: Any
+        self.state: State
         self.period = 0
+        self._history: Any = None
+        self._observed: Observation | None = None
 
     def reset(self, rng: np.random.Generator) -> Observation:
         """Draw new episodes and return what is known before their first order."""
@@ -116,17 +60,21 @@ class InventoryBatch:
         self.scenario, self.params = self.source.draw(rng, self.paths, self.periods + 1)
         self.period = 0
         self.state = self._initial_state(rng)
+        self._history, self._observed = self.view.begin(self.state.net_inventory), None
         return self.observe()
 
     def observe(self) -> Observation:
         """Return what is known before the order of this period."""
-        forecast = self.scenario.forecast(self.period)
-        return Observation(self.period, self.state.net_inventory, self.state.pipeline, self.params, forecast)
+        if self._observed is None:
+            self._observed = observation(self.state, self.period, self.params, self.scenario, self._history)
+        return self._observed
 
-    def step(self, order: FloatArray) -> PeriodOutcome:
-        """Place orders (paths, 1), let a period happen, and return what it did."""
+    def step(self, order: FloatArray) -> Any:
+        """Place orders (paths, orders), let a period happen, and return what it did."""
         self.state, outcome = advance(self.state, order, self.scenario, self.period, self.params)
+        self._history = self.view.after(self._history, self.scenario.demand[:, self.period], outcome.sales)
         self.period += 1
+        self._observed = None
         return outcome
 
     @property
@@ -134,17 +82,32 @@ class InventoryBatch:
         """Whether the episodes have reached their length."""
         return self.period >= self.periods
 
-    def _initial_state(self, rng: np.random.Generator) -> InventoryState:
-        slots = self.source.params.slots
+    def _initial_state(self, rng: np.random.Generator) -> State:
+        params = self.source.params
+        slots = params.slots if self.scenario.arrivals is None else len(self.scenario.arrivals) - 1
         if self.start == "empty":
-            return InventoryState.empty(self.paths, 1, slots)
+            return empty_state(params, self.paths, self.columns, slots)
         forecast = self.scenario.forecast(0)
         if forecast is None:
             raise FractileError("start='target' needs a forecast; use start='empty'")
+        if isinstance(params, Network):
+            return _network_state(forecast, params, rng, self.paths, slots)
         level = self.encoder.level(forecast, self.params)
         state = target_state(forecast, self.params, self.paths, slots, level)
-        around = rng.uniform(0.0, 1.5, (self.paths, 1))
-        return InventoryState(_whole(state.net_inventory * around, self.params), state.pipeline)
+        around = rng.uniform(0.0, 1.5, (self.paths, self.columns))
+        return state_of(self.params, _whole(state.net_inventory * around, self.params), state.pipeline)
+
+
+def _network_state(
+    forecast: QuantileForecast, network: Network, rng: np.random.Generator, paths: int, slots: int
+) -> InventoryState:
+    """Mean demand under way on the slowest regular link into each location, and up to three periods' on hand."""
+    flow = forecast.mean()[:, :, 0].T @ network.flow * np.ones((paths, 1))
+    regular = network.into * np.where(network.lateral, -1, network.lead_time)[:, None]
+    due = np.arange(slots)[:, None, None] < regular.max(0)
+    on_hand = flow * rng.uniform(0.0, 3.0, (paths, network.locations))
+    pipeline = np.where(due, flow, 0.0)
+    return InventoryState(*(np.rint(x) if network.whole_units else x for x in (on_hand, pipeline)))
 
 
 def target_state(
@@ -170,7 +133,3 @@ def target_state(
 def _whole(units: FloatArray, params: ItemParams) -> FloatArray:
     """Round to whole units where orders come in packs."""
     return np.rint(units) if params.pack_size is not None else units
-
-
-def _rows(forecast: QuantileForecast, path: IntArray, item: IntArray) -> QuantileForecast:
-    return forecast.take(item, path if forecast.values.shape[1] > 1 else np.zeros_like(path))

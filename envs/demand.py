@@ -1,125 +1,32 @@
-"""Demand models: where demand paths, and the forecasts that policies see, come from."""
+"""Demand of textbook distributions, and what every demand model offers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol
+from dataclasses import InitVar, dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from ..errors import FractileError
-from ..forecasters.forecast import DEFAULT_LEVELS, DRAWS, QuantileForecast
-from ..forecasters.interpolation import FloatArray, IntArray, sobol_uniforms
-from ..randomness import PATH_BLOCK, keyed_generator
-from .types import Number, Scenario
+from ..forecasters.interpolation import FloatArray
+from .clipped_normal import ClippedNormal
+from .demand_model import DemandModel, draw_scenario, require
+from .independent import IndependentDemand
+from .lattice import (
+    CELLS_PER_DEVIATION,
+    Distribution,
+    GridDistribution,
+    LatticeDistribution,
+    grid_cells,
+    power,
+    trimmed,
+)
+from .params import Number
 
-
-class DemandModel(Protocol):
-    """Anything that demand can be drawn from."""
-
-    @property
-    def items(self) -> int:
-        """Number of items."""
-
-    def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
-        """Draw demand, units, shape (paths, periods, items)."""
-
-    def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:
-        """Draw demand together with the forecasts that policies may see, each `span` periods ahead."""
-
-    def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
-        """Draw paths that hold one item each: `item` says which, shape (paths,)."""
-
-
-def draw_scenario(model: DemandModel, seed: int, paths: int, periods: int, span: int = 1) -> Scenario:
-    """Draw a scenario that is keyed by its seed.
-
-    The same seed gives the same paths; more paths are added behind the first ones.
-
-    Args:
-        model: where demand comes from.
-        seed: integer >= 0.
-        paths: number of demand paths.
-        periods: number of periods.
-        span: periods ahead that each forecast reaches; at least the longest protection interval.
-    """
-    return model.scenario(keyed_generator(seed, "demand"), paths, periods, span)
-
-
-@dataclass(frozen=True)
-class IndependentDemand:
-    """Demand that is independent over periods and items, of a known distribution."""
-
-    def distribution(self, span: ArrayLike = 1) -> Any:
-        """Return the frozen scipy distribution of demand summed over `span` periods, one per item."""
-        raise NotImplementedError
-
-    @property
-    def items(self) -> int:
-        """Number of items."""
-        return int(np.broadcast(*(np.asarray(getattr(self, f.name)) for f in fields(self)), np.zeros(1)).size)
-
-    @property
-    def discrete(self) -> bool:
-        """Whether demand is in whole units."""
-        return hasattr(self.distribution(), "pmf")
-
-    def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
-        """Draw demand, units, shape (paths, periods, items)."""
-        shape = (paths, periods, self.items)
-        drawn = self.distribution().rvs(size=shape, random_state=rng)
-        return np.maximum(np.asarray(drawn, dtype=np.float64), 0.0)
-
-    def cdf(self, units: ArrayLike, span: int = 1) -> FloatArray:
-        """Return P(demand over `span` periods <= units)."""
-        return np.asarray(self.distribution(span).cdf(units))
-
-    def pmf(self, units: ArrayLike, span: int = 1) -> FloatArray:
-        """Return P(demand over `span` periods = units).
-
-        Raises:
-            FractileError: where demand is continuous.
-        """
-        if not self.discrete:
-            raise FractileError(f"{type(self).__name__} demand is continuous and has no pmf; use cdf")
-        return np.asarray(self.distribution(span).pmf(units))
-
-    def quantile(self, level: ArrayLike, span: ArrayLike = 1) -> FloatArray:
-        """Return the smallest demand over `span` periods that is exceeded with probability <= 1 − level."""
-        return np.maximum(self.distribution(span).ppf(level), 0.0)
-
-    def select(self, item: IntArray) -> IndependentDemand:
-        """Return the model of these items."""
-        chosen = {f.name: np.broadcast_to(getattr(self, f.name), (self.items,))[item] for f in fields(self)}
-        return replace(self, **chosen)
-
-    def forecast(self, horizon: int, levels: ArrayLike = DEFAULT_LEVELS) -> DistributionForecast:
-        """Return the true distribution as a forecast."""
-        level = np.asarray(levels, dtype=np.float64)
-        quantiles = np.broadcast_to(self.quantile(level[:, None]), (len(level), self.items))
-        values = np.broadcast_to(quantiles.T[:, None, None], (self.items, 1, horizon, len(level)))
-        ids = tuple(f"item {i}" for i in range(self.items))
-        return DistributionForecast(level, values, np.zeros(1, dtype=np.int64), ids, model=self)
-
-    def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:
-        """Draw demand; the forecast in every period is the truth.
-
-        Paths come in blocks with generators of their own, so that the first n are the same however many follow.
-        """
-        root = int(rng.integers(2**62))
-        blocks = [
-            self.sample(keyed_generator(root, block), PATH_BLOCK, periods) for block in range(-(-paths // PATH_BLOCK))
-        ]
-        return Scenario(np.concatenate(blocks)[:paths], forecasts=[self.forecast(span)] * periods)
-
-    def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
-        """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
-        model = self.select(item)
-        demand = model.sample(rng, 1, periods)[0].T[:, :, None]
-        nowhere = np.zeros(len(item), dtype=np.int64)
-        return Scenario(demand, forecasts=[self.forecast(span).take(item, nowhere)] * periods)
+RARE = 1e-4
+"""Probability of a clipped period up to which sums of normals are taken as normal."""
 
 
 @dataclass(frozen=True)
@@ -136,15 +43,23 @@ class Poisson(IndependentDemand):
     mean: Number
 
     def __post_init__(self) -> None:
-        _require_positive("mean", self.mean)
+        require(self, mean="positive")
 
     def distribution(self, span: ArrayLike = 1) -> Any:
         """Poisson with mean span·μ."""
         return stats.poisson(np.asarray(span) * self.mean)
 
-    def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
-        """Draw demand, units, shape (paths, periods, items)."""
-        return rng.poisson(self.mean, (paths, periods, self.items)).astype(np.float64)
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Draw demand by numpy."""
+        return rng.poisson(self.mean, shape).astype(np.float64)
+
+    def scaled(self, factor: ArrayLike) -> Poisson:
+        """Poisson with another mean."""
+        return replace(self, mean=np.asarray(factor) * self.mean)
+
+    def cumulative(self) -> Poisson:
+        """Sums of Poisson numbers are Poisson numbers."""
+        return replace(self, mean=np.cumsum(self.mean, axis=0))
 
 
 @dataclass(frozen=True)
@@ -160,13 +75,24 @@ class NegativeBinomial(IndependentDemand):
     size: Number
 
     def __post_init__(self) -> None:
-        _require_positive("mean", self.mean)
-        _require_positive("size", self.size)
+        require(self, mean="positive", size="positive")
 
     def distribution(self, span: ArrayLike = 1) -> Any:
         """Negative binomial with size span·r and the same success probability r / (r + μ)."""
-        size = np.asarray(self.size)
-        return stats.nbinom(np.asarray(span) * size, size / (size + self.mean))
+        return stats.nbinom(np.asarray(span) * self.size, self._success)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Draw demand by numpy."""
+        return rng.negative_binomial(self.size, self._success, shape).astype(np.float64)
+
+    def scaled(self, factor: ArrayLike) -> NegativeBinomial:
+        """Negative binomial with another mean and the same size."""
+        return replace(self, mean=np.asarray(factor) * self.mean)
+
+    @property
+    def _success(self) -> FloatArray:
+        size = np.asarray(self.size, dtype=np.float64)
+        return np.asarray(size / (size + self.mean))
 
 
 @dataclass(frozen=True)
@@ -180,109 +106,136 @@ class Geometric(IndependentDemand):
     mean: Number
 
     def __post_init__(self) -> None:
-        _require_positive("mean", self.mean)
+        require(self, mean="positive")
 
     def distribution(self, span: ArrayLike = 1) -> Any:
         """Negative binomial with size `span`: a sum of geometrics."""
         return stats.nbinom(np.asarray(span), 1.0 / (1.0 + np.asarray(self.mean)))
 
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Draw demand by numpy, which counts from 1."""
+        return rng.geometric(1.0 / (1.0 + np.asarray(self.mean)), shape).astype(np.float64) - 1.0
+
+    def scaled(self, factor: ArrayLike) -> Geometric:
+        """Geometric with another mean."""
+        return replace(self, mean=np.asarray(factor) * self.mean)
+
 
 @dataclass(frozen=True)
 class Normal(IndependentDemand):
-    """Normal demand, clipped at zero when drawn.
+    """Normal demand, clipped at zero: max(X, 0) with X normal.
 
-    The distribution of sums is that of the unclipped normal: exact as long as clipping is rare.
+    One period's distribution, mean and quantiles are those of the clipped normal, exactly. Sums are taken as the
+    clipped normal of the sum of X where a period is clipped with a probability of at most `RARE`; where clipping is
+    more frequent, they are convolved on a grid.
 
     Attributes:
-        mean: units per period, scalar or (items,). [μ]
-        standard_deviation: units, scalar or (items,). [σ]
+        mean: of X, units per period, scalar or (items,). [μ]
+        standard_deviation: of X, units, scalar or (items,). [σ]
     """
+
+    discrete: ClassVar[bool] = False
 
     mean: Number
     standard_deviation: Number
 
     def __post_init__(self) -> None:
-        _require_positive("mean", self.mean)
-        _require_positive("standard_deviation", self.standard_deviation)
+        require(self, mean="positive", standard_deviation="positive")
 
-    def distribution(self, span: ArrayLike = 1) -> Any:
-        """Normal with mean span·μ and standard deviation √span·σ."""
-        span = np.asarray(span)
-        return stats.norm(span * self.mean, np.sqrt(span) * self.standard_deviation)
+    def distribution(self, span: ArrayLike = 1) -> Distribution:
+        """Clipped normal; of a sum with mean span·μ and standard deviation √span·σ, unless clipping is frequent."""
+        mean, deviation, span = np.asarray(self.mean, dtype=np.float64), self.standard_deviation, np.asarray(span)
+        if self._clips and np.any(span != 1):
+            return _clipped_sums(mean, np.asarray(deviation), span)
+        return ClippedNormal(span * mean, np.sqrt(span) * deviation)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Draw demand by numpy."""
+        return np.maximum(rng.normal(self.mean, self.standard_deviation, shape), 0.0)
+
+    def scaled(self, factor: ArrayLike) -> Normal:
+        """Normal with another mean and the same coefficient of variation."""
+        factor = np.asarray(factor)
+        return replace(self, mean=factor * self.mean, standard_deviation=factor * self.standard_deviation)
+
+    def cumulative(self) -> Normal | None:
+        """Sums of normals are normal, as long as clipping is rare."""
+        if self._clips:
+            return None
+        mean, deviation = np.broadcast_arrays(self.mean, self.standard_deviation)
+        return replace(self, mean=np.cumsum(mean, 0), standard_deviation=np.sqrt(np.cumsum(deviation**2, 0)))
+
+    @property
+    def _clips(self) -> bool:
+        # Φ(−μ/σ) > RARE, where a period's mean is that few deviations above zero.
+        return bool(np.any(np.asarray(self.mean) / self.standard_deviation < -stats.norm.ppf(RARE)))
 
 
-@dataclass(frozen=True, eq=False)
-class DistributionForecast(QuantileForecast):
-    """The forecast of someone who knows the distribution: exact quantiles, exact sums.
+@dataclass(frozen=True)
+class Gamma(IndependentDemand):
+    """Gamma demand.
+
+    Give the coefficient of variation or the standard deviation.
 
     Attributes:
-        model: the distribution.
-        span: periods that are summed; 1 unless this is a `total`.
+        mean: units per period, scalar or (items,). [μ]
+        cv: coefficient of variation, σ/μ; the shape is 1/cv². [c]
+        standard_deviation: units, turned into `cv`. [σ]
+
+    >>> round(Gamma(4.0, cv=0.5).cdf(4.0).item(), 4)
+    0.5665
     """
 
-    model: IndependentDemand = None  # type: ignore[assignment]  # dataclass fields behind defaults need one
-    span: Any = 1
-    # Stationary demand has one forecast for all periods: what is asked of it again and again is kept.
-    _memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+    discrete: ClassVar[bool] = False
 
-    def quantile(self, level: ArrayLike) -> FloatArray:
-        """Return the exact quantile, shape (items, origins, horizon)."""
-        return self._kept("quantile", self._quantile, np.asarray(level, dtype=np.float64))
+    mean: Number
+    cv: Number | None = None
+    standard_deviation: InitVar[Number | None] = None
 
-    def total(self, span: ArrayLike) -> DistributionForecast:
-        """Return the exact distribution of demand summed over the first `span` periods."""
-        return self._kept("total", self._total, np.asarray(span, dtype=np.int64))
+    def __post_init__(self, standard_deviation: Number | None) -> None:
+        if (self.cv is None) == (standard_deviation is None):
+            raise FractileError("gamma demand needs cv or standard_deviation, one of them: Gamma(4.0, cv=0.5)")
+        require(self, mean="positive")
+        if standard_deviation is not None:
+            object.__setattr__(self, "cv", np.asarray(standard_deviation, dtype=np.float64) / self.mean)
+        require(self, cv="positive")
 
-    def _kept(self, name: str, compute: Any, argument: NDArray[Any]) -> Any:
-        key = (name, argument.shape, argument.tobytes())
-        if key not in self._memo:
-            self._memo[key] = compute(argument)
-        return self._memo[key]
+    def distribution(self, span: ArrayLike = 1) -> Any:
+        """Gamma with shape span/c² and scale μ·c²."""
+        squared = np.asarray(self.cv) ** 2
+        return stats.gamma(np.asarray(span) / squared, scale=squared * self.mean)
 
-    def _quantile(self, level: FloatArray) -> FloatArray:
-        items, origins, horizon, _ = self.values.shape
-        span = np.broadcast_to(self.span, (items, origins)).T
-        exact = self.model.quantile(np.broadcast_to(level, (items, origins)).T, span).T
-        return np.broadcast_to(exact[:, :, None], (items, origins, horizon))
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Draw demand by numpy."""
+        squared = np.asarray(self.cv) ** 2
+        return rng.gamma(1.0 / squared, squared * self.mean, shape)
 
-    def mean(self) -> FloatArray:
-        """Return the exact mean, shape (items, origins, horizon)."""
-        items, origins, horizon, _ = self.values.shape
-        mean = self.model.distribution(np.broadcast_to(self.span, (items, origins)).T).mean().T
-        return np.broadcast_to(mean[:, :, None], (items, origins, horizon))
-
-    def draws(self, number: int = DRAWS, horizon: int | None = None) -> FloatArray:
-        """Return exact quasi-random draws, shape (number, items, origins, horizon)."""
-        horizon = self.horizon if horizon is None else horizon
-        self._check_span(horizon)
-        uniform = sobol_uniforms(number, horizon)[:, :, None]
-        drawn = np.moveaxis(np.broadcast_to(self.model.quantile(uniform), (number, horizon, self.model.items)), 2, 1)
-        return np.broadcast_to(drawn[:, :, None], (number, *self.values.shape[:2], horizon))
-
-    def _total(self, span: IntArray) -> DistributionForecast:
-        self._check_span(int(span.max()))
-        items, origins = self.values.shape[:2]
-        shaped = np.broadcast_to(span, (items, origins)).T
-        exact = np.stack([self.model.quantile(level, shaped).T for level in self.levels], -1)
-        return replace(self, values=exact[:, :, None], span=span, _memo={})
-
-    def take(self, item: IntArray, origin: IntArray) -> QuantileForecast:
-        """Pick pairs of items and origins: see `QuantileForecast.take`."""
-        if np.size(item) and np.ptp(item) == 0:
-            values = np.broadcast_to(self.values[item[:1], 0], (1, len(item), *self.values.shape[2:]))
-            origins = np.broadcast_to(self.origins[:1], len(item))
-            return replace(
-                self,
-                values=values,
-                origins=origins,
-                item_ids=("*",),
-                model=self.model.select(item[:1]),
-                _memo={},
-            )
-        return QuantileForecast(self.levels, self.values, self.origins, self.item_ids).take(item, origin)
+    def scaled(self, factor: ArrayLike) -> Gamma:
+        """Gamma with another mean and the same coefficient of variation."""
+        return replace(self, mean=np.asarray(factor) * self.mean)
 
 
-def _require_positive(name: str, value: Number) -> None:
-    array = np.asarray(value, dtype=np.float64)
-    if not (np.isfinite(array) & (array > 0)).all():
-        raise FractileError(f"{name} of demand must be a finite number above 0, got {value}")
+def _clipped_sums(mean: FloatArray, deviation: FloatArray, span: FloatArray) -> GridDistribution:
+    """Sums of clipped normals, convolved on a grid."""
+    shape = np.broadcast_shapes(mean.shape, deviation.shape, span.shape)
+    columns = np.stack([np.broadcast_to(part, shape).reshape(-1) for part in (mean, deviation, span)])
+    rows, steps = [], []
+    unlike, row = np.unique(columns, axis=1, return_inverse=True)
+    for one_mean, one_deviation, number in unlike.T:
+        one = ClippedNormal(one_mean, one_deviation)
+        step = float(np.sqrt(number) * one.std()) / CELLS_PER_DEVIATION
+        rows.append(power(trimmed(grid_cells(one, step, ())[0]), int(number)))
+        steps.append(step)
+    return GridDistribution(LatticeDistribution.of(rows, row.reshape(shape)), np.array(steps))
+
+
+__all__ = [
+    "DemandModel",
+    "Gamma",
+    "Geometric",
+    "IndependentDemand",
+    "NegativeBinomial",
+    "Normal",
+    "Poisson",
+    "draw_scenario",
+]

@@ -18,8 +18,8 @@ import numpy as np
 from .backend import (
     Array,
     concatenate,
+    floor,
     indicator,
-    is_torch,
     like,
     minimum,
     positive_part,
@@ -27,6 +27,7 @@ from .backend import (
     where,
     zeros,
 )
+from .slots import moved_up
 from .types import InventoryState, ItemParams, PeriodOutcome
 
 
@@ -63,7 +64,9 @@ def step(
     order = feasible_order(order, params)
     received, pipeline = deliver(state.pipeline, order, params, arrivals)
     after = settle(state.net_inventory + received, demand, params)
-    cost = stock_cost(after.on_hand, after.shortfall, demand, after.lost, params) + order_cost(order, params)
+    cost = stock_cost(after.on_hand, after.shortfall, demand, after.lost, params)
+    if any(params.order_charges):
+        cost = cost + order_cost(order, params)
     outcome = PeriodOutcome(order, received, after.sales, after.shortfall, after.on_hand, cost)
     return InventoryState(after.net_inventory, pipeline), outcome
 
@@ -109,7 +112,7 @@ def deliver(pipeline: Array, order: Array, params: ItemParams, arrivals: Array |
 def stock_cost(on_hand: Array, shortfall: Array, demand: Array, lost: Array, params: ItemParams) -> Array:
     """Return `h·on_hand + b·shortfall − p·(demand − lost)`, money, shape (paths, items)."""
     cost = like(params.holding_cost, on_hand) * on_hand + like(params.stockout_cost, on_hand) * shortfall
-    return cost - like(params.price, on_hand) * (demand - lost) if np.any(params.price) else cost
+    return cost - like(params.price, on_hand) * (demand - lost) if params.priced else cost
 
 
 def feasible_order(order: Array, params: ItemParams) -> Array:
@@ -120,19 +123,15 @@ def feasible_order(order: Array, params: ItemParams) -> Array:
     order = positive_part(order)
     if not params.order_rules:
         return order
-    pack = 0.0 if params.pack_size is None else params.pack_size
-    least = _round_up(0.0 if params.minimum_order is None else params.minimum_order, pack)
-    most = _round_down(np.inf if params.maximum_order is None else params.maximum_order, pack)
+    least, most = (like(np.asarray(x, dtype=np.float64), order) for x in params.order_range)
     placed = order
     if params.pack_size is not None:
         size = like(params.pack_size, order)
-        packs = order / size + 0.5
-        placed = (packs.floor() if is_torch(order) else np.floor(packs)) * size
-    placed = minimum(placed, _full_like(most, order))
+        placed = floor(order / size + 0.5) * size
+    placed = minimum(placed, most)
     if params.minimum_order is not None:
-        low = _full_like(least, order)
-        worthwhile = (2 * order >= low) & (low <= _full_like(most, order))
-        placed = where(placed < low, indicator(worthwhile, order) * low, placed)
+        worthwhile = (2 * order >= least) & (least <= most)
+        placed = where(placed < least, indicator(worthwhile, order) * least, placed)
     return straight_through(placed, order)
 
 
@@ -143,7 +142,7 @@ def _deliver(pipeline: Array, order: Array, shares: Array | None) -> tuple[Array
         return due[0], due[1:]
     if not len(pipeline):
         return order, pipeline
-    return pipeline[0], concatenate([pipeline[1:], order[None]])
+    return pipeline[0], moved_up(pipeline, order)
 
 
 def _carry_over(gap: Array, on_hand: Array, unmet: Array, params: ItemParams) -> tuple[Array, Array]:
@@ -156,25 +155,7 @@ def _carry_over(gap: Array, on_hand: Array, unmet: Array, params: ItemParams) ->
 
 
 def order_cost(order: Array, params: ItemParams) -> Array:
-    """Return `K·1[q > 0] + c·q`, money, shape (paths, items)."""
-    cost = 0.0
-    if np.any(params.fixed_order_cost):
-        cost = like(params.fixed_order_cost, order) * indicator(order > 0, order)
-    if np.any(params.unit_cost):
-        cost = cost + like(params.unit_cost, order) * order
-    return cost
-
-
-def _round_down(quantity: Array, pack: Array) -> Array:
-    packed = np.floor(np.asarray(quantity) / np.where(pack == 0, 1.0, pack) + 1e-9) * np.where(pack == 0, 1.0, pack)
-    return np.where(pack == 0, quantity, packed)
-
-
-def _round_up(quantity: Array, pack: Array) -> Array:
-    packed = np.ceil(np.asarray(quantity) / np.where(pack == 0, 1.0, pack) - 1e-9) * np.where(pack == 0, 1.0, pack)
-    return np.where(pack == 0, quantity, packed)
-
-
-def _full_like(value: Array, reference: Array) -> Array:
-    """Spread a number or array over the shape of `reference`, in its library."""
-    return like(np.broadcast_to(value, tuple(reference.shape)).astype(np.float64), reference)
+    """Return `K·1[q > 0] + c·q`, money, shape (paths, items); 0.0 where orders cost nothing."""
+    fixed, unit = params.order_charges
+    cost = like(params.fixed_order_cost, order) * indicator(order > 0, order) if fixed else 0.0
+    return cost + like(params.unit_cost, order) * order if unit else cost

@@ -1,4 +1,4 @@
-"""The Gymnasium environment of one item."""
+"""The Gymnasium environment of one episode: an item, items that share a capacity, or a network."""
 
 from __future__ import annotations
 
@@ -9,34 +9,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batch import InventoryBatch
-from .observation import ActionMode, ObservationEncoder
+from .encoders import make_encoder
+from .observation import ActionMode
 from .systems import make_source
-from .types import PeriodOutcome
+from .types import View
 
 Float32Array = NDArray[np.float32]
 
 
 class InventoryEnv(gym.Env[Float32Array, Float32Array]):
-    """Buying one item, period after period.
+    """Buying one item, several that share a capacity, or for every location of a network, period after period.
 
-    **Observation.** `Box(float32, (features,))`, scale-free: net inventory, pipeline, the gap to the newsvendor's
-    level, quantiles of demand over the protection interval and of the next period, all divided by the item's
-    forecast demand per period; then the level, log demand, critical ratio and lead time. `feature_names` lists them.
+    **Observation.** `Box(float32, (features,))`, scale-free: for each item net inventory, pipeline, stock by
+    remaining life, the gap to the newsvendor's level, quantiles of demand over the protection interval and of the
+    next period, all divided by the item's forecast demand per period; then the level, log demand, critical ratio and
+    lead time. Networks: see `NetworkEncoder`. `feature_names` lists them.
 
-    **Action.** `Box(−1, 1, (1,))`: moves the newsvendor's order-up-to level by up to one protection interval's mean
-    demand either way (`action="order_up_to"`), or sets the order itself (`action="order"`, 0 = mean demand).
+    **Action.** `Box(−1, 1, (orders,))`: for each item, or link of a network, moves the newsvendor's order-up-to level
+    by up to one protection interval's mean demand either way (`action="order_up_to"`), or sets the order itself
+    (`action="order"`, 0 = mean demand).
 
     **Reward.** Minus the period's cost, in money. **End.** Truncation after `periods`; inventory never terminates.
 
-    **Order of events** in a period: observe, order, receive what is due, demand, costs.
+    **Order of events** in a period: observe, order, receive what is due, demand, costs; see the system's `step`.
 
     Args:
-        system: "lost_sales", "backorder" or "forecast_driven".
+        system: a key of `SYSTEMS`, e.g. "lost_sales".
         periods: length of an episode.
         action: what an action moves.
         start: "target": a random point around the newsvendor's target; "empty": nothing on hand.
+        memory: periods of the past that the observation holds.
+        censored: what is seen of the past is sales, not demand.
         render_mode: None or "rgb_array".
-        **options: demand, forecast, forecaster, panel, mode, item, params, or single fields of `ItemParams`.
+        **options: see `make_source`: demand, forecast, forecaster, panel, mode, item, arrivals, params, or single
+            fields of `ItemParams` or arguments of the network's constructor.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
@@ -48,6 +54,8 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         periods: int = 100,
         action: ActionMode = "order_up_to",
         start: str = "target",
+        memory: int = 0,
+        censored: bool = False,
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
@@ -55,11 +63,14 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
             raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
         self.render_mode = render_mode
         source = make_source(system, **options)
-        encoder = ObservationEncoder(source.params.slots, action=action)
-        self.batch = InventoryBatch(source, paths=1, periods=periods, encoder=encoder, start=start)
+        encoder, view = (
+            make_encoder(source.params, action=action, memory=memory, together=source.columns),
+            View(memory, censored),
+        )
+        self.batch = InventoryBatch(source, paths=1, periods=periods, encoder=encoder, start=start, view=view)
         self.feature_names = self.batch.encoder.names
         self.observation_space, self.action_space = spaces(self.batch)
-        self._history: list[tuple[float, PeriodOutcome]] = []
+        self._history: list[tuple[NDArray[np.float64], Any]] = []
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -72,48 +83,45 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
 
     def step(self, action: Float32Array) -> tuple[Float32Array, float, bool, bool, dict[str, Any]]:
         """Order, receive, meet demand and pay."""
-        demand = float(self.batch.scenario.demand[0, self.batch.period, 0])
-        outcome = play(self.batch, np.asarray(action, dtype=np.float64).reshape(1, 1))
+        batch = self.batch
+        demand = batch.scenario.demand[0, batch.period]
+        outcome = play(batch, action)
         if self.render_mode is not None:
             self._history.append((demand, outcome))
-        info = {name: float(value[0, 0]) for name, value in outcome._asdict().items()}
-        info.update(demand=demand, period=self.batch.period)
-        return flat_observation(self.batch)[0], -info["cost"], False, self.batch.over, info
+        info = {name: plain(value[0]) for name, value in zip(outcome._fields, outcome, strict=True)}
+        info["demand"], info["period"] = plain(demand), batch.period
+        reward = -float(outcome.cost.sum())
+        return flat_observation(batch)[0], reward, False, batch.over, info
 
     def render(self) -> Any:
         """Return a picture of the episode so far, or None where no render mode was chosen."""
         if self.render_mode is None:
             return None
-        from .render import render_episode
+        from .render import picture
 
-        obs, params = self.batch.observe(), self.batch.params
-        series: dict[str, Any] = {
-            name: np.array([getattr(outcome, name)[0, 0] for _, outcome in self._history])
-            for name in ("order", "on_hand", "shortfall")
-        }
-        return render_episode(
-            demand=np.array([demand for demand, _ in self._history]),
-            **series,
-            holding=series["on_hand"] * np.asarray(params.holding_cost).item(),
-            stockout=series["shortfall"] * np.asarray(params.stockout_cost).item(),
-            pipeline=obs.pipeline[:, 0, 0],
-            net_inventory=float(obs.net_inventory[0, 0]),
-            forecast=obs.known_forecast(),
-            period=obs.period,
-        )
+        return picture(self.batch, self._history)
+
+
+def plain(values: NDArray[np.float64]) -> Any:
+    """Return a float where there is one number, else an array of the caller's own."""
+    return float(values[0]) if len(values) == 1 else values.copy()
 
 
 def spaces(batch: InventoryBatch) -> tuple[Any, Any]:
     """Return the observation and action space of one episode."""
     unbounded = gym.spaces.Box(-np.inf, np.inf, (batch.encoder.size,), np.float32)
-    return unbounded, gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    return unbounded, gym.spaces.Box(-1.0, 1.0, (batch.orders,), np.float32)
 
 
 def flat_observation(batch: InventoryBatch) -> Float32Array:
     """Return the features of every episode, shape (paths, features)."""
-    return batch.encoder.encode(batch.observe())[:, 0].astype(np.float32)
+    features = batch.encoder.encode(batch.observe())
+    return features.astype(np.float32).reshape(batch.paths, -1)  # type: ignore[no-any-return]
 
 
-def play(batch: InventoryBatch, action: NDArray[np.float64]) -> PeriodOutcome:
-    """Turn actions (paths, 1) into orders and let a period happen."""
-    return batch.step(batch.encoder.decode(np.clip(action, -1.0, 1.0), batch.observe()))
+def play(batch: InventoryBatch, action: Any) -> Any:
+    """Turn actions (paths, orders) into orders and let a period happen."""
+    moved = np.asarray(action, dtype=np.float64).reshape(batch.paths, batch.orders)
+    # Two plain calls: np.clip takes three times as long on a few numbers.
+    held = np.minimum(np.maximum(moved, -1.0), 1.0)
+    return batch.step(batch.encoder.decode(held, batch.observe()))

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import Faults
 from ..forecasters.interpolation import FloatArray, IntArray
@@ -76,6 +77,7 @@ class Network:
     discount: float = 1.0
     # Every order may be placed in every period, and nothing is sold off at the end.
     review_period: int = field(default=1, init=False)
+    every_period: bool = field(default=True, init=False)
     salvage_value: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
@@ -146,11 +148,47 @@ class Network:
 
     @cached_property
     def downstream(self) -> FloatArray:
-        """Which locations belong to the echelon of which, itself included, shape (locations, locations), 0 or 1."""
+        """Which locations (columns) belong to the echelon of which (rows), itself included, 0 or 1.
+
+        Shape (locations, locations). Transshipment makes no echelons.
+        """
+        supplies = (self.out_of * ~self.lateral[:, None]).T @ self.into
         reach = np.eye(self.locations)
         for _ in range(self.locations):
-            reach = np.minimum(reach + self.out_of.T @ self.into @ reach, 1.0)
+            reach = np.minimum(reach + supplies @ reach, 1.0)
         return reach
+
+    @cached_property
+    def onward(self) -> IntArray:
+        """The longest lead time from each location on to a location with demand, shape (locations,)."""
+        longest = np.zeros(self.locations, dtype=np.int64)
+        for _ in range(self.locations):
+            for link, lateral in zip(self.links, self.lateral, strict=True):
+                if link.source != OUTSIDE and not lateral:
+                    longest[link.source] = max(longest[link.source], link.lead_time + longest[link.destination])
+        return longest
+
+    @cached_property
+    def lateral(self) -> NDArray[np.bool_]:
+        """Which links move units between locations with demand (transshipment), shape (links,)."""
+        return np.isin(self.source, self.demand_at) & np.isin(self.destination, self.demand_at)
+
+    @property
+    def horizon(self) -> int:
+        """Periods that a forecast must reach: the longest way from outside to demand, and the period of review."""
+        return int(np.max(self.lead_time + self.onward[self.destination])) + 1
+
+    @cached_property
+    def flow(self) -> FloatArray:
+        """Units that pass each location for one unit of demand at each location with demand, (demands, locations).
+
+        Locations that several others supply take the same share from each; transshipment carries nothing as a rule.
+        """
+        supply = self.into * ~self.lateral[:, None]
+        shares = supply / np.maximum(supply.sum(0), 1.0)
+        through = np.linalg.inv(np.eye(self.locations) - shares.T @ self.out_of)
+        flow: FloatArray = through[np.asarray(self.demand_at)]
+        return flow
 
     def ordering_cost(self, order: FloatArray) -> FloatArray:
         """Return what shipments cost, money, shape (..., locations), from units shipped (..., links)."""

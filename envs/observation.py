@@ -6,15 +6,15 @@ forecast demand per period, so that one network serves items that sell one a mon
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy.special import expit, logit
 
 from ..errors import FractileError
 from ..forecasters.forecast import FloatArray, QuantileForecast
-from .backend import Array, concatenate, like, positive_part, stack_last, zeros
+from .backend import Array, concatenate, last, like, positive_part, zeros
 from .types import ItemParams, Observation
 
 ActionMode = Literal["order_up_to", "order"]
@@ -48,6 +48,22 @@ def order_up_to_level(forecast: QuantileForecast, params: ItemParams, critical_r
     return total.quantile(by_origin(ratio))[:, :, 0].T
 
 
+class ForecastPart(NamedTuple):
+    """What observations of the same forecast have in common.
+
+    Attributes:
+        scale: forecast demand per period, units, shape (1 or paths, items).
+        level: the newsvendor's level that actions move around, units, of that shape.
+        reach: how far an action of 1 moves it, units, of that shape.
+        rest: the features that depend on nothing else, shape (features, paths, items).
+    """
+
+    scale: Array
+    level: Array
+    reach: Array
+    rest: Array
+
+
 @dataclass
 class ObservationEncoder:
     """Turns observations into features, shape (paths, items, features), and actions into orders.
@@ -60,6 +76,9 @@ class ObservationEncoder:
         widest_order: see `action`.
         level_scale: factor on the newsvendor's level that actions move around.
         level_shift: added to the log-odds of its fractile; both as in a tuned newsvendor.
+        ages: slots of stock by remaining life that are read; 0 where nothing perishes.
+        memory: periods of the past that are read.
+        shared: read how much of the shared capacity the newsvendor's orders of all items would use.
     """
 
     slots: int
@@ -67,11 +86,18 @@ class ObservationEncoder:
     widest_order: float = 3.0
     level_scale: float = 1.0
     level_shift: float = 0.0
+    ages: int = 0
+    memory: int = 0
+    shared: bool = False
     _memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.action not in get_args(ActionMode):
             raise FractileError(f"action must be 'order_up_to' or 'order', got {self.action!r}")
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what a file has to hold, as text and numbers."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith("_")}
 
     def __getstate__(self) -> dict[str, Any]:
         # What is remembered goes by address, which means nothing in another process.
@@ -84,7 +110,10 @@ class ObservationEncoder:
         return (
             "net_inventory",
             *(f"arriving_{k + 1}" for k in range(self.slots)),
+            *(f"perishing_{k + 1}" for k in range(self.ages)),
+            *(f"past_{k + 1}" for k in range(self.memory)),
             "order_up_to_gap",
+            *(["capacity_used"] if self.shared else []),
             *(f"protection_{name}" for name in quantiles),
             *(f"next_period_{name}" for name in quantiles),
             "order_up_to_level",
@@ -106,13 +135,32 @@ class ObservationEncoder:
     def encode(self, obs: Observation) -> Array:
         """Return features, shape (paths, items, features), in the library of the observation."""
         now = obs.net_inventory
-        scale, level, rest = self._forecast_part(obs.known_forecast(), obs.params, now)
-        padding = self.slots - len(obs.pipeline)
-        pipeline = concatenate([obs.pipeline, zeros((padding, *now.shape), now)]) if padding else obs.pipeline
-        gap = level - obs.inventory_position
-        state = stack_last([x / scale for x in (now, *pipeline, gap)])
-        rest = rest + zeros((*now.shape, 1), now)
-        return concatenate([state, rest], axis=-1)
+        part = self._forecast_part(obs.known_forecast(), obs.params, now)
+        gap = part.level - obs.inventory_position
+        seen = [now[None], obs.pipeline, *self._past(obs, now), gap[None]]
+        features = [concatenate(seen) / part.scale, part.rest]
+        if self.shared:
+            used = capacity_used(positive_part(gap), obs) + zeros(tuple(now.shape), now)
+            features.insert(1, used[None])
+        return last(concatenate(features))
+
+    def _past(self, obs: Observation, now: Array) -> list[Array]:
+        """Slots that not every observation has: pipelines are padded with zeros."""
+        missing = self.slots - len(obs.pipeline)
+        slots = [zeros((missing, *now.shape), now)] if missing else []
+        for number, found in ((self.ages, obs.stock), (self.memory, obs.history)):
+            if number:
+                slots.append(zeros((number, *now.shape), now) if found is None else found[:number])
+        return slots
+
+    def collect(self, action: Array) -> Array:
+        """Return a network's output (paths, items, 1) as actions (paths, items)."""
+        return action[..., 0]
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a network puts out for a row of features."""
+        return 1
 
     def decode(self, action: Array, obs: Observation) -> Array:
         """Return the order that an action asks for.
@@ -124,27 +172,25 @@ class ObservationEncoder:
         Returns:
             units, shape (paths, items). [q]
         """
-        scale, level, _ = self._forecast_part(obs.known_forecast(), obs.params, obs.net_inventory)
+        part = self._forecast_part(obs.known_forecast(), obs.params, obs.net_inventory)
         if self.action == "order":
             upward = (self.widest_order - 1.0) * positive_part(action)
-            return positive_part(scale * (1.0 + upward - positive_part(-action)))
-        reach = scale * like(np.asarray(obs.params.protection_interval, dtype=np.float64), action)
-        return positive_part(level + reach * action - obs.inventory_position)
+            return positive_part(part.scale * (1.0 + upward - positive_part(-action)))
+        return positive_part(part.level + part.reach * action - obs.inventory_position)
 
-    def _forecast_part(self, forecast: QuantileForecast, params: ItemParams, now: Array) -> tuple[Array, Array, Array]:
-        """Return scale (paths, items), order-up-to level (paths, items), other features (paths, items, n)."""
-        key = (id(forecast), id(params), type(now), now.dtype)
+    def _forecast_part(self, forecast: QuantileForecast, params: ItemParams, now: Array) -> ForecastPart:
+        key = (id(forecast), id(params), now.shape, now.dtype)
         if key not in self._memo:
             if len(self._memo) > 256:
                 self._memo.clear()
-            parts = self._forecast_features(forecast, params)
+            part = self._forecast_features(forecast, params, tuple(now.shape))
             # The forecast is kept beside its features, so that its id is not given to another one.
-            self._memo[key] = (forecast, params, tuple(like(p, now) for p in parts))
-        return self._memo[key][2]
+            self._memo[key] = (forecast, params, ForecastPart(*(like(p, now) for p in part)))
+        return self._memo[key][2]  # type: ignore[no-any-return]
 
     def _forecast_features(
-        self, forecast: QuantileForecast, params: ItemParams
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        self, forecast: QuantileForecast, params: ItemParams, shape: tuple[int, ...]
+    ) -> ForecastPart:
         span = by_origin(params.protection_interval)
         total = forecast.total(span)
         scale = np.maximum((total.mean()[:, :, 0] / span).T, SMALLEST_SCALE)
@@ -154,11 +200,20 @@ class ObservationEncoder:
         rest = [
             level / scale,
             np.log(scale),
-            np.broadcast_to(params.critical_ratio, scale.shape),
-            np.broadcast_to(np.asarray(params.lead_time, dtype=np.float64), scale.shape),
+            params.critical_ratio,
+            np.asarray(params.lead_time, dtype=np.float64),
         ]
-        shape = np.broadcast_shapes(*(x.shape for x in rest))
-        return scale, level, np.stack([np.broadcast_to(x, shape) for x in (*protection, *nearest, *rest)], -1)
+        spread = [np.broadcast_to(x, shape) for x in (*protection, *nearest, *rest)]
+        reach = scale * np.asarray(params.protection_interval, dtype=np.float64)
+        return ForecastPart(scale, level, reach, np.stack(spread))
+
+
+def capacity_used(wanted: Array, obs: Observation) -> Array:
+    """Return the share of the capacity left that orders would use, shape (paths, 1); 2 at the most."""
+    capacity = obs.params.capacity
+    used = (like(np.asarray(capacity.use, dtype=np.float64), wanted) * wanted).sum(-1, keepdims=True)
+    left = capacity.left(obs.inventory_position)
+    return 2.0 * used / (used + positive_part(left) + 1e-9)
 
 
 def shifted_ratio(ratio: Any, shift: float) -> Any:

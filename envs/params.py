@@ -80,6 +80,10 @@ class ItemParams:
             faults.add(f"discount must lie in (0, 1], got {self.discount}; 1 means no discount")
         faults.raise_if_any()
         _check_order_rules(self)
+        # What `step` asks for is worked out here: torch.compile cannot look into a property that is not cached yet.
+        for name in ("lost_share", "order_rules", "order_range", "priced", "order_charges"):
+            getattr(self, name)
+        self.arrivals_into(self.slots)
 
     @property
     def critical_ratio(self) -> Number:
@@ -121,9 +125,35 @@ class ItemParams:
         return self._arrivals[slots]
 
     @cached_property
+    def every_period(self) -> bool:
+        """Whether all items may be ordered in every period."""
+        return bool(np.all(np.asarray(self.review_period) == 1))
+
+    @cached_property
     def order_rules(self) -> bool:
         """Whether any of pack size, minimum and maximum order applies."""
         return any(x is not None for x in (self.pack_size, self.minimum_order, self.maximum_order))
+
+    @cached_property
+    def order_range(self) -> tuple[Number, Number]:
+        """The smallest order that is not zero and the largest one, units: the rules' own, in whole packs."""
+        least = 0.0 if self.minimum_order is None else self.minimum_order
+        most = np.inf if self.maximum_order is None else self.maximum_order
+        if self.pack_size is None:
+            return least, most
+        # A quantity that is whole packs but for rounding counts as whole packs.
+        up, down = np.ceil(least / self.pack_size - 1e-9), np.floor(most / self.pack_size + 1e-9)
+        return up * self.pack_size, down * self.pack_size
+
+    @cached_property
+    def priced(self) -> bool:
+        """Whether accepted demand brings a price, for any item."""
+        return bool(np.any(self.price))
+
+    @cached_property
+    def order_charges(self) -> tuple[bool, bool]:
+        """Whether orders cost a fixed amount, and whether they cost by the unit, for any item."""
+        return bool(np.any(self.fixed_order_cost)), bool(np.any(self.unit_cost))
 
     def select(self, items: Array) -> ItemParams:
         """Return the parameters of some items; scalars stay scalars."""

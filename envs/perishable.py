@@ -80,7 +80,7 @@ def perishable_step(
     Cost is `h·on_hand + b·shortfall + w·waste + K·1[q > 0] + c·q − p·(demand − lost)`.
 
     Args:
-        state: what the period begins with; as many ages as `params.ages`.
+        state: what the period begins with; `params.ages` ages, or more.
         order: units asked for, shape (paths, items); the nearest feasible order is placed. [q]
         demand: units, shape (paths, items). [D]
         params: costs, lead times, shelf life, issuing and order rules.
@@ -98,7 +98,7 @@ def perishable_step(
     """
     order = feasible_order(order, params)
     received, pipeline = deliver(state.pipeline, order, params, arrivals)
-    stock = state.stock + _fresh(params, order) * received[None]
+    stock = state.stock + _fresh(params, len(state.stock), order) * received[None]
     needed = state.backorders + demand
     left, shortfall = _issue(stock, needed, params.issuing)
     unmet = minimum(shortfall, demand)
@@ -111,10 +111,10 @@ def perishable_step(
     return PerishableState(kept, pipeline, shortfall - lost), outcome
 
 
-def _fresh(params: ItemParams, order: Array) -> Array:
+def _fresh(params: ItemParams, ages: int, order: Array) -> Array:
     """Which slot a unit enters that arrives now, one-hot, shape (ages, 1 or paths, 1 or items)."""
     life = np.atleast_2d(np.asarray(params.shelf_life))
-    return like((np.arange(params.ages)[:, None, None] == life - 1).astype(np.float64), order)
+    return like((np.arange(ages)[:, None, None] == life - 1).astype(np.float64), order)
 
 
 def _issue(stock: Array, needed: Array, issuing: str) -> tuple[Array, Array]:

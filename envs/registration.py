@@ -13,10 +13,23 @@ ENVIRONMENTS = {
     "fractile/LostSales-v0": "lost_sales",
     "fractile/Backorder-v0": "backorder",
     "fractile/ForecastDriven-v0": "forecast_driven",
+    "fractile/FixedCost-v0": "fixed_cost",
+    "fractile/DualSourcing-v0": "dual_sourcing",
+    "fractile/Perishable-v0": "perishable",
+    "fractile/Serial-v0": "serial",
+    "fractile/Distribution-v0": "distribution",
+    "fractile/SharedCapacity-v0": "shared_capacity",
 }
 """Gymnasium id → system."""
 
-DEFAULT_PERIODS = {"lost_sales": 100, "backorder": 100, "forecast_driven": 26}
+SHORT_EPISODES = {"forecast_driven": 26}
+USUAL_EPISODE = 100
+"""Periods of an episode."""
+
+
+def default_periods(system: str) -> int:
+    """Return the length of an episode where none is asked for."""
+    return SHORT_EPISODES.get(system, USUAL_EPISODE)
 
 
 def register_environments() -> None:
@@ -29,7 +42,7 @@ def register_environments() -> None:
                 id=name,
                 entry_point="fractile.envs.inventory_env:InventoryEnv",
                 vector_entry_point="fractile.envs.vector_env:InventoryVectorEnv",
-                kwargs={"system": system, "periods": DEFAULT_PERIODS[system]},
+                kwargs={"system": system, "periods": default_periods(system)},
             )
 
 
@@ -40,6 +53,8 @@ def make_sb3_env(
     periods: int | None = None,
     action: Any = "order_up_to",
     start: str = "target",
+    memory: int = 0,
+    censored: bool = False,
     scale_free_reward: bool = False,
     reward_scale: float = 1.0,
     seed: int | None = None,
@@ -53,6 +68,8 @@ def make_sb3_env(
         periods: length of an episode; the id's own where None.
         action: what an action moves; see `ObservationEncoder`.
         start: see `InventoryBatch`.
+        memory: see `InventoryEnv`.
+        censored: likewise.
         scale_free_reward: see `InventorySB3Env`.
         reward_scale: likewise.
         seed: of the demand; None = a fresh one.
@@ -61,9 +78,10 @@ def make_sb3_env(
     Raises:
         FractileError: where the id is unknown.
     """
-    from .observation import ObservationEncoder
+    from .encoders import make_encoder
     from .sb3_env import InventorySB3Env
     from .systems import make_source
+    from .types import View
 
     if id not in ENVIRONMENTS:
         raise FractileError(f"unknown environment {id!r}{did_you_mean(id, ENVIRONMENTS)}")
@@ -71,9 +89,10 @@ def make_sb3_env(
     env = InventorySB3Env(
         source,
         num_envs,
-        periods=periods or DEFAULT_PERIODS[ENVIRONMENTS[id]],
-        encoder=ObservationEncoder(source.params.slots, action=action),
+        periods=periods or default_periods(ENVIRONMENTS[id]),
+        encoder=make_encoder(source.params, action=action, memory=memory, together=source.columns),
         start=start,
+        view=View(memory, censored),
         scale_free_reward=scale_free_reward,
         reward_scale=reward_scale,
     )

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..forecasters.forecast import FloatArray, QuantileForecast
+from .batch import InventoryBatch
+from .render_layout import place_grid, place_large, set_axes, write_heading, write_title
+from .render_marks import LARGE, SMALL, draw_ahead, draw_capacity, draw_costs, draw_orders, draw_stock
+from .render_series import Capacity, Column, Episode, History, episode_of, fan_of, latest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BANDS = ((0.05, 0.95), (0.1, 0.9), (0.25, 0.75))
-"""Pairs of quantile levels that the fan is drawn between, the widest first."""
-
-INK, PALE = "#22303c", "#5b6b7a"
-BLUE, TEAL, RED, AMBER = "#2f6db3", "#1f8a70", "#c8443a", "#d99a1c"
 DOTS_PER_INCH = 100
+WIDTH, HEIGHT = 960, 600
 
-SHOWN = 52
+SHOWN_LARGE, SHOWN_SMALL = 52, 40
 """Periods back that are in view; earlier ones are left out, so that the time ahead stays readable."""
+
+Frame = Sequence[tuple[tuple[float, float], tuple[float, float]]]
+"""What each panel's axes reach from and to, horizontally and vertically."""
+
+
+def picture(batch: InventoryBatch, history: History) -> NDArray[np.uint8]:
+    """Draw a batch's first path up to now: an item, items that share a capacity, or a network.
+
+    Args:
+        batch: in the period that comes next.
+        history: demand (items or locations,) and outcome (1, items or locations) of every period before it.
+
+    Returns:
+        Red, green and blue, shape (600, 960, 3).
+    """
+    return pixels(draw(episode_of(batch, history)))
 
 
 def render_episode(
@@ -36,8 +53,8 @@ def render_episode(
     forecast: QuantileForecast,
     period: int,
     net_inventory: float | None = None,
-    width: int = 960,
-    height: int = 600,
+    width: int = WIDTH,
+    height: int = HEIGHT,
 ) -> NDArray[np.uint8]:
     """Draw one item's episode up to now, and what is known of the time ahead.
 
@@ -62,121 +79,123 @@ def render_episode(
     Returns:
         Red, green and blue, shape (height, width, 3).
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    item = Column(
+        "item 1", net_inventory, demand, None, on_hand, shortfall, {"order": order}, pipeline, fan_of(forecast)[:, 0]
+    )
+    costs = {"holding": holding, "stock-out": stockout}
+    cost = float(np.sum(holding) + np.sum(stockout))
+    return pixels(draw(Episode(period, (item,), 0, costs, cost, 0.0), width=width, height=height))
+
+
+def draw(episode: Episode, frame: Frame | None = None, width: int = WIDTH, height: int = HEIGHT) -> Figure:
+    """Return the figure of an episode: one large panel, or a small one for each item or location.
+
+    Args:
+        episode: what there is to see.
+        frame: what the axes reach to, so that pictures of one episode can follow each other; fitted where None.
+        width: pixels.
+        height: pixels.
+    """
     from matplotlib.figure import Figure
 
     # A hundredth of a pixel more, so that rounding never takes one away.
     inches = ((width + 0.01) / DOTS_PER_INCH, (height + 0.01) / DOTS_PER_INCH)
-    figure = Figure(figsize=inches, dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.1, 1.0])
-    _draw_stock(above, demand, on_hand, shortfall)
-    _draw_ahead(above, pipeline, forecast, period)
-    _draw_costs(below, order, holding, stockout)
-    _set_frame(above, below, period, max(forecast.horizon, len(pipeline)))
-    standing = _standing(on_hand, net_inventory)
-    _set_title(figure, period, standing, float(np.sum(pipeline)), float(np.sum(holding) + np.sum(stockout)))
+    figure = Figure(figsize=inches, dpi=DOTS_PER_INCH, facecolor="white")
+    single = len(episode.columns) == 1 and episode.capacity is None
+    (_draw_large if single else _draw_grid)(figure, latest(episode, SHOWN_LARGE if single else SHOWN_SMALL))
+    for axes, (across, upward) in zip(figure.axes, frame or (), strict=frame is not None):
+        axes.set_xlim(across)
+        axes.set_ylim(upward)
+    return figure
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """Return red, green and blue of a figure, shape (height, width, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
-def _draw_stock(axes: Axes, demand: FloatArray, on_hand: FloatArray, shortfall: FloatArray) -> None:
-    past = np.arange(len(demand))
-    edges = np.arange(len(demand) + 1) - 0.5
-    if len(past):
-        axes.stairs(on_hand, edges, fill=True, color=TEAL, alpha=0.16)
-        axes.stairs(on_hand, edges, baseline=None, color=TEAL, lw=1.6, label="on hand")
-        axes.stairs(-shortfall, edges, fill=True, color=RED, alpha=0.55, label="shortfall")
-        axes.plot(past, demand, color=INK, lw=1.1, marker="o", ms=3.2, label="demand")
-    axes.axhline(0.0, color=PALE, lw=0.8)
+def frame_of(episodes: Sequence[Episode]) -> Frame:
+    """Return axes that hold every one of these pictures of one episode."""
+    drawn = [[(axes.get_xlim(), axes.get_ylim()) for axes in draw(episode).axes] for episode in episodes]
+    # Shape (pictures, axes, across or upward, from or to).
+    reach = np.array(drawn, dtype=np.float64)
+    low, high = reach[..., 0].min(0), reach[..., 1].max(0)
+    return [((a, b), (c, d)) for (a, c), (b, d) in zip(low.tolist(), high.tolist(), strict=True)]
 
 
-def _draw_ahead(axes: Axes, pipeline: FloatArray, forecast: QuantileForecast, period: int) -> None:
-    """The forecast's fan and the arrivals due, from the current period on."""
-    edges = period + np.arange(forecast.horizon + 1) - 0.5
-    for low, high in BANDS:
-        lower, upper = (forecast.quantile(level)[0, 0] for level in (low, high))
-        axes.stairs(upper, edges, baseline=lower, fill=True, color=BLUE, alpha=0.22, lw=0)
-    axes.fill_between([], [], [], color=BLUE, alpha=0.4, lw=0, label="forecast 5–95, 10–90, 25–75 %")
-    middle = forecast.quantile(0.5)[0, 0]
-    axes.hlines(middle, edges[:-1], edges[1:], color=BLUE, lw=2.0, label="median")
-    if len(pipeline):
-        due = period + np.arange(len(pipeline))
-        style: dict[str, Any] = {
-            "width": 0.34,
-            "color": AMBER,
-            "alpha": 0.85,
-            "edgecolor": "white",
-            "lw": 0.6,
-            "zorder": 3,
-        }
-        axes.bar(due, pipeline, label="due to arrive", **style)
-
-
-def _draw_costs(axes: Axes, order: FloatArray, holding: FloatArray, stockout: FloatArray) -> None:
-    past = np.arange(len(order))
-    # Before the first order a bar of height zero stands for its entry in the legend.
-    axes.bar(
-        past if len(past) else [0], order if len(past) else [0.0], width=0.7, color=PALE, alpha=0.55, label="order"
-    )
-    money: Any = axes.twinx()
-    # Cost is known at a period's end: the lines begin at zero where the first period does.
-    ends = np.arange(len(past) + 1) - 0.5
-    held, short = (np.concatenate([[0.0], np.cumsum(cost)]) for cost in (holding, stockout))
-    money.plot(ends, held, color=TEAL, lw=1.8, label="holding cost so far")
-    money.plot(ends, short, color=RED, lw=1.8, label="stock-out cost so far")
-    axes.set_ylabel("order, units")
-    money.set_ylabel("cost, money")
-    axes.set_ylim(0.0, 1.25 * max(1.0, float(np.max(order, initial=0.0))))
-    money.set_ylim(0.0, 1.25 * max(1.0, float(held[-1]), float(short[-1])))
-    money.spines["top"].set_visible(False)
-    _legend(axes, *(a + b for a, b in zip(_entries(axes), _entries(money), strict=True)))
-
-
-def _set_frame(above: Axes, below: Axes, period: int, ahead: int) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    above.set_ylabel("units")
-    above.margins(y=0.08)
+def _draw_large(figure: Figure, episode: Episode) -> None:
+    (column,), period = episode.columns, episode.period
+    above = figure.add_subplot()
+    below = figure.add_subplot(sharex=above)
+    draw_stock(above, column, period, LARGE)
+    draw_ahead(above, column, period, LARGE)
+    draw_orders(below, column.orders, period)
+    money = below.twinx()
+    draw_costs(money, episode.costs)
+    for axes, label in ((above, "units"), (below, "order, units"), (money, "cost, money")):
+        axes.set_ylabel(label)
     below.set_xlabel("period")
-    below.set_xlim(max(0, period - SHOWN) - 0.6, period + max(ahead, 1) - 0.4)
-    below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    for axes in (above, below):
-        axes.axvline(period - 0.5, color=INK, lw=0.9, ls=(0, (4, 3)))
-        axes.spines["top"].set_visible(False)
-        axes.grid(axis="y", color="#e3e8ec", lw=0.7)
-        axes.set_axisbelow(True)
-    above.spines["right"].set_visible(False)
-    _legend(above, *_entries(above))
+    above.tick_params(labelbottom=False)
+    set_axes((above, below), episode, LARGE)
+    money.tick_params(labelsize=LARGE.text + 0.5)
+    money.spines["top"].set_visible(False)
+    place_large(figure, (above, below, money))
+    write_title(figure, f"Period {period}:  {_standing(column)}{_paid(episode)}")
 
 
-def _set_title(figure: Figure, period: int, standing: str, on_order: float, cost: float) -> None:
-    text = f"Period {period}:  {standing}on order {on_order:,.4g} · holding and stock-out cost {cost:,.6g}"
-    figure.suptitle(text, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
+def _draw_grid(figure: Figure, episode: Episode) -> None:
+    panels = len(episode.columns) + (episode.capacity is not None)
+    wide = 2 if panels <= 4 else 3
+    pairs = []
+    for _ in range(panels):
+        above = figure.add_subplot()
+        pairs.append((above, figure.add_subplot(sharex=above)))
+    for (above, below), column in zip(pairs, episode.columns, strict=False):
+        _draw_small(above, below, column, episode.period)
+    if episode.capacity is not None:
+        _draw_shared(*pairs[-1], episode.capacity, episode.period)
+    for pair in pairs:
+        set_axes(pair, episode, SMALL)
+        pair[0].tick_params(labelbottom=False)
+    place_grid(figure, pairs, wide)
+    left = f" · {episode.left_out} more not shown" if episode.left_out else ""
+    write_title(figure, f"Period {episode.period}:  {_paid(episode)}{left}")
 
 
-def _standing(on_hand: FloatArray, net_inventory: float | None) -> str:
-    """What is known of the stock that the period begins with."""
-    if net_inventory is not None:
-        return f"net inventory {net_inventory:,.4g} · "
-    return f"on hand {float(on_hand[-1]):,.4g} · " if len(on_hand) else ""
+def _draw_small(above: Axes, below: Axes, column: Column, period: int) -> None:
+    draw_stock(above, column, period, SMALL)
+    draw_ahead(above, column, period, SMALL)
+    draw_orders(below, column.orders, period)
+    write_heading(above, f"{column.name}:  {_standing(column).removesuffix(' · ')}")
+    above.set_ylabel("units")
+    below.set_ylabel("order")
 
 
-def _entries(axes: Axes) -> tuple[list[Any], list[Any]]:
-    handles, labels = axes.get_legend_handles_labels()
-    return list(handles), list(labels)
+def _draw_shared(above: Axes, below: Axes, capacity: Capacity, period: int) -> None:
+    draw_capacity(above, below, capacity, period, SMALL)
+    now = f":  price {capacity.price[-1]:,.3g} · used {capacity.used[-1]:,.4g}" if len(capacity.price) else ""
+    limit = f" of {capacity.limit[-1]:,.4g}" if now and capacity.limit is not None else ""
+    write_heading(above, f"capacity{now}{limit}")
+    above.set_ylabel("money a unit")
+    below.set_ylabel("used")
 
 
-def _legend(axes: Axes, handles: list[Any], labels: list[Any]) -> None:
-    """A row of entries above the panel, where nothing is covered."""
-    place: dict[str, Any] = {
-        "loc": "lower left",
-        "bbox_to_anchor": (0.0, 1.0),
-        "borderaxespad": 0.2,
-        "ncols": len(labels),
-    }
-    spacing: dict[str, Any] = {"handlelength": 1.4, "columnspacing": 1.3}
-    legend = axes.legend(handles, labels, frameon=False, fontsize=9, **place, **spacing)
-    # The layout leaves room above for it, and would make the panel narrower for a long row.
-    legend.set_in_layout(False)
-    axes.set_title(" ", fontsize=12)
+def _standing(column: Column) -> str:
+    """What is known of the stock that the period begins with, and what is under way."""
+    on_order = f"on order {float(np.sum(column.pipeline)):,.4g} · "
+    if column.net_inventory is not None:
+        return f"net inventory {column.net_inventory:,.4g} · {on_order}"
+    return (f"on hand {float(column.on_hand[-1]):,.4g} · " if len(column.on_hand) else "") + on_order
+
+
+def _paid(episode: Episode) -> str:
+    purchases = f" (purchases {_money(episode.purchases)})" if episode.purchases else ""
+    return f"cost so far {_money(episode.cost)}{purchases}"
+
+
+def _money(amount: float) -> str:
+    return f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}"

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from .batch import EpisodeSource, InventoryBatch
+from .batch import InventoryBatch
+from .encoders import Encoder
 from .inventory_env import Float32Array, flat_observation, play, spaces
-from .observation import SMALLEST_SCALE, ObservationEncoder
+from .observation import SMALLEST_SCALE
+from .sources import EpisodeSource
+from .types import View
 
 
 class InventorySB3Env(VecEnv):
@@ -21,10 +24,11 @@ class InventorySB3Env(VecEnv):
         source: where episodes come from.
         num_envs: number of episodes.
         periods: length of an episode.
-        encoder: what observations are turned into and actions mean; `ObservationEncoder(slots)` where None.
+        encoder: what observations are turned into and actions mean; `make_encoder(params)` where None.
         start: see `InventoryBatch`.
-        scale_free_reward: divide each episode's cost by holding cost times mean demand, so that items of any size
-            and price weigh alike; False gives money.
+        view: what is seen of the past.
+        scale_free_reward: divide each episode's cost by its highest holding cost times its mean demand, so that items
+            of any size and price weigh alike; False gives money.
         reward_scale: every reward is multiplied by it.
     """
 
@@ -34,19 +38,20 @@ class InventorySB3Env(VecEnv):
         num_envs: int,
         *,
         periods: int = 100,
-        encoder: ObservationEncoder | None = None,
+        encoder: Encoder | None = None,
         start: str = "target",
+        view: View | None = None,
         scale_free_reward: bool = False,
         reward_scale: float = 1.0,
     ) -> None:
-        self.batch = InventoryBatch(source, paths=num_envs, periods=periods, encoder=encoder, start=start)
+        self.batch = InventoryBatch(source, paths=num_envs, periods=periods, encoder=encoder, start=start, view=view)
         self.render_mode = None
         super().__init__(num_envs, *spaces(self.batch))
         self.feature_names = self.batch.encoder.names
         self._scale_free, self._reward_scale = scale_free_reward, reward_scale
         self._weight: NDArray[np.float64] = np.ones(num_envs)
         self._rng = np.random.default_rng()
-        self._actions: NDArray[np.float64] = np.zeros((num_envs, 1))
+        self._actions: NDArray[np.float64] = np.zeros((num_envs, self.batch.orders))
         # Stable-Baselines3 only reads the infos of environments that are not done: one dict serves them all.
         self._nothing: dict[str, Any] = {}
 
@@ -61,11 +66,11 @@ class InventorySB3Env(VecEnv):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keep the actions for `step_wait`."""
-        self._actions = np.asarray(actions, dtype=np.float64).reshape(self.num_envs, 1)
+        self._actions = np.array(actions, dtype=np.float64)
 
     def step_wait(self) -> tuple[Float32Array, Float32Array, NDArray[np.bool_], list[dict[str, Any]]]:
         """Order, receive, meet demand and pay, in every episode; begin anew where episodes end."""
-        cost = play(self.batch, self._actions).cost[:, 0]
+        cost = play(self.batch, self._actions).cost.sum(1)
         reward = (-cost * self._weight).astype(np.float32)
         over = self.batch.over
         infos = [self._nothing] * self.num_envs
@@ -98,11 +103,11 @@ class InventorySB3Env(VecEnv):
 
     def _begin(self) -> None:
         obs = self.batch.reset(self._rng)
-        weight = np.full((self.num_envs, 1), self._reward_scale)
+        self._weight = np.full(self.num_envs, self._reward_scale)
         if self._scale_free:
-            mean = np.maximum(obs.known_forecast().mean()[:, :, 0].T, SMALLEST_SCALE)
-            weight = weight / (mean * self.batch.params.holding_cost)
-        self._weight = weight[:, 0]
+            mean = np.maximum(obs.known_forecast().mean()[:, :, 0].T.sum(1), SMALLEST_SCALE)
+            holding = np.broadcast_to(self.batch.params.holding_cost, self.batch.state.net_inventory.shape)
+            self._weight = self._weight / (mean * holding.max(1))
 
     def _chosen(self, indices: Any) -> Sequence[int]:
         return list(self._get_indices(indices))

@@ -53,6 +53,8 @@ def empty_state(params: Any, paths: int, items: int, slots: int | None = None) -
         slots: pipeline slots; the longest lead time's where None.
     """
     slots = params.slots if slots is None else slots
+    if hasattr(params, "empty_state"):
+        return params.empty_state(paths, items)  # type: ignore[no-any-return]
     if isinstance(params, ItemParams) and params.shelf_life is not None:
         return PerishableState.empty(paths, items, slots, params.ages)
     return InventoryState.empty(paths, items, slots)
@@ -87,7 +89,7 @@ def advance(state: Any, order: Array, scenario: Scenario, period: int, params: A
         period: t, counted from 0.
         params: of the system.
     """
-    if np.any(np.asarray(params.review_period) > 1):
+    if not params.every_period:
         order = order * like(np.asarray(period % np.asarray(params.review_period) == 0, dtype=np.float64), order)
     if scenario.capacity is not None:
         limit = scenario.capacity[:, period, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -166,7 +167,7 @@ class Observation:
         """Units under way, shape (paths, items)."""
         return self.pipeline.sum(0)
 
-    @property
+    @cached_property
     def inventory_position(self) -> Array:
         """Net inventory plus units under way, shape (paths, items). [IP]"""
         return self.net_inventory + self.on_order if len(self.pipeline) else self.net_inventory

@@ -11,9 +11,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from .batch import InventoryBatch
+from .encoders import make_encoder
 from .inventory_env import Float32Array, flat_observation, play, spaces
-from .observation import ActionMode, ObservationEncoder
+from .observation import ActionMode
 from .systems import make_source
+from .types import View
 
 Flags = NDArray[np.bool_]
 
@@ -27,7 +29,7 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
     Args:
         num_envs: number of episodes.
         max_episode_steps: another name for `periods`, as `gymnasium.make_vec` passes it.
-        system, periods, action, start, **options: see `InventoryEnv`.
+        system, periods, action, start, memory, censored, **options: see `InventoryEnv`.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}
@@ -41,12 +43,17 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
         max_episode_steps: int | None = None,
         action: ActionMode = "order_up_to",
         start: str = "target",
+        memory: int = 0,
+        censored: bool = False,
         **options: Any,
     ) -> None:
         source = make_source(system, **options)
         length = max_episode_steps or periods
-        encoder = ObservationEncoder(source.params.slots, action=action)
-        self.batch = InventoryBatch(source, paths=num_envs, periods=length, encoder=encoder, start=start)
+        encoder, view = (
+            make_encoder(source.params, action=action, memory=memory, together=source.columns),
+            View(memory, censored),
+        )
+        self.batch = InventoryBatch(source, paths=num_envs, periods=length, encoder=encoder, start=start, view=view)
         self.feature_names = self.batch.encoder.names
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = spaces(self.batch)
@@ -65,12 +72,13 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
 
     def step(self, actions: Float32Array) -> tuple[Float32Array, NDArray[np.float64], Flags, Flags, dict[str, Any]]:
         """Order, receive, meet demand and pay, in every episode."""
-        demand = self.batch.scenario.demand[:, self.batch.period, 0]
-        outcome = play(self.batch, np.asarray(actions, dtype=np.float64).reshape(self.num_envs, 1))
+        demand = self.batch.scenario.demand[:, self.batch.period]
+        outcome = play(self.batch, actions)
         every = np.ones(self.num_envs, dtype=bool)
-        info: dict[str, Any] = {name: value[:, 0] for name, value in outcome._asdict().items()} | {"demand": demand}
+        info: dict[str, Any] = {name: _column(value) for name, value in outcome._asdict().items()}
+        info["demand"] = _column(demand)
         info |= {f"_{name}": every for name in list(info)}
-        reward, over = -outcome.cost[:, 0], self.batch.over
+        reward, over = -outcome.cost.sum(1), self.batch.over
         if over:
             info = {
                 "final_obs": _as_objects(flat_observation(self.batch)),
@@ -80,6 +88,11 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
             info["_final_info"] = every
             self.batch.reset(self.np_random)
         return flat_observation(self.batch), reward, ~every, every & over, info
+
+
+def _column(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An array of the caller's own: (episodes,), or (episodes, columns) where there are several."""
+    return values[:, 0].copy() if values.shape[1] == 1 else values.copy()
 
 
 def _as_objects(observations: Float32Array) -> NDArray[np.object_]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..envs.backend import Array, clip, positive_part, tanh
-from ..envs.observation import ObservationEncoder
+from ..envs.encoders import Encoder, encoder_from_config
 from ..envs.types import Observation
 from ..errors import FractileError
 
@@ -35,7 +35,7 @@ class NeuralPolicy:
         share: actions are multiplied by it; below 1 where training held the network back, 0 is the newsvendor.
     """
 
-    encoder: ObservationEncoder
+    encoder: Encoder
     layers: tuple[tuple[Array, Array], ...]
     shift: Array
     spread: Array
@@ -57,18 +57,22 @@ class NeuralPolicy:
         return self.encoder.level(obs.known_forecast(), obs.params)
 
     def action(self, obs: Observation) -> Array:
-        """Return the network's output, shape (paths, items)."""
+        """Return the network's output, shape (paths, items), or (paths, links) in a network."""
         x = clip((self.encoder.encode(obs) - self.shift) / self.spread, -WIDEST_FEATURE, WIDEST_FEATURE)
         activate = ACTIVATIONS[self.activation]
         for weight, bias in self.layers[:-1]:
             x = activate(x @ weight + bias)
         weight, bias = self.layers[-1]
-        return self.share * (x @ weight + bias)[..., 0]
+        return self.share * self.encoder.collect(x @ weight + bias)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         """Return what a file has to hold: settings and arrays."""
-        encoder = {k: v for k, v in asdict(self.encoder).items() if not k.startswith("_")}
-        config = {"encoder": encoder, "activation": self.activation, "bounded": self.bounded, "share": self.share}
+        config = {
+            "encoder": self.encoder.to_config(),
+            "activation": self.activation,
+            "bounded": self.bounded,
+            "share": self.share,
+        }
         arrays = {"shift": np.asarray(self.shift), "spread": np.asarray(self.spread)}
         for i, (weight, bias) in enumerate(self.layers):
             arrays |= {f"weight_{i}": np.asarray(weight), f"bias_{i}": np.asarray(bias)}
@@ -79,7 +83,7 @@ class NeuralPolicy:
         """Return the policy that `to_state` described."""
         depth = sum(name.startswith("weight_") for name in arrays)
         layers = tuple((arrays[f"weight_{i}"], arrays[f"bias_{i}"]) for i in range(depth))
-        encoder = ObservationEncoder(**config["encoder"])
+        encoder = encoder_from_config(config["encoder"])
         rest = {k: v for k, v in config.items() if k != "encoder"}
         return cls(encoder, layers, arrays["shift"], arrays["spread"], **rest)
 

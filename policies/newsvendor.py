@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from ..envs.backend import Array, like, positive_part
+from ..envs.demand import Normal
 from ..envs.observation import order_up_to_level, shifted_ratio
 from ..envs.types import ItemParams, Observation
 from .base import check_fractile
@@ -78,3 +80,25 @@ class TunedNewsvendor:
 
     def _newsvendor(self, params: ItemParams) -> Newsvendor:
         return Newsvendor(critical_ratio=self.fractile(params), scale=self.scale)
+
+
+def normal_newsvendor(demand: Normal, params: ItemParams) -> tuple[float, float]:
+    """Return the optimal level and its cost per period for normal demand with backorders and no fixed cost.
+
+    `S = (L + R) μ + z σ √(L + R)` and cost `(h + b) φ(z) σ √(L + R)` with `z = Φ⁻¹(b/(b + h))`: demand is taken as
+    normal, below zero as well (Snyder and Shen 2019, section 4.3).
+
+    Args:
+        demand: of one item.
+        params: lead time and costs; backorders, or one period without lead time.
+
+    >>> level, cost = normal_newsvendor(Normal(50.0, 8.0), ItemParams(holding_cost=0.18, stockout_cost=0.70))
+    >>> round(level, 4), round(cost, 4)
+    (56.604, 1.9976)
+    """
+    span = float(params.protection_interval)
+    z = float(ndtri(params.critical_ratio))
+    spread = float(np.asarray(demand.standard_deviation).item()) * np.sqrt(span)
+    density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+    level = span * float(np.asarray(demand.mean).item()) + z * spread
+    return level, float((params.holding_cost + params.stockout_cost) * density * spread)

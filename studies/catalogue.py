@@ -14,7 +14,7 @@ from ..policies.registry import POLICIES, TRAINED_BY
 
 def catalogue() -> dict[str, dict[str, str]]:
     """Return the forecasters, policies and environments, each with one line about it."""
-    environments = {name: SYSTEMS[system] for name, system in ENVIRONMENTS.items()}
+    environments = {name: SYSTEMS[system].description for name, system in ENVIRONMENTS.items()}
     policies = {**_lines(POLICIES), **TRAINED_BY}
     return {"forecasters": _lines(FORECASTERS), "policies": policies, "environments": environments}
 

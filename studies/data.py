@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..envs.item_table import params_from_items
 from ..envs.replay import uncensored
-from ..envs.systems import params_from_items
 from ..envs.types import InventoryState, ItemParams
 from ..errors import InputError
 from ..forecasters.forecast import FloatArray

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..envs.batch import EpisodeSource, InventoryBatch
-from ..envs.observation import ObservationEncoder
-from ..envs.types import InventoryState, ItemParams, Scenario
+from ..envs.batch import InventoryBatch
+from ..envs.encoders import Encoder, make_encoder
+from ..envs.network import Network
+from ..envs.sources import EpisodeSource
+from ..envs.system import State
+from ..envs.types import Scenario, View
 from ..forecasters.forecast import FloatArray
 from ..policies.neural import NeuralPolicy, initial_layers
-from ..policies.rollout import roll
+from ..policies.rollout import UNSEEN, roll
 from ..randomness import keyed_generator
 from .recording import features_met, one_thread
 
@@ -60,6 +63,7 @@ def train_backprop(
     validation: EpisodeSource | None = None,
     level_scale: float = 1.0,
     level_shift: float = 0.0,
+    view: View = UNSEEN,
     progress: Progress | None = None,
 ) -> NeuralPolicy:
     """Train a neural policy by gradient descent on the simulated cost (Madeka et al. 2022; Alvo et al. 2023).
@@ -70,6 +74,7 @@ def train_backprop(
         validation: where the episodes that choose the best network come from; `source` where None.
         level_scale: of the newsvendor that training starts from; see `TunedNewsvendor`.
         level_shift: likewise.
+        view: what the network is shown of the past.
         progress: told after every evaluation.
 
     Returns:
@@ -78,9 +83,10 @@ def train_backprop(
     config = config or BackpropConfig()
     rng = keyed_generator(config.seed, "backprop", "episodes")
     judge = keyed_generator(config.seed, "backprop", "validation")
-    encoder = ObservationEncoder(source.params.slots, level_scale=level_scale, level_shift=level_shift)
-    batch = InventoryBatch(source, paths=config.paths, periods=config.periods, encoder=encoder)
-    held = InventoryBatch(validation or source, paths=config.validation_paths, periods=config.periods, encoder=encoder)
+    encoder = make_encoder(source.params, memory=view.memory, level_scale=level_scale, level_shift=level_shift)
+    setting: dict[str, Any] = {"periods": config.periods, "encoder": encoder, "view": view}
+    batch = InventoryBatch(source, paths=config.paths, **setting)
+    held = InventoryBatch(validation or source, paths=config.validation_paths, **setting)
     held.reset(judge)
     with one_thread():
         policy = _initial_policy(encoder, held, config)
@@ -108,17 +114,22 @@ def rollout_cost(policy: NeuralPolicy, batch: InventoryBatch, config: BackpropCo
     """Return the cost per period of the batch's episodes, differentiable in the policy, a scalar tensor."""
     scenario, params, state = as_tensors(batch.scenario, batch.params, batch.state)
     if not config.whole_units:
-        params = replace(params, pack_size=None)
+        params = without_packs(params)
     scenario = scenario.window(0, config.periods)
-    costs = [outcome.cost for _, outcome in roll(policy, scenario, params, state)]
+    costs = [outcome.cost for _, outcome in roll(policy, scenario, params, state, batch.view)]
     return torch.stack(costs[config.warm_up :]).mean()
 
 
-def as_tensors(
-    scenario: Scenario, params: ItemParams, state: InventoryState
-) -> tuple[Scenario, ItemParams, InventoryState]:
+def without_packs(params: Any) -> Any:
+    """Return the parameters for any quantity: no packs, and no whole units where stock is rationed."""
+    if isinstance(params, Network):
+        return replace(params, whole_units=False) if params.whole_units else params
+    return replace(params, pack_size=None) if params.pack_size is not None else params
+
+
+def as_tensors(scenario: Scenario, params: Any, state: State) -> tuple[Scenario, Any, Any]:
     """Bring demand and state to torch, float32; forecasts and parameters follow where they are used."""
-    tensors = InventoryState(*(torch.as_tensor(x, dtype=torch.float32) for x in state))
+    tensors = type(state)(*(torch.as_tensor(x, dtype=torch.float32) for x in state))
     return replace(scenario, demand=torch.as_tensor(scenario.demand, dtype=torch.float32)), params, tensors
 
 
@@ -142,10 +153,10 @@ def _validation_cost(policy: NeuralPolicy, held: InventoryBatch, config: Backpro
         return float(rollout_cost(policy, held, config))
 
 
-def _initial_policy(encoder: ObservationEncoder, held: InventoryBatch, config: BackpropConfig) -> NeuralPolicy:
+def _initial_policy(encoder: Encoder, held: InventoryBatch, config: BackpropConfig) -> NeuralPolicy:
     """The newsvendor as a network, its features standardised over what the newsvendor meets."""
     rng = keyed_generator(config.seed, "backprop", "network")
-    layers = initial_layers(rng, (encoder.size, *config.hidden, 1))
+    layers = initial_layers(rng, (encoder.size, *config.hidden, encoder.outputs))
     met = features_met(encoder, held)
     shift, spread = met.mean(0), np.maximum(met.std(0), 1e-3)
     tensors = tuple(tuple(torch.as_tensor(x, dtype=torch.float32) for x in layer) for layer in layers)

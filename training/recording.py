@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..envs.batch import InventoryBatch
-from ..envs.observation import ObservationEncoder
+from ..envs.encoders import Encoder
 from ..envs.types import Observation
 from ..forecasters.forecast import FloatArray
 from ..policies.rollout import roll
@@ -18,20 +18,20 @@ from ..policies.rollout import roll
 class _Newsvendor:
     """Orders what the action 0 stands for, and keeps the features of every observation."""
 
-    def __init__(self, encoder: ObservationEncoder) -> None:
-        self.encoder, self.seen = encoder, list[FloatArray]()
+    def __init__(self, encoder: Encoder, orders: int) -> None:
+        self.encoder, self.orders, self.seen = encoder, orders, list[FloatArray]()
 
     def order(self, obs: Observation) -> FloatArray:
         """Return units to order, shape (paths, items)."""
         self.seen.append(self.encoder.encode(obs).reshape(-1, self.encoder.size))
-        order: FloatArray = self.encoder.decode(np.zeros_like(obs.net_inventory), obs)
+        order: FloatArray = self.encoder.decode(np.zeros((len(obs.net_inventory), self.orders)), obs)
         return order
 
 
-def features_met(encoder: ObservationEncoder, batch: InventoryBatch) -> FloatArray:
+def features_met(encoder: Encoder, batch: InventoryBatch) -> FloatArray:
     """Return the features of everything that the newsvendor meets in the batch's episodes, shape (n, features)."""
-    newsvendor = _Newsvendor(encoder)
-    for _ in roll(newsvendor, batch.scenario, batch.params, batch.state):
+    newsvendor = _Newsvendor(encoder, batch.orders)
+    for _ in roll(newsvendor, batch.scenario, batch.params, batch.state, batch.view):
         pass
     return np.concatenate(newsvendor.seen)
 

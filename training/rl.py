@@ -13,9 +13,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from ..envs.batch import EpisodeSource, InventoryBatch
-from ..envs.observation import ActionMode, ObservationEncoder
+from ..envs.batch import InventoryBatch
+from ..envs.encoders import Encoder, make_encoder
+from ..envs.observation import ActionMode
 from ..envs.sb3_env import InventorySB3Env
+from ..envs.sources import EpisodeSource
 from ..forecasters.forecast import FloatArray
 from ..policies.neural import WIDEST_FEATURE, NeuralPolicy
 from ..randomness import keyed_generator
@@ -85,8 +87,12 @@ def train_ppo(
         The agent's deterministic actor, in numpy; Stable-Baselines3 is not needed to use it.
     """
     config = config or PPOConfig()
-    encoder = ObservationEncoder(
-        source.params.slots, action=config.action, level_scale=level_scale, level_shift=level_shift
+    encoder = make_encoder(
+        source.params,
+        action=config.action,
+        level_scale=level_scale,
+        level_shift=level_shift,
+        together=source.columns,
     )
     shift, spread = _statistics(source, encoder, config)
     env = _Standardised(_environment(source, encoder, config), shift, spread)
@@ -97,7 +103,7 @@ def train_ppo(
     return NeuralPolicy(encoder, _actor_layers(agent), shift, spread, activation="tanh", bounded=True)
 
 
-def _environment(source: EpisodeSource, encoder: ObservationEncoder, config: PPOConfig) -> InventorySB3Env:
+def _environment(source: EpisodeSource, encoder: Encoder, config: PPOConfig) -> InventorySB3Env:
     env = InventorySB3Env(
         source,
         config.num_envs,
@@ -126,7 +132,7 @@ def _agent(env: VecEnv, config: PPOConfig) -> PPO:
     )
 
 
-def _statistics(source: EpisodeSource, encoder: ObservationEncoder, config: PPOConfig) -> tuple[FloatArray, FloatArray]:
+def _statistics(source: EpisodeSource, encoder: Encoder, config: PPOConfig) -> tuple[FloatArray, FloatArray]:
     """Mean and spread of the features over what the newsvendor meets."""
     batch = InventoryBatch(source, paths=config.num_envs, periods=config.periods, encoder=encoder)
     batch.reset(keyed_generator(config.seed, "ppo", "statistics"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.batch import PoolSource
+from ..envs.sources import PoolSource
 from ..envs.types import ItemParams, Scenario
 from ..errors import FractileError, did_you_mean
 from ..policies.neural import NeuralPolicy

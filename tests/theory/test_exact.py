@@ -199,21 +199,6 @@ def test_gradient_of_the_cost_in_the_level_is_the_newsvendors():
     assert abs(gradient.mean() - exact) < 4 * gradient.std(ddof=1) / np.sqrt(paths)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"lead_time": np.array([1, 2])}, "one constant lead time"),
-        ({"unmet_demand": 0.5}, "'lost' or 'backorder'"),
-        ({"pack_size": 6}, "orders whole units"),
-        ({"discount": 0.9}, "average cost"),
-        ({"review_period": 2}, "review_period = 1"),
-    ],
-)
-def test_dynamic_programming_refuses_other_instances(options, message):
-    with pytest.raises(fr.FractileError, match=message):
-        DynamicProgramming(DEMAND, ItemParams(**options))
-
-
 def test_dynamic_programming_needs_discrete_demand():
     with pytest.raises(fr.FractileError, match="discrete demand of one item"):
         DynamicProgramming(fr.Normal(5.0, 1.0), ItemParams())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fractile as fr
-from fractile.envs.batch import DemandSource
+from fractile.envs.sources import DemandSource
 
 OPTIMUM = runpy.run_path(str(Path(__file__).with_name("instances.py")))["LOST_SALES_POISSON"][4, 2]
 PARAMS = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=4.0, pack_size=1.0)

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import fractile as fr
-from fractile.envs.batch import DemandSource, InventoryBatch, PoolSource
+from fractile.envs.batch import InventoryBatch
 from fractile.envs.observation import ObservationEncoder
+from fractile.envs.sources import DemandSource, PoolSource
 from fractile.policies.neural import NeuralPolicy
 from fractile.policies.newsvendor import TunedNewsvendor
 from fractile.policies.storage import load_policy, save_policy

@@ -1,0 +1,46 @@
+"""The parameters of items from a table, a row each."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from .params import ItemParams
+
+_NOT_COLUMNS = ("price", "unit_cost", "shelf_life", "issuing", "capacity")
+"""Fields that a table of items does not set: the first two are in the margin, the others make another system."""
+
+
+def params_from_items(items: Any, defaults: dict[str, Any] | None = None) -> ItemParams:
+    """Return the parameters of a table of items, a row each.
+
+    Args:
+        items: a frame; columns named like fields of `ItemParams` count. Where `stockout_cost` is missing, it is
+            the lost margin, `price − unit_cost`.
+        defaults: fields for columns, or single entries, that the table lacks.
+
+    Raises:
+        FractileError: with every field that breaks its rule.
+    """
+    table = items.copy()
+    if {"price", "unit_cost"} <= set(table.columns):
+        margin = table["price"] - table["unit_cost"]
+        table["stockout_cost"] = table["stockout_cost"].fillna(margin) if "stockout_cost" in table else margin
+    values = dict(defaults or {})
+    for name in (f.name for f in fields(ItemParams) if f.init):
+        # The margin is in the stock-out cost: price and purchase are not charged a second time.
+        if name in table.columns and name not in _NOT_COLUMNS:
+            values[name] = _column(table[name], values.get(name))
+    return ItemParams(**values)
+
+
+def _column(column: Any, default: Any) -> Any:
+    """An array, or None where the column says nothing; entries that are missing mean the default."""
+    if column.isna().all():
+        return default
+    # A limit that an item does not have is one that never binds.
+    unlimited = {"maximum_order": np.inf, "minimum_order": 0.0}.get(str(column.name))
+    filled = column.fillna(unlimited if default is None else default) if column.isna().any() else column
+    return filled.to_numpy(dtype="float64")

@@ -1,0 +1,139 @@
+"""What stands in a picture's panels: stock, the forecast, what is under way, orders, costs, a shared capacity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..forecasters.forecast import FloatArray
+from .render_series import FAN_LEVELS, Capacity, Column
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, PALE = "#1f2933", "#5a6775"
+BLUE, AMBER, TEAL, RED, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#a8578a", "#56b4e9"
+"""After Okabe and Ito: told apart by the colour-blind, too."""
+
+OLDEST, FRESHEST = np.array([0.33, 0.66, 0.56]), np.array([0.80, 0.93, 0.88])
+"""Red, green and blue of stock that perishes next and of stock that has just arrived."""
+
+ORDER_COLOURS = {"expedited order": PURPLE, "transshipment": SKY}
+"""Of orders that are not the usual ones."""
+
+COST_LINES = {"holding": (TEAL, "-"), "stock-out": (RED, (0, (5, 2))), "waste": (PURPLE, (0, (1, 1)))}
+"""Colour and dashes of what is paid for."""
+
+
+class Size(NamedTuple):
+    """How large text and marks are, points."""
+
+    text: float
+    line: float
+    dot: float
+
+
+LARGE, SMALL = Size(text=9.0, line=1.6, dot=3.2), Size(text=8.0, line=1.2, dot=2.0)
+
+
+def draw_stock(axes: Axes, column: Column, period: int, size: Size) -> None:
+    """Stock at each period's end, what was short or perished below zero, and what was asked for."""
+    edges = _edges(column.on_hand, period)
+    axes.axhline(0.0, color=PALE, lw=0.8)
+    if len(edges) == 1:
+        return
+    if column.by_life is None:
+        axes.stairs(column.on_hand, edges, fill=True, color=TEAL, alpha=0.18)
+        axes.stairs(column.on_hand, edges, baseline=None, color=TEAL, lw=size.line, label="on hand")
+    else:
+        _draw_lives(axes, column.by_life, edges)
+    axes.stairs(-column.shortfall, edges, fill=True, color=RED, alpha=0.75, label="shortfall")
+    if column.waste is not None:
+        axes.stairs(-column.waste, edges, fill=True, color=PURPLE, alpha=0.75, label="perished")
+    for units, label, face in ((column.demand, "demand", INK), (column.sent, "shipped on", "white")):
+        if units is not None:
+            line: dict[str, Any] = {"color": INK, "lw": 0.6 * size.line, "ms": size.dot, "mfc": face, "mew": 0.7}
+            axes.plot(edges[:-1] + 0.5, units, marker="o", label=label, **line)
+
+
+def _draw_lives(axes: Axes, by_life: FloatArray, edges: FloatArray) -> None:
+    """Layers of what could be sold, the oldest units at the bottom."""
+    base = np.zeros(by_life.shape[1])
+    for age, units in enumerate(by_life):
+        share = age / max(len(by_life) - 1, 1)
+        colour = tuple(OLDEST + share * (FRESHEST - OLDEST))
+        named = {len(by_life) - 1: "on hand, just arrived", 0: "on hand, last period"}.get(age)
+        axes.stairs(base + units, edges, baseline=base, fill=True, color=colour, lw=0, label=named)
+        base = base + units
+
+
+def draw_ahead(axes: Axes, column: Column, period: int, size: Size) -> None:
+    """The forecast's fan and the arrivals due, from the current period on."""
+    if column.fan is not None:
+        _draw_fan(axes, column.fan, period, size)
+    if len(column.pipeline):
+        due = period + np.arange(len(column.pipeline))
+        _bars(axes, due, column.pipeline, width=0.5, color=AMBER, zorder=3, label="due to arrive")
+
+
+def _draw_fan(axes: Axes, fan: FloatArray, period: int, size: Size) -> None:
+    edges = period + np.arange(fan.shape[1] + 1) - 0.5
+    middle = len(FAN_LEVELS) // 2
+    for i in range(middle):
+        axes.stairs(fan[-1 - i], edges, baseline=fan[i], fill=True, color=BLUE, alpha=0.22, lw=0)
+    axes.fill_between([], [], [], color=BLUE, alpha=0.4, lw=0, label="forecast 5–95 %")
+    axes.hlines(fan[middle], edges[:-1], edges[1:], color=BLUE, lw=1.25 * size.line, label="median")
+
+
+def draw_orders(axes: Axes, orders: Mapping[str, FloatArray], period: int) -> None:
+    """Bars of what was ordered, the kinds on top of each other."""
+    base = np.zeros(1)
+    for name, units in orders.items():
+        # Before the first order a bar of height zero stands for its entry in the legend.
+        height = units if len(units) else np.zeros(1)
+        periods = period - len(units) + np.arange(len(height))
+        colour = ORDER_COLOURS.get(name, PALE)
+        _bars(axes, periods, height, base=base, width=0.7, color=colour, alpha=0.75, label=name)
+        base = base + height
+    axes.set_ylim(0.0, 1.2 * max(1.0, float(np.max(base))))
+
+
+def draw_costs(axes: Axes, costs: Mapping[str, FloatArray]) -> None:
+    """Lines of what each kind of cost has come to."""
+    highest = 1.0
+    for name, cost in costs.items():
+        # Cost is known at a period's end: the lines begin at zero where the first period does.
+        so_far = np.concatenate([[0.0], np.cumsum(cost)])
+        colour, dashes = COST_LINES.get(name, (INK, (0, (4, 1.5, 1, 1.5))))
+        axes.plot(np.arange(len(so_far)) - 0.5, so_far, color=colour, ls=dashes, lw=1.8, label=f"{name} cost so far")
+        highest = max(highest, float(so_far[-1]))
+    axes.set_ylim(0.0, 1.25 * highest)
+
+
+def draw_capacity(above: Axes, below: Axes, capacity: Capacity, period: int, size: Size) -> None:
+    """The price of capacity, and below how much orders took of it."""
+    edges = _edges(capacity.price, period)
+    if len(edges) > 1:
+        above.stairs(capacity.price, edges, baseline=None, color=BLUE, lw=size.line, label="price of capacity")
+        _bars(below, edges[:-1] + 0.5, capacity.used, width=0.7, color=PALE, alpha=0.75)
+    above.axhline(0.0, color=PALE, lw=0.8)
+    if capacity.limit is not None and len(edges) > 1:
+        below.stairs(capacity.limit, edges, baseline=None, color=RED, lw=size.line, label="limit")
+    below.set_ylim(0.0, 1.2 * max(1.0, float(np.max(capacity.used, initial=0.0))))
+
+
+def _edges(units: FloatArray, period: int) -> FloatArray:
+    """Where the periods just before the current one begin and end, shape (periods + 1,)."""
+    return period - len(units) + np.arange(len(units) + 1) - 0.5
+
+
+def _bars(
+    axes: Axes, periods: FloatArray, units: FloatArray, *, width: float, base: FloatArray | float = 0.0, **style: Any
+) -> None:
+    """Bars as one shape: a picture of many panels is drawn in half the time."""
+    edges = np.stack([periods - width / 2, periods + width / 2], axis=1).ravel()
+    floor = np.broadcast_to(base, units.shape)
+    top, bottom = (np.stack([row, floor], axis=1).ravel()[:-1] for row in (floor + units, floor))
+    axes.stairs(top, edges, baseline=bottom, fill=True, lw=0, **style)

@@ -1,0 +1,152 @@
+"""Where episodes come from: a demand model, a scenario that was drawn before, items or locations taken together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..errors import FractileError
+from ..forecasters.forecast import IntArray, QuantileForecast
+from .demand import DemandModel
+from .network import Network
+from .params import ItemParams
+from .system import columns_of
+from .types import Scenario
+
+if TYPE_CHECKING:
+    from .arrivals import ArrivalModel
+
+
+class EpisodeSource(Protocol):
+    """Where episodes come from: demand, what is forecast of it, and the parameters of its items."""
+
+    @property
+    def params(self) -> Any:
+        """Lead times, costs and order rules of all items that episodes may hold; or the network."""
+        ...
+
+    @property
+    def columns(self) -> int:
+        """Items, or locations, that an episode holds."""
+        ...
+
+    def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, Any]:
+        """Draw episodes: a scenario of (paths, periods, columns) and the parameters of its columns."""
+
+
+@dataclass(frozen=True, eq=False)
+class DemandSource:
+    """Episodes drawn from a demand model; each holds one item, chosen at random.
+
+    Attributes:
+        model: where demand comes from.
+        params: costs and lead times of the model's items.
+        item: always this item; None = a random one for every episode.
+        arrivals: lead times and deliveries as data; the parameters' constant lead times where None.
+    """
+
+    model: DemandModel
+    params: ItemParams
+    item: int | None = None
+    arrivals: ArrivalModel | None = None
+
+    def __post_init__(self) -> None:
+        if self.item is not None and not 0 <= self.item < self.model.items:
+            raise FractileError(f"item must be from 0 to {self.model.items - 1}, got {self.item}")
+
+    @property
+    def columns(self) -> int:
+        """One item an episode."""
+        return 1
+
+    def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, ItemParams]:
+        """Draw episodes."""
+        item = np.full(paths, self.item) if self.item is not None else rng.integers(0, self.model.items, paths)
+        span = int(np.max(self.params.protection_interval))
+        scenario = self.model.episodes(rng, item, periods, span)
+        return _delivered(scenario, self.arrivals, rng, 1), self.params.per_path(item)
+
+
+@dataclass(frozen=True, eq=False)
+class JointSource:
+    """Episodes that hold all items of a demand model together: a network, or items that share a capacity.
+
+    Attributes:
+        model: demand of the items, or of the network's locations with demand, in their order.
+        params: of the items, or the network.
+        arrivals: lead times and deliveries as data; the constant lead times where None.
+    """
+
+    model: DemandModel
+    params: Any
+    arrivals: ArrivalModel | None = None
+
+    def __post_init__(self) -> None:
+        wanted = self._demands
+        if wanted is not None and wanted != self.model.items:
+            raise FractileError(
+                f"demand must be of {wanted} items, one for each location with demand, got {self.model.items}"
+            )
+
+    @property
+    def columns(self) -> int:
+        """All items, or locations."""
+        return self.params.locations if isinstance(self.params, Network) else self.model.items
+
+    @property
+    def _demands(self) -> int | None:
+        return len(np.asarray(self.params.demand_at)) if isinstance(self.params, Network) else None
+
+    def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, Any]:
+        """Draw episodes."""
+        params = self.params
+        span = params.horizon if isinstance(params, Network) else int(np.max(params.protection_interval))
+        scenario = self.model.scenario(rng, paths, periods, span)
+        if isinstance(params, Network):
+            scenario = replace(scenario, demand=params.place(scenario.demand))
+        orders = columns_of(params, scenario.items)[1]
+        return _delivered(scenario, self.arrivals, rng, orders), params
+
+
+@dataclass(frozen=True, eq=False)
+class PoolSource:
+    """Episodes cut from a scenario that was drawn before: a random path, item and starting period each.
+
+    Attributes:
+        scenario: demand (paths, periods, items) with forecasts.
+        params: costs and lead times of its items.
+    """
+
+    scenario: Scenario
+    params: ItemParams
+
+    @property
+    def columns(self) -> int:
+        """One item an episode."""
+        return 1
+
+    def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, ItemParams]:
+        """Draw episodes; all of one call share their starting period."""
+        if periods > self.scenario.periods:
+            raise FractileError(f"episodes of {periods} periods do not fit a scenario of {self.scenario.periods}")
+        start = int(rng.integers(0, self.scenario.periods - periods + 1))
+        path, item = rng.integers(0, self.scenario.paths, paths), rng.integers(0, self.scenario.items, paths)
+        return self.cut(path, item, start, periods)
+
+    def cut(self, path: IntArray, item: IntArray, start: int, periods: int) -> tuple[Scenario, ItemParams]:
+        """Return the episodes of these paths and items, from a starting period on."""
+        demand = self.scenario.demand[path, start : start + periods, item][:, :, None]
+        forecasts = [_rows(f, path, item) for f in (self.scenario.forecasts or ())[start : start + periods]]
+        return Scenario(demand, forecasts=forecasts), self.params.per_path(item)
+
+
+def _rows(forecast: QuantileForecast, path: IntArray, item: IntArray) -> QuantileForecast:
+    return forecast.take(item, path if forecast.values.shape[1] > 1 else np.zeros_like(path))
+
+
+def _delivered(scenario: Scenario, model: ArrivalModel | None, rng: np.random.Generator, orders: int) -> Scenario:
+    if model is None:
+        return scenario
+    return replace(scenario, arrivals=model.sample(rng, scenario.paths, scenario.periods, orders))

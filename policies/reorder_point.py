@@ -1,0 +1,103 @@
+"""Reorder-point policies: wait until the inventory position has fallen to s, then order a lot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..envs.backend import Array, indicator, is_torch, like, minimum, positive_part
+from ..envs.types import Observation
+from ..errors import Faults
+from .base import per_item
+
+
+@dataclass(frozen=True, eq=False)
+class ReorderPointOrderUpTo:
+    """The (s, S) policy: order up to S when the inventory position is at or below s.
+
+    `q = min(S − inventory position, r)` where the position is <= s, else 0. Optimal without the cap r for
+    backorders and a fixed cost (Scarf 1960); with lost sales, the cap keeps single orders small. On whole units,
+    s = S − 1 is the base-stock policy.
+
+    Attributes:
+        reorder_point: units, one for all or per item; may be negative where demand waits. [s]
+        order_up_to: units, one for all or per item, at least the reorder point. [S]
+        cap: the largest order, units, one for all or per item. [r]
+
+    Raises:
+        FractileError: where a parameter is out of its range.
+    """
+
+    reorder_point: Any
+    order_up_to: Any
+    cap: Any = np.inf
+
+    def __post_init__(self) -> None:
+        _keep(self, "reorder_point", "order_up_to", "cap")
+        faults = Faults()
+        _require(faults, self, "reorder_point", np.isfinite(self.reorder_point), "a number")
+        above = np.isfinite(self.order_up_to) & (np.asarray(self.order_up_to) >= self.reorder_point)
+        _require(faults, self, "order_up_to", above, f"a number >= reorder_point ({self.reorder_point})")
+        _require(faults, self, "cap", np.asarray(self.cap) > 0, "a number above 0; infinity is no cap")
+        faults.raise_if_any()
+
+    def order(self, obs: Observation) -> Array:
+        """Return units to order, shape (paths, items)."""
+        position = obs.inventory_position
+        lot = positive_part(like(self.order_up_to, position) - position)
+        lot = minimum(lot, like(np.broadcast_to(self.cap, tuple(lot.shape)).astype(np.float64), lot))
+        return indicator(position <= like(self.reorder_point, position), position) * lot
+
+    def target(self, obs: Observation) -> Array:
+        """Return the order-up-to level, units. [S]"""
+        return np.broadcast_to(self.order_up_to, (1, obs.net_inventory.shape[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class ReorderPointQuantity:
+    """The (r, nQ) policy: at or below the reorder point, order the fewest lots of Q that lift the position above it.
+
+    `q = Q·(⌊(s − inventory position) / Q⌋ + 1)` where the position is <= s, else 0.
+
+    Attributes:
+        reorder_point: units, one for all or per item; may be negative where demand waits. [s]
+        quantity: units in a lot, one for all or per item. [Q]
+
+    Raises:
+        FractileError: where a parameter is out of its range.
+    """
+
+    reorder_point: Any
+    quantity: Any
+
+    def __post_init__(self) -> None:
+        _keep(self, "reorder_point", "quantity")
+        faults = Faults()
+        _require(faults, self, "reorder_point", np.isfinite(self.reorder_point), "a number")
+        _require(
+            faults, self, "quantity", np.isfinite(self.quantity) & (np.asarray(self.quantity) > 0), "a number above 0"
+        )
+        faults.raise_if_any()
+
+    def order(self, obs: Observation) -> Array:
+        """Return units to order, shape (paths, items)."""
+        position, size = obs.inventory_position, like(self.quantity, obs.net_inventory)
+        lots = (like(self.reorder_point, position) - position) / size
+        return size * positive_part((lots.floor() if is_torch(lots) else np.floor(lots)) + 1.0)
+
+    def target(self, obs: Observation) -> Array:
+        """Return the highest position that an order leads to, s + Q, units."""
+        return np.broadcast_to(self.reorder_point + self.quantity, (1, obs.net_inventory.shape[1]))
+
+
+def _keep(policy: Any, *names: str) -> None:
+    """Keep parameters as floats or arrays over items."""
+    for name in names:
+        object.__setattr__(policy, name, per_item(getattr(policy, name)))
+
+
+def _require(faults: Faults, policy: Any, name: str, holds: Any, rule: str) -> None:
+    if not np.all(holds):
+        faults.add(f"{name} must be {rule}, got {getattr(policy, name)}")
