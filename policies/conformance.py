@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..envs.demand import NegativeBinomial, draw_scenario
+from ..envs.system import columns_of
 from ..envs.types import ItemParams, Observation, Scenario
 from ..errors import FractileError
 from ..forecasters.forecast import FloatArray, IntArray, QuantileForecast
@@ -26,12 +27,12 @@ class _Trial:
 
     policy: Policy
     scenario: Scenario
-    params: ItemParams
+    params: Any
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of every order: (paths, items)."""
-        return self.scenario.paths, self.scenario.items
+        """Of every order: (paths, items), or (paths, links) in a network."""
+        return self.scenario.paths, columns_of(self.params, self.scenario.items)[1]
 
 
 class _Recorder:
@@ -48,7 +49,7 @@ class _Recorder:
         return order
 
 
-def check_policy(policy: Policy, scenario: Scenario | None = None, params: ItemParams | None = None) -> None:
+def check_policy(policy: Policy, scenario: Scenario | None = None, params: Any = None) -> None:
     """Check that a policy keeps its contract, as `fractile.policies.base.Policy` words it.
 
     Orders are finite, not negative, of the shape (paths, items), and the same for the same observation; changing
@@ -59,7 +60,8 @@ def check_policy(policy: Policy, scenario: Scenario | None = None, params: ItemP
         policy: turns observations into orders.
         scenario: to try it on, four periods or more; three items with negative binomial demand and their true
             forecasts where None. Its demand is changed while the check runs, and put back.
-        params: lead times and costs of its items; lead times of 1, 2 and 4 periods where both are None.
+        params: lead times and costs of its items, or the network; lead times of 1, 2 and 4 periods where both are
+            None.
 
     Raises:
         FractileError: names the check that failed, what was expected, what came, and what to do.
@@ -81,7 +83,7 @@ def check_policy(policy: Policy, scenario: Scenario | None = None, params: ItemP
     _check_paths(trial, seen)
 
 
-def _instance(scenario: Scenario | None, params: ItemParams | None) -> tuple[Scenario, ItemParams]:
+def _instance(scenario: Scenario | None, params: Any) -> tuple[Scenario, Any]:
     if scenario is not None:
         return scenario, ItemParams() if params is None else params
     if params is None:
@@ -104,7 +106,7 @@ def _asked(trial: _Trial, obs: Observation) -> FloatArray:
         order.shape == trial.shape,
         trial,
         "shape",
-        f"orders of shape (paths, items) = {trial.shape}",
+        f"orders of shape (paths, items or links) = {trial.shape}",
         f"{order.shape} in period {obs.period}",
         "return an order for every path and item, and none summed or squeezed",
     )
@@ -203,12 +205,16 @@ def _reordered(obs: Observation, paths: IntArray) -> Observation:
         obs,
         net_inventory=obs.net_inventory[paths],
         pipeline=obs.pipeline[:, paths],
+        stock=None if obs.stock is None else obs.stock[:, paths],
+        history=None if obs.history is None else obs.history[:, paths],
         params=_reordered_params(obs.params, paths),
         forecast=None if obs.forecast is None else _reordered_forecast(obs.forecast, paths),
     )
 
 
-def _reordered_params(params: ItemParams, paths: IntArray) -> ItemParams:
+def _reordered_params(params: Any, paths: IntArray) -> Any:
+    if not isinstance(params, ItemParams):
+        return params
     values = {f.name: getattr(params, f.name) for f in fields(params) if f.init}
     return replace(params, **{k: v[paths] for k, v in values.items() if np.ndim(v) == 2 and len(v) == len(paths)})
 
@@ -228,7 +234,9 @@ def _copied(obs: Observation) -> Observation:
     forecast = obs.forecast
     if forecast is not None:
         forecast = replace(forecast, values=np.array(forecast.values))
-    return replace(obs, net_inventory=np.array(obs.net_inventory), pipeline=np.array(obs.pipeline), forecast=forecast)
+    arrays = {name: getattr(obs, name) for name in ("net_inventory", "pipeline", "stock", "history")}
+    copies = {name: None if array is None else np.array(array) for name, array in arrays.items()}
+    return replace(obs, **copies, forecast=forecast)
 
 
 def _equal(

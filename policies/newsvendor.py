@@ -101,4 +101,4 @@ def normal_newsvendor(demand: Normal, params: ItemParams) -> tuple[float, float]
     spread = float(np.asarray(demand.standard_deviation).item()) * np.sqrt(span)
     density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
     level = span * float(np.asarray(demand.mean).item()) + z * spread
-    return level, float((params.holding_cost + params.stockout_cost) * density * spread)
+    return float(level), float((params.holding_cost + params.stockout_cost) * density * spread)
