@@ -23,7 +23,7 @@ class InventoryBatch:
         source: where episodes come from.
         paths: how many run side by side.
         periods: length of an episode.
-        encoder: what observations are turned into and actions mean; `make_encoder(params)` where None.
+        encoder: what observations are turned into and actions mean; `make_encoder(source)` where None.
         start: "target" begins at a random point around the encoder's newsvendor level, "empty" with nothing.
         view: what is seen of the past.
     """
@@ -44,7 +44,7 @@ class InventoryBatch:
             raise FractileError(f"start must be 'target' or 'empty', got {start!r}")
         self.source, self.paths, self.periods, self.start = source, paths, periods, start
         self.view = view or View()
-        self.encoder = encoder or make_encoder(source.params, memory=self.view.memory, together=source.columns)
+        self.encoder = encoder or make_encoder(source, memory=self.view.memory)
         self.columns = source.columns
         self.orders = columns_of(source.params, self.columns)[1]
         self.scenario: Scenario
@@ -84,7 +84,7 @@ class InventoryBatch:
 
     def _initial_state(self, rng: np.random.Generator) -> State:
         params = self.source.params
-        slots = params.slots if self.scenario.arrivals is None else len(self.scenario.arrivals) - 1
+        slots = self.source.slots
         if self.start == "empty":
             return empty_state(params, self.paths, self.columns, slots)
         forecast = self.scenario.forecast(0)

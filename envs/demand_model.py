@@ -63,17 +63,18 @@ def in_blocks(rng: np.random.Generator, paths: int, draw: Callable[[np.random.Ge
     return [np.concatenate(parts)[:paths] for parts in zip(*blocks, strict=True)]
 
 
-def require(model: Any, **rules: str) -> None:
+def require(model: Any, *, same_items: bool = True, **rules: str) -> None:
     """Check parameters of a demand model, all of them at once.
 
     Args:
         model: a dataclass with the fields named.
+        same_items: whether their last axes must fit each other.
         **rules: for each field "positive", or the interval of its numbers: "(-1, 1)", "[0, inf)".
 
     Raises:
         FractileError: names every field that breaks its rule, with its value.
     """
-    faults = Faults()
+    faults, lengths = Faults(), {}
     for name, rule in rules.items():
         value = getattr(model, name)
         try:
@@ -81,9 +82,13 @@ def require(model: Any, **rules: str) -> None:
         except (TypeError, ValueError):
             faults.add(f"{name} of demand must be a number, or one an item, got {value!r}")
             continue
+        lengths[name] = array.shape[-1] if array.ndim else 1
         if not (array.size and (np.isfinite(array) & _inside(array, rule)).all()):
             wanted = "a finite number above 0" if rule == "positive" else f"a number in {rule}"
             faults.add(f"{name} of demand must be {wanted}, got {value}")
+    if same_items and len({*lengths.values()} - {1}) > 1:
+        counts = ", ".join(f"{length} of {name}" for name, length in lengths.items())
+        faults.add(f"{' and '.join(lengths)} of demand must be of the same items, got {counts}")
     faults.raise_if_any()
 
 

@@ -105,8 +105,8 @@ class CompoundPoisson(IndependentDemand):
         sizes: probabilities that a customer wants 0, 1, ..., n units, shape (n + 1,) or (items, n + 1); what they
             add up to is made one. [f]
 
-    >>> CompoundPoisson(2.0, [0.0, 0.5, 0.5]).distribution().mean().item()
-    3.0
+    >>> CompoundPoisson(2.0, [0.0, 0.5, 0.5]).quantile(0.9).item()
+    6.0
     """
 
     vectors: ClassVar[tuple[str, ...]] = ("sizes",)
@@ -117,6 +117,11 @@ class CompoundPoisson(IndependentDemand):
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", _shares("sizes", self.sizes))
         require(self, rate="positive")
+        if len({np.shape(self.rate)[-1:], self.sizes.shape[:-1][-1:]} - {(), (1,)}) > 1:
+            raise FractileError(
+                "rate and sizes of demand must be of the same items: "
+                f"rate has {np.shape(self.rate)[-1]}, sizes {self.sizes.shape[-2]}"
+            )
 
     def distribution(self, span: ArrayLike = 1) -> LatticeDistribution:
         """Compound Poisson with rate span·λ."""

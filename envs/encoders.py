@@ -9,6 +9,7 @@ from .backend import Array
 from .network import Network
 from .network_encoder import NetworkEncoder
 from .observation import ActionMode, ObservationEncoder
+from .sources import EpisodeSource
 from .types import Observation
 
 Encoder: TypeAlias = Any
@@ -16,28 +17,29 @@ Encoder: TypeAlias = Any
 
 
 def make_encoder(
-    params: Any,
+    source: EpisodeSource,
     *,
     action: ActionMode = "order_up_to",
     memory: int = 0,
     level_scale: float = 1.0,
     level_shift: float = 0.0,
-    together: int = 1,
+    together: bool = True,
 ) -> Encoder:
     """Return the encoder of a system.
 
     Args:
-        params: of the items, or the network.
+        source: where episodes come from.
         action: what an action moves.
         memory: periods of the past that are read.
         level_scale: of the newsvendor that actions move around (items).
         level_shift: likewise.
-        together: items that are read together; 1 = each by itself.
+        together: read all items of an episode together, as an agent does; False = each by itself, by one network.
     """
+    params = source.params
     if isinstance(params, Network):
-        return NetworkEncoder(params, action=action, memory=memory)
+        return NetworkEncoder(params, slots=source.slots, action=action, memory=memory)
     each = ObservationEncoder(
-        params.slots,
+        source.slots,
         action=action,
         level_scale=level_scale,
         level_shift=level_shift,
@@ -45,7 +47,7 @@ def make_encoder(
         memory=memory,
         shared=params.capacity is not None,
     )
-    return FlatEncoder(each, together) if together > 1 else each
+    return FlatEncoder(each, source.columns) if together and source.columns > 1 else each
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -206,11 +206,19 @@ def _serial() -> Iterator[Instance]:
             params = serial((2, 4, 3, last), (0.1, 0.2, 0.5, 1.0), float(b))
             name = f"alvo2023-serial-b{b}-L{last}"
             yield Instance(name, "serial", Normal(5.0, 2.0), params, source, optimal, digits=3)
-    params = serial((2, 1, 1), (2.0, 4.0, 7.0), 37.12, transit_cost=np.array([0.0, 2.0, 4.0]))
-    levels = {"levels": (22.71, 12.02, 6.49)}
+    yield _snyder()
+
+
+def _snyder() -> Instance:
+    """The book watches stock all the time: its last lead time of one period is ours of none.
+
+    Units on that way cost their 4 for a period all the same: as what a unit shipped there costs.
+    """
+    chain = serial((2, 1, 0), (2.0, 4.0, 7.0), 37.12, transit_cost=np.array([0.0, 2.0, 0.0]))
+    params = replace(chain, links=(*chain.links[:-1], replace(chain.links[-1], unit_cost=4.0)))
+    known = {"echelon_base_stock": Known(47.66, {"levels": (22.71, 12.02, 6.49)})}
     source = "Snyder and Shen (2019), Fundamentals of supply chain theory, 2nd edition, example 6.1"
-    known = {"echelon_base_stock": Known(47.66, levels)}
-    yield Instance("snyder2019-serial", "serial", Normal(5.0, 1.0), params, source, 47.66, digits=2, known=known)
+    return Instance("snyder2019-serial", "serial", Normal(5.0, 1.0), params, source, 47.66, digits=2, known=known)
 
 
 def _pooled() -> Iterator[Instance]:

@@ -64,7 +64,7 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         self.render_mode = render_mode
         source = make_source(system, **options)
         encoder, view = (
-            make_encoder(source.params, action=action, memory=memory, together=source.columns),
+            make_encoder(source, action=action, memory=memory),
             View(memory, censored),
         )
         self.batch = InventoryBatch(source, paths=1, periods=periods, encoder=encoder, start=start, view=view)

@@ -116,6 +116,16 @@ class MovingMean:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
         return draw_independent_episodes(self, rng, item, periods, span)
 
+    def _require(self, **rules: str) -> None:
+        require(self, same_items=False, **rules)
+        try:
+            self.items  # noqa: B018  # raises where axes do not fit
+        except ValueError as error:
+            own = ", ".join(f"{name} {np.shape(getattr(self, name))}" for name in self.by_item)
+            raise FractileError(
+                f"{type(self).__name__} must be of the same items as its base, which has {self.base.items}; got {own}"
+            ) from error
+
     def _of_sum(self, name: str, argument: ArrayLike, span: int, period: int) -> FloatArray:
         """Ask the distribution of a sum; what it answers has no more axes than the question, or the items'."""
         total = self.outlook(period, span).total(np.full((1, 1, 1), span))
@@ -145,7 +155,7 @@ class Seasonal(MovingMean):
     phase: int = 0
 
     def __post_init__(self) -> None:
-        require(self, indices="positive", trend="(-1, inf)")
+        self._require(indices="positive", trend="(-1, inf)")
 
     def factors(self, first: int, periods: int) -> FloatArray:
         """Return index times growth, shape (periods, 1 or items)."""
@@ -181,7 +191,7 @@ class NewItemRamp(MovingMean):
     def __post_init__(self) -> None:
         if self.shape not in get_args(Shape):
             raise FractileError(f"shape must be 'exponential' or 'logistic', got {self.shape!r}")
-        require(self, half_way="positive", launch="(-inf, inf)")
+        self._require(half_way="positive", launch="(-inf, inf)")
 
     def factors(self, first: int, periods: int) -> FloatArray:
         """Return the share of the level that is reached, shape (periods, 1 or items)."""
@@ -211,7 +221,7 @@ class Promotions(MovingMean):
 
     def __post_init__(self) -> None:
         rules = {"prices": "positive", "elasticity": "[0, inf)"}
-        require(self, **rules, **({} if self.list_price is None else {"list_price": "positive"}))
+        self._require(**rules, **({} if self.list_price is None else {"list_price": "positive"}))
 
     def factors(self, first: int, periods: int) -> FloatArray:
         """Return the answer to the price, shape (periods, 1 or items)."""

@@ -33,12 +33,14 @@ class NetworkEncoder:
 
     Attributes:
         network: locations and links.
+        slots: pipeline slots that are read; the network's own where None.
         action: what an action moves.
         widest_order: see above.
         memory: periods of the past that are read.
     """
 
     network: Network
+    slots: int | None = None
     action: ActionMode = "order_up_to"
     widest_order: float = 3.0
     memory: int = 0
@@ -57,7 +59,7 @@ class NetworkEncoder:
         network = {f.name: getattr(self.network, f.name) for f in fields(Network) if f.init}
         plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in network.items()}
         plain["links"] = [{**asdict(link), "maximum_order": _finite(link.maximum_order)} for link in self.network.links]
-        rest = {"action": self.action, "widest_order": self.widest_order, "memory": self.memory}
+        rest = {"slots": self.slots, "action": self.action, "widest_order": self.widest_order, "memory": self.memory}
         return {"kind": "network", "network": plain, **rest}
 
     @classmethod
@@ -78,7 +80,8 @@ class NetworkEncoder:
     def names(self) -> tuple[str, ...]:
         """What each feature is; units are divided by the demand per period that passes the location."""
         where = self.network.names
-        slots = [f"arriving_{k + 1}" for k in range(self.network.slots)]
+        number = self.network.slots if self.slots is None else self.slots
+        slots = [f"arriving_{k + 1}" for k in range(number)]
         past = [f"past_{k + 1}" for k in range(self.memory)]
         gaps = [f"order_up_to_gap, {self._link_name(i)}" for i in range(self.orders)]
         demands = [f"log_mean_demand, {where[i]}" for i in np.asarray(self.network.demand_at)]

@@ -44,9 +44,8 @@ class RegimeOutlook:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Periods ahead, origins, items."""
-        known = self.beliefs[0] if self.belief is None else self.belief
-        origins, items = np.shape(known)
-        return self.horizon, origins, max(items, *(regime.items for regime in self.regimes))
+        known: tuple[int, ...] = self.beliefs.shape if self.belief is None else self.belief.shape
+        return self.horizon, known[-2], max(known[-1], *(regime.items for regime in self.regimes))
 
     @property
     def dependence(self) -> None:

@@ -92,7 +92,7 @@ def make_sb3_env(
         source,
         num_envs,
         periods=periods or default_periods(ENVIRONMENTS[id]),
-        encoder=make_encoder(source.params, action=action, memory=memory, together=source.columns),
+        encoder=make_encoder(source, action=action, memory=memory),
         start=start,
         view=View(memory, censored),
         scale_free_reward=scale_free_reward,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..forecasters.forecast import FloatArray, QuantileForecast
 from .batch import InventoryBatch
-from .render_layout import place_grid, place_large, set_axes, write_heading, write_title
+from .render_layout import place_grid, place_large, set_axes, set_scale, write_heading, write_title
 from .render_marks import LARGE, SMALL, draw_ahead, draw_capacity, draw_costs, draw_orders, draw_stock
 from .render_series import Capacity, Column, Episode, History, episode_of, fan_of, latest
 
@@ -23,9 +23,6 @@ WIDTH, HEIGHT = 960, 600
 
 SHOWN_LARGE, SHOWN_SMALL = 52, 40
 """Periods back that are in view; earlier ones are left out, so that the time ahead stays readable."""
-
-Frame = Sequence[tuple[tuple[float, float], tuple[float, float]]]
-"""What each panel's axes reach from and to, horizontally and vertically."""
 
 
 def picture(batch: InventoryBatch, history: History) -> NDArray[np.uint8]:
@@ -87,12 +84,11 @@ def render_episode(
     return pixels(draw(Episode(period, (item,), 0, costs, cost, 0.0), width=width, height=height))
 
 
-def draw(episode: Episode, frame: Frame | None = None, width: int = WIDTH, height: int = HEIGHT) -> Figure:
+def draw(episode: Episode, *, width: int = WIDTH, height: int = HEIGHT) -> Figure:
     """Return the figure of an episode: one large panel, or a small one for each item or location.
 
     Args:
         episode: what there is to see.
-        frame: what the axes reach to, so that pictures of one episode can follow each other; fitted where None.
         width: pixels.
         height: pixels.
     """
@@ -103,9 +99,6 @@ def draw(episode: Episode, frame: Frame | None = None, width: int = WIDTH, heigh
     figure = Figure(figsize=inches, dpi=DOTS_PER_INCH, facecolor="white")
     single = len(episode.columns) == 1 and episode.capacity is None
     (_draw_large if single else _draw_grid)(figure, latest(episode, SHOWN_LARGE if single else SHOWN_SMALL))
-    for axes, (across, upward) in zip(figure.axes, frame or (), strict=frame is not None):
-        axes.set_xlim(across)
-        axes.set_ylim(upward)
     return figure
 
 
@@ -118,13 +111,15 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
-def frame_of(episodes: Sequence[Episode]) -> Frame:
-    """Return axes that hold every one of these pictures of one episode."""
-    drawn = [[(axes.get_xlim(), axes.get_ylim()) for axes in draw(episode).axes] for episode in episodes]
-    # Shape (pictures, axes, across or upward, from or to).
-    reach = np.array(drawn, dtype=np.float64)
+def align(figures: Sequence[Figure]) -> None:
+    """Give figures of one episode the same axes, so that they can follow each other."""
+    # Shape (figures, panels, across or upward, from or to).
+    reach = np.array([[(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes] for figure in figures])
     low, high = reach[..., 0].min(0), reach[..., 1].max(0)
-    return [((a, b), (c, d)) for (a, c), (b, d) in zip(low.tolist(), high.tolist(), strict=True)]
+    for figure in figures:
+        for axes, (left, bottom), (right, top) in zip(figure.axes, low, high, strict=True):
+            axes.set_xlim(left, right)
+            axes.set_ylim(bottom, top)
 
 
 def _draw_large(figure: Figure, episode: Episode) -> None:
@@ -141,10 +136,10 @@ def _draw_large(figure: Figure, episode: Episode) -> None:
     below.set_xlabel("period")
     above.tick_params(labelbottom=False)
     set_axes((above, below), episode, LARGE)
-    money.tick_params(labelsize=LARGE.text + 0.5)
+    set_scale(money, LARGE)
     money.spines["top"].set_visible(False)
     place_large(figure, (above, below, money))
-    write_title(figure, f"Period {period}:  {_standing(column)}{_paid(episode)}")
+    write_title(figure, f"Period {period}:  {_standing(column)} · {_paid(episode)}")
 
 
 def _draw_grid(figure: Figure, episode: Episode) -> None:
@@ -170,15 +165,15 @@ def _draw_small(above: Axes, below: Axes, column: Column, period: int) -> None:
     draw_stock(above, column, period, SMALL)
     draw_ahead(above, column, period, SMALL)
     draw_orders(below, column.orders, period)
-    write_heading(above, f"{column.name}:  {_standing(column).removesuffix(' · ')}")
+    write_heading(above, f"{column.name}:  {_standing(column)}")
     above.set_ylabel("units")
     below.set_ylabel("order")
 
 
 def _draw_shared(above: Axes, below: Axes, capacity: Capacity, period: int) -> None:
     draw_capacity(above, below, capacity, period, SMALL)
-    now = f":  price {capacity.price[-1]:,.3g} · used {capacity.used[-1]:,.4g}" if len(capacity.price) else ""
-    limit = f" of {capacity.limit[-1]:,.4g}" if now and capacity.limit is not None else ""
+    now = f":  price {_number(capacity.price[-1])} · used {_number(capacity.used[-1])}" if len(capacity.price) else ""
+    limit = f" of {_number(capacity.limit[-1])}" if now and capacity.limit is not None else ""
     write_heading(above, f"capacity{now}{limit}")
     above.set_ylabel("money a unit")
     below.set_ylabel("used")
@@ -186,10 +181,10 @@ def _draw_shared(above: Axes, below: Axes, capacity: Capacity, period: int) -> N
 
 def _standing(column: Column) -> str:
     """What is known of the stock that the period begins with, and what is under way."""
-    on_order = f"on order {float(np.sum(column.pipeline)):,.4g} · "
+    on_order = f"on order {_number(float(np.sum(column.pipeline)))}"
     if column.net_inventory is not None:
-        return f"net inventory {column.net_inventory:,.4g} · {on_order}"
-    return (f"on hand {float(column.on_hand[-1]):,.4g} · " if len(column.on_hand) else "") + on_order
+        return f"net inventory {_number(column.net_inventory)} · {on_order}"
+    return (f"on hand {_number(float(column.on_hand[-1]))} · " if len(column.on_hand) else "") + on_order
 
 
 def _paid(episode: Episode) -> str:
@@ -198,4 +193,8 @@ def _paid(episode: Episode) -> str:
 
 
 def _money(amount: float) -> str:
-    return f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}"
+    return (f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}").replace("-", "−")
+
+
+def _number(units: float) -> str:
+    return f"{units:,.4g}".replace("-", "−")

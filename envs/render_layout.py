@@ -60,7 +60,7 @@ def place_grid(figure: Figure, pairs: Sequence[tuple[Axes, Axes]], wide: int) ->
 
 def set_axes(panels: Iterable[Axes], episode: Episode, size: Size) -> None:
     """Draw the line of now, and set what panels that share their periods have in common."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     now = episode.period - 0.5
     first = now - max(len(column.on_hand) for column in episode.columns)
@@ -69,11 +69,18 @@ def set_axes(panels: Iterable[Axes], episode: Episode, size: Size) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color=GRID, lw=0.7)
         axes.set_axisbelow(True)
-        axes.tick_params(labelsize=size.text + 0.5)
-        axes.yaxis.label.set_size(size.text + 1.0)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}".replace("-", "−")))
+        set_scale(axes, size)
         axes.set_xlim(first - 0.1, now + reach_of(episode) + 0.1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def set_scale(axes: Axes, size: Size) -> None:
+    """Set the numbers and the label of a panel's vertical axis."""
+    from matplotlib.ticker import FuncFormatter
+
+    axes.tick_params(labelsize=size.text + 0.5)
+    axes.yaxis.label.set_size(size.text + 1.0)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}".replace("-", "−")))
 
 
 def write_title(figure: Figure, text: str) -> None:

@@ -40,31 +40,31 @@ LARGE, SMALL = Size(text=9.0, line=1.6, dot=3.2), Size(text=8.0, line=1.2, dot=2
 
 def draw_stock(axes: Axes, column: Column, period: int, size: Size) -> None:
     """Stock at each period's end, what was short or perished below zero, and what was asked for."""
-    edges = _edges(column.on_hand, period)
     axes.axhline(0.0, color=PALE, lw=0.8)
-    if len(edges) == 1:
-        return
     if column.by_life is None:
-        axes.stairs(column.on_hand, edges, fill=True, color=TEAL, alpha=0.18)
-        axes.stairs(column.on_hand, edges, baseline=None, color=TEAL, lw=size.line, label="on hand")
+        units, edges = _past(column.on_hand, period)
+        axes.stairs(units, edges, fill=True, color=TEAL, alpha=0.18)
+        axes.stairs(units, edges, baseline=None, color=TEAL, lw=size.line, label="on hand")
     else:
-        _draw_lives(axes, column.by_life, edges)
-    axes.stairs(-column.shortfall, edges, fill=True, color=RED, alpha=0.75, label="shortfall")
-    if column.waste is not None:
-        axes.stairs(-column.waste, edges, fill=True, color=PURPLE, alpha=0.75, label="perished")
-    for units, label, face in ((column.demand, "demand", INK), (column.sent, "shipped on", "white")):
-        if units is not None:
+        _draw_lives(axes, column.by_life, period)
+    for lost, label, colour in ((column.shortfall, "shortfall", RED), (column.waste, "perished", PURPLE)):
+        if lost is not None:
+            units, edges = _past(lost, period)
+            axes.stairs(-units, edges, fill=True, color=colour, alpha=0.75, label=label)
+    for asked, label, face in ((column.demand, "demand", INK), (column.sent, "shipped on", "white")):
+        if asked is not None:
             line: dict[str, Any] = {"color": INK, "lw": 0.6 * size.line, "ms": size.dot, "mfc": face, "mew": 0.7}
-            axes.plot(edges[:-1] + 0.5, units, marker="o", label=label, **line)
+            axes.plot(period - len(asked) + np.arange(len(asked)), asked, marker="o", label=label, **line)
 
 
-def _draw_lives(axes: Axes, by_life: FloatArray, edges: FloatArray) -> None:
-    """Layers of what could be sold, the oldest units at the bottom."""
-    base = np.zeros(by_life.shape[1])
-    for age, units in enumerate(by_life):
-        share = age / max(len(by_life) - 1, 1)
+def _draw_lives(axes: Axes, by_life: FloatArray, period: int) -> None:
+    """Layers of what can be sold, the oldest units at the bottom."""
+    layers, edges = _past(by_life, period)
+    base = np.zeros(layers.shape[1])
+    for age, units in enumerate(layers):
+        share = age / max(len(layers) - 1, 1)
         colour = tuple(OLDEST + share * (FRESHEST - OLDEST))
-        named = {len(by_life) - 1: "on hand, just arrived", 0: "on hand, last period"}.get(age)
+        named = {len(layers) - 1: "on hand, just arrived", 0: "on hand, last period"}.get(age)
         axes.stairs(base + units, edges, baseline=base, fill=True, color=colour, lw=0, label=named)
         base = base + units
 
@@ -90,13 +90,11 @@ def _draw_fan(axes: Axes, fan: FloatArray, period: int, size: Size) -> None:
 def draw_orders(axes: Axes, orders: Mapping[str, FloatArray], period: int) -> None:
     """Bars of what was ordered, the kinds on top of each other."""
     base = np.zeros(1)
-    for name, units in orders.items():
-        # Before the first order a bar of height zero stands for its entry in the legend.
-        height = units if len(units) else np.zeros(1)
-        periods = period - len(units) + np.arange(len(height))
+    for name, placed in orders.items():
+        units, edges = _past(placed, period)
         colour = ORDER_COLOURS.get(name, PALE)
-        _bars(axes, periods, height, base=base, width=0.7, color=colour, alpha=0.75, label=name)
-        base = base + height
+        _bars(axes, edges[:-1] + 0.5, units, base=base, width=0.7, color=colour, alpha=0.75, label=name)
+        base = base + units
     axes.set_ylim(0.0, 1.2 * max(1.0, float(np.max(base))))
 
 
@@ -114,19 +112,25 @@ def draw_costs(axes: Axes, costs: Mapping[str, FloatArray]) -> None:
 
 def draw_capacity(above: Axes, below: Axes, capacity: Capacity, period: int, size: Size) -> None:
     """The price of capacity, and below how much orders took of it."""
-    edges = _edges(capacity.price, period)
-    if len(edges) > 1:
-        above.stairs(capacity.price, edges, baseline=None, color=BLUE, lw=size.line, label="price of capacity")
-        _bars(below, edges[:-1] + 0.5, capacity.used, width=0.7, color=PALE, alpha=0.75)
+    (price, edges), (used, _) = (_past(row, period) for row in (capacity.price, capacity.used))
     above.axhline(0.0, color=PALE, lw=0.8)
-    if capacity.limit is not None and len(edges) > 1:
-        below.stairs(capacity.limit, edges, baseline=None, color=RED, lw=size.line, label="limit")
-    below.set_ylim(0.0, 1.2 * max(1.0, float(np.max(capacity.used, initial=0.0))))
+    above.stairs(price, edges, baseline=None, color=BLUE, lw=size.line, label="price of capacity")
+    _bars(below, edges[:-1] + 0.5, used, width=0.7, color=PALE, alpha=0.75)
+    if capacity.limit is not None:
+        limit, edges = _past(capacity.limit, period)
+        below.stairs(limit, edges, baseline=None, color=RED, lw=size.line, label="limit")
+    below.set_ylim(0.0, 1.2 * max(1.0, float(np.max(used))))
 
 
-def _edges(units: FloatArray, period: int) -> FloatArray:
-    """Where the periods just before the current one begin and end, shape (periods + 1,)."""
-    return period - len(units) + np.arange(len(units) + 1) - 0.5
+def _past(units: FloatArray, period: int) -> tuple[FloatArray, FloatArray]:
+    """Return units (..., periods) of the periods just before the current one, and the edges of these periods.
+
+    Before the first period a zero of no width stands for the entry in the legend.
+    """
+    count = units.shape[-1]
+    if not count:
+        return np.zeros((*units.shape[:-1], 1)), np.full(2, period - 0.5)
+    return units, period - count + np.arange(count + 1) - 0.5
 
 
 def _bars(

@@ -24,7 +24,7 @@ class InventorySB3Env(VecEnv):
         source: where episodes come from.
         num_envs: number of episodes.
         periods: length of an episode.
-        encoder: what observations are turned into and actions mean; `make_encoder(params)` where None.
+        encoder: what observations are turned into and actions mean; `make_encoder(source)` where None.
         start: see `InventoryBatch`.
         view: what is seen of the past.
         scale_free_reward: divide each episode's cost by its highest holding cost times its mean demand, so that items

@@ -32,6 +32,11 @@ class EpisodeSource(Protocol):
         """Items, or locations, that an episode holds."""
         ...
 
+    @property
+    def slots(self) -> int:
+        """Pipeline slots that what is under way needs."""
+        ...
+
     def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, Any]:
         """Draw episodes: a scenario of (paths, periods, columns) and the parameters of its columns."""
 
@@ -61,12 +66,19 @@ class DemandSource:
         """One item an episode."""
         return 1
 
+    @property
+    def slots(self) -> int:
+        """The longest lead time, or the longest delay of the arrivals."""
+        return self.params.slots if self.arrivals is None else self.arrivals.slots
+
     def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, ItemParams]:
         """Draw episodes."""
         item = np.full(paths, self.item) if self.item is not None else rng.integers(0, self.model.items, paths)
         span = int(np.max(self.params.protection_interval))
         scenario = self.model.episodes(rng, item, periods, span)
-        return _delivered(scenario, self.arrivals, rng, 1), self.params.per_path(item)
+        if self.arrivals is not None:
+            scenario = replace(scenario, arrivals=self.arrivals.episodes(rng, item, periods))
+        return scenario, self.params.per_path(item)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +108,11 @@ class JointSource:
         return self.params.locations if isinstance(self.params, Network) else self.model.items
 
     @property
+    def slots(self) -> int:
+        """The longest lead time, or the longest delay of the arrivals."""
+        return int(self.params.slots) if self.arrivals is None else self.arrivals.slots
+
+    @property
     def _demands(self) -> int | None:
         return len(np.asarray(self.params.demand_at)) if isinstance(self.params, Network) else None
 
@@ -106,8 +123,10 @@ class JointSource:
         scenario = self.model.scenario(rng, paths, periods, span)
         if isinstance(params, Network):
             scenario = replace(scenario, demand=params.place(scenario.demand))
-        orders = columns_of(params, scenario.items)[1]
-        return _delivered(scenario, self.arrivals, rng, orders), params
+        if self.arrivals is not None:
+            orders = columns_of(params, scenario.items)[1]
+            scenario = replace(scenario, arrivals=self.arrivals.sample(rng, paths, periods, orders))
+        return scenario, params
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +146,11 @@ class PoolSource:
         """One item an episode."""
         return 1
 
+    @property
+    def slots(self) -> int:
+        """The longest lead time, or the longest delay of the scenario's arrivals."""
+        return self.params.slots if self.scenario.arrivals is None else len(self.scenario.arrivals) - 1
+
     def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, ItemParams]:
         """Draw episodes; all of one call share their starting period."""
         if periods > self.scenario.periods:
@@ -139,14 +163,13 @@ class PoolSource:
         """Return the episodes of these paths and items, from a starting period on."""
         demand = self.scenario.demand[path, start : start + periods, item][:, :, None]
         forecasts = [_rows(f, path, item) for f in (self.scenario.forecasts or ())[start : start + periods]]
-        return Scenario(demand, forecasts=forecasts), self.params.per_path(item)
+        arrivals = self.scenario.arrivals
+        if arrivals is not None:
+            row = path if arrivals.shape[1] > 1 else np.zeros_like(path)
+            # Paths and items are picked together, which numpy puts first.
+            arrivals = np.moveaxis(arrivals[:, row, start : start + periods, item], 0, 1)[..., None]
+        return Scenario(demand, forecasts=forecasts, arrivals=arrivals), self.params.per_path(item)
 
 
 def _rows(forecast: QuantileForecast, path: IntArray, item: IntArray) -> QuantileForecast:
     return forecast.take(item, path if forecast.values.shape[1] > 1 else np.zeros_like(path))
-
-
-def _delivered(scenario: Scenario, model: ArrivalModel | None, rng: np.random.Generator, orders: int) -> Scenario:
-    if model is None:
-        return scenario
-    return replace(scenario, arrivals=model.sample(rng, scenario.paths, scenario.periods, orders))

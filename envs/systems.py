@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import FractileError, did_you_mean
 from ..forecasters.forecast import QuantileForecast
 from ..forecasters.panel import SalesPanel
+from .belief import Believed
 from .capacity import SharedCapacity
 from .demand import Gamma, Normal, Poisson
 from .demand_model import DemandModel
@@ -147,6 +148,8 @@ def make_source(
     mode: str = "fixed",
     item: int | None = None,
     arrivals: ArrivalModel | None = None,
+    belief: Any = None,
+    evolution: Any = None,
     params: Any = None,
     **options: Any,
 ) -> EpisodeSource:
@@ -162,6 +165,9 @@ def make_source(
         mode: "fixed", "rolled" or "evolved": see `ForecastDemand`.
         item: hold every episode to this item; None = a random one each.
         arrivals: lead times and deliveries as data; constant lead times where None.
+        belief: what forecasts are made from instead of the truth: a demand model, a forecaster, a forecast, or a
+            `Distortion`; see `Believed` and `ForecastDemand`.
+        evolution: how forecasts evolve (forecast_driven, mode "evolved"); fitted where None.
         params: lead times and costs of the items, or the network.
         **options: single fields of `ItemParams`, or arguments of the network's constructor, in place of `params`, on
             top of the system's defaults.
@@ -177,7 +183,8 @@ def make_source(
     if system == "forecast_driven":
         if forecast is not None and mode != "fixed":
             raise FractileError(f"mode {mode!r} runs a forecaster again and again: give forecaster and panel")
-        demand, found = _forecast_demand(demand, forecast, forecaster, panel, mode)
+        given, found = _forecast_demand(forecast, forecaster, panel, mode, belief, evolution, demand)
+        demand, belief = given, None
         params = params or (found if not options else None)
     elif forecast is not None or forecaster is not None or panel is not None:
         raise FractileError(
@@ -185,6 +192,8 @@ def make_source(
         )
     built = _built(named, params, options)
     model = named.demand(built) if demand is None else demand
+    if belief is not None:
+        model = Believed(model, belief)
     if not named.joint:
         return DemandSource(model, built, item, arrivals)
     if item is not None:
@@ -204,25 +213,30 @@ def _built(system: System, params: Any, options: dict[str, Any]) -> Any:
 
 
 def _forecast_demand(
-    demand: DemandModel | None,
     forecast: QuantileForecast | None,
     forecaster: Any,
     panel: SalesPanel | None,
     mode: str,
+    belief: Any,
+    evolution: Any,
+    demand: DemandModel | None,
 ) -> tuple[DemandModel, ItemParams | None]:
     """Return the demand model, and the items' own parameters where they come with the embedded panel."""
     if demand is not None:
-        return demand, None
+        return (demand if belief is None else Believed(demand, belief)), None
+    options: dict[str, Any] = {"belief": belief, "evolution": evolution}
     if forecast is not None:
-        return ForecastDemand(forecast, panel), None
+        return ForecastDemand(forecast, panel, **options), None
     if forecaster is not None and panel is None:
         raise FractileError("a forecaster needs the panel that its forecasts begin from: give panel=...")
-    if panel is not None and forecaster is not None:
-        return ForecastDemand(forecaster, panel, mode=mode), None  # type: ignore[arg-type]  # checked by the class
-    return _embedded_demand(panel, mode)
+    found = None
+    if panel is None or forecaster is None:
+        panel, found, forecaster = _embedded(panel)
+    return ForecastDemand(forecaster, panel, mode=mode, **options), found  # type: ignore[arg-type]  # checked there
 
 
-def _embedded_demand(panel: SalesPanel | None, mode: str) -> tuple[DemandModel, ItemParams | None]:
+def _embedded(panel: SalesPanel | None) -> tuple[SalesPanel, ItemParams | None, Any]:
+    """Return a panel, the parameters of its items where it is the embedded one, and a forecaster for it."""
     from ..forecasters.registry import make_forecaster
     from ..forecasters.synthetic import retail_panel
 
@@ -230,5 +244,4 @@ def _embedded_demand(panel: SalesPanel | None, mode: str) -> tuple[DemandModel, 
     if panel is None:
         retail = retail_panel(items=40, periods=157, seed=0)
         panel, found = retail.panel, params_from_items(retail.items)
-    fitted = make_forecaster("seasonal_naive").fit(panel)
-    return ForecastDemand(fitted, panel, mode=mode), found  # type: ignore[arg-type]  # checked by the class
+    return panel, found, make_forecaster("seasonal_naive").fit(panel)

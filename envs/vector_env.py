@@ -50,7 +50,7 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
         source = make_source(system, **options)
         length = max_episode_steps or periods
         encoder, view = (
-            make_encoder(source.params, action=action, memory=memory, together=source.columns),
+            make_encoder(source, action=action, memory=memory),
             View(memory, censored),
         )
         self.batch = InventoryBatch(source, paths=num_envs, periods=length, encoder=encoder, start=start, view=view)

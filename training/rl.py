@@ -87,13 +87,7 @@ def train_ppo(
         The agent's deterministic actor, in numpy; Stable-Baselines3 is not needed to use it.
     """
     config = config or PPOConfig()
-    encoder = make_encoder(
-        source.params,
-        action=config.action,
-        level_scale=level_scale,
-        level_shift=level_shift,
-        together=source.columns,
-    )
+    encoder = make_encoder(source, action=config.action, level_scale=level_scale, level_shift=level_shift)
     shift, spread = _statistics(source, encoder, config)
     env = _Standardised(_environment(source, encoder, config), shift, spread)
     with one_thread(), torch.random.fork_rng():

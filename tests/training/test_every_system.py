@@ -26,7 +26,7 @@ NEW = [name for name in SYSTEMS if name not in ("lost_sales", "backorder", "fore
 
 def cost_of(policy, source, paths=400, periods=60, warm_up=20):
     """Mean cost a period of a policy on episodes of its own, and the standard error."""
-    encoder = make_encoder(source.params, together=source.columns)
+    encoder = make_encoder(source)
     batch = InventoryBatch(source, paths=paths, periods=periods, encoder=encoder)
     batch.reset(keyed_generator(99, "judge"))
     scenario = batch.scenario.window(0, periods)
@@ -39,7 +39,7 @@ class Untouched:
     """What action zero orders: where training starts."""
 
     def __init__(self, source):
-        self.encoder = make_encoder(source.params)
+        self.encoder = make_encoder(source)
         self.orders = InventoryBatch(source, paths=1, periods=1).orders
 
     def order(self, obs):
