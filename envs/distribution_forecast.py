@@ -121,7 +121,7 @@ class DistributionForecast(QuantileForecast):
 
     def mean(self) -> FloatArray:
         """Return the exact mean, shape (items, origins, horizon)."""
-        return self._broadcast(self.outlook.periods().mean())
+        return self._broadcast(self._distribution.mean())
 
     def total(self, span: ArrayLike) -> DistributionForecast:
         """Return the distribution of demand summed over the first `span` periods: see `QuantileForecast.total`."""
@@ -137,7 +137,7 @@ class DistributionForecast(QuantileForecast):
 
     def at_uniforms(self, uniform: FloatArray) -> FloatArray:
         """Return demand by exact inverse transform: see `QuantileForecast.at_uniforms`."""
-        quantiles = self.outlook.periods().ppf(np.swapaxes(uniform, -1, -3))
+        quantiles = self._distribution.ppf(np.swapaxes(uniform, -1, -3))
         return np.maximum(np.swapaxes(quantiles, -1, -3), 0.0)
 
     def take(self, item: IntArray, origin: IntArray) -> DistributionForecast:
@@ -170,6 +170,10 @@ class DistributionForecast(QuantileForecast):
         """Return the first `horizon` periods of the forecast."""
         return replace(super().head(horizon), outlook=self.outlook.window(0, horizon), _memo={})  # type: ignore[call-arg,return-value]
 
+    @cached_property
+    def _distribution(self) -> Distribution:
+        return self.outlook.periods()
+
     def _kept(self, name: str, compute: Any, argument: NDArray[Any]) -> Any:
         key = (name, argument.shape, argument.tobytes())
         if key not in self._memo:
@@ -185,7 +189,7 @@ class DistributionForecast(QuantileForecast):
     def _quantile(self, level: FloatArray) -> FloatArray:
         if not np.all((level > 0) & (level < 1)):
             raise FractileError(f"a quantile level must lie strictly between 0 and 1, got {level}")
-        return self._broadcast(np.maximum(self.outlook.periods().ppf(_by_item(level)), 0.0))
+        return self._broadcast(np.maximum(self._distribution.ppf(_by_item(level)), 0.0))
 
     def _total(self, span: IntArray) -> DistributionForecast:
         if int(span.min()) < 1:

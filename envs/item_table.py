@@ -9,8 +9,8 @@ import numpy as np
 
 from .params import ItemParams
 
-_NOT_COLUMNS = ("price", "unit_cost", "shelf_life", "issuing", "capacity")
-"""Fields that a table of items does not set: the first two are in the margin, the others make another system."""
+_NOT_COLUMNS = ("price", "unit_cost", "issuing", "capacity")
+"""Fields that a table of items does not set: the first two are in the margin, the others are not an item's own."""
 
 
 def params_from_items(items: Any, defaults: dict[str, Any] | None = None) -> ItemParams:
@@ -41,6 +41,6 @@ def _column(column: Any, default: Any) -> Any:
     if column.isna().all():
         return default
     # A limit that an item does not have is one that never binds.
-    unlimited = {"maximum_order": np.inf, "minimum_order": 0.0}.get(str(column.name))
+    unlimited = {"maximum_order": np.inf, "minimum_order": 0.0, "shelf_life": np.inf}.get(str(column.name))
     filled = column.fillna(unlimited if default is None else default) if column.isna().any() else column
     return filled.to_numpy(dtype="float64")

@@ -34,8 +34,8 @@ class ItemParams:
         pack_size: orders are multiples of it; None = any quantity. 1 = whole units.
         minimum_order: smallest order that is not zero; None = none.
         maximum_order: largest order; None or infinity = none.
-        shelf_life: periods in which a unit can be sold, the one of its arrival included, integers >= 1; None = stock
-            does not perish. [m]
+        shelf_life: periods in which a unit can be sold, the one of its arrival included, integers >= 1, infinity for
+            an item that keeps; None = no stock perishes. [m]
         waste_cost: money per unit that perishes. [w]
         issuing: "fifo", the oldest unit is sold first, or "lifo", the freshest.
         capacity: what all items share; None = nothing.
@@ -57,7 +57,7 @@ class ItemParams:
     pack_size: Number | None = None
     minimum_order: Number | None = None
     maximum_order: Number | None = None
-    shelf_life: int | IntArray | None = None
+    shelf_life: int | Number | IntArray | None = None
     discount: float = 1.0
     salvage_value: Number = 0.0
     waste_cost: Number = 0.0
@@ -108,8 +108,11 @@ class ItemParams:
 
     @cached_property
     def ages(self) -> int:
-        """Slots that stock by remaining life needs: the longest shelf life; 0 where nothing perishes."""
-        return 0 if self.shelf_life is None else int(np.max(self.shelf_life))
+        """Slots that stock by remaining life needs: the longest shelf life that ends; 0 where nothing perishes."""
+        if self.shelf_life is None:
+            return 0
+        life = np.asarray(self.shelf_life, dtype=np.float64)
+        return int(np.max(life, where=np.isfinite(life), initial=1.0))
 
     def ordering_cost(self, order: FloatArray) -> FloatArray:
         """Return what orders cost, fixed and by the unit, money; of the shape of `order` (..., items)."""
@@ -193,6 +196,9 @@ _RULES = (
 )
 
 
+_MAY_BE_INFINITE = ("maximum_order", "shelf_life")
+
+
 def _checked(name: str, value: Any, low: float, whole: bool, faults: Faults) -> Any:
     """Return a Python number or a numpy array of the right type; keep a fault where the rule is broken."""
     kind = "an integer" if whole else "a number"
@@ -201,13 +207,13 @@ def _checked(name: str, value: Any, low: float, whole: bool, faults: Faults) -> 
     except (TypeError, ValueError):
         faults.add(f"{name} must be {kind} >= {low}, got {value!r}")
         return value
-    finite = np.isfinite(array) | ((array == np.inf) & (name == "maximum_order"))
+    finite = np.isfinite(array) | ((array == np.inf) & (name in _MAY_BE_INFINITE))
     bad = ~finite | (array < low) | (whole & (array != np.floor(array)))
     if bad.any():
         shown = array[bad].flat[0]
         faults.add(f"{name} must be {kind} >= {low}, got {shown:g}" + _remedy(name, shown))
         return value
-    array = array.astype(np.int64) if whole else array
+    array = array.astype(np.int64) if whole and np.isfinite(array).all() else array
     return array.item() if array.ndim == 0 else array
 
 

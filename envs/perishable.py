@@ -25,7 +25,7 @@ class PerishableState(NamedTuple):
 
     Attributes:
         stock: units on hand by remaining life, shape (ages, paths, items); those of slot k can be sold in this
-            period and k more.
+            period and k more; units of an item that keeps stay in the last slot.
         pipeline: orders under way, units, shape (slots, paths, items); slot k arrives in k periods.
         backorders: units of demand that wait, shape (paths, items).
     """
@@ -103,7 +103,9 @@ def perishable_step(
     left, shortfall = _issue(stock, needed, params.issuing)
     unmet = minimum(shortfall, demand)
     lost = like(params.lost_share, unmet) * unmet
-    waste, kept = left[0], concatenate([left[1:], zeros((1, *order.shape), order)])
+    ages = like(_perishes(params), order)
+    waste = left[0] * ages
+    kept = concatenate([left[1:], zeros((1, *order.shape), order)]) * ages + left * (1.0 - ages)
     on_hand = kept.sum(0)
     cost = stock_cost(on_hand, shortfall, demand, lost, params) + order_cost(order, params)
     cost = cost + like(params.waste_cost, waste) * waste
@@ -113,8 +115,13 @@ def perishable_step(
 
 def _fresh(params: ItemParams, ages: int, order: Array) -> Array:
     """Which slot a unit enters that arrives now, one-hot, shape (ages, 1 or paths, 1 or items)."""
-    life = np.atleast_2d(np.asarray(params.shelf_life))
-    return like((np.arange(ages)[:, None, None] == life - 1).astype(np.float64), order)
+    slot = np.minimum(np.atleast_2d(np.asarray(params.shelf_life)), ages) - 1
+    return like((np.arange(ages)[:, None, None] == slot).astype(np.float64), order)
+
+
+def _perishes(params: ItemParams) -> Array:
+    """1 where an item's stock ages, 0 where it keeps, shape (1 or paths, 1 or items)."""
+    return np.isfinite(np.atleast_2d(np.asarray(params.shelf_life, dtype=np.float64))).astype(np.float64)
 
 
 def _issue(stock: Array, needed: Array, issuing: str) -> tuple[Array, Array]:

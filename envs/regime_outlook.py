@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ class RegimeOutlook:
         whole = np.take_along_axis(self.beliefs, self.belief[None], axis=1)
         return replace(self, regimes=regimes, beliefs=change(whole), belief=None)
 
-    @property
+    @cached_property
     def _columns(self) -> FloatArray:
         """All parameters, shape (origins or 1, items, parameters)."""
         shape = np.broadcast_shapes((1, 1), *(a.shape[-2:] for m in self.regimes for _, a in m.arrays()))
@@ -121,13 +122,11 @@ class RegimeOutlook:
 
     def _components(self) -> Sequence[Distribution]:
         """One period's distribution in each regime; discrete ones are tabulated."""
-        ones = [regime.distribution() for regime in self.regimes]
-        if not self.regimes[0].discrete:
-            return ones
         shape = (1, *self._columns.shape[:2])
         key = (shape, self._columns.tobytes())
         if key not in self.kept:
-            self.kept[key] = [lattice_of(one, shape) for one in ones]
+            ones = [regime.distribution() for regime in self.regimes]
+            self.kept[key] = [lattice_of(one, shape) for one in ones] if self.regimes[0].discrete else ones
         kept: Sequence[Distribution] = self.kept[key]
         return kept
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 GRID = "#dde3e9"
 
-TITLE, ROW, HEADING = 27.0, 19.0, 18.0
+TITLE, ROW, HEADING = 27.0, 20.0, 18.0
 """Height of the title, of a row of a legend, and of a panel's heading, pixels."""
 
 LETTER, MARK = 7.0, 33.0

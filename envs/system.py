@@ -64,8 +64,8 @@ def state_of(params: Any, net_inventory: Array, pipeline: Array) -> State:
     """Return the state with this net inventory and pipeline; stock that ages is fresh."""
     if not isinstance(params, ItemParams) or params.shelf_life is None:
         return InventoryState(net_inventory, pipeline)
-    life = np.broadcast_to(np.asarray(params.shelf_life), net_inventory.shape)
-    fresh = np.arange(params.ages)[:, None, None] == life - 1
+    slot = np.broadcast_to(np.minimum(params.shelf_life, params.ages) - 1, net_inventory.shape)
+    fresh = np.arange(params.ages)[:, None, None] == slot
     on_hand = np.maximum(net_inventory, 0.0)
     return PerishableState(np.where(fresh, on_hand, 0.0), pipeline, on_hand - net_inventory)
 

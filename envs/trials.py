@@ -38,7 +38,7 @@ OTHER_CASES: Mapping[str, Any] = {
     "perishable, FIFO": ItemParams(lead_time=1, shelf_life=3, waste_cost=7.0, unit_cost=3.0),
     "perishable, LIFO": ItemParams(lead_time=2, shelf_life=2, waste_cost=7.0, issuing="lifo", pack_size=2.0),
     "perishable, mixed": ItemParams(
-        lead_time=np.array([0, 1, 2, 1]), shelf_life=np.array([1, 2, 3, 4]), unmet_demand=0.5, price=2.0
+        lead_time=np.array([0, 1, 2, 1]), shelf_life=np.array([1, 2, 3, np.inf]), unmet_demand=0.5, price=2.0
     ),
     "shared capacity": ItemParams(
         lead_time=1, unmet_demand="backorder", capacity=SharedCapacity(20.0, use=np.array([1.0, 2.0, 0.5, 1.0]))
@@ -146,7 +146,9 @@ def _state(rng: np.random.Generator, params: Any, columns: int, slots: int) -> A
     pipeline = rng.integers(0, 8, (slots, *shape)).astype(np.float64)
     if isinstance(params, ItemParams) and params.shelf_life is not None:
         life = np.broadcast_to(np.asarray(params.shelf_life), (columns,))
-        stock = rng.integers(0, 5, (params.ages, *shape)) * (np.arange(params.ages)[:, None, None] < life)
+        alive = np.where(np.isfinite(life), np.arange(params.ages)[:, None, None] < life, False)
+        alive[-1] |= ~np.isfinite(life)
+        stock = rng.integers(0, 5, (params.ages, *shape)) * alive
         owed = rng.integers(0, 6, shape) * (np.broadcast_to(params.lost_share, (columns,)) < 1) * (stock.sum(0) == 0)
         return PerishableState(stock.astype(np.float64), pipeline, owed.astype(np.float64))
     if not isinstance(params, ItemParams | Network):

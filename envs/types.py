@@ -234,6 +234,11 @@ class Trajectory:
         return self.extra.get("waste", np.zeros_like(self.on_hand))
 
     @property
+    def wasted(self) -> FloatArray:
+        """What perished units cost, money."""
+        return getattr(self.params, "waste_cost", 0.0) * self.waste
+
+    @property
     def fill_rate(self) -> float:
         """Share of demanded units met from stock at once."""
         return float(self.sales.sum() / self.demand.sum()) if self.demand.any() else 1.0

@@ -25,8 +25,8 @@ class Comparison:
     """Costs and savings of policies that met the same demand.
 
     Attributes:
-        table: a row a policy, cheapest first: `cost`, `holding`, `stockout`, `ordering` (money a period, over all
-            items), `fill_rate`, `mean_on_hand` (units a period, over all items), `volatility_ratio`, `saving`,
+        table: a row a policy, cheapest first: `cost`, `holding`, `stockout`, `ordering`, `waste` (money a period,
+            over all items), `fill_rate`, `mean_on_hand` (units a period, over all items), `volatility_ratio`, `saving`,
             `saving_low`, `saving_high` (shares of the baseline's cost), `kind` ("policy", or "bound": not attainable).
         trajectories: what each policy went through.
         baseline: the policy that savings are measured against.
@@ -77,15 +77,15 @@ class Comparison:
 
     def to_text(self) -> str:
         """Return the table as text of at most 100 columns."""
-        head = [
-            "policy",
-            "cost",
-            "holding",
-            "stock-out",
-            "ordering",
-            "fill rate",
-            f"saving [{self.level:.0%} interval]",
-        ]
+        titles = {
+            "cost": "cost",
+            "holding": "holding",
+            "stockout": "stock-out",
+            "ordering": "ordering",
+            "waste": "waste",
+        }
+        money = [titles[column] for column in self._money]
+        head = ["policy", *money, "fill rate", f"saving [{self.level:.0%} interval]"]
         rows = [head, *(self._text_row(str(name)) for name in self.table.index)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
@@ -95,10 +95,16 @@ class Comparison:
     def __str__(self) -> str:
         return self.to_text()
 
+    @property
+    def _money(self) -> list[str]:
+        """Columns of money in text; waste only where anything perishes."""
+        columns = ["cost", "holding", "stockout", "ordering"]
+        return [*columns, "waste"] if self.table["waste"].any() else columns
+
     def _text_row(self, name: str) -> list[str]:
         row: Any = self.table.loc[name]
         places = 2 if self.table["cost"].abs().max() < LARGE else 0
-        money = [f"{row[column]:,.{places}f}" for column in ("cost", "holding", "stockout", "ordering")]
+        money = [f"{row[column]:,.{places}f}" for column in self._money]
         label = (name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…") + (
             " *" if row["kind"] == "bound" else ""
         )
@@ -199,6 +205,7 @@ def _row(trajectory: Trajectory) -> dict[str, float]:
         "holding": a_period(trajectory.holding),
         "stockout": a_period(trajectory.stockout),
         "ordering": a_period(trajectory.ordering),
+        "waste": a_period(trajectory.wasted),
         "fill_rate": trajectory.fill_rate,
         "mean_on_hand": a_period(trajectory.on_hand),
         "volatility_ratio": trajectory.volatility_ratio,

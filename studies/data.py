@@ -9,7 +9,8 @@ import pandas as pd
 
 from ..envs.item_table import params_from_items
 from ..envs.replay import uncensored
-from ..envs.types import InventoryState, ItemParams
+from ..envs.system import State, state_of
+from ..envs.types import ItemParams
 from ..errors import InputError
 from ..forecasters.forecast import FloatArray
 from ..forecasters.panel import SalesPanel
@@ -31,7 +32,7 @@ class StudyData:
     panel: SalesPanel
     params: ItemParams
     demand: FloatArray
-    state: InventoryState | None = None
+    state: State | None = None
 
 
 def load_data(config: StudyConfig) -> StudyData:
@@ -69,8 +70,10 @@ def item_params(panel: SalesPanel, items: pd.DataFrame | None, defaults: Default
     return params
 
 
-def read_stock(state: pd.DataFrame, params: ItemParams) -> InventoryState:
+def read_stock(state: pd.DataFrame, params: ItemParams) -> State:
     """Return the state that a table of on_hand, arriving_1 … arriving_n and backorders describes, one path.
+
+    The table says nothing of the age of stock: where it perishes, it is taken to be fresh.
 
     Raises:
         InputError: where something arrives later than an order placed now would.
@@ -93,7 +96,7 @@ def read_stock(state: pd.DataFrame, params: ItemParams) -> InventoryState:
     pipeline = np.zeros((params.slots, 1, len(state)))
     used = min(params.slots, len(names))
     pipeline[:used, 0] = arriving[:used]
-    return InventoryState(net[None], pipeline)
+    return state_of(params, net[None], pipeline)
 
 
 def _embedded(config: StudyConfig) -> StudyData:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from ..envs.dynamics import feasible_order
 from ..envs.observation import by_origin
-from ..envs.types import InventoryState, Observation
+from ..envs.system import empty_state, observation
+from ..envs.types import Observation, Scenario
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import FloatArray, QuantileForecast
@@ -55,8 +56,8 @@ def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Any) -> pd.Da
     """Return the orders of a policy at the history's end: see `next_orders`."""
     span = int(np.max(data.params.protection_interval))
     forecast = forecaster.predict(data.panel, span)
-    state = data.state or InventoryState.empty(1, data.panel.items, data.params.slots)
-    obs = Observation(0, state.net_inventory, state.pipeline, data.params, forecast)
+    state = data.state or empty_state(data.params, 1, data.panel.items)
+    obs = observation(state, 0, data.params, Scenario(np.zeros((1, 1, data.panel.items)), forecasts=[forecast]))
     wanted = np.asarray(policy.order(obs))
     order = np.asarray(feasible_order(wanted, data.params))
     target = _level_behind(policy, obs, wanted)
@@ -100,5 +101,5 @@ def _in_the_runs_order(data: StudyData, manifest: dict[str, Any]) -> StudyData:
     place = {name: i for i, name in enumerate(data.panel.item_ids)}
     order = np.array([place[name] for name in kept])
     assert data.state is not None
-    state = InventoryState(data.state.net_inventory[:, order], data.state.pipeline[:, :, order])
+    state = type(data.state)(*(part[..., order] for part in data.state))
     return StudyData(data.panel.select(order), data.params.select(order), data.demand[order], state)

@@ -29,8 +29,17 @@ from .data import StudyData, load_data
 if TYPE_CHECKING:
     from .terminal import Progress
 
-NEEDS_A_MODEL = ("dynamic_programming",)
+NEEDS_A_MODEL = ("dynamic_programming", "projected_level")
 """Policies that need a theoretical demand model, which a sales history is not."""
+
+NEEDS_A_NETWORK = (
+    "single_index",
+    "dual_index",
+    "capped_dual_index",
+    "tailored_base_surge",
+    "echelon_base_stock",
+)
+"""Policies that order on the links of a network, which a sales history of single items is not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +179,19 @@ def begin(config: StudyConfig, held_out: int, progress: Progress, data: StudyDat
             f"policies.names: {name!r} needs a theoretical demand model, not a history; leave it out"
             for name in impossible
         )
+    impossible = [name for name in config.policies.names if name in NEEDS_A_NETWORK]
+    if impossible:
+        raise InputError(
+            f"policies.names: {name!r} orders on the links of a network, not for single items; leave it out"
+            for name in impossible
+        )
     progress("reading")
     data = data or load_data(config)
+    if data.params.shelf_life is not None and "hindsight" in config.policies.names:
+        raise InputError(
+            [
+                "policies.names: 'hindsight' plans for stock that keeps, and items have a shelf_life; leave it out, or "
+                "leave shelf_life out of the items file"
+            ]
+        )
     return Study(config, data, windows(data, held_out, config.backtest.validation, config.forecast.horizon), progress)

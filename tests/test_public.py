@@ -11,7 +11,11 @@ import pytest
 import fractile as fr
 
 MODULES = [m.name for m in pkgutil.walk_packages(fr.__path__, "fractile.") if not m.name.startswith("fractile.tests")]
-OURS = [m for m in MODULES if m.split(".")[1] not in ("tests", "benchmarks", "notebooks", "build", "dist", "__main__")]
+OURS = [
+    m
+    for m in MODULES
+    if m.split(".")[1] not in ("tests", "benchmarks", "notebooks", "docs", "build", "dist", "__main__")
+]
 
 CONTRACT = [
     *("step", "InventoryState", "PeriodOutcome", "ItemParams", "Scenario", "Observation", "Trajectory", "simulate"),

@@ -15,7 +15,7 @@ import fractile
 
 ROOT = Path(fractile.__file__).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-OUTSIDE = ("tests", "benchmarks", "notebooks", "build", "dist", "runs")
+OUTSIDE = ("tests", "benchmarks", "notebooks", "docs", "build", "dist", "runs")
 
 
 def source_files(suffixes, root=ROOT):

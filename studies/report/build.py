@@ -124,7 +124,7 @@ def _items(run: Run, changes: findings.WorseOff | None) -> Iterator[ItemPicture]
 
 
 def _other_costs(run: Run) -> bool:
-    """Whether something but holding, stock-outs and ordering counts as cost: revenue or salvage."""
+    """Whether something but holding, stock-outs and ordering counts as cost: waste, revenue or salvage."""
     table = run.comparison
     parts = table["holding"] + table["stockout"] + table["ordering"]
     return bool(((table["cost"] - parts).abs() > 1e-6 * (1 + table["cost"].abs())).any())

@@ -135,3 +135,13 @@ def test_a_policy_sees_stock_by_remaining_life():
     scenario = fr.draw_scenario(fr.Poisson(2.0), seed=1, paths=4, periods=5, span=2)
     fr.simulate(Looks(), scenario, params)
     assert seen[-1].shape == (3, 4, 1)
+
+
+def test_an_item_that_keeps_stands_beside_one_that_perishes():
+    both = fr.ItemParams(lead_time=1, shelf_life=np.array([2, np.inf]), waste_cost=3.0)
+    keeps = fr.ItemParams(lead_time=1)
+    scenario = fr.draw_scenario(fr.Poisson(np.array([4.0, 4.0])), seed=1, paths=10, periods=30, span=2)
+    run, plain = (fr.simulate(fr.make_policy("base_stock", level=14), scenario, p) for p in (both, keeps))
+    np.testing.assert_allclose(run.cost[..., 1], plain.cost[..., 1], atol=1e-9)
+    assert not run.waste[..., 1].any()
+    assert run.waste[..., 0].sum() > 0

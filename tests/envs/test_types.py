@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from fractile.envs.item_table import params_from_items
 from fractile.envs.types import InventoryState, ItemParams, Observation, Scenario, Trajectory
 from fractile.errors import FractileError, InputError
 
@@ -139,3 +141,12 @@ def test_trajectory_service_and_volatility():
     got = trajectory()
     assert got.fill_rate == pytest.approx(4.0 / 8.0)
     assert got.volatility_ratio == pytest.approx(4.0 / 1.0)  # Var(4, 0) = 4, Var(3, 5) = 1
+
+
+def test_a_table_of_items_may_hold_shelf_lives_of_some():
+    table = pd.DataFrame(
+        {"item_id": ["a", "b"], "shelf_life": [3.0, np.nan], "holding_cost": 1.0, "stockout_cost": 9.0}
+    )
+    assert params_from_items(table).shelf_life.tolist() == [3.0, np.inf]
+    assert params_from_items(table).ages == 3
+    assert params_from_items(table.assign(shelf_life=np.nan)).shelf_life is None
