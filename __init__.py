@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .envs.evolution import ForecastEvolution
     from .envs.fitted_arrivals import FittedArrivals
     from .envs.forecast_demand import ForecastDemand
+    from .envs.instances import Instance, instances
     from .envs.moving_mean import NewItemRamp, Promotions, Seasonal
     from .envs.network import OUTSIDE, Link, Network
     from .envs.network_dynamics import network_step
@@ -55,7 +56,11 @@ if TYPE_CHECKING:
     from .forecasters.registry import FORECASTERS, make_forecaster
     from .forecasters.synthetic import retail_panel
     from .policies.base import Policy
+    from .policies.bounds import transshipment_bound
     from .policies.conformance import check_policy
+    from .policies.exact_search import best_dual_sourcing, best_policy
+    from .policies.markov import exact_cost
+    from .policies.markov_decisions import optimal_policy
     from .policies.registry import POLICIES, make_policy
     from .policies.rollout import simulate
     from .studies.compare import Comparison, compare
@@ -84,6 +89,7 @@ _LAZY = {
     "Forecaster": "forecasters.base",
     "Gamma": "envs.demand",
     "Geometric": "envs.demand",
+    "Instance": "envs.instances",
     "InventoryState": "envs.types",
     "ItemParams": "envs.types",
     "Link": "envs.network",
@@ -113,6 +119,8 @@ _LAZY = {
     "TrainingProblem": "training.trainers",
     "Trajectory": "envs.types",
     "View": "envs.types",
+    "best_dual_sourcing": "policies.exact_search",
+    "best_policy": "policies.exact_search",
     "check_dynamics": "envs.conformance",
     "check_forecaster": "forecasters.conformance",
     "check_policy": "policies.conformance",
@@ -120,11 +128,14 @@ _LAZY = {
     "distribution": "envs.network_shapes",
     "draw_scenario": "envs.demand_model",
     "dual_sourcing": "envs.network_shapes",
+    "exact_cost": "policies.markov",
     "expected_lead_time": "envs.arrivals",
+    "instances": "envs.instances",
     "load_panel": "forecasters.loading",
     "make_forecaster": "forecasters.registry",
     "make_policy": "policies.registry",
     "network_step": "envs.network_dynamics",
+    "optimal_policy": "policies.markov_decisions",
     "perishable_step": "envs.perishable",
     "project_orders": "envs.capacity",
     "retail_panel": "forecasters.synthetic",
@@ -134,6 +145,7 @@ _LAZY = {
     "simulate": "policies.rollout",
     "step": "envs.dynamics",
     "train_policy": "training.trainers",
+    "transshipment_bound": "policies.bounds",
     "with_arrivals": "envs.arrivals",
 }
 """Public name → the module that holds it."""
@@ -166,6 +178,7 @@ __all__ = [
     "Gamma",
     "Geometric",
     "InputError",
+    "Instance",
     "InventoryState",
     "ItemParams",
     "Link",
@@ -196,6 +209,8 @@ __all__ = [
     "Trajectory",
     "View",
     "__version__",
+    "best_dual_sourcing",
+    "best_policy",
     "check_dynamics",
     "check_forecaster",
     "check_policy",
@@ -203,12 +218,15 @@ __all__ = [
     "distribution",
     "draw_scenario",
     "dual_sourcing",
+    "exact_cost",
     "expected_lead_time",
+    "instances",
     "load_panel",
     "make_forecaster",
     "make_policy",
     "make_sb3_env",
     "network_step",
+    "optimal_policy",
     "perishable_step",
     "project_orders",
     "retail_panel",
@@ -218,6 +236,7 @@ __all__ = [
     "simulate",
     "step",
     "train_policy",
+    "transshipment_bound",
     "with_arrivals",
 ]
 

@@ -240,7 +240,7 @@ def _stores(stores: int, correlation: float) -> DemandModel:
 
 def _ageing() -> Iterator[Instance]:
     source = "De Moor, Gijsbrechts and Boute (2022), Reward shaping to improve inventory management, EJOR 301(2)"
-    for issuing, (value, level) in table.PERISHABLE.items():
+    for issuing, (optimal, level, base) in table.PERISHABLE.items():
         params = ItemParams(
             lead_time=1,
             stockout_cost=5.0,
@@ -253,8 +253,8 @@ def _ageing() -> Iterator[Instance]:
             discount=0.99,
         )
         known = {
-            "optimal, discounted": Known(-value, evidence="reported"),
-            "base_stock": Known(float("nan"), {"level": level}, "reported"),
+            "optimal, discounted": Known(optimal, evidence="reported"),
+            "base_stock, discounted": Known(base, {"level": level}, "reported"),
         }
         name = f"demoor2022-perishable-{issuing}"
         yield Instance(name, "perishable", Rounded(Gamma(4.0, cv=0.5)), params, source, known=known)

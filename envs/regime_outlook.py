@@ -77,7 +77,7 @@ class RegimeOutlook:
     def draws(self, number: int) -> FloatArray:
         """Return quasi-random draws of regimes and demand, shape (number, horizon, origins, items)."""
         uniform = sobol_uniforms(number, 2 * self.horizon)[:, :, None, None]
-        values = [regime.quantile(uniform[:, : self.horizon]) for regime in self.regimes]
+        values = [np.maximum(one.ppf(uniform[:, : self.horizon]), 0.0) for one in self._components()]
         chain = np.cumsum(self.transition, axis=1)[:, :-1]
         begin = np.cumsum(self._whole(self.beliefs[:, None])[:, 0], axis=0)[:-1]
         now = (uniform[:, self.horizon, None] >= begin).sum(1)
@@ -104,8 +104,9 @@ class RegimeOutlook:
         def change(array: Any) -> Any:
             return pick(np.broadcast_to(array, (*array.shape[:-2], origins, items)))
 
-        # One item's regimes are the same wherever they are picked.
-        regimes = self.regimes if items == 1 else [regime.mapped(change, 3) for regime in self.regimes]
+        # The regimes of one item that all origins share are the same wherever they are picked.
+        alike = self._columns.shape[:2] == (1, 1)
+        regimes = self.regimes if alike else [regime.mapped(change, 3) for regime in self.regimes]
         if self.belief is None:
             return replace(self, regimes=regimes, beliefs=change(self.beliefs))
         if self.beliefs.shape[2] == 1:

@@ -165,8 +165,8 @@ def _check(
     step: float | None,
 ) -> None:
     faults = Faults()
-    if demand.items != 1:
-        faults.add(f"clark_scarf is for one item, got demand of {demand.items}")
+    if not isinstance(demand, IndependentDemand) or np.size(demand.distribution().mean()) != 1:
+        faults.add("clark_scarf needs demand of one item, independent over periods: Poisson, Normal, …")
     if not len(lead_times) or len(lead_times) != len(holding_costs):
         faults.add(
             "lead_times and holding_costs must be one a stage, downstream to upstream, "

@@ -31,12 +31,12 @@ RARE = 1e-9
 
 
 class Bounds(NamedTuple):
-    """What value iteration looks at; units in the system are those on hand and under way, less backorders.
+    """What value iteration looks at.
 
     Attributes:
         largest: order on each link, or of the item, units, shape (columns,).
-        highest: units in the system after ordering.
-        lowest: units in the system before ordering; backorders beyond that are charged once and forgotten.
+        highest: units in the whole system after ordering, on hand and under way, less backorders.
+        lowest: net inventory where demand is, units; backorders beyond it are charged once and then forgotten.
     """
 
     largest: IntArray
@@ -47,9 +47,10 @@ class Bounds(NamedTuple):
 def default_bounds(system: SmallSystem) -> Bounds:
     """Return bounds that the optimum stays within as a rule; `optimal_policy` says where it does not.
 
-    Largest order: a period's demand, but for one in a billion, and a unit. Highest: the critical fractile of demand
-    over the longest way from outside and a period, and a unit. Lowest: as much below zero as the largest order. A
-    fixed cost K moves the upper ones by `2 √(2Kμ/h)`.
+    Largest order: a period's demand, but for one in a billion. Highest: the critical fractile of demand over the
+    longest way from outside and a period. Lowest: as much below zero as demand over the shortest way and a period,
+    but for one in a billion. One unit more each; where orders have a fixed cost K, `2 √(2Kμ/h)` more above, where they
+    come in batches, one batch, and where they are limited, room for a queue.
 
     Args:
         system: demand and parameters.
@@ -59,12 +60,42 @@ def default_bounds(system: SmallSystem) -> Bounds:
     stock = params.stock if network else params
     fixed = float(np.max(params.link_costs[0] if network else params.fixed_order_cost))
     holding = np.min(np.asarray(stock.holding_cost), where=np.asarray(stock.holding_cost) > 0, initial=np.inf)
-    lot = int(np.ceil(2.0 * np.sqrt(2.0 * fixed * system.points.mean / holding)))
-    largest = 1 + system.fractile(1.0 - RARE)
-    span = params.horizon if network else params.slots + 1
-    highest = 1 + system.fractile(float(np.max(stock.critical_ratio)), span)
-    lowest = -largest if np.any(np.asarray(params.lost_share) < 1) else 0
-    return Bounds(np.full(columns_of(params, 1)[1], largest + lot), highest + lot, lowest)
+    lot = int(np.ceil(2.0 * np.sqrt(2.0 * fixed * system.points.mean / holding) + _batch(params)))
+    longest, shortest = (params.horizon, _shortest(params) + 1) if network else (params.slots + 1,) * 2
+    largest = system.fractile(1.0 - RARE) + 1 + lot
+    ratio = float(np.max(stock.critical_ratio))
+    highest = system.fractile(ratio, longest) + 1 + lot + _queue(system, 1e-3 * (1.0 - ratio))
+    backorder = bool(np.any(np.asarray(params.lost_share) < 1))
+    lowest = -system.fractile(1.0 - RARE, shortest) - 1 - _queue(system, RARE) if backorder else 0
+    return Bounds(np.full(columns_of(params, 1)[1], largest), highest, lowest)
+
+
+def _batch(params: Any) -> float:
+    """Return the smallest order of an item, units; 0 where it is one unit."""
+    rules = (getattr(params, name, None) for name in ("pack_size", "minimum_order"))
+    smallest = max(0.0 if rule is None else float(np.max(rule)) for rule in rules)
+    return smallest if smallest > 1 else 0.0
+
+
+def _queue(system: SmallSystem, tail: float) -> int:
+    """Room for limited orders, units: stock falls short like a queue, with the tail e^(−θx), θ = 2 (C − μ) / σ²."""
+    limit = system.params.maximum_order if isinstance(system.params, ItemParams) else None
+    if limit is None or not np.all(np.isfinite(limit)):
+        return 0
+    units, probability = system.points
+    mean = system.points.mean
+    spare = max(abs(float(np.max(limit)) - mean), 0.05 * mean)
+    return int(np.ceil(-np.log(tail) * float((units - mean) ** 2 @ probability) / (2.0 * spare)))
+
+
+def _shortest(network: Network) -> int:
+    """Return the least periods that units need from outside to where demand is."""
+    known = np.full(network.locations + 1, np.inf)
+    known[OUTSIDE] = 0.0  # the last entry stands for outside
+    for _ in network.links:
+        for link in network.links:
+            known[link.destination] = min(known[link.destination], known[link.source] + link.lead_time)
+    return int(known[int(np.asarray(network.demand_at).item())])
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +154,7 @@ def enumerate_decisions(system: SmallSystem, bounds: Bounds, discount: float, ma
     Raises:
         FractileError: where there are too many.
     """
+    _check_size(1, int(np.prod(bounds.largest + 1.0)), max_states)
     orders = _orders(system.params, bounds.largest)
     states, lotteries, parts = RowTable(system.width), RowTable(len(system.points.units)), []
     states.add(system.rows(system.receive(system.empty)))
@@ -154,7 +186,7 @@ def _outlook(
     allowed[:: len(orders)] = True  # no order is always allowed
     chosen = np.flatnonzero(allowed)
     following, charged = system.advance(rows[chosen // len(orders)], orders[chosen % len(orders)])
-    state = _not_below(system.receive(system.state(following)), bounds.lowest)
+    state = _not_below(system, system.receive(system.state(following)), bounds.lowest)
     cost, lottery = np.full(len(allowed), np.inf), np.zeros(len(allowed), dtype=np.int64)
     cost[chosen] = charged
     lottery[chosen] = lotteries.add(states.add(system.rows(state)).reshape(-1, points).astype(np.float64))
@@ -172,9 +204,16 @@ def inflow(params: Any, orders: FloatArray) -> FloatArray:
     return orders[:, params.source == OUTSIDE].sum(1) if isinstance(params, Network) else orders.sum(1)
 
 
-def _not_below(state: State, lowest: int) -> State:
-    """Forget backorders as far as they take the position below the lowest one."""
-    short = np.maximum(lowest - position(state), 0.0)[:, None]
+def net_inventory(system: SmallSystem, state: State) -> FloatArray:
+    """Return net inventory where demand is, units, shape (paths,)."""
+    at = int(np.asarray(system.params.demand_at).item()) if isinstance(system.params, Network) else 0
+    net: FloatArray = state.net_inventory[:, at]
+    return net
+
+
+def _not_below(system: SmallSystem, state: State, lowest: int) -> State:
+    """Forget backorders as far as they take net inventory below the lowest."""
+    short = np.maximum(lowest - net_inventory(system, state), 0.0)[:, None]
     if not short.any():
         return state
     if isinstance(state, PerishableState):
@@ -186,6 +225,6 @@ def _not_below(state: State, lowest: int) -> State:
 def _check_size(states: int, orders: int, max_states: int) -> None:
     if states > max_states or states * orders > MAX_CHOICES:
         raise FractileError(
-            f"more than {states} states with {orders} orders each are too many for value iteration: "
+            f"{states} states and more with {orders} orders each are too many for value iteration: "
             "lower largest_order or highest, or take a policy that is not exact"
         )

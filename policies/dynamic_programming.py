@@ -30,10 +30,10 @@ class DynamicProgramming:
 
     Lost sales: the state is stock with this period's arrival, and the orders that arrive later, oldest first. Without
     fixed cost and order rules, no optimal order exceeds the critical fractile of one period's demand and no position
-    that of L + 1 periods (Zipkin 2008, "On the structure of lost-sales inventory models"), so these are the bounds
-    of the grid. Backorders, and lost sales without lead time: the state is the inventory position, charged with the
-    cost of the period L later, which the order decides. Where orders cost money or obey rules, bounds are
-    wider by rules of thumb, and a `FractileWarning` says where the optimal policy runs into them.
+    that of L + 1 periods, so these are the bounds of the grid (Zipkin 2008). Backorders, and lost sales without lead
+    time: the state is the inventory position, charged with the cost of the period L later, which the order decides.
+    Where orders cost money or obey rules, the bounds are wider by rules of thumb, and a `FractileWarning` says where
+    the optimal policy runs into them.
 
     Attributes:
         demand: a discrete demand model of one item.
@@ -192,5 +192,7 @@ def _warn_at_bounds(item: SingleItem, choice: IntArray) -> None:
     shares = {name: float(probability[where].sum()) for name, where in touched.items()}
     said = " and ".join(f"{name} in {share:.2g}" for name, share in shares.items() if share > TOUCHED)
     if said:
-        message = f"the optimal policy runs into {said} of all periods: raise what binds, and see whether the cost falls"
+        message = (
+            f"the optimal policy runs into {said} of all periods: raise what binds, and see whether the cost falls"
+        )
         warnings.warn(message, FractileWarning, stacklevel=5)

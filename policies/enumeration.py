@@ -51,7 +51,7 @@ def demand_points(demand: IndependentDemand, tail: float = TAIL) -> DemandPoints
     >>> from fractile.envs.demand import Poisson
     >>> points = demand_points(Poisson(5.0))
     >>> int(points.units[-1]), round(points.mean, 9)
-    (25, 5.0)
+    (27, 5.0)
     """
     if demand.items != 1 or not demand.discrete:
         raise FractileError(f"states can be listed for discrete demand of one item, not for {demand!r}")
@@ -157,7 +157,8 @@ class SmallSystem:
         pipeline = np.concatenate([0.0 * due, state.pipeline[1:]])
         if isinstance(state, InventoryState):
             return InventoryState(state.net_inventory + due[0], pipeline)
-        fresh = np.arange(len(state.stock))[:, None, None] == np.asarray(self.params.shelf_life) - 1
+        life = np.asarray(getattr(self.params, "shelf_life", None))
+        fresh = np.arange(len(state.stock))[:, None, None] == life - 1
         return PerishableState(state.stock + fresh * due, pipeline, state.backorders)
 
     @cached_property

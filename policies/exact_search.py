@@ -127,7 +127,7 @@ def best_dual_sourcing(make: Callable[..., Policy], demand: IndependentDemand, n
     >>> from fractile.policies.dual_sourcing import TailoredBaseSurge
     >>> network = dual_sourcing(holding_cost=1.0, stockout_cost=9.0, regular_cost=0.0, expedited_cost=2.0)
     >>> best_dual_sourcing(TailoredBaseSurge, Poisson(2.0), network).parameters
-    {'quantity': 1, 'expedited_level': 3}
+    {'quantity': 1, 'expedited_level': 4}
     """
     system, ratio = SmallSystem(demand, network), float(np.max(network.stock.critical_ratio))
     slow, fast = (int(lead_time) for lead_time in network.lead_time)

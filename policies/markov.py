@@ -110,7 +110,8 @@ def exact_cost(
 
     States are found from the start on through the system's own `step`, with every demand at once. A state is looked
     into when more than a negligible share of periods begins in it, so that stock without an upper bound does no harm
-    as long as its tail is light. The distribution over states is then iterated until it has settled.
+    as long as its tail is light. The distribution over states is then iterated until it has settled. Shares of units,
+    as when part of the unmet demand waits, make states without end.
 
     Args:
         policy: its order may depend on the observation alone: neither on the period nor on chance.

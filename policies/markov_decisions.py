@@ -17,7 +17,7 @@ from ..envs.system import State
 from ..envs.types import InventoryState, Observation
 from ..errors import Faults, FractileError, FractileWarning
 from ..forecasters.forecast import FloatArray, IntArray
-from .decision_model import Bounds, DecisionModel, default_bounds, enumerate_decisions, inflow, position
+from .decision_model import Bounds, DecisionModel, default_bounds, enumerate_decisions, inflow, net_inventory, position
 from .enumeration import SmallSystem
 from .markov import settle
 from .row_table import UNKNOWN
@@ -127,7 +127,7 @@ def optimal_policy(
     largest_order: Any = None,
     highest: int | None = None,
     lowest: int | None = None,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-7,
     max_states: int = MAX_STATES,
 ) -> OptimalPolicy:
     """Return the optimal policy of a small system: two suppliers, perishable stock, a short chain, or one item.
@@ -141,7 +141,7 @@ def optimal_policy(
         discount: factor a period on later costs; the parameters' where None. [γ]
         largest_order: on each link, or of the item, units, one for all or one each; None = `default_bounds`.
         highest: units on hand and under way, less backorders, up to which orders are considered; None = likewise.
-        lowest: the same before ordering, with backorders; None = likewise.
+        lowest: net inventory, with backorders, below which nothing is looked at; None = likewise.
         tolerance: on the average or discounted cost, money.
         max_states: number of states at which it is given up.
 
@@ -156,17 +156,45 @@ def optimal_policy(
     >>> from fractile.envs.types import ItemParams
     >>> params = ItemParams(lead_time=1, holding_cost=1, stockout_cost=4, shelf_life=2, waste_cost=3)
     >>> round(optimal_policy(Poisson(3.0), params).average_cost, 3)
-    4.052
+    3.412
     """
     system = SmallSystem(demand, params)
     gamma = float(params.discount) if discount is None else float(discount)
     bounds = _bounds(default_bounds(system), largest_order, highest, lowest)
     _check(gamma, bounds)
     model = enumerate_decisions(system, bounds, gamma, max_states)
-    # The solver asks of a model no more than what this one has.
-    policy = OptimalPolicy(system, model, bounds, solve(cast(Any, model), tolerance))
+    policy = OptimalPolicy(system, model, bounds, _solved(model, tolerance))
     _warn_at_bounds(policy)
     return policy
+
+
+@dataclass(frozen=True, eq=False)
+class _HalfSteps:
+    """A model in which each half of a period costs half: an average is reached where costs would go in circles."""
+
+    model: DecisionModel
+
+    @property
+    def discount(self) -> float:
+        return 1.0
+
+    @property
+    def reachable(self) -> Any:
+        return self.model.reachable
+
+    def update(self, value: FloatArray) -> FloatArray:
+        return (value + self.model.update(value)) / 2
+
+    def choose(self, value: FloatArray) -> IntArray:
+        return self.model.choose(value)
+
+
+def _solved(model: DecisionModel, tolerance: float) -> Solution:
+    # The solver asks of a model no more than what these have.
+    if model.discount < 1:
+        return solve(cast(Any, model), tolerance)
+    halved = solve(cast(Any, _HalfSteps(model)), tolerance / 2)
+    return halved._replace(average_cost=2 * halved.average_cost)
 
 
 def _bounds(usual: Bounds, largest: Any, highest: int | None, lowest: int | None) -> Bounds:
@@ -194,20 +222,20 @@ def _check(gamma: float, bounds: Bounds) -> None:
 def _warn_at_bounds(policy: OptimalPolicy) -> None:
     """Say where the policy runs into a bound that may matter."""
     orders, bounds, params = policy.orders, policy.bounds, policy.system.params
-    before = position(policy.system.state(policy.states))
+    state = policy.system.state(policy.states)
     limit = getattr(params, "maximum_order", None)
     ruled = np.inf if limit is None else np.asarray(limit)
-    after = before + inflow(params, orders)
+    after = position(state) + inflow(params, orders)
     touched = {
         "largest_order": ((orders == bounds.largest) & (bounds.largest < ruled) & (orders > 0)).any(1),
         "highest": (after == bounds.highest) & (orders > 0).any(1),
-        "lowest": (before <= bounds.lowest) & (bounds.lowest < 0),
+        "lowest": (net_inventory(policy.system, state) <= bounds.lowest) & (bounds.lowest < 0),
     }
     for name, where in touched.items():
         share = float(policy.stationary[where].sum())
         if share > TOUCHED:
             warnings.warn(
-                f"the optimal policy runs into {name} in {share:.2g} of all periods: move it and compare costs",
+                f"the optimal policy runs into {name} in {share:.2g} of all periods: widen it and compare costs",
                 FractileWarning,
                 stacklevel=3,
             )

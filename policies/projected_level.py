@@ -44,7 +44,7 @@ class ProjectedLevel:
         object.__setattr__(self, "level", per_item(self.level))
         if not (np.isfinite(self.level) & (np.asarray(self.level) >= 0)).all():
             raise FractileError(f"level must be a number >= 0, got {self.level}")
-        if not self.demand.discrete:
+        if not isinstance(self.demand, IndependentDemand) or not self.demand.discrete:
             raise FractileError(
                 f"projected_level needs discrete demand, got {type(self.demand).__name__}; "
                 "the policy 'projected' works from forecasts"

@@ -18,6 +18,9 @@ from .stock_models import LevelModel, PipelineModel
 TAIL = 1e-13
 """Probability of demand beyond the largest one that is enumerated."""
 
+DISCRETE_ITEM = "discrete demand of one item, independent over periods: Poisson, NegativeBinomial, Geometric, …"
+"""What `is_discrete_item` asks for, in messages."""
+
 STATES = 150_000_000
 """The largest grid: it takes some five gigabytes."""
 
@@ -228,6 +231,11 @@ def mean_of(demand: IndependentDemand) -> float:
     return number(demand.distribution().mean())
 
 
+def is_discrete_item(demand: Any) -> bool:
+    """Whether demand is independent over periods, in whole units, and of one item with a constant distribution."""
+    return isinstance(demand, IndependentDemand) and demand.discrete and np.size(demand.distribution().mean()) == 1
+
+
 def check_one_item(params: ItemParams, name: str) -> None:
     """Raise a `FractileError` where a parameter has more than one value."""
     several = [f.name for f in fields(params) if f.init and np.size(getattr(params, f.name)) > 1]
@@ -247,8 +255,8 @@ def _check_size(levels: int, orders: int, lead_time: int) -> None:
 def _check_kind(instance: SingleItem) -> None:
     faults, demand, params = Faults(), instance.demand, instance.params
     check_one_item(params, "dynamic_programming")
-    if demand.items != 1 or not demand.discrete:
-        faults.add("dynamic_programming needs discrete demand of one item: Poisson, NegativeBinomial or Geometric")
+    if not is_discrete_item(demand):
+        faults.add(f"dynamic_programming needs {DISCRETE_ITEM}")
     if np.any(np.asarray(params.review_period) != 1):
         faults.add(f"dynamic_programming needs review_period = 1, got {params.review_period}")
     if params.lost_share not in (0.0, 1.0):

@@ -10,7 +10,7 @@ from ..envs.demand import IndependentDemand
 from ..envs.types import ItemParams
 from ..errors import Faults
 from ..forecasters.forecast import FloatArray
-from .single_item import TAIL, check_one_item, fractile, mean_of, number
+from .single_item import DISCRETE_ITEM, TAIL, check_one_item, fractile, is_discrete_item, mean_of, number
 
 
 class ReorderSolution(NamedTuple):
@@ -129,8 +129,8 @@ def _loss(demand: IndependentDemand, span: int) -> FloatArray:
 def _check(demand: IndependentDemand, params: ItemParams) -> None:
     check_one_item(params, "zheng_federgruen")
     faults = Faults()
-    if demand.items != 1 or not demand.discrete:
-        faults.add("zheng_federgruen needs discrete demand of one item: Poisson, NegativeBinomial or Geometric")
+    if not is_discrete_item(demand):
+        faults.add(f"zheng_federgruen needs {DISCRETE_ITEM}")
     if np.any(np.asarray(params.lost_share) != 0.0):
         faults.add(f"zheng_federgruen needs unmet_demand 'backorder', got {params.unmet_demand}")
     for name in ("holding_cost", "stockout_cost"):

@@ -84,7 +84,7 @@ def test_nothing_has_happened_before_the_first_period(id_):
 
 
 def test_a_forecast_is_shown_where_demand_occurs():
-    batch = batch_of("distribution")
+    batch = batch_of("distribution", demand=fr.Poisson([3.0, 5.0, 7.0]))
     warehouse, *stores = episode_of(batch, played(batch)).columns
     forecast = batch.observe().known_forecast()
     assert warehouse.fan is warehouse.demand is None
@@ -140,8 +140,9 @@ def perishing(**options) -> tuple[InventoryBatch, list, list]:
         {"lead_time": 0},
         {"pack_size": 4.0, "minimum_order": 8.0, "maximum_order": 12.0},
         {"arrivals": fr.RandomLeadTime([0.2, 0.4, 0.4])},
+        {"pack_size": 4.0, "arrivals": fr.ShortDeliveries(fr.ConstantLeadTime(1), 0.7)},
     ],
-    ids=["fifo", "lifo", "backorders", "both", "one period", "no lead time", "order rules", "random lead time"],
+    ids=["fifo", "lifo", "backorders", "both", "one period", "no lead time", "rules", "random lead time", "short"],
 )
 def test_stock_by_remaining_life_is_what_there_was(options):
     batch, history, seen = perishing(**options)

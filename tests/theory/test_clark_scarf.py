@@ -146,7 +146,7 @@ def test_other_levels_cost_more():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"demand": fr.Poisson(np.array([1.0, 2.0]))}, "one item, got demand of 2"),
+        ({"demand": fr.Poisson(np.array([1.0, 2.0]))}, "needs demand of one item"),
         ({"lead_times": [1]}, "one a stage, downstream to upstream, got 1 and 2"),
         ({"lead_times": [1, -1]}, r"lead_times must be integers >= 0, got \[1, -1\]"),
         ({"holding_costs": [0.5, 1.0]}, "not increase from stage 1 upstream.*list stage 1, next to the demand, first"),

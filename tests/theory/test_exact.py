@@ -199,6 +199,7 @@ def test_gradient_of_the_cost_in_the_level_is_the_newsvendors():
     assert abs(gradient.mean() - exact) < 4 * gradient.std(ddof=1) / np.sqrt(paths)
 
 
-def test_dynamic_programming_needs_discrete_demand():
+@pytest.mark.parametrize("demand", [fr.Normal(5.0, 1.0), fr.Poisson(np.array([3.0, 4.0])), None], ids=repr)
+def test_dynamic_programming_needs_discrete_demand(demand):
     with pytest.raises(fr.FractileError, match="discrete demand of one item"):
-        DynamicProgramming(fr.Normal(5.0, 1.0), ItemParams())
+        DynamicProgramming(demand, ItemParams())

@@ -84,6 +84,14 @@ def test_bounds_that_bind_are_said(bounds, unmet_demand):
     assert cost > free.average_cost + 0.1
 
 
+def test_no_order_lifts_the_position_above_its_bound():
+    optimal = DynamicProgramming(DEMAND, params_of(9, 2), position_bound=15)
+    with pytest.warns(FractileWarning, match="position_bound"):
+        orders = optimal.orders
+    after = np.add(*np.indices(orders.shape)) + orders
+    assert after[orders > 0].max() == 15
+
+
 def test_bounds_that_do_not_bind_are_not_said():
     # Bounds far below the default ones, but above what the optimal policy orders: a warning would be an error here.
     params = params_of(14, 2, fixed_order_cost=5.0)

@@ -1,0 +1,74 @@
+"""Make the pictures of the systems: `python docs/pictures.py [SYSTEM …]` writes docs/pictures/<system>.png and .gif.
+
+Every system plays one episode with a fixed seed and the newsvendor's action, which is zero, two suppliers aside. The
+still picture is the last one of the moving picture.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from PIL import Image
+
+import fractile as fr  # noqa: F401  # registers the environments
+from fractile.envs.inventory_env import play
+from fractile.envs.registration import ENVIRONMENTS
+from fractile.envs.render import align, draw, pixels
+from fractile.envs.render_series import Episode, episode_of
+
+FOLDER = Path(__file__).parent / "pictures"
+PERIODS, SEED = 40, 1
+OPTIONS: dict[str, dict[str, Any]] = {"forecast_driven": {"item": 8}}
+ACTIONS = {"dual_sourcing": (-0.4, 0.0)}
+"""A regular order below the newsvendor's, so that there is something to expedite."""
+SMALLER = (720, 450)
+"""Pixels of the moving picture; the still one has 960 × 600."""
+COLOURS = 48
+FRAME_MILLISECONDS, LAST_MILLISECONDS = 350, 3000
+
+
+def played(id_: str, periods: int = PERIODS, seed: int = SEED) -> list[Episode]:
+    """Return what there is to see of an episode before each period, and after the last one."""
+    system = ENVIRONMENTS[id_]
+    env: Any = gym.make(id_, **OPTIONS.get(system, {})).unwrapped
+    env.reset(seed=seed)
+    batch, history = env.batch, []
+    action = np.broadcast_to(ACTIONS.get(system, 0.0), env.action_space.shape)
+    seen = [episode_of(batch, history)]
+    while len(seen) <= min(periods, batch.periods):
+        demand = batch.scenario.demand[0, batch.period]
+        history.append((demand, play(batch, action)))
+        seen.append(episode_of(batch, history))
+    return seen
+
+
+def animate(images: list[Image.Image], path: Path) -> None:
+    """Write images as a moving picture, all in the colours of the last one."""
+    small = [image.resize(SMALLER, Image.Resampling.LANCZOS) for image in images]
+    # This method keeps few colours that are far from each other, as there are in a drawing.
+    palette = small[-1].quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in small]
+    durations = [*[FRAME_MILLISECONDS] * (len(frames) - 1), LAST_MILLISECONDS]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
+
+
+def main(names: list[str]) -> None:
+    """Make the pictures of the systems that are named, or of all."""
+    FOLDER.mkdir(exist_ok=True)
+    for id_, system in ENVIRONMENTS.items():
+        if names and system not in names:
+            continue
+        figures = [draw(episode) for episode in played(id_)]
+        align(figures)
+        images = [Image.fromarray(pixels(figure)) for figure in figures]
+        images[-1].quantize(256, dither=Image.Dither.NONE).save(FOLDER / f"{system}.png", optimize=True)
+        animate(images[1:], FOLDER / f"{system}.gif")
+        print(system, *(f"{path.stat().st_size // 1000} kB" for path in sorted(FOLDER.glob(f"{system}.*"))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
