@@ -12,7 +12,15 @@ import typer
 
 from .errors import InputError
 from .studies import options as opt
-from .studies.folder import check_output, check_target, free_target, read_manifest, write_frame
+from .studies.folder import (
+    FRAME_ENDINGS,
+    check_output,
+    check_target,
+    free_target,
+    read_manifest,
+    replace_file,
+    write_frame,
+)
 from .studies.options import Given, number
 from .studies.terminal import command, emit, records, working
 
@@ -171,6 +179,25 @@ def report(given: Given) -> None:
         progress("drawing")
         path = build_report(folder)
     emit(given, {"report": path}, f"Report: {path}")
+
+
+@command(app, opt.ONLY, opt.PAGE, opt.QUICK)
+def literature(given: Given) -> None:
+    """Solve and simulate the instances of the literature, and compare with what is known of them."""
+    out = None if given["out"] is None else check_output(given["out"], (".md", *FRAME_ENDINGS))
+    from .studies.literature import PATHS, literature_page, literature_table
+
+    with working(given) as progress:
+        paths = PATHS // 20 if given["quick"] else PATHS
+        table = literature_table(given["only"], paths=paths, progress=progress)
+    if out is None:
+        return emit(given, {"literature": records(table)}, literature_page(table))
+    if out.suffix in FRAME_ENDINGS:
+        write_frame(out, table)
+    else:
+        replace_file(out, lambda partial: partial.write_text(literature_page(table), encoding="utf-8", newline="\n"))
+    apart = int((~table["agrees"]).sum())
+    return emit(given, {"out": out, "rows": len(table), "apart": apart}, f"{out}: {len(table)} rows, {apart} apart")
 
 
 @command(app)

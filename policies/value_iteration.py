@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import FractileError
 from ..forecasters.forecast import FloatArray, IntArray
@@ -12,6 +13,27 @@ from .stock_models import StockModel
 
 ITERATIONS = 50_000
 """Sweeps after which an iteration is given up."""
+
+
+class ValueModel(Protocol):
+    """States with orders to choose from: `stock_models` holds two kinds, others may have their own.
+
+    Value functions have the shape of `reachable`.
+    """
+
+    @property
+    def discount(self) -> float:
+        """Factor a period on later costs, in (0, 1]; 1 = average cost. [γ]"""
+
+    @property
+    def reachable(self) -> NDArray[np.bool_]:
+        """States that the bounds on the value are taken over; no choice leaves them."""
+
+    def update(self, value: FloatArray) -> FloatArray:
+        """Return the least expected cost of this period and the discounted value of what follows. [Tv]"""
+
+    def choose(self, value: FloatArray) -> IntArray:
+        """Return the index of the choice that attains it, in each state."""
 
 
 class Solution(NamedTuple):
@@ -28,7 +50,7 @@ class Solution(NamedTuple):
     choice: IntArray
 
 
-def solve(model: StockModel, tolerance: float, iterations: int = ITERATIONS) -> Solution:
+def solve(model: ValueModel, tolerance: float, iterations: int = ITERATIONS) -> Solution:
     """Iterate until the optimum is known to within a tolerance.
 
     With δ = Tv − v over the reachable states, the least average cost lies between min δ and max δ (Odoni 1969), the

@@ -9,7 +9,7 @@ import math
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -168,11 +168,21 @@ def write_frame(path: Path | str, frame: pd.DataFrame) -> Path:
     return replace_file(path, lambda partial: frame.to_parquet(partial, index=False))
 
 
-def check_output(path: Path | str) -> Path:
-    """Return the path of a frame to write, or raise an `InputError` where none can be written there."""
+FRAME_ENDINGS = (".csv", ".parquet")
+"""How files of frames end."""
+
+
+def check_output(path: Path | str, endings: Sequence[str] = FRAME_ENDINGS) -> Path:
+    """Return the path of a file to write, or raise an `InputError` where none can be written there.
+
+    Args:
+        path: of the file.
+        endings: of which its name must have one.
+    """
     path = Path(path)
-    if path.suffix not in {".csv", ".parquet"}:
-        raise InputError([f"{path}: must end in .csv or .parquet; rename the output file"])
+    if path.suffix not in endings:
+        known = f"{', '.join(endings[:-1])} or {endings[-1]}"
+        raise InputError([f"{path}: must end in {known}; rename the output file"])
     if path.is_dir():
         raise InputError([f"{path}: is a folder; give the name of a file"])
     if not _existing(Path(os.path.abspath(path)).parent).is_dir():

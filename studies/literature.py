@@ -5,8 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +29,9 @@ from ..policies.registry import make_policy
 from ..policies.rollout import roll
 from ..policies.zheng_federgruen import zheng_federgruen
 from ..randomness import keyed_generator
+
+if TYPE_CHECKING:
+    from .terminal import Progress
 
 PATHS, PERIODS, WARM_UP = 1000, 2000, 100
 """Of a simulation: two million periods."""
@@ -82,13 +84,16 @@ class Row:
         return abs(self.ours - self.literature) <= self.tolerance
 
 
-def literature_rows(pattern: str = "*", *, paths: int = PATHS, seed: int = 0) -> Iterator[Row]:
+def literature_rows(
+    pattern: str = "*", *, paths: int = PATHS, seed: int = 0, progress: Progress | None = None
+) -> Iterator[Row]:
     """Yield a row for every number that is known of the instances, and that can be computed.
 
     Args:
         pattern: of the instances' names, as in a shell.
         paths: of each simulation.
         seed: of the simulations.
+        progress: told which instance is under way.
 
     Raises:
         FractileError: where no instance has such a name.
@@ -96,16 +101,20 @@ def literature_rows(pattern: str = "*", *, paths: int = PATHS, seed: int = 0) ->
     chosen = fnmatch.filter(instances, pattern)
     if not chosen:
         raise FractileError(f"no instance is called {pattern!r}; list(fractile.instances) has their names")
-    for name in chosen:
+    for i, name in enumerate(chosen):
         instance = instances[name]
+        if progress is not None:
+            progress(name, i / len(chosen))
         yield from _solved(instance, paths, seed)
         for policy, known in instance.known.items():
             yield from _evaluated(instance, policy, known, paths, seed)
 
 
-def literature_table(pattern: str = "*", *, paths: int = PATHS, seed: int = 0) -> pd.DataFrame:
+def literature_table(
+    pattern: str = "*", *, paths: int = PATHS, seed: int = 0, progress: Progress | None = None
+) -> pd.DataFrame:
     """Return the rows as a table, with `difference` and `agrees`; see `literature_rows`."""
-    rows = list(literature_rows(pattern, paths=paths, seed=seed))
+    rows = list(literature_rows(pattern, paths=paths, seed=seed, progress=progress))
     table = pd.DataFrame([row.__dict__ for row in rows])
     table.insert(5, "difference", table["ours"] - table["literature"])
     return table.assign(agrees=[row.agrees for row in rows])
@@ -264,16 +273,6 @@ def _start(instance: Instance, paths: int) -> Any:
     forecast = instance.demand.forecast(params.slots + 1)  # type: ignore[attr-defined]  # known distributions have one
     start = target_state(forecast, params, paths, params.slots)
     return state_of(params, np.rint(start.net_inventory), np.rint(start.pipeline))
-
-
-def write_literature(table: pd.DataFrame, target: Path) -> None:
-    """Write the table as a page of the documentation.
-
-    Args:
-        table: from `literature_table`.
-        target: a Markdown file.
-    """
-    target.write_text(literature_page(table), encoding="utf-8", newline="\n")
 
 
 def literature_page(table: pd.DataFrame) -> str:
