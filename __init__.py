@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from .envs.registration import make_sb3_env, register_environments
-from .errors import FractileError, InputError
+from .errors import FractileError, FractileWarning, InputError
 
 if TYPE_CHECKING:
     from .envs.arrivals import ArrivalModel, ConstantLeadTime, RandomLeadTime, expected_lead_time, with_arrivals
@@ -57,12 +57,14 @@ if TYPE_CHECKING:
     from .forecasters.synthetic import retail_panel
     from .policies.base import Policy
     from .policies.bounds import transshipment_bound
+    from .policies.clark_scarf import clark_scarf
     from .policies.conformance import check_policy
     from .policies.exact_search import best_dual_sourcing, best_policy
     from .policies.markov import exact_cost
     from .policies.markov_decisions import optimal_policy
     from .policies.registry import POLICIES, make_policy
     from .policies.rollout import simulate
+    from .policies.zheng_federgruen import zheng_federgruen
     from .studies.compare import Comparison, compare
     from .training.trainers import TrainingProblem, train_policy
 
@@ -124,6 +126,8 @@ _LAZY = {
     "check_dynamics": "envs.conformance",
     "check_forecaster": "forecasters.conformance",
     "check_policy": "policies.conformance",
+    "clark_scarf": "policies.clark_scarf",
+    "zheng_federgruen": "policies.zheng_federgruen",
     "compare": "studies.compare",
     "distribution": "envs.network_shapes",
     "draw_scenario": "envs.demand_model",
@@ -175,6 +179,7 @@ __all__ = [
     "ForecastEvolution",
     "Forecaster",
     "FractileError",
+    "FractileWarning",
     "Gamma",
     "Geometric",
     "InputError",
@@ -214,6 +219,7 @@ __all__ = [
     "check_dynamics",
     "check_forecaster",
     "check_policy",
+    "clark_scarf",
     "compare",
     "distribution",
     "draw_scenario",
@@ -238,6 +244,7 @@ __all__ = [
     "train_policy",
     "transshipment_bound",
     "with_arrivals",
+    "zheng_federgruen",
 ]
 
 

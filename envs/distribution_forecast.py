@@ -121,7 +121,7 @@ class DistributionForecast(QuantileForecast):
 
     def mean(self) -> FloatArray:
         """Return the exact mean, shape (items, origins, horizon)."""
-        return self._broadcast(self._distribution.mean())
+        return self._kept("mean", lambda _: self._broadcast(self._distribution.mean()), np.zeros(0))
 
     def total(self, span: ArrayLike) -> DistributionForecast:
         """Return the distribution of demand summed over the first `span` periods: see `QuantileForecast.total`."""

@@ -202,13 +202,19 @@ def draw_independent_episodes(
     """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
     demand = model.select(item).sample(rng, 1, periods)[0].T[:, :, None]
     prices, nowhere = model.price_path(periods), np.zeros(len(item), dtype=np.int64)
-    forecasts = [forecast.take(item, nowhere) for forecast in true_forecasts(model, periods, span)]
+    found = true_forecasts(model, periods, span)
+    # Periods that share a forecast share what is taken of it.
+    different = {id(forecast): forecast for forecast in found}
+    taken = {key: forecast.take(item, nowhere) for key, forecast in different.items()}
+    forecasts = [taken[id(forecast)] for forecast in found]
     by_path = None if prices is None else np.broadcast_to(prices, (periods, model.items))[:, item].T[:, :, None]
     return Scenario(demand, forecasts, prices=by_path)
 
 
 def true_forecasts(model: IndependentModel, periods: int, span: int) -> list[DistributionForecast]:
     """Return the true distributions as forecasts, one a period; those that say the same are one object."""
+    if model.during(0, 1) is model:
+        return [_stationary_forecast(model, span)] * periods
     made: dict[bytes, DistributionForecast] = {}
     found = []
     for period in range(periods):
@@ -218,3 +224,17 @@ def true_forecasts(model: IndependentModel, periods: int, span: int) -> list[Dis
             made[key] = model.forecast(span, period=period)
         found.append(made[key])
     return found
+
+
+def _stationary_forecast(model: IndependentModel, span: int) -> DistributionForecast:
+    """Return the one forecast of demand that stays as it is.
+
+    That of a single item is kept with the model: an environment asks for it in every episode, and with it what was
+    asked of it before. (Those of many items would keep every choice of items that was ever made.)
+    """
+    if model.items > 1:
+        return model.forecast(span)
+    kept: dict[int, DistributionForecast] = model.__dict__.setdefault("_kept_forecasts", {})
+    if span not in kept:
+        kept[span] = model.forecast(span)
+    return kept[span]

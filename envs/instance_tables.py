@@ -50,7 +50,8 @@ ZIPKIN_HEURISTICS = {
 """As printed in Zipkin (2008), Table 3."""
 
 LONG_LEAD_TIME_POISSON = {4: 4.87256, 9: 7.22921, 19: 9.64804, 39: 11.94911}
-"""b → optimal cost at L = 6, Poisson(5), h = 1; not in Zipkin's tables."""
+"""b → optimal cost at L = 6, Poisson(5), h = 1; not in Zipkin's tables. Three decimals are to be trusted: our value
+iteration, whose bounds meet to 1e-7, ends up to 0.0003 below, as the printed logs of Temizöz et al. (2025) do."""
 
 LONGEST_LEAD_TIMES_POISSON = {
     # (b, L): the least cost that is known, best base-stock

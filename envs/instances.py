@@ -59,7 +59,7 @@ class Instance:
         citation: where the instance stands.
         optimal: the least cost per period, on average; None where it is not known.
         evidence: where `optimal` comes from.
-        digits: decimals of `optimal` that are to be trusted.
+        digits: decimals of `optimal` that are to be trusted, the last one to a unit.
         bound: a cost that no policy can be below, where there is one.
         known: costs of other policies, by name.
     """
@@ -146,7 +146,7 @@ def _long() -> Iterator[Instance]:
     source = "Temizöz et al. (2025), Deep controlled learning for inventory control, European Journal of OR 324(1)"
     for b, optimal in table.LONG_LEAD_TIME_POISSON.items():
         yield Instance(
-            f"temizoz2025-poisson-b{b}-L6", "lost_sales", Poisson(5.0), _lost_sales(6, b), source, optimal, digits=5
+            f"temizoz2025-poisson-b{b}-L6", "lost_sales", Poisson(5.0), _lost_sales(6, b), source, optimal, digits=3
         )
     for (b, lead_time), (best, base) in table.LONGEST_LEAD_TIMES_POISSON.items():
         known = {

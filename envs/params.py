@@ -175,7 +175,8 @@ class ItemParams:
 
     def _mapped(self, change: Callable[[Any], Any]) -> ItemParams:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
-        return replace(self, **{k: change(v) for k, v in values.items() if isinstance(v, np.ndarray)})
+        changed = {k: change(v) for k, v in values.items() if isinstance(v, np.ndarray)}
+        return replace(self, **changed) if changed else self
 
 
 # Field, smallest value, whether whole numbers only.

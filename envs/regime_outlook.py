@@ -68,11 +68,11 @@ class RegimeOutlook:
         pairs = np.concatenate([columns.reshape(spans.size, -1), spans.reshape(-1, 1)], axis=1)
         _, first, row = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
         found = [self._sums(int(k), pairs[k].tobytes(), spans) for k in first]
-        row, steps = row.reshape(spans.shape), np.array([step for _, step in found])
-        lattices = [LatticeDistribution.of([sums[r] for sums, _ in found], row) for r in range(len(self.regimes))]
+        index, steps = row.reshape(spans.shape), np.array([step for _, step in found])
+        lattices = [LatticeDistribution.of([sums[r] for sums, _ in found], index) for r in range(len(self.regimes))]
         discrete = self.regimes[0].discrete
         components = lattices if discrete else [GridDistribution(lattice, steps) for lattice in lattices]
-        return self._mixture(components, self.beliefs[:, None], row.shape[1])
+        return self._mixture(components, self.beliefs[:, None], spans.shape[1])
 
     def draws(self, number: int) -> FloatArray:
         """Return quasi-random draws of regimes and demand, shape (number, horizon, origins, items)."""

@@ -79,7 +79,7 @@ def set_scale(axes: Axes, size: Size) -> None:
     from matplotlib.ticker import FuncFormatter
 
     axes.tick_params(labelsize=size.text + 0.5)
-    axes.yaxis.label.set_size(size.text + 1.0)
+    axes.yaxis.label.set_fontsize(size.text + 1.0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}".replace("-", "−")))
 
 

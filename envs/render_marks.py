@@ -74,7 +74,7 @@ def draw_ahead(axes: Axes, column: Column, period: int, size: Size) -> None:
     if column.fan is not None:
         _draw_fan(axes, column.fan, period, size)
     if len(column.pipeline):
-        due = period + np.arange(len(column.pipeline))
+        due = period + np.arange(float(len(column.pipeline)))
         _bars(axes, due, column.pipeline, width=0.5, color=AMBER, zorder=3, label="due to arrive")
 
 

@@ -108,14 +108,20 @@ class DemandTable:
             units, of the given shape: `out` where there is one.
         """
         drawn = np.empty(shape) if out is None else out
-        if drawn.shape != (tuple(shape) if isinstance(shape, Iterable) else (shape,)) or not drawn.flags.c_contiguous:
-            raise FractileError(f"out must be a contiguous array of the shape {shape}, got {drawn.shape}")
+        self._check(drawn, shape)
         flat = drawn.reshape(-1)
         index = np.empty(min(BLOCK, len(flat)), dtype=np.intp)
         found = np.empty(len(index), dtype=self.entries.dtype)
         unsettled = [self._fill(rng, flat, first, index, found) for first in range(0, len(flat), BLOCK)]
         self._settle(rng, flat, unsettled)
         return drawn
+
+    def _check(self, out: NDArray[Any], shape: int | tuple[int, ...]) -> None:
+        if out.shape != (tuple(shape) if isinstance(shape, Iterable) else (shape,)) or not out.flags.c_contiguous:
+            raise FractileError(f"out must be a contiguous array of the shape {shape}, got {out.shape}")
+        largest = int(self.entries.max()) + self.jumps.shape[1]
+        if out.dtype.kind in "iu" and np.iinfo(out.dtype).max < largest:
+            raise FractileError(f"out must hold numbers up to {largest}, got {out.dtype}; use int32 or a float type")
 
     def resolve(self, cell: IntArray, uniform: FloatArray) -> IntArray:
         """Return the values that further bits choose in cells with a jump.

@@ -65,7 +65,7 @@ class Row:
         ours: money per period.
         literature: likewise.
         standard_error: of ours, where it was simulated; else 0.
-        tolerance: how far apart the two may lie: half a unit of the last digit, and four standard errors.
+        tolerance: how far apart the two may lie: a unit of the last digit that is given, and four standard errors.
         evidence: where the literature's number comes from; see `Known`.
     """
 
@@ -162,15 +162,15 @@ def _solve_serial(demand: Any, network: Network) -> Solved:
 
 
 def _solved(instance: Instance, paths: int, seed: int) -> Iterator[Row]:
-    half, name = 0.51 * 10.0**-instance.digits, instance.name
+    unit, name = 10.0**-instance.digits, instance.name
     if instance.optimal is not None:
         best = solve(instance)
-        yield Row(name, "optimal", best.method, best.cost, instance.optimal, 0.0, half, instance.evidence)
+        yield Row(name, "optimal", best.method, best.cost, instance.optimal, 0.0, unit, instance.evidence)
         if best.policy is not None:
             known = Known(instance.optimal, evidence=instance.evidence)
             yield _simulated(instance, "optimal", best.policy, known, paths, seed)
     if instance.bound is not None:
-        yield Row(name, "bound", "formula", _bound(instance), instance.bound, 0.0, half, instance.evidence)
+        yield Row(name, "bound", "formula", _bound(instance), instance.bound, 0.0, unit, instance.evidence)
 
 
 def _bound(instance: Instance) -> float:
@@ -197,7 +197,7 @@ def _evaluated(instance: Instance, policy: str, known: Known, paths: int, seed: 
     elif policy in DUAL_POLICIES:
         best = best_dual_sourcing(DUAL_POLICIES[policy], instance.demand, instance.params)  # type: ignore[arg-type]
         # The literature gives gaps to three decimals of a per cent.
-        tolerance = 0.51e-5 * known.cost
+        tolerance = 1e-5 * known.cost
         yield Row(instance.name, policy, "exact", best.cost, known.cost, 0.0, tolerance, known.evidence)
         yield _simulated(instance, policy, best.policy, known, paths, seed)
     elif known.parameters:
@@ -235,8 +235,8 @@ def _simulated(instance: Instance, name: str, policy: Any, known: Known, paths: 
 
 
 def _rounding(known: Known) -> float:
-    """Half a unit of the last digit that is given: the second where it was printed, else the fourth."""
-    return 0.0051 if known.evidence == "printed" or "levels" in known.parameters else 0.51e-4
+    """A unit of the last digit that is given: the second where it was printed, else the fourth."""
+    return 0.01 if known.evidence == "printed" or "levels" in known.parameters else 1e-4
 
 
 def simulated_cost(instance: Instance, policy: Any, *, paths: int = PATHS, seed: int = 0) -> tuple[float, float]:
@@ -281,10 +281,10 @@ def literature_page(table: pd.DataFrame) -> str:
     head = [
         "# The literature, recomputed",
         "",
-        "Made by `fractile literature --out docs/literature.md`. Exact numbers have to agree in every digit that the",
-        f"literature gives; simulated ones within {STANDARD_ERRORS} standard errors (two million periods each) and the",
-        "rounding of what was printed. `recomputed` marks reference values that were found independently of this",
-        "library, `printed` those of the papers, `reported` those that somebody else gives for a paper.",
+        "Made by `fractile literature --out docs/literature.md`. Exact numbers have to agree to a unit of the last",
+        f"digit that the literature gives; simulated ones within {STANDARD_ERRORS} standard errors of two million",
+        "periods besides. `recomputed` marks reference values that were found independently of this library,",
+        "`printed` those of the papers, `reported` those that somebody else gives for a paper.",
         "",
         f"{len(table)} rows, {apart} apart.",
         "",

@@ -40,6 +40,9 @@ MADE = {
     "base_stock": lambda: make_policy("base_stock", level=[10, 40, 5]),
     "capped_base_stock": lambda: make_policy("capped_base_stock", level=30, cap=[5, 20, 3]),
     "constant_order": lambda: make_policy("constant_order", quantity=3),
+    "ss": lambda: make_policy("ss", reorder_point=[5, 20, 2], order_up_to=[10, 40, 5]),
+    "rq": lambda: make_policy("rq", reorder_point=[5, 20, 2], quantity=[10, 40, 5]),
+    "projected_level": lambda: make_policy("projected_level", level=[4.0, 14.0, 2.0], demand=DEMAND),
     "backprop": lambda: network(bounded=False),
     "ppo": lambda: network(bounded=True),
 }

@@ -158,7 +158,9 @@ def test_uniform_demand_of_dual_sourcing():
 
 def test_empirical_demand_is_what_was_seen():
     demand = fr.Discrete.empirical([[2, 0], [2, 1], [5, 0], [0, 0]])
-    np.testing.assert_allclose(demand.pmf(column(np.arange(6))).T, [[0.25, 0, 0.5, 0, 0, 0.25], [0.75, 0.25, 0, 0, 0, 0]])
+    np.testing.assert_allclose(
+        demand.pmf(column(np.arange(6))).T, [[0.25, 0, 0.5, 0, 0, 0.25], [0.75, 0.25, 0, 0, 0, 0]]
+    )
     with pytest.raises(fr.FractileError, match="whole numbers >= 0; round them"):
         fr.Discrete.empirical([1.5])
 

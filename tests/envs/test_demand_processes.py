@@ -32,7 +32,9 @@ PROCESSES = {
     "seasonal rounded": seasonal(fr.Rounded(fr.Gamma(6.0, cv=0.5))),
     "seasonal gamma": seasonal(fr.Gamma(6.0, cv=np.array([0.4, 1.2]))),
     "seasonal normal": seasonal(fr.Normal(40.0, 8.0)),
-    "ramp": fr.NewItemRamp(fr.Poisson(np.array([20.0, 10.0])), half_way=4.0, launch=np.array([-3, 2]), shape="logistic"),
+    "ramp": fr.NewItemRamp(
+        fr.Poisson(np.array([20.0, 10.0])), half_way=4.0, launch=np.array([-3, 2]), shape="logistic"
+    ),
     "new item with seasons": fr.NewItemRamp(seasonal(fr.NegativeBinomial(20.0, 5.0)), half_way=3.0),
     "promotions": fr.Promotions(fr.NegativeBinomial(6.0, 3.0), PRICES, 2.5, list_price=10.0),
     "correlated": fr.Correlated(seasonal(fr.Poisson(np.array([6.0, 1.5, 30.0]))), 0.5),
@@ -155,8 +157,8 @@ def test_scenarios_survive_pickling(model):
 
 
 def test_seasons_and_trend_set_the_mean():
-    model = fr.Seasonal(fr.Poisson(10.0), SEASONS, trend=0.05, phase=2)
-    expected = 10.0 * np.array([2.0, 0.8, 0.5, 1.0, 2.0, 0.8]) * 1.05 ** np.arange(6)
+    model = fr.Seasonal(fr.Poisson(10.0), SEASONS, trend=0.05, phase=1)
+    expected = 10.0 * np.array([1.0, 2.0, 0.8, 0.5, 1.0, 2.0]) * 1.05 ** np.arange(6)
     drawn = fr.draw_scenario(model, 0, 4000, 6).demand[:, :, 0]
     assert (np.abs(drawn.mean(0) - expected) < 4 * np.sqrt(expected / 4000)).all()
     by_item = fr.Seasonal(fr.Poisson(np.array([10.0, 20.0])), np.array([[1.0, 2.0], [0.5, 1.0]]))
@@ -306,6 +308,13 @@ def test_regimes_come_as_often_as_the_chain_says(shared):
     assert together == pytest.approx(1.0 if shared else 0.0, abs=4 / np.sqrt(3000))
 
 
+def test_episodes_of_a_shared_chain_have_regimes_of_their_own():
+    model = regimes(fr.Poisson(np.array([1.0, 1.0])), fr.Poisson(np.array([50.0, 50.0])), shared=True)
+    assert model.select(np.array([1])).shared
+    demand = model.episodes(np.random.default_rng(0), np.tile([0, 1], 500), 2, 1).demand[:, 0, 0]
+    assert 0.2 < (demand > 15).mean() < 0.5
+
+
 def test_seen_regimes_are_known_before_demand():
     low, high = fr.Poisson(2.0), fr.Poisson(30.0)
     scenario = fr.draw_scenario(regimes(low, high), 0, 200, 10, 2)
@@ -339,7 +348,10 @@ def test_hidden_regimes_that_explain_nothing_leave_the_belief():
     [
         (lambda: fr.Seasonal(fr.Poisson(1.0), [1.0, 0.0]), "indices of demand must be a finite number above 0"),
         (lambda: fr.Seasonal(fr.Poisson(1.0), [1.0], trend=-1.0), r"trend of demand must be a number in \(-1, inf\)"),
-        (lambda: fr.Seasonal(fr.Poisson(np.ones(3)), np.ones((4, 2))), "same items as its base, which has 3; got indices"),
+        (
+            lambda: fr.Seasonal(fr.Poisson(np.ones(3)), np.ones((4, 2))),
+            "same items as its base, which has 3; got indices",
+        ),
         (lambda: fr.draw_scenario(fr.Seasonal(fr.Discrete.uniform(4), [1.0]), 0, 2, 2), "Discrete demand cannot move"),
         (lambda: fr.NewItemRamp(fr.Poisson(1.0), 3.0, shape="linear"), "shape must be 'exponential' or 'logistic'"),
         (lambda: fr.NewItemRamp(fr.Poisson(1.0), -3.0), "half_way of demand must be a finite number above 0"),

@@ -179,6 +179,10 @@ def test_draws_do_not_depend_on_what_was_drawn_before():
             lambda: DemandTable.of(fr.Poisson(5.0)).draw(np.random.default_rng(0), (2, 3), np.zeros((3, 2)).T),
             "contiguous",
         ),
+        (
+            lambda: DemandTable.of(fr.Poisson(200.0)).draw(np.random.default_rng(0), 3, np.zeros(3, dtype=np.int8)),
+            "out must hold numbers up to .*, got int8; use int32 or a float type",
+        ),
     ],
 )
 def test_tables_say_what_they_need(call, message):
