@@ -176,3 +176,16 @@ De Moor, Gijsbrechts and Boute (2022): m = 2, L = 1, h = 1, b = 5, waste 7, unit
 coefficient of variation 0.5, rounded, orders up to 10, discount 0.99. The costs are those of public replications: from
 an empty store, after a warm-up of 100 periods, of 365 periods discounted to their first; the last was simulated.
 """
+
+BACKORDER_POISSON = {"mean": 5.0, "lead_time": 2, "stockout_cost": 9.0, "level": 20, "cost": 7.12300}
+"""Backorders, Poisson demand, h = 1: the fractile of demand over L + 1 periods, and the expected cost at that level."""
+
+NEWSVENDOR_NORMAL = {
+    "mean": 50.0,
+    "standard_deviation": 8.0,
+    "holding_cost": 0.18,
+    "stockout_cost": 0.70,
+    "level": 56.60395593,
+    "cost": 1.99760519,
+}
+"""Snyder and Shen (2019), example 4.3: normal demand of one period."""

@@ -164,6 +164,27 @@ def _backorder() -> Iterator[Instance]:
             params = ItemParams(lead_time=lead_time, stockout_cost=float(b), unmet_demand="backorder")
             name = f"alvo2023-backorder-b{b}-L{lead_time}"
             yield Instance(name, "backorder", Normal(5.0, 1.6), params, source, optimal)
+    yield _newsvendor()
+    yield _fractile()
+
+
+def _newsvendor() -> Instance:
+    source = "Snyder and Shen (2019), Fundamentals of supply chain theory, 2nd edition, example 4.3"
+    numbers = table.NEWSVENDOR_NORMAL
+    params = ItemParams(
+        holding_cost=numbers["holding_cost"], stockout_cost=numbers["stockout_cost"], unmet_demand="backorder"
+    )
+    demand = Normal(numbers["mean"], numbers["standard_deviation"])
+    return Instance("snyder2019-newsvendor", "backorder", demand, params, source, numbers["cost"], digits=6)
+
+
+def _fractile() -> Instance:
+    source = "Zipkin (2000), Foundations of inventory management: the fractile of demand over L + 1 periods"
+    numbers = table.BACKORDER_POISSON
+    params = ItemParams(lead_time=2, stockout_cost=numbers["stockout_cost"], unmet_demand="backorder", pack_size=1.0)
+    known = {"base_stock": Known(numbers["cost"], {"level": numbers["level"]})}
+    name, demand = "zipkin2000-backorder-b9-L2", Poisson(numbers["mean"])
+    return Instance(name, "backorder", demand, params, source, numbers["cost"], known=known)
 
 
 def _sourcing() -> Iterator[Instance]:

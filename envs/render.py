@@ -197,4 +197,5 @@ def _money(amount: float) -> str:
 
 
 def _number(units: float) -> str:
-    return f"{units:,.4g}".replace("-", "−")
+    # Sums of parts of units are seldom zero to the last digit.
+    return f"{round(units, 6) + 0.0:,.4g}".replace("-", "−")

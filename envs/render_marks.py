@@ -17,14 +17,18 @@ INK, PALE = "#1f2933", "#5a6775"
 BLUE, AMBER, TEAL, RED, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#a8578a", "#56b4e9"
 """After Okabe and Ito: told apart by the colour-blind, too."""
 
-OLDEST, FRESHEST = np.array([0.33, 0.66, 0.56]), np.array([0.80, 0.93, 0.88])
-"""Red, green and blue of stock that perishes next and of stock that has just arrived."""
+OLDEST, FRESHEST = 0.65, 0.2
+"""Depth of the colour of stock that perishes next, and of stock that has just arrived."""
 
 ORDER_COLOURS = {"expedited order": PURPLE, "transshipment": SKY}
 """Of orders that are not the usual ones."""
 
 COST_LINES = {"holding": (TEAL, "-"), "stock-out": (RED, (0, (5, 2))), "waste": (PURPLE, (0, (1, 1)))}
 """Colour and dashes of what is paid for."""
+
+
+FAN_DEPTHS = (0.22, 0.39, 0.53)
+"""Depth of the colour of the forecast's bands, the widest first."""
 
 
 class Size(NamedTuple):
@@ -38,19 +42,24 @@ class Size(NamedTuple):
 LARGE, SMALL = Size(text=9.0, line=1.6, dot=3.2), Size(text=8.0, line=1.2, dot=2.0)
 
 
+def tint(colour: str, depth: float) -> tuple[float, ...]:
+    """Return red, green and blue of a colour mixed with white; nothing shows through it, as it would through a veil."""
+    return tuple(1.0 - depth * (1.0 - int(colour[i : i + 2], 16) / 255.0) for i in (1, 3, 5))
+
+
 def draw_stock(axes: Axes, column: Column, period: int, size: Size) -> None:
     """Stock at each period's end, what was short or perished below zero, and what was asked for."""
     axes.axhline(0.0, color=PALE, lw=0.8)
     if column.by_life is None:
         units, edges = _past(column.on_hand, period)
-        axes.stairs(units, edges, fill=True, color=TEAL, alpha=0.18)
+        axes.stairs(units, edges, fill=True, color=tint(TEAL, 0.18))
         axes.stairs(units, edges, baseline=None, color=TEAL, lw=size.line, label="on hand")
     else:
         _draw_lives(axes, column.by_life, period)
     for lost, label, colour in ((column.shortfall, "shortfall", RED), (column.waste, "perished", PURPLE)):
         if lost is not None:
             units, edges = _past(lost, period)
-            axes.stairs(-units, edges, fill=True, color=colour, alpha=0.75, label=label)
+            axes.stairs(-units, edges, fill=True, color=tint(colour, 0.75), label=label)
     for asked, label, face in ((column.demand, "demand", INK), (column.sent, "shipped on", "white")):
         if asked is not None:
             line: dict[str, Any] = {"color": INK, "lw": 0.6 * size.line, "ms": size.dot, "mfc": face, "mew": 0.7}
@@ -62,8 +71,7 @@ def _draw_lives(axes: Axes, by_life: FloatArray, period: int) -> None:
     layers, edges = _past(by_life, period)
     base = np.zeros(layers.shape[1])
     for age, units in enumerate(layers):
-        share = age / max(len(layers) - 1, 1)
-        colour = tuple(OLDEST + share * (FRESHEST - OLDEST))
+        colour = tint(TEAL, OLDEST + age / max(len(layers) - 1, 1) * (FRESHEST - OLDEST))
         named = {len(layers) - 1: "on hand, just arrived", 0: "on hand, last period"}.get(age)
         axes.stairs(base + units, edges, baseline=base, fill=True, color=colour, lw=0, label=named)
         base = base + units
@@ -81,9 +89,9 @@ def draw_ahead(axes: Axes, column: Column, period: int, size: Size) -> None:
 def _draw_fan(axes: Axes, fan: FloatArray, period: int, size: Size) -> None:
     edges = period + np.arange(fan.shape[1] + 1) - 0.5
     middle = len(FAN_LEVELS) // 2
-    for i in range(middle):
-        axes.stairs(fan[-1 - i], edges, baseline=fan[i], fill=True, color=BLUE, alpha=0.22, lw=0)
-    axes.fill_between([], [], [], color=BLUE, alpha=0.4, lw=0, label="forecast 5–95 %")
+    for i, depth in enumerate(FAN_DEPTHS):
+        label = "forecast 5–95 %" if i == 1 else None
+        axes.stairs(fan[-1 - i], edges, baseline=fan[i], fill=True, color=tint(BLUE, depth), lw=0, label=label)
     axes.hlines(fan[middle], edges[:-1], edges[1:], color=BLUE, lw=1.25 * size.line, label="median")
 
 
@@ -92,8 +100,8 @@ def draw_orders(axes: Axes, orders: Mapping[str, FloatArray], period: int) -> No
     base = np.zeros(1)
     for name, placed in orders.items():
         units, edges = _past(placed, period)
-        colour = ORDER_COLOURS.get(name, PALE)
-        _bars(axes, edges[:-1] + 0.5, units, base=base, width=0.7, color=colour, alpha=0.75, label=name)
+        colour = tint(ORDER_COLOURS.get(name, PALE), 0.75)
+        _bars(axes, edges[:-1] + 0.5, units, base=base, width=0.7, color=colour, label=name)
         base = base + units
     axes.set_ylim(0.0, 1.2 * max(1.0, float(np.max(base))))
 
@@ -115,7 +123,7 @@ def draw_capacity(above: Axes, below: Axes, capacity: Capacity, period: int, siz
     (price, edges), (used, _) = (_past(row, period) for row in (capacity.price, capacity.used))
     above.axhline(0.0, color=PALE, lw=0.8)
     above.stairs(price, edges, baseline=None, color=BLUE, lw=size.line, label="price of capacity")
-    _bars(below, edges[:-1] + 0.5, used, width=0.7, color=PALE, alpha=0.75)
+    _bars(below, edges[:-1] + 0.5, used, width=0.7, color=tint(PALE, 0.75))
     if capacity.limit is not None:
         limit, edges = _past(capacity.limit, period)
         below.stairs(limit, edges, baseline=None, color=RED, lw=size.line, label="limit")

@@ -21,7 +21,8 @@ FAMILIES = {
     "bijvank2015": 1,
     "zheng1991": 13,
     "alvo2023-serial": 16,
-    "snyder2019": 1,
+    "snyder2019": 2,
+    "zipkin2000": 1,
     "alvo2023-transshipment": 24,
     "demoor2022-perishable": 2,
 }

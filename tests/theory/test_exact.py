@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 import fractile as fr
+from fractile.envs import instance_tables as table
 from fractile.envs.backend import positive_part
 from fractile.envs.system import advance
 from fractile.envs.types import InventoryState, ItemParams, Scenario
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.dynamic_programming import DynamicProgramming
 
-KNOWN = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("instances.py"))))
+OPTIMAL = {key: row[0] for key, row in table.LOST_SALES_POISSON.items()}
 DEMAND = fr.Poisson(5.0)
 PATHS, PERIODS, WARM_UP = 256, 450, 50
 
@@ -41,36 +38,33 @@ def assert_agrees(policy, params: ItemParams, exact: float, demand=DEMAND) -> No
     assert abs(mean - exact) < 4 * error + 5e-5
 
 
-@pytest.mark.parametrize("instance", KNOWN.LOST_SALES_POISSON, ids=str)
+@pytest.mark.parametrize("instance", OPTIMAL, ids=str)
 def test_optimal_lost_sales_poisson(instance):
     got = DynamicProgramming(DEMAND, params_of(instance)).average_cost
-    assert got == pytest.approx(KNOWN.LOST_SALES_POISSON[instance], abs=1e-5)
+    assert got == pytest.approx(OPTIMAL[instance], abs=1e-5)
 
 
 GEOMETRIC = [
     pytest.param(instance, marks=pytest.mark.slow if instance in ((19, 4), (39, 4)) else ())
-    for instance in KNOWN.LOST_SALES_GEOMETRIC
+    for instance in table.LOST_SALES_GEOMETRIC
 ]
 
 
 @pytest.mark.parametrize("instance", GEOMETRIC, ids=str)
 def test_optimal_lost_sales_geometric(instance):
     got = DynamicProgramming(fr.Geometric(5.0), params_of(instance)).average_cost
-    assert got == pytest.approx(KNOWN.LOST_SALES_GEOMETRIC[instance], abs=1e-4)
+    assert got == pytest.approx(table.LOST_SALES_GEOMETRIC[instance][0], abs=1e-4)
 
 
 def test_optimal_lost_sales_with_fixed_cost():
-    known = KNOWN.FIXED_COST_LOST_SALES
-    params = ItemParams(
-        lead_time=known["lead_time"], stockout_cost=known["stockout_cost"], fixed_order_cost=known["fixed_order_cost"]
-    )
-    got = DynamicProgramming(fr.Poisson(known["mean"]), params).average_cost
-    assert got == pytest.approx(known["cost"], abs=1e-5)
+    instance = fr.instances["bijvank2015-fixed-cost"]
+    got = DynamicProgramming(instance.demand, instance.params).average_cost
+    assert got == pytest.approx(instance.optimal, abs=1e-5)
 
 
-@pytest.mark.parametrize("mean", KNOWN.REORDER_POINT_ORDER_UP_TO)
+@pytest.mark.parametrize("mean", table.REORDER_POINT_ORDER_UP_TO)
 def test_optimal_reorder_point_and_order_up_to(mean):
-    point, level, cost = KNOWN.REORDER_POINT_ORDER_UP_TO[mean]
+    point, level, cost = table.REORDER_POINT_ORDER_UP_TO[mean]
     params = ItemParams(lead_time=0, stockout_cost=9.0, fixed_order_cost=64.0, unmet_demand="backorder")
     optimal = DynamicProgramming(fr.Poisson(float(mean)), params)
     assert optimal.average_cost == pytest.approx(cost, abs=1e-4)
@@ -82,7 +76,7 @@ def test_optimal_reorder_point_and_order_up_to(mean):
 
 
 def test_optimal_backorder_is_the_newsvendor():
-    known = KNOWN.BACKORDER_POISSON
+    known = table.BACKORDER_POISSON
     params = ItemParams(lead_time=2, stockout_cost=9.0, unmet_demand="backorder")
     units = np.arange(200)
     total = stats.poisson(15.0).pmf(units)
@@ -94,7 +88,7 @@ def test_optimal_backorder_is_the_newsvendor():
 
 def test_backorder_newsvendor_costs_what_the_formula_says():
     params = ItemParams(lead_time=2, stockout_cost=9.0, unmet_demand="backorder")
-    assert_agrees(fr.make_policy("newsvendor"), params, KNOWN.BACKORDER_POISSON["cost"])
+    assert_agrees(fr.make_policy("newsvendor"), params, table.BACKORDER_POISSON["cost"])
 
 
 @pytest.mark.parametrize("stockout_cost", [4, 9, 19, 39])
@@ -115,21 +109,21 @@ def test_without_lead_time_lost_sales_and_backorders_cost_the_same():
     assert wait.average_cost == pytest.approx(closed, abs=1e-6)
 
 
-@pytest.mark.parametrize("instance", KNOWN.BEST_BASE_STOCK_POISSON, ids=str)
+@pytest.mark.parametrize("instance", table.LOST_SALES_POISSON, ids=str)
 def test_simulated_base_stock_costs_what_is_known(instance):
-    level, cost = KNOWN.BEST_BASE_STOCK_POISSON[instance]
+    level, cost = table.LOST_SALES_POISSON[instance][1]
     assert_agrees(BaseStock(level), params_of(instance), cost)
 
 
-@pytest.mark.parametrize("instance", KNOWN.BEST_CAPPED_POISSON, ids=str)
+@pytest.mark.parametrize("instance", table.LOST_SALES_POISSON, ids=str)
 def test_simulated_capped_base_stock_costs_what_is_known(instance):
-    level, cap, cost = KNOWN.BEST_CAPPED_POISSON[instance]
+    level, cap, cost = table.LOST_SALES_POISSON[instance][2]
     assert_agrees(CappedBaseStock(level, cap), params_of(instance), cost)
 
 
-@pytest.mark.parametrize("stockout_cost", KNOWN.CONSTANT_ORDER_POISSON)
+@pytest.mark.parametrize("stockout_cost", table.CONSTANT_ORDER_POISSON)
 def test_simulated_constant_order_costs_what_is_known(stockout_cost):
-    assert_agrees(ConstantOrder(4), params_of((stockout_cost, 0)), KNOWN.CONSTANT_ORDER_POISSON[stockout_cost])
+    assert_agrees(ConstantOrder(4), params_of((stockout_cost, 0)), table.CONSTANT_ORDER_POISSON[stockout_cost])
 
 
 @pytest.mark.parametrize("instance", [(4, 2), (9, 1), (39, 3)], ids=str)
@@ -154,7 +148,7 @@ def test_optimum_counts_purchases():
 
 
 def test_newsvendor_of_a_textbook():
-    known = KNOWN.NEWSVENDOR_NORMAL
+    known = table.NEWSVENDOR_NORMAL
     demand = fr.Normal(known["mean"], known["standard_deviation"])
     params = ItemParams(holding_cost=known["holding_cost"], stockout_cost=known["stockout_cost"])
     level = demand.quantile(params.critical_ratio)

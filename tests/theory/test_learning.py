@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import runpy
 import time
-from pathlib import Path
 
 import pytest
 
 import fractile as fr
 from fractile.envs.sources import DemandSource
 
-OPTIMUM = runpy.run_path(str(Path(__file__).with_name("instances.py")))["LOST_SALES_POISSON"][4, 2]
+OPTIMUM = fr.instances["zipkin2008-poisson-b4-L2"].optimal
 PARAMS = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=4.0, pack_size=1.0)
 
 

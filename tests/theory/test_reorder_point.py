@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 import fractile as fr
+from fractile.envs import instance_tables as table
 from fractile.errors import FractileError
 from fractile.policies.dynamic_programming import DynamicProgramming
 from fractile.policies.reorder_point import ReorderPointOrderUpTo, ReorderPointQuantity
 from fractile.policies.zheng_federgruen import zheng_federgruen
-
-KNOWN = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("instances.py"))))
 
 
 def params_of(**options) -> fr.ItemParams:
     return fr.ItemParams(**{"stockout_cost": 9.0, "fixed_order_cost": 64.0, "unmet_demand": "backorder", **options})
 
 
-@pytest.mark.parametrize("mean", KNOWN.REORDER_POINT_ORDER_UP_TO)
+@pytest.mark.parametrize("mean", table.REORDER_POINT_ORDER_UP_TO)
 def test_zheng_and_federgruens_table(mean):
-    point, level, cost = KNOWN.REORDER_POINT_ORDER_UP_TO[mean]
+    point, level, cost = table.REORDER_POINT_ORDER_UP_TO[mean]
     got = zheng_federgruen(fr.Poisson(float(mean)), params_of())
     assert got[:2] == (point, level)
     assert got.cost == pytest.approx(cost, abs=5.1e-5)
@@ -55,7 +50,7 @@ def test_the_algorithm_and_value_iteration_agree(demand, options):
 
 
 def test_without_a_fixed_cost_it_is_the_newsvendor():
-    known = KNOWN.BACKORDER_POISSON
+    known = table.BACKORDER_POISSON
     got = zheng_federgruen(fr.Poisson(known["mean"]), params_of(lead_time=known["lead_time"], fixed_order_cost=0.0))
     assert got[:2] == (known["level"] - 1, known["level"])
     assert got.cost == pytest.approx(known["cost"], abs=1e-5)
@@ -67,7 +62,7 @@ def test_the_reorder_point_is_ordered_from():
     optimal = DynamicProgramming(fr.Poisson(10.0), params, position_bound=90)
     costs = [optimal.average_cost_of(ReorderPointOrderUpTo(s, 40)) for s in (5, 6, 7)]
     assert costs[1] < min(costs[0], costs[2]) - 1e-4
-    assert costs[1] == pytest.approx(KNOWN.REORDER_POINT_ORDER_UP_TO[10][2], abs=5.1e-5)
+    assert costs[1] == pytest.approx(table.REORDER_POINT_ORDER_UP_TO[10][2], abs=5.1e-5)
 
 
 LOST_SALES = {
@@ -81,12 +76,11 @@ LOST_SALES = {
 @pytest.mark.parametrize("name", LOST_SALES)
 def test_lost_sales_with_a_fixed_cost(name):
     policy, cost = LOST_SALES[name]
-    known = KNOWN.FIXED_COST_LOST_SALES
-    demand = fr.Poisson(known["mean"])
-    params = fr.ItemParams(lead_time=2, stockout_cost=known["stockout_cost"], fixed_order_cost=5.0)
+    instance = fr.instances["bijvank2015-fixed-cost"]
+    demand, params = instance.demand, instance.params
     exact = DynamicProgramming(demand, params).average_cost_of(policy)
     assert exact == pytest.approx(cost, abs=0.005)
-    assert exact > known["cost"]
+    assert exact > instance.optimal
     scenario = fr.draw_scenario(demand, 4, 256, 1050, 3)
     simulated = fr.simulate(policy, scenario, params, warm_up=50).cost.mean((1, 2))
     assert abs(simulated.mean() - exact) < 4 * simulated.std(ddof=1) / np.sqrt(len(simulated))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from scipy import stats
 
 import fractile as fr
+from fractile.envs import instance_tables as table
 from fractile.errors import FractileError, FractileWarning
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.dynamic_programming import DynamicProgramming
 from fractile.policies.stock_models import PipelineModel
 from fractile.policies.value_iteration import solve, stationary
 
-KNOWN = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("instances.py"))))
 DEMAND = fr.Poisson(5.0)
 
 LEAD_TIME_6 = {4: (4.87256, 4.872515), 9: (7.22921, 7.228960), 19: (9.64804, 9.647877), 39: (11.94911, 11.948816)}
@@ -125,16 +121,16 @@ def test_an_order_table_is_read_in_the_order_of_the_pipeline():
 @pytest.mark.parametrize("instance", [(4, 1), (9, 2), (39, 2), (4, 3)], ids=str)
 def test_exact_cost_of_base_stock_policies(instance):
     optimal = DynamicProgramming(DEMAND, params_of(*instance), order_bound=18, position_bound=36)
-    level, cost = KNOWN.BEST_BASE_STOCK_POISSON[instance]
+    level, cost = table.LOST_SALES_POISSON[instance][1]
     assert optimal.average_cost_of(BaseStock(level)) == pytest.approx(cost, abs=5.1e-5)
-    level, cap, cost = KNOWN.BEST_CAPPED_POISSON[instance]
+    level, cap, cost = table.LOST_SALES_POISSON[instance][2]
     assert optimal.average_cost_of(CappedBaseStock(level, cap)) == pytest.approx(cost, abs=5.1e-5)
 
 
 def test_exact_cost_of_a_constant_order():
     # Stock drifts down slowly under four units a period, so the grid reaches far up.
     optimal = DynamicProgramming(DEMAND, params_of(4, 1), position_bound=160)
-    assert optimal.average_cost_of(ConstantOrder(4)) == pytest.approx(KNOWN.CONSTANT_ORDER_POISSON[4], abs=5.1e-5)
+    assert optimal.average_cost_of(ConstantOrder(4)) == pytest.approx(table.CONSTANT_ORDER_POISSON[4], abs=5.1e-5)
 
 
 def test_exact_cost_of_a_backorder_policy_is_the_newsvendors():
