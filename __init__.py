@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from .policies.base import Policy
     from .policies.bounds import transshipment_bound
     from .policies.clark_scarf import clark_scarf
+    from .policies.compiled import compile_rollout
     from .policies.conformance import check_policy
     from .policies.exact_search import best_dual_sourcing, best_policy
     from .policies.markov import exact_cost
@@ -129,6 +130,7 @@ _LAZY = {
     "clark_scarf": "policies.clark_scarf",
     "zheng_federgruen": "policies.zheng_federgruen",
     "compare": "studies.compare",
+    "compile_rollout": "policies.compiled",
     "distribution": "envs.network_shapes",
     "draw_scenario": "envs.demand_model",
     "dual_sourcing": "envs.network_shapes",
@@ -221,6 +223,7 @@ __all__ = [
     "check_policy",
     "clark_scarf",
     "compare",
+    "compile_rollout",
     "distribution",
     "draw_scenario",
     "dual_sourcing",

@@ -12,12 +12,13 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 
 import fractile as fr  # noqa: F401  # registers the environments
 from fractile.envs.inventory_env import play
 from fractile.envs.registration import ENVIRONMENTS
 from fractile.envs.render import align, draw, pixels
+from fractile.envs.render_marks import AMBER, BLUE, INK, PURPLE, RED, SKY, TEAL
 from fractile.envs.render_series import Episode, episode_of
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -25,9 +26,11 @@ PERIODS, SEED = 40, 1
 OPTIONS: dict[str, dict[str, Any]] = {"forecast_driven": {"item": 8}}
 ACTIONS = {"dual_sourcing": (-0.4, 0.0)}
 """A regular order below the newsvendor's, so that there is something to expedite."""
-SMALLER = (720, 450)
+SMALLER = (704, 440)
 """Pixels of the moving picture; the still one has 960 × 600."""
-COLOURS = 48
+COLOURS, APART = 40, 12
+"""Colours of the moving picture, and how far they are from each other, of 255."""
+LINES = ("white", INK, BLUE, AMBER, TEAL, RED, PURPLE, SKY)
 FRAME_MILLISECONDS, LAST_MILLISECONDS = 350, 3000
 
 
@@ -47,13 +50,26 @@ def played(id_: str, periods: int = PERIODS, seed: int = SEED) -> list[Episode]:
 
 
 def animate(images: list[Image.Image], path: Path) -> None:
-    """Write images as a moving picture, all in the colours of the last one."""
+    """Write images as a moving picture in few colours, the same for all."""
     small = [image.resize(SMALLER, Image.Resampling.LANCZOS) for image in images]
-    # This method keeps few colours that are far from each other, as there are in a drawing.
-    palette = small[-1].quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    palette = palette_of([small[-1], small[len(small) // 2]])
     frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in small]
     durations = [*[FRAME_MILLISECONDS] * (len(frames) - 1), LAST_MILLISECONDS]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
+
+
+def palette_of(images: list[Image.Image]) -> Image.Image:
+    """Return the colours of lines, and the most frequent ones of these images that can be told from each other."""
+    dots = np.concatenate([np.asarray(image).reshape(-1, 3) for image in images])
+    colours, counts = np.unique(dots.astype(np.int64) @ [65536, 256, 1], return_counts=True)
+    chosen = [np.array(ImageColor.getrgb(name)) for name in LINES]
+    for colour in colours[np.argsort(-counts, kind="stable")]:
+        found = colour // [65536, 256, 1] % 256
+        if len(chosen) < COLOURS and min(np.abs(found - other).max() for other in chosen) >= APART:
+            chosen.append(found)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.resize(np.array(chosen, dtype=np.uint8), (256, 3)).tobytes())
+    return palette
 
 
 def main(names: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = Any
-"""A numpy array or a torch tensor."""
+"""A numpy array or a torch tensor; or a Python float, which an environment of one item is played with: on a single
+number it is thirty times as fast as an array."""
 
 KEPT_ZEROS = 32_768
 """Numbers up to which an array of zeros is kept for `positive_part`: numpy compares two arrays faster than array and
@@ -41,9 +43,12 @@ def zeros(shape: tuple[int, ...], reference: Array) -> Array:
 
 def positive_part(x: Array) -> Array:
     """Return max(x, 0); its gradient at zero is zero."""
+    if type(x) is float:
+        return x if x > 0.0 else 0.0
     if is_torch(x):
         return x.relu()
-    return np.maximum(x, _nothing(x.shape) if x.dtype == np.float64 and x.size <= KEPT_ZEROS else 0.0)
+    kept = isinstance(x, np.ndarray) and x.dtype == np.float64 and x.size <= KEPT_ZEROS
+    return np.maximum(x, _nothing(x.shape) if kept else 0.0)
 
 
 @lru_cache(maxsize=8)
@@ -65,16 +70,22 @@ def clip(x: Array, low: float, high: float) -> Array:
 
 def minimum(x: Array, y: Array) -> Array:
     """Return the smaller of two arrays, elementwise."""
+    if type(x) is float:
+        return x if x < y else y
     return x.minimum(y) if is_torch(x) else np.minimum(x, y)
 
 
 def where(condition: Array, x: Array, y: Array) -> Array:
     """Return x where the condition holds, else y."""
+    if type(condition) is bool:
+        return x if condition else y
     return sys.modules["torch"].where(condition, x, y) if is_torch(condition) else np.where(condition, x, y)
 
 
 def indicator(condition: Array, reference: Array) -> Array:
     """Return 1.0 where the condition holds, else 0.0, in the dtype of `reference`."""
+    if type(condition) is bool:
+        return float(condition)
     return condition.to(reference.dtype) if is_torch(condition) else condition.astype(reference.dtype)
 
 
@@ -114,6 +125,8 @@ def largest(x: Array) -> Array:
 
 def floor(x: Array) -> Array:
     """Return the next whole number below; its gradient is zero."""
+    if type(x) is float:
+        return float(math.floor(x))
     return x.floor() if is_torch(x) else np.floor(x)
 
 

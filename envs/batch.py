@@ -77,6 +77,10 @@ class InventoryBatch:
         self._observed = None
         return outcome
 
+    def put(self, state: State) -> None:
+        """Go on from another state."""
+        self.state, self._observed = state, None
+
     @property
     def over(self) -> bool:
         """Whether the episodes have reached their length."""

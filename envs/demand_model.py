@@ -59,8 +59,14 @@ def in_blocks(rng: np.random.Generator, paths: int, draw: Callable[[np.random.Ge
         The arrays of `draw`, each with `paths` paths.
     """
     root = int(rng.integers(2**62))
-    blocks = [draw(keyed_generator(root, block)) for block in range(-(-paths // PATH_BLOCK))]
-    return [np.concatenate(parts)[:paths] for parts in zip(*blocks, strict=True)]
+    whole: list[FloatArray] = []
+    for first in range(0, paths, PATH_BLOCK):
+        parts = draw(keyed_generator(root, first // PATH_BLOCK))
+        # Written where it stays, a block's own memory serves the next one.
+        whole = whole or [np.empty((paths, *part.shape[1:])) for part in parts]
+        for target, part in zip(whole, parts, strict=True):
+            target[first : first + PATH_BLOCK] = part[: paths - first]
+    return whole
 
 
 def require(model: Any, *, same_items: bool = True, **rules: str) -> None:

@@ -20,6 +20,7 @@ from .backend import (
     concatenate,
     floor,
     indicator,
+    is_torch,
     like,
     minimum,
     positive_part,
@@ -123,12 +124,15 @@ def feasible_order(order: Array, params: ItemParams) -> Array:
     order = positive_part(order)
     if not params.order_rules:
         return order
-    least, most = (like(np.asarray(x, dtype=np.float64), order) for x in params.order_range)
+    least, most = params.order_range
+    if is_torch(order):
+        least, most = (like(np.asarray(x, dtype=np.float64), order) for x in (least, most))
     placed = order
     if params.pack_size is not None:
         size = like(params.pack_size, order)
         placed = floor(order / size + 0.5) * size
-    placed = minimum(placed, most)
+    if params.maximum_order is not None:
+        placed = minimum(placed, most)
     if params.minimum_order is not None:
         worthwhile = (2 * order >= least) & (least <= most)
         placed = where(placed < least, indicator(worthwhile, order) * least, placed)

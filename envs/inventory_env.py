@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .batch import InventoryBatch
 from .encoders import make_encoder
 from .observation import ActionMode
+from .one_item import OneItem
 from .systems import make_source
 from .types import View
 
@@ -67,10 +68,20 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
             make_encoder(source, action=action, memory=memory),
             View(memory, censored),
         )
-        self.batch = InventoryBatch(source, paths=1, periods=periods, encoder=encoder, start=start, view=view)
-        self.feature_names = self.batch.encoder.names
-        self.observation_space, self.action_space = spaces(self.batch)
+        self._batch = InventoryBatch(source, paths=1, periods=periods, encoder=encoder, start=start, view=view)
+        self.feature_names = self._batch.encoder.names
+        self.observation_space, self.action_space = spaces(self._batch)
+        self._one = OneItem(self._batch) if render_mode is None and OneItem.plays(self._batch) else None
+        self._in_numbers = False
         self._history: list[tuple[NDArray[np.float64], Any]] = []
+
+    @property
+    def batch(self) -> InventoryBatch:
+        """The episode as arrays; who looks at it, or changes it, has the rest of the episode played on arrays."""
+        if self._in_numbers and self._one is not None:
+            self._one.settle()
+            self._in_numbers = False
+        return self._batch
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -78,12 +89,17 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         """Begin an episode; the same seed gives the same demand."""
         super().reset(seed=seed, options=options)
         self._history.clear()
-        self.batch.reset(self.np_random)
-        return flat_observation(self.batch)[0], {"period": 0}
+        self._batch.reset(self.np_random)
+        self._in_numbers = self._one is not None and self._one.begin()
+        return flat_observation(self._batch)[0], {"period": 0}
 
     def step(self, action: Float32Array) -> tuple[Float32Array, float, bool, bool, dict[str, Any]]:
         """Order, receive, meet demand and pay."""
-        batch = self.batch
+        batch = self._batch
+        if self._in_numbers and self._one is not None:
+            one, told = self._one.step(min(max(float(np.ravel(action)[0]), -1.0), 1.0))
+            known = {**one._asdict(), "demand": told, "period": batch.period}
+            return self._one.features(), -one.cost, False, batch.over, known
         demand = batch.scenario.demand[0, batch.period]
         outcome = play(batch, action)
         if self.render_mode is not None:

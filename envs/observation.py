@@ -135,7 +135,7 @@ class ObservationEncoder:
     def encode(self, obs: Observation) -> Array:
         """Return features, shape (paths, items, features), in the library of the observation."""
         now = obs.net_inventory
-        part = self._forecast_part(obs.known_forecast(), obs.params, now)
+        part = self.part(obs.known_forecast(), obs.params, now)
         gap = part.level - obs.inventory_position
         seen = [now[None], obs.pipeline, *self._past(obs, now), gap[None]]
         features = [concatenate(seen) / part.scale, part.rest]
@@ -172,13 +172,14 @@ class ObservationEncoder:
         Returns:
             units, shape (paths, items). [q]
         """
-        part = self._forecast_part(obs.known_forecast(), obs.params, obs.net_inventory)
+        part = self.part(obs.known_forecast(), obs.params, obs.net_inventory)
         if self.action == "order":
             upward = (self.widest_order - 1.0) * positive_part(action)
             return positive_part(part.scale * (1.0 + upward - positive_part(-action)))
         return positive_part(part.level + part.reach * action - obs.inventory_position)
 
-    def _forecast_part(self, forecast: QuantileForecast, params: ItemParams, now: Array) -> ForecastPart:
+    def part(self, forecast: QuantileForecast, params: ItemParams, now: Array) -> ForecastPart:
+        """Return what observations of a forecast have in common, in the library and shape of `now` (paths, items)."""
         key = (id(forecast), id(params), now.shape, now.dtype)
         if key not in self._memo:
             if len(self._memo) > 256:

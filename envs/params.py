@@ -146,7 +146,7 @@ class ItemParams:
             return least, most
         # A quantity that is whole packs but for rounding counts as whole packs.
         up, down = np.ceil(least / self.pack_size - 1e-9), np.floor(most / self.pack_size + 1e-9)
-        return up * self.pack_size, down * self.pack_size
+        return _plain(up * self.pack_size), _plain(down * self.pack_size)
 
     @cached_property
     def priced(self) -> bool:
@@ -173,10 +173,19 @@ class ItemParams:
             raise FractileError("items that share a capacity are simulated together: episodes of one item need none")
         return self._mapped(lambda array: array[items, None])
 
+    def as_numbers(self) -> ItemParams:
+        """Return the parameters of a single item as plain numbers."""
+        return self._mapped(lambda array: array.reshape(-1)[0].item())
+
     def _mapped(self, change: Callable[[Any], Any]) -> ItemParams:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         changed = {k: change(v) for k, v in values.items() if isinstance(v, np.ndarray)}
         return replace(self, **changed) if changed else self
+
+
+def _plain(value: Any) -> Any:
+    """Return a Python float where there is one number."""
+    return float(value) if np.ndim(value) == 0 else value
 
 
 # Field, smallest value, whether whole numbers only.

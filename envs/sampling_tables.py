@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 CELLS = 65_536
 """Entries of a table: what 16 bits can name."""
 
-BLOCK = 16_384
-"""Draws that are looked up at once: indices, entries and results stay in the cache."""
+BLOCK = 32_768
+"""Draws that are looked up at once: enough to make calls cheap, few enough for indices and entries to stay in cache."""
 
 NEVER = 2.0**-80
 """Probability that the last value of a table is exceeded; the draws cannot tell it from zero."""
@@ -136,8 +136,8 @@ class DemandTable:
         """
         row = self.cells.searchsorted(cell)
         # In the upper half the jumps beyond U were passed, in the lower half the others.
-        passed = (self.jumps[row] > uniform[:, None]) == self.upper[row, None]
-        return self.lowest[row] + passed.sum(1)
+        passed = (self.jumps.take(row, axis=0) > uniform[:, None]) == self.upper.take(row)[:, None]
+        return self.lowest.take(row) + np.add.reduce(passed, axis=1)
 
     def _fill(
         self, rng: np.random.Generator, flat: NDArray[Any], first: int, index: NDArray[np.intp], found: NDArray[Any]
@@ -147,7 +147,7 @@ class DemandTable:
         index, found = index[: len(part)], found[: len(part)]
         np.copyto(index, _sixteen_bits(rng, len(part)))
         # Every index is in range: "wrap" spares the check of each.
-        np.take(self.entries, index, out=found, mode="wrap")
+        self.entries.take(index, out=found, mode="wrap")
         np.copyto(part, found, casting="unsafe")
         unsettled = (found < 0).nonzero()[0]
         return unsettled + first, index[unsettled]
@@ -156,7 +156,7 @@ class DemandTable:
         """Draw the further bits that some draws need."""
         if not unsettled:
             return
-        place, cell = (np.concatenate(parts) for parts in zip(*unsettled, strict=True))
+        place, cell = unsettled[0] if len(unsettled) == 1 else map(np.concatenate, zip(*unsettled, strict=True))
         flat[place] = self.resolve(cell, rng.random(len(place)))
 
 
@@ -181,14 +181,13 @@ def sample_discrete(model: IndependentDemand, rng: np.random.Generator, paths: i
         table = _remembered(model)
         shape = (paths, periods, 1)
         return model.draw(rng, shape) if table is None else table.draw(rng, shape)
-    demand = np.empty((paths, periods, model.items))
+    # Each item's draws lie together; the items' axis is moved behind them at last.
+    demand = np.empty((model.items, paths, periods))
     for group in _alike(model):
-        one = model.select(group[:1])
-        many = paths * periods * len(group) >= WORTH_IT
-        table = _remembered(one) if many else None
-        shape = (paths, periods, len(group))
-        demand[:, :, group] = one.draw(rng, shape) if table is None else table.draw(rng, shape)
-    return demand
+        one, shape = model.select(group[:1]), (len(group), paths, periods)
+        table = _remembered(one) if demand[0].size * len(group) >= WORTH_IT else None
+        demand[group] = one.draw(rng, shape) if table is None else table.draw(rng, shape)
+    return np.moveaxis(demand, 0, 2)
 
 
 def _sixteen_bits(rng: np.random.Generator, number: int) -> NDArray[np.uint16]:

@@ -1,6 +1,6 @@
 """A pipeline that moves up one slot a period without being copied each time.
 
-Orders under way are kept in a room with empty slots behind them. The next period's pipeline is then a window one slot
+In numpy orders under way are kept in a room with empty slots behind them. The next period's pipeline is then a window one slot
 further along in the same room: only the new order is written, where no pipeline could see it before. A window that is
 asked a second time, or that has reached the end of its room, moves into a room of its own. Windows are read-only, so
 that no one writes into the periods before and behind.
@@ -8,7 +8,9 @@ that no one writes into the periods before and behind.
 
 from __future__ import annotations
 
+import sys
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,12 +32,60 @@ def moved_up(pipeline: Array, order: Array) -> Array:
         pipeline: units under way, shape (slots, paths, items), at least one slot.
         order: units, shape (paths, items).
     """
+    if isinstance(pipeline, LooseSlots):
+        return LooseSlots((*pipeline.parts[1:], order))
     if is_torch(order) or pipeline.nbytes < WORTH_IT or not _fits(pipeline, order):
         return concatenate([pipeline[1:], order[None]])
     room = pipeline.base
     if not (isinstance(room, _Room) and room.claimed_by(pipeline)):
         room = _Room.around(pipeline)
     return room.after(order, len(pipeline))
+
+
+class LooseSlots:
+    """A pipeline whose slots are tensors of their own; whatever it does not know itself it does as one tensor.
+
+    Args:
+        parts: units that arrive in 0, 1, … periods, each of shape (paths, items).
+    """
+
+    def __init__(self, parts: tuple[Array, ...]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.parts[index] if isinstance(index, int) else self.stacked()[index]
+
+    def sum(self, axis: int) -> Array:
+        """Return sums over an axis; over the slots they are added one by one."""
+        if axis:
+            return self.stacked().sum(axis)
+        return sum(self.parts[1:], self.parts[0])
+
+    def stacked(self) -> Array:
+        """Return all slots in one tensor, shape (slots, paths, items)."""
+        return sys.modules["torch"].stack(self.parts)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.stacked(), name)
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Let torch's functions take it for a tensor."""
+        return function(*_as_tensors(args), **(kwargs or {}))
+
+
+def _as_tensors(value: Any) -> Any:
+    """Arguments with every `LooseSlots` as a tensor."""
+    if isinstance(value, LooseSlots):
+        return value.stacked()
+    return type(value)(map(_as_tensors, value)) if isinstance(value, (list, tuple)) else value
 
 
 class _Room(np.ndarray[Any, np.dtype[Any]]):
