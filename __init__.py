@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .policies.markov_decisions import optimal_policy
     from .policies.registry import POLICIES, make_policy
     from .policies.rollout import simulate
+    from .policies.streaming import stream
     from .policies.zheng_federgruen import zheng_federgruen
     from .studies.compare import Comparison, compare
     from .training.trainers import TrainingProblem, train_policy
@@ -150,6 +151,7 @@ _LAZY = {
     "shared_capacity_step": "envs.shared_capacity",
     "simulate": "policies.rollout",
     "step": "envs.dynamics",
+    "stream": "policies.streaming",
     "train_policy": "training.trainers",
     "transshipment_bound": "policies.bounds",
     "with_arrivals": "envs.arrivals",
@@ -244,6 +246,7 @@ __all__ = [
     "shared_capacity_step",
     "simulate",
     "step",
+    "stream",
     "train_policy",
     "transshipment_bound",
     "with_arrivals",

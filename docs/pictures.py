@@ -12,13 +12,26 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import Image
 
 import fractile as fr  # noqa: F401  # registers the environments
 from fractile.envs.inventory_env import play
 from fractile.envs.registration import ENVIRONMENTS
 from fractile.envs.render import align, draw, pixels
-from fractile.envs.render_marks import AMBER, BLUE, INK, PURPLE, RED, SKY, TEAL
+from fractile.envs.render_marks import (
+    AMBER,
+    BLUE,
+    FAN_DEPTHS,
+    FRESHEST,
+    INK,
+    OLDEST,
+    PALE,
+    PURPLE,
+    RED,
+    SKY,
+    TEAL,
+    tint,
+)
 from fractile.envs.render_series import Episode, episode_of
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -26,11 +39,13 @@ PERIODS, SEED = 40, 1
 OPTIONS: dict[str, dict[str, Any]] = {"forecast_driven": {"item": 8}}
 ACTIONS = {"dual_sourcing": (-0.4, 0.0)}
 """A regular order below the newsvendor's, so that there is something to expedite."""
-SMALLER = (704, 440)
+SMALLER = (720, 450)
 """Pixels of the moving picture; the still one has 960 × 600."""
-COLOURS, APART = 40, 12
+COLOURS, APART = 32, 12
 """Colours of the moving picture, and how far they are from each other, of 255."""
-LINES = ("white", INK, BLUE, AMBER, TEAL, RED, PURPLE, SKY)
+LINES = ("#ffffff", INK, BLUE, AMBER, TEAL, RED, PURPLE, SKY)
+AREAS = {BLUE: FAN_DEPTHS, TEAL: (0.18, FRESHEST, OLDEST), PALE: (0.75,), RED: (0.75,), PURPLE: (0.75,)}
+"""Colours of a drawing, and how deep they are where they fill an area."""
 FRAME_MILLISECONDS, LAST_MILLISECONDS = 350, 3000
 
 
@@ -59,10 +74,11 @@ def animate(images: list[Image.Image], path: Path) -> None:
 
 
 def palette_of(images: list[Image.Image]) -> Image.Image:
-    """Return the colours of lines, and the most frequent ones of these images that can be told from each other."""
+    """Return the colours of a drawing, and the most frequent others of these images that can be told from them."""
     dots = np.concatenate([np.asarray(image).reshape(-1, 3) for image in images])
     colours, counts = np.unique(dots.astype(np.int64) @ [65536, 256, 1], return_counts=True)
-    chosen = [np.array(ImageColor.getrgb(name)) for name in LINES]
+    drawn = [(colour, 1.0) for colour in LINES] + [(colour, depth) for colour in AREAS for depth in AREAS[colour]]
+    chosen = [np.rint(255.0 * np.array(tint(colour, depth))) for colour, depth in drawn]
     for colour in colours[np.argsort(-counts, kind="stable")]:
         found = colour // [65536, 256, 1] % 256
         if len(chosen) < COLOURS and min(np.abs(found - other).max() for other in chosen) >= APART:

@@ -43,9 +43,9 @@ def make_encoder(
         action=action,
         level_scale=level_scale,
         level_shift=level_shift,
-        ages=params.ages,
+        ages=getattr(params, "ages", 0),
         memory=memory,
-        shared=params.capacity is not None,
+        shared=getattr(params, "capacity", None) is not None,
     )
     return FlatEncoder(each, source.columns) if together and source.columns > 1 else each
 

@@ -55,7 +55,8 @@ class System:
         if self.build is ItemParams:
             return tuple(f.name for f in fields(ItemParams) if f.init)
         named = [p.name for p in inspect.signature(self.build).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        return (*named, *(f.name for f in fields(Network) if f.init and f.name not in (*named, "names", "links")))
+        filled = {"names", "links", "holding_cost", "stockout_cost", "demand_at"}
+        return (*named, *(f.name for f in fields(Network) if f.init and f.name not in filled))
 
 
 def _poisson(mean: float) -> Callable[[Any], DemandModel]:

@@ -131,7 +131,8 @@ def _trial(step: StepFunction, name: str, params: Any, shares: bool, seed: int) 
     """Random inputs in whole units."""
     rng = keyed_generator(seed, "dynamics", name)
     columns, orders = columns_of(params, ITEMS)
-    slots = max(SLOTS, params.slots) if shares or np.ndim(getattr(params, "lead_time", 0)) else params.slots
+    mixed = isinstance(params, ItemParams) and np.ndim(params.lead_time) > 0
+    slots = max(SLOTS, params.slots) if shares or mixed else params.slots
     order = rng.integers(0, 15, (PATHS, orders)).astype(np.float64)
     demand = rng.integers(0, 12, (PATHS, columns)).astype(np.float64)
     if isinstance(params, Network):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -137,9 +138,11 @@ class CompiledRollout:
                 _rows(self._run(tensor[rows], _rows(state, rows), warm_up), slice(fresh, None))
                 for rows, fresh in _blocks(len(demand), demand.shape[2], self.block)
             ]
-        joined = [torch.cat(column, dim=-2) for column in zip(*parts, strict=True)]
-        *leaves, cost = joined if is_torch(demand) else [x.detach().numpy() for x in joined]
-        return Totals(cost, type(initial_state)(*leaves))
+        *leaves, cost = (torch.cat(column, dim=-2) for column in zip(*parts, strict=True)) if parts[1:] else parts[0]
+        state = _together(type(state), leaves, self._moves_up(state), stacked=True)
+        if not is_torch(demand):
+            cost, state = cost.detach().numpy(), type(state)(*(x.detach().numpy() for x in state))
+        return Totals(cost, state)
 
     def _run(self, demand: torch.Tensor, state: Any, warm_up: int) -> tuple[torch.Tensor, ...]:
         """One block of paths through all periods: the final state's tensors and the cost."""
@@ -148,28 +151,32 @@ class CompiledRollout:
         training = torch.is_grad_enabled()
         weights = self.weights if training else tuple(w.detach() for w in self.weights)
         loose, kind = self._moves_up(state), type(state)
-        by_period, play, program = demand.movedim(1, 0), self._player(kind, loose), None
+        by_period, program = demand.movedim(1, 0), None
         leaves = [leaf.detach().requires_grad_(training) for leaf in _leaves(state, loose)]
         cost = leaves[0]
+        ready = by_period[0].is_contiguous() and by_period.dtype == cost.dtype
         for start, stop in _spans(len(by_period), warm_up, self.chunk):
             if start in (0, warm_up):
                 cost = torch.zeros_like(leaves[0], requires_grad=training)
-            part = by_period[start:stop].to(leaves[0].dtype, memory_format=torch.contiguous_format).contiguous()
-            given = (*weights, *leaves, cost, part)
-            if stop - start == self.chunk and program is None:
-                program = self._program(play, given)
-            run = program if stop - start == self.chunk and program is not None else play
-            *leaves, cost = run(*given)
-        return (*_together(kind, leaves, loose, stacked=True), cost)
+            part = by_period[start:stop]
+            # One tensor a period: nothing is copied where the paths of a period lie side by side.
+            part = part if ready else part.to(cost.dtype, memory_format=torch.contiguous_format).contiguous()
+            given = (*weights, *leaves, cost, *part.unbind(0))
+            if stop - start == self.chunk:
+                program = program or self._program(self._player(kind, loose, self.chunk), given)
+                *leaves, cost = program(*given)
+            else:
+                *leaves, cost = self._player(kind, loose, stop - start)(*given)
+        return (*leaves, cost)
 
-    def _player(self, kind: type, loose: bool) -> Callable[..., tuple[Any, ...]]:
-        """Return the periods of a chunk as a function of (*weights, *state, cost, demand (periods, paths, items))."""
+    def _player(self, kind: type, loose: bool, periods: int) -> Callable[..., tuple[Any, ...]]:
+        """Return some periods as a function of tensors: weights, state, cost, and demand (paths, items) of each."""
 
         def play(*tensors: torch.Tensor) -> tuple[Any, ...]:
-            weights, (*leaves, cost, demand) = tensors[: len(self.weights)], tensors[len(self.weights) :]
+            weights, (*leaves, cost) = tensors[: len(self.weights)], tensors[len(self.weights) : -periods]
             policy, state = self._policy(weights), _together(kind, leaves, loose)
-            scenario = Scenario(demand.movedim(0, 1), self.forecast and [self.forecast] * len(demand))
-            for period in range(len(demand)):
+            scenario = Scenario(_Demand(tensors[-periods:]), self.forecast and [self.forecast] * periods)
+            for period in range(periods):
                 order = policy.order(observation(state, period, self.params, scenario))
                 state, outcome = advance(state, order, scenario, period, self.params)
                 if outcome.cost.shape != cost.shape:
@@ -212,26 +219,40 @@ class CompiledRollout:
         faults.raise_if_any()
 
 
+class _Demand:
+    """Demand of some periods, each a tensor of its own (paths, items), where a scenario has one array."""
+
+    ndim = 3
+
+    def __init__(self, parts: Sequence[torch.Tensor]) -> None:
+        self.parts = parts
+        self.shape = (len(parts[0]), len(parts), parts[0].shape[1])
+
+    def __getitem__(self, index: tuple[slice, int]) -> torch.Tensor:
+        return self.parts[index[1]]
+
+
 def _translated(play: Callable[..., Any], given: tuple[torch.Tensor, ...]) -> Callable[..., Any]:
     """Trace and compile; what is compiled takes tensors of these shapes."""
-    import torch
-    import torch._inductor  # its `compile` takes a graph as it is: no guards to check before every call
-    from torch.fx.experimental.proxy_tensor import make_fx
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of torch about itself
+        import torch
+        import torch._inductor  # its `compile` takes a graph as it is: no guards to check before every call
+        from torch.fx.experimental.proxy_tensor import make_fx
 
-    try:
-        with torch.no_grad():
-            # With fake tensors nothing can be read out of a tensor, and so no path's numbers be taken for all.
-            graph = make_fx(play, tracing_mode="fake")(*(x.detach() for x in given))
-        program: Callable[..., Any] = torch._inductor.compile(graph, list(given))  # type: ignore[assignment]
-    except FractileError:
-        raise
-    except Exception as error:  # whatever a policy or the compiler may raise
-        reason = str(error).strip().partition("\n")[0]
-        raise FractileError(
-            f"this rollout cannot be compiled ({type(error).__name__}: {reason}); "
-            "use a policy that works on torch tensors alone, or fr.simulate"
-        ) from error
-    return program
+        try:
+            with torch.no_grad():
+                # With fake tensors nothing can be read out of a tensor, so no path's numbers are taken for all.
+                graph = make_fx(play, tracing_mode="fake")(*(x.detach() for x in given))
+            return torch._inductor.compile(graph, list(given))  # type: ignore[return-value]
+        except FractileError:
+            raise
+        except Exception as error:  # whatever a policy or the compiler may raise
+            reason = str(error).strip().partition("\n")[0]
+            raise FractileError(
+                f"this rollout cannot be compiled ({type(error).__name__}: {reason}); "
+                "use a policy that works on torch tensors alone, or fr.simulate"
+            ) from error
 
 
 def _compiler() -> str:

@@ -87,3 +87,15 @@ def test_a_network_needs_demand_for_each_of_its_stores():
 def test_joint_systems_have_no_item_to_choose():
     with pytest.raises(fr.FractileError, match="simulates all together"):
         make_source("serial", item=0)
+
+
+@pytest.mark.parametrize("system", ["serial", "distribution"])
+def test_costs_that_a_constructor_joins_are_not_options_of_their_own(system):
+    wrong = {"holding_cost": 1.0}
+    with pytest.raises(fr.FractileError, match="unknown option 'holding_cost'; did you mean"):
+        make_source(system, **wrong)
+
+
+def test_short_networks_conform():
+    fr.check_dynamics(fr.serial((1, 1), (0.5, 1.0), 9.0))
+    fr.check_dynamics(fr.dual_sourcing(regular_lead_time=1))
