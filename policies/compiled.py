@@ -12,7 +12,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..envs.system import advance, observation, step_of
 from ..envs.types import Scenario
 from ..errors import Faults, FractileError
 from ..forecasters.forecast import QuantileForecast
+from .neural import NeuralPolicy
 from .rollout import starting_state
 
 if TYPE_CHECKING:
@@ -153,11 +154,10 @@ class CompiledRollout:
         loose, kind = self._moves_up(state), type(state)
         by_period, program = demand.movedim(1, 0), None
         leaves = [leaf.detach().requires_grad_(training) for leaf in _leaves(state, loose)]
-        cost = leaves[0]
+        cost = nothing = leaves[0].new_zeros(by_period[0].shape).requires_grad_(training)
         ready = by_period[0].is_contiguous() and by_period.dtype == cost.dtype
         for start, stop in _spans(len(by_period), warm_up, self.chunk):
-            if start in (0, warm_up):
-                cost = torch.zeros_like(leaves[0], requires_grad=training)
+            cost = nothing if start == warm_up else cost
             part = by_period[start:stop]
             # One tensor a period: nothing is copied where the paths of a period lie side by side.
             part = part if ready else part.to(cost.dtype, memory_format=torch.contiguous_format).contiguous()
@@ -193,7 +193,14 @@ class CompiledRollout:
         return self._programs[key]
 
     def _policy(self, weights: tuple[torch.Tensor, ...]) -> Any:
-        return self.policy(*weights) if self.weights else self.policy
+        if self.weights:
+            return self.policy(*weights)
+        return self._in_torch(self.policy) if isinstance(self.policy, NeuralPolicy) else self.policy
+
+    def _in_torch(self, policy: NeuralPolicy) -> NeuralPolicy:
+        """The network on tensors; every other policy finds its own way (`like`)."""
+        layers = tuple((self._tensor(weight), self._tensor(bias)) for weight, bias in policy.layers)
+        return replace(policy, layers=layers, shift=self._tensor(policy.shift), spread=self._tensor(policy.spread))
 
     def _moves_up(self, state: Any) -> bool:
         """Whether every order enters the last slot, so that slots need not lie in one tensor."""
@@ -207,7 +214,7 @@ class CompiledRollout:
     def _tensor(self, x: Array) -> torch.Tensor:
         import torch
 
-        return x.detach().to(getattr(torch, self.dtype)).contiguous() if is_torch(x) else torch.as_tensor(np.array(x, dtype=self.dtype))
+        return x.detach().to(getattr(torch, self.dtype)).contiguous() if is_torch(x) else torch.as_tensor(np.array(x, dtype=self.dtype, order="C"))
 
     def _check(self, demand: Array, warm_up: int) -> None:
         faults = Faults()
@@ -240,11 +247,14 @@ def _translated(play: Callable[..., Any], given: tuple[torch.Tensor, ...]) -> Ca
         import torch._inductor  # its `compile` takes a graph as it is: no guards to check before every call
         from torch.fx.experimental.proxy_tensor import make_fx
 
+        with torch.no_grad():
+            play(*given)  # what policies remember must be numbers, not the stand-ins of a trace
         try:
             with torch.no_grad():
                 # With fake tensors nothing can be read out of a tensor, so no path's numbers are taken for all.
-                graph = make_fx(play, tracing_mode="fake")(*(x.detach() for x in given))
-            return torch._inductor.compile(graph, list(given))  # type: ignore[return-value]
+                graph = make_fx(play, tracing_mode="fake", _allow_non_fake_inputs=True)(*(x.detach() for x in given))
+            examples = [x.detach().requires_grad_(x.requires_grad) for x in given]
+            return torch._inductor.compile(graph, examples)  # type: ignore[return-value]
         except FractileError:
             raise
         except Exception as error:  # whatever a policy or the compiler may raise

@@ -31,7 +31,7 @@ def assert_as_simulated(policy, params, demand, *, warm_up=0, forecast=None, **o
     forecasts = None if forecast is None else [forecast] * demand.shape[1]
     plain = fr.simulate(policy, fr.Scenario(demand, forecasts), params, warm_up=warm_up)
     cost, state = fr.compile_rollout(policy, params, forecast=forecast, **options)(demand, warm_up=warm_up)
-    np.testing.assert_allclose(cost, plain.cost.sum(1), rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(cost, plain.cost.sum(1), rtol=1e-12, atol=1e-12)
     assert isinstance(cost, np.ndarray)
     return cost, state
 
