@@ -14,29 +14,29 @@ from .envs.registration import make_sb3_env, register_environments
 from .errors import FractileError, FractileWarning, InputError
 
 if TYPE_CHECKING:
-    from .envs.arrivals import ArrivalModel, ConstantLeadTime, RandomLeadTime, expected_lead_time, with_arrivals
-    from .envs.autoregressive import AR1
-    from .envs.belief import Believed, Distortion
+    from .envs.arrivals.deliveries import LostDeliveries, ShortDeliveries, SplitDeliveries
+    from .envs.arrivals.fitted import FittedArrivals
+    from .envs.arrivals.model import ArrivalModel, ConstantLeadTime, RandomLeadTime, expected_lead_time, with_arrivals
     from .envs.capacity import SharedCapacity, project_orders
     from .envs.conformance import check_dynamics
-    from .envs.correlated import Correlated
-    from .envs.deliveries import LostDeliveries, ShortDeliveries, SplitDeliveries
-    from .envs.demand import Gamma, Geometric, NegativeBinomial, Normal, Poisson
-    from .envs.demand_model import DemandModel, draw_scenario
-    from .envs.discrete import CompoundPoisson, Discrete, Rounded
+    from .envs.demand.autoregressive import AR1
+    from .envs.demand.belief import Believed, Distortion
+    from .envs.demand.correlated import Correlated
+    from .envs.demand.discrete import CompoundPoisson, Discrete, Rounded
+    from .envs.demand.distributions import Gamma, Geometric, NegativeBinomial, Normal, Poisson
+    from .envs.demand.evolution import ForecastEvolution
+    from .envs.demand.forecast_demand import ForecastDemand
+    from .envs.demand.model import DemandModel, draw_scenario
+    from .envs.demand.moving_mean import NewItemRamp, Promotions, Seasonal
+    from .envs.demand.regimes import MarkovModulated
+    from .envs.demand.replay import Replay
+    from .envs.demand.sampling_tables import DemandTable
     from .envs.dynamics import step
-    from .envs.evolution import ForecastEvolution
-    from .envs.fitted_arrivals import FittedArrivals
-    from .envs.forecast_demand import ForecastDemand
     from .envs.instances import Instance, instances
-    from .envs.moving_mean import NewItemRamp, Promotions, Seasonal
     from .envs.network import OUTSIDE, Link, Network
     from .envs.network_dynamics import network_step
     from .envs.network_shapes import distribution, dual_sourcing, serial
     from .envs.perishable import PerishableOutcome, PerishableState, perishable_step
-    from .envs.regimes import MarkovModulated
-    from .envs.replay import Replay
-    from .envs.sampling_tables import DemandTable
     from .envs.shared_capacity import CapacityOutcome, shared_capacity_step
     from .envs.types import (
         InventoryState,
@@ -56,17 +56,17 @@ if TYPE_CHECKING:
     from .forecasters.registry import FORECASTERS, make_forecaster
     from .forecasters.synthetic import retail_panel
     from .policies.base import Policy
-    from .policies.bounds import transshipment_bound
-    from .policies.clark_scarf import clark_scarf
     from .policies.compiled import compile_rollout
     from .policies.conformance import check_policy
-    from .policies.exact_search import best_dual_sourcing, best_policy
-    from .policies.markov import exact_cost
-    from .policies.markov_decisions import optimal_policy
+    from .policies.exact.bounds import transshipment_bound
+    from .policies.exact.clark_scarf import clark_scarf
+    from .policies.exact.markov import exact_cost
+    from .policies.exact.markov_decisions import optimal_policy
+    from .policies.exact.search import best_dual_sourcing, best_policy
+    from .policies.exact.zheng_federgruen import zheng_federgruen
     from .policies.registry import POLICIES, make_policy
     from .policies.rollout import simulate
     from .policies.streaming import stream
-    from .policies.zheng_federgruen import zheng_federgruen
     from .studies.compare import Comparison, compare
     from .training.trainers import TrainingProblem, train_policy
 
@@ -75,74 +75,74 @@ _LAZY = {
     "FORECASTERS": "forecasters.registry",
     "OUTSIDE": "envs.network",
     "POLICIES": "policies.registry",
-    "AR1": "envs.autoregressive",
-    "ArrivalModel": "envs.arrivals",
-    "Believed": "envs.belief",
+    "AR1": "envs.demand.autoregressive",
+    "ArrivalModel": "envs.arrivals.model",
+    "Believed": "envs.demand.belief",
     "CapacityOutcome": "envs.shared_capacity",
     "Comparison": "studies.compare",
-    "CompoundPoisson": "envs.discrete",
-    "ConstantLeadTime": "envs.arrivals",
-    "Correlated": "envs.correlated",
-    "DemandModel": "envs.demand_model",
-    "DemandTable": "envs.sampling_tables",
-    "Discrete": "envs.discrete",
-    "Distortion": "envs.belief",
-    "FittedArrivals": "envs.fitted_arrivals",
-    "ForecastDemand": "envs.forecast_demand",
-    "ForecastEvolution": "envs.evolution",
+    "CompoundPoisson": "envs.demand.discrete",
+    "ConstantLeadTime": "envs.arrivals.model",
+    "Correlated": "envs.demand.correlated",
+    "DemandModel": "envs.demand.model",
+    "DemandTable": "envs.demand.sampling_tables",
+    "Discrete": "envs.demand.discrete",
+    "Distortion": "envs.demand.belief",
+    "FittedArrivals": "envs.arrivals.fitted",
+    "ForecastDemand": "envs.demand.forecast_demand",
+    "ForecastEvolution": "envs.demand.evolution",
     "Forecaster": "forecasters.base",
-    "Gamma": "envs.demand",
-    "Geometric": "envs.demand",
+    "Gamma": "envs.demand.distributions",
+    "Geometric": "envs.demand.distributions",
     "Instance": "envs.instances",
     "InventoryState": "envs.types",
     "ItemParams": "envs.types",
     "Link": "envs.network",
-    "LostDeliveries": "envs.deliveries",
-    "MarkovModulated": "envs.regimes",
-    "NegativeBinomial": "envs.demand",
+    "LostDeliveries": "envs.arrivals.deliveries",
+    "MarkovModulated": "envs.demand.regimes",
+    "NegativeBinomial": "envs.demand.distributions",
     "Network": "envs.network",
-    "NewItemRamp": "envs.moving_mean",
-    "Normal": "envs.demand",
+    "NewItemRamp": "envs.demand.moving_mean",
+    "Normal": "envs.demand.distributions",
     "Observation": "envs.types",
     "PeriodOutcome": "envs.types",
     "PerishableOutcome": "envs.perishable",
     "PerishableState": "envs.perishable",
-    "Poisson": "envs.demand",
+    "Poisson": "envs.demand.distributions",
     "Policy": "policies.base",
-    "Promotions": "envs.moving_mean",
+    "Promotions": "envs.demand.moving_mean",
     "QuantileForecast": "forecasters.forecast",
-    "RandomLeadTime": "envs.arrivals",
-    "Replay": "envs.replay",
-    "Rounded": "envs.discrete",
+    "RandomLeadTime": "envs.arrivals.model",
+    "Replay": "envs.demand.replay",
+    "Rounded": "envs.demand.discrete",
     "SalesPanel": "forecasters.panel",
     "Scenario": "envs.types",
-    "Seasonal": "envs.moving_mean",
+    "Seasonal": "envs.demand.moving_mean",
     "SharedCapacity": "envs.capacity",
-    "ShortDeliveries": "envs.deliveries",
-    "SplitDeliveries": "envs.deliveries",
+    "ShortDeliveries": "envs.arrivals.deliveries",
+    "SplitDeliveries": "envs.arrivals.deliveries",
     "TrainingProblem": "training.trainers",
     "Trajectory": "envs.types",
     "View": "envs.types",
-    "best_dual_sourcing": "policies.exact_search",
-    "best_policy": "policies.exact_search",
+    "best_dual_sourcing": "policies.exact.search",
+    "best_policy": "policies.exact.search",
     "check_dynamics": "envs.conformance",
     "check_forecaster": "forecasters.conformance",
     "check_policy": "policies.conformance",
-    "clark_scarf": "policies.clark_scarf",
-    "zheng_federgruen": "policies.zheng_federgruen",
+    "clark_scarf": "policies.exact.clark_scarf",
+    "zheng_federgruen": "policies.exact.zheng_federgruen",
     "compare": "studies.compare",
     "compile_rollout": "policies.compiled",
     "distribution": "envs.network_shapes",
-    "draw_scenario": "envs.demand_model",
+    "draw_scenario": "envs.demand.model",
     "dual_sourcing": "envs.network_shapes",
-    "exact_cost": "policies.markov",
-    "expected_lead_time": "envs.arrivals",
+    "exact_cost": "policies.exact.markov",
+    "expected_lead_time": "envs.arrivals.model",
     "instances": "envs.instances",
     "load_panel": "forecasters.loading",
     "make_forecaster": "forecasters.registry",
     "make_policy": "policies.registry",
     "network_step": "envs.network_dynamics",
-    "optimal_policy": "policies.markov_decisions",
+    "optimal_policy": "policies.exact.markov_decisions",
     "perishable_step": "envs.perishable",
     "project_orders": "envs.capacity",
     "retail_panel": "forecasters.synthetic",
@@ -153,8 +153,8 @@ _LAZY = {
     "step": "envs.dynamics",
     "stream": "policies.streaming",
     "train_policy": "training.trainers",
-    "transshipment_bound": "policies.bounds",
-    "with_arrivals": "envs.arrivals",
+    "transshipment_bound": "policies.exact.bounds",
+    "with_arrivals": "envs.arrivals.model",
 }
 """Public name → the module that holds it."""
 

@@ -16,9 +16,7 @@ from PIL import Image
 
 import fractile as fr  # noqa: F401  # registers the environments
 from fractile.envs.inventory_env import play
-from fractile.envs.registration import ENVIRONMENTS
-from fractile.envs.render import align, draw, pixels
-from fractile.envs.render_marks import (
+from fractile.envs.pictures.marks import (
     AMBER,
     BLUE,
     FAN_DEPTHS,
@@ -32,7 +30,9 @@ from fractile.envs.render_marks import (
     TEAL,
     tint,
 )
-from fractile.envs.render_series import Episode, episode_of
+from fractile.envs.pictures.picture import align, draw, pixels
+from fractile.envs.pictures.series import Episode, episode_of
+from fractile.envs.registration import ENVIRONMENTS
 
 FOLDER = Path(__file__).parent / "pictures"
 PERIODS, SEED = 40, 1

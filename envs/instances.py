@@ -16,9 +16,9 @@ import numpy as np
 
 from ..errors import FractileError, did_you_mean
 from . import instance_tables as table
-from .demand import Gamma, Geometric, Normal, Poisson
-from .demand_model import DemandModel
-from .discrete import Discrete, Rounded
+from .demand.discrete import Discrete, Rounded
+from .demand.distributions import Gamma, Geometric, Normal, Poisson
+from .demand.model import DemandModel
 from .network_shapes import distribution, dual_sourcing, serial
 from .params import ItemParams
 
@@ -253,7 +253,7 @@ def _pooled() -> Iterator[Instance]:
 
 
 def _stores(stores: int, correlation: float) -> DemandModel:
-    from .correlated import Correlated
+    from .demand.correlated import Correlated
 
     demand = Normal(np.array(table.STORE_MEANS[:stores]), np.array(table.STORE_DEVIATIONS[:stores]))
     return Correlated(demand, correlation) if correlation else demand

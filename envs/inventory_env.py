@@ -113,7 +113,7 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         """Return a picture of the episode so far, or None where no render mode was chosen."""
         if self.render_mode is None:
             return None
-        from .render import picture
+        from .pictures.picture import picture
 
         return picture(self.batch, self._history)
 

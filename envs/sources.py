@@ -9,14 +9,14 @@ import numpy as np
 
 from ..errors import FractileError
 from ..forecasters.forecast import IntArray, QuantileForecast
-from .demand import DemandModel
+from .demand.distributions import DemandModel
 from .network import Network
 from .params import ItemParams
 from .system import columns_of
 from .types import Scenario
 
 if TYPE_CHECKING:
-    from .arrivals import ArrivalModel
+    from .arrivals.model import ArrivalModel
 
 
 class EpisodeSource(Protocol):

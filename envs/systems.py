@@ -12,12 +12,12 @@ import numpy as np
 from ..errors import FractileError, did_you_mean
 from ..forecasters.forecast import QuantileForecast
 from ..forecasters.panel import SalesPanel
-from .belief import Believed
 from .capacity import SharedCapacity
-from .demand import Gamma, Normal, Poisson
-from .demand_model import DemandModel
-from .discrete import Discrete, Rounded
-from .forecast_demand import ForecastDemand
+from .demand.belief import Believed
+from .demand.discrete import Discrete, Rounded
+from .demand.distributions import Gamma, Normal, Poisson
+from .demand.forecast_demand import ForecastDemand
+from .demand.model import DemandModel
 from .item_table import params_from_items
 from .network import Network
 from .network_shapes import distribution, dual_sourcing, serial
@@ -25,7 +25,7 @@ from .params import ItemParams
 from .sources import DemandSource, EpisodeSource, JointSource
 
 if TYPE_CHECKING:
-    from .arrivals import ArrivalModel
+    from .arrivals.model import ArrivalModel
 
 SHARED_MEANS = np.array([2.0, 4.0, 6.0, 8.0, 10.0])
 """Mean demand of the items that share a capacity."""

@@ -214,7 +214,11 @@ class CompiledRollout:
     def _tensor(self, x: Array) -> torch.Tensor:
         import torch
 
-        return x.detach().to(getattr(torch, self.dtype)).contiguous() if is_torch(x) else torch.as_tensor(np.array(x, dtype=self.dtype, order="C"))
+        return (
+            x.detach().to(getattr(torch, self.dtype)).contiguous()
+            if is_torch(x)
+            else torch.as_tensor(np.array(x, dtype=self.dtype, order="C"))
+        )
 
     def _check(self, demand: Array, warm_up: int) -> None:
         faults = Faults()

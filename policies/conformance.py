@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.demand import NegativeBinomial, draw_scenario
+from ..envs.demand.distributions import NegativeBinomial, draw_scenario
 from ..envs.system import columns_of
 from ..envs.types import ItemParams, Observation, Scenario
 from ..errors import FractileError

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from ..envs.backend import Array, like, positive_part
-from ..envs.demand import Normal
+from ..envs.demand.distributions import Normal
 from ..envs.observation import order_up_to_level, shifted_ratio
 from ..envs.types import ItemParams, Observation
 from .base import check_fractile

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.demand import IndependentDemand
+from ..envs.demand.distributions import IndependentDemand
 from ..envs.types import ItemParams, Observation
 from ..errors import FractileError
 from ..forecasters.forecast import FloatArray, IntArray
 from .base import per_item
-from .single_item import transition
+from .exact.single_item import transition
 
 KEPT = 1_000_000
 """States whose projection is remembered; beyond that the memory starts again."""

@@ -85,7 +85,7 @@ def stream(
     Raises:
         FractileError: where demand cannot be cut into blocks of items.
 
-    >>> from fractile.envs.demand import Poisson
+    >>> from fractile.envs.demand.distributions import Poisson
     >>> from fractile.policies.base_stock import BaseStock
     >>> params = ItemParams(lead_time=2, stockout_cost=4.0)
     >>> totals = stream(BaseStock(16), Poisson(np.full(10_000, 5.0)), params, seed=1, paths=2, periods=30, warm_up=10)

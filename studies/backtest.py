@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.forecast_demand import ForecastDemand
+from ..envs.demand.forecast_demand import ForecastDemand
 from ..envs.types import Scenario, Trajectory
 from ..errors import InputError
 from ..forecasters.base import Forecaster

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..envs.demand.replay import uncensored
 from ..envs.item_table import params_from_items
-from ..envs.replay import uncensored
 from ..envs.system import State, state_of
 from ..envs.types import ItemParams
 from ..errors import InputError

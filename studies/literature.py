@@ -11,23 +11,23 @@ import numpy as np
 import pandas as pd
 
 from ..envs.batch import target_state
-from ..envs.demand import Normal
+from ..envs.demand.distributions import Normal
 from ..envs.instances import Instance, Known, instances
 from ..envs.network import Network
 from ..envs.system import state_of
 from ..envs.types import InventoryState, Scenario
 from ..errors import FractileError
-from ..policies.bounds import transshipment_bound
-from ..policies.clark_scarf import clark_scarf
 from ..policies.dual_sourcing import CappedDualIndex, DualIndex, SingleIndex, TailoredBaseSurge
-from ..policies.dynamic_programming import DynamicProgramming
-from ..policies.exact_search import best_dual_sourcing
-from ..policies.markov import exact_cost
-from ..policies.markov_decisions import optimal_policy
+from ..policies.exact.bounds import transshipment_bound
+from ..policies.exact.clark_scarf import clark_scarf
+from ..policies.exact.dynamic_programming import DynamicProgramming
+from ..policies.exact.markov import exact_cost
+from ..policies.exact.markov_decisions import optimal_policy
+from ..policies.exact.search import best_dual_sourcing
+from ..policies.exact.zheng_federgruen import zheng_federgruen
 from ..policies.newsvendor import normal_newsvendor
 from ..policies.registry import make_policy
 from ..policies.rollout import roll
-from ..policies.zheng_federgruen import zheng_federgruen
 from ..randomness import keyed_generator
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.demand import draw_scenario
+from fractile.envs.demand.distributions import draw_scenario
 from fractile.envs.observation import ObservationEncoder
 from fractile.envs.types import ItemParams
 from fractile.errors import FractileError

@@ -8,9 +8,15 @@ import pytest
 from scipy import stats
 
 import fractile as fr
-from fractile.envs.arrivals import ArrivalModel, ConstantLeadTime, RandomLeadTime, expected_lead_time, with_arrivals
-from fractile.envs.deliveries import LostDeliveries, ShortDeliveries, SplitDeliveries
-from fractile.envs.fitted_arrivals import FittedArrivals
+from fractile.envs.arrivals.deliveries import LostDeliveries, ShortDeliveries, SplitDeliveries
+from fractile.envs.arrivals.fitted import FittedArrivals
+from fractile.envs.arrivals.model import (
+    ArrivalModel,
+    ConstantLeadTime,
+    RandomLeadTime,
+    expected_lead_time,
+    with_arrivals,
+)
 from fractile.envs.types import InventoryState, Scenario
 from fractile.errors import FractileError, InputError
 from fractile.policies.rollout import roll

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fractile.envs.demand import (
+from fractile.envs.demand.distributions import (
     Geometric,
     NegativeBinomial,
     Normal,
     Poisson,
     draw_scenario,
 )
-from fractile.envs.forecast_demand import ForecastDemand
-from fractile.envs.replay import Replay, uncensored
+from fractile.envs.demand.forecast_demand import ForecastDemand
+from fractile.envs.demand.replay import Replay, uncensored
 from fractile.errors import FractileError
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.forecast import DEFAULT_LEVELS, Dependence, QuantileForecast

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 import fractile as fr
-from fractile.envs.distribution_forecast import DistributionForecast, ForecastsOnPaths
-from fractile.envs.sample_distribution import SampleDistribution
+from fractile.envs.demand.distribution_forecast import DistributionForecast, ForecastsOnPaths
+from fractile.envs.demand.sample_distribution import SampleDistribution
 
 MEANS = np.array([5.0, 8.0, 2.0])
 STAYS = fr.Poisson(MEANS).forecast(4)

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 import fractile as fr
-from fractile.envs import sampling_tables
-from fractile.envs.sampling_tables import CELLS, DemandTable, sample_discrete
+from fractile.envs.demand import sampling_tables
+from fractile.envs.demand.sampling_tables import CELLS, DemandTable, sample_discrete
 from fractile.randomness import keyed_generator
 
 SIZES = np.array([0.0, 0.6, 0.1, 0.0, 0.0, 0.0, 0.3])

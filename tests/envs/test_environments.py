@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
 import fractile as fr
-from fractile.envs.demand import Poisson
+from fractile.envs.demand.distributions import Poisson
 from fractile.envs.inventory_env import InventoryEnv
 from fractile.envs.observation import SMALLEST_SCALE
 from fractile.envs.registration import ENVIRONMENTS

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from scipy.special import ndtri
 
-from fractile.envs.demand import draw_scenario
-from fractile.envs.evolution import ForecastEvolution
-from fractile.envs.evolved_forecasts import EvolvedForecasts
-from fractile.envs.forecast_demand import ForecastDemand
+from fractile.envs.demand.distributions import draw_scenario
+from fractile.envs.demand.evolution import ForecastEvolution
+from fractile.envs.demand.evolved_forecasts import EvolvedForecasts
+from fractile.envs.demand.forecast_demand import ForecastDemand
 from fractile.errors import FractileError
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.forecast import DEFAULT_LEVELS, QuantileForecast

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.belief import Believed, Distortion
-from fractile.envs.demand import Poisson, draw_scenario
-from fractile.envs.evolution import ForecastEvolution
-from fractile.envs.forecast_demand import ForecastDemand
+from fractile.envs.demand.belief import Believed, Distortion
+from fractile.envs.demand.distributions import Poisson, draw_scenario
+from fractile.envs.demand.evolution import ForecastEvolution
+from fractile.envs.demand.forecast_demand import ForecastDemand
 from fractile.errors import FractileError
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.forecast import DEFAULT_LEVELS, QuantileForecast

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from fractile.envs.demand import Poisson
+from fractile.envs.demand.distributions import Poisson
 from fractile.envs.observation import (
     FEATURE_LEVELS,
     ObservationEncoder,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.demand import Poisson
-from fractile.envs.render import align, draw, pixels, render_episode
-from fractile.envs.render_series import Capacity, Column, Episode
+from fractile.envs.demand.distributions import Poisson
+from fractile.envs.pictures.picture import align, draw, pixels, render_episode
+from fractile.envs.pictures.series import Capacity, Column, Episode
 
 
 def episode(periods: int, **options) -> np.ndarray:

@@ -11,8 +11,8 @@ import pytest
 import fractile as fr
 from fractile.envs.batch import InventoryBatch
 from fractile.envs.inventory_env import play
+from fractile.envs.pictures.series import FAN_LEVELS, MOST_PANELS, episode_of, latest, reach_of
 from fractile.envs.registration import ENVIRONMENTS
-from fractile.envs.render_series import FAN_LEVELS, MOST_PANELS, episode_of, latest, reach_of
 from fractile.envs.sources import DemandSource, JointSource
 from fractile.envs.systems import make_source
 

@@ -10,7 +10,7 @@ import fractile as fr
 from fractile.envs.types import ItemParams, Observation
 from fractile.errors import FractileError
 from fractile.policies.dual_sourcing import CappedDualIndex, DualIndex, SingleIndex, TailoredBaseSurge
-from fractile.policies.exact_search import best_dual_sourcing
+from fractile.policies.exact.search import best_dual_sourcing
 
 POLICIES = {
     "single_index": SingleIndex([9.0, 5.0], [6.0, 4.0]),

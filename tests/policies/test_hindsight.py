@@ -11,7 +11,7 @@ import fractile as fr
 from fractile.envs.types import InventoryState, ItemParams, Scenario
 from fractile.errors import FractileError
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
-from fractile.policies.hindsight import Hindsight
+from fractile.policies.exact.hindsight import Hindsight
 from fractile.policies.newsvendor import Newsvendor
 from fractile.policies.projected import Projected
 from fractile.policies.rollout import roll
@@ -148,7 +148,7 @@ def test_blocks_change_nothing(monkeypatch):
     scenario = fr.draw_scenario(fr.Poisson(np.array([3.0, 5.0])), 0, 7, 9, 3)
     state = InventoryState.empty(7, 2, 2)
     whole = Hindsight().plan(scenario, params, state)
-    monkeypatch.setattr("fractile.policies.hindsight.MEMORY", 300)
+    monkeypatch.setattr("fractile.policies.exact.hindsight.MEMORY", 300)
     np.testing.assert_array_equal(Hindsight().plan(scenario, params, state), whole)
 
 

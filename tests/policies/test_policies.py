@@ -11,7 +11,7 @@ from fractile.envs.observation import ObservationEncoder, order_up_to_level
 from fractile.envs.types import ItemParams, Observation, Scenario
 from fractile.errors import FractileError
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
-from fractile.policies.dynamic_programming import DynamicProgramming
+from fractile.policies.exact.dynamic_programming import DynamicProgramming
 from fractile.policies.neural import NeuralPolicy, initial_layers
 from fractile.policies.newsvendor import Newsvendor, TunedNewsvendor
 from fractile.policies.projected import Projected

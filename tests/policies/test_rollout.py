@@ -10,7 +10,7 @@ from fractile.envs.system import advance
 from fractile.envs.types import InventoryState, ItemParams, Observation, Scenario
 from fractile.errors import FractileError
 from fractile.policies.base_stock import BaseStock, ConstantOrder
-from fractile.policies.hindsight import Hindsight
+from fractile.policies.exact.hindsight import Hindsight
 from fractile.policies.newsvendor import Newsvendor
 from fractile.policies.rollout import starting_state
 

@@ -15,9 +15,9 @@ import fractile as fr
 from fractile.envs.network_dynamics import network_step
 from fractile.envs.types import InventoryState
 from fractile.policies.dual_sourcing import CappedDualIndex, DualIndex, SingleIndex, TailoredBaseSurge
-from fractile.policies.exact_search import best_dual_sourcing
-from fractile.policies.markov import exact_cost
-from fractile.policies.markov_decisions import optimal_policy
+from fractile.policies.exact.markov import exact_cost
+from fractile.policies.exact.markov_decisions import optimal_policy
+from fractile.policies.exact.search import best_dual_sourcing
 
 DEMAND = fr.Discrete.uniform(4)
 

@@ -13,7 +13,7 @@ from fractile.envs.backend import positive_part
 from fractile.envs.system import advance
 from fractile.envs.types import InventoryState, ItemParams, Scenario
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
-from fractile.policies.dynamic_programming import DynamicProgramming
+from fractile.policies.exact.dynamic_programming import DynamicProgramming
 
 OPTIMAL = {key: row[0] for key, row in table.LOST_SALES_POISSON.items()}
 DEMAND = fr.Poisson(5.0)

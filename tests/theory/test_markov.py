@@ -9,14 +9,14 @@ import fractile as fr
 from fractile.envs.system import step_of
 from fractile.envs.types import InventoryState, ItemParams
 from fractile.errors import FractileError, FractileWarning
-from fractile.policies import markov
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
-from fractile.policies.dynamic_programming import DynamicProgramming
-from fractile.policies.enumeration import SmallSystem, demand_points
-from fractile.policies.exact_search import best_policy
-from fractile.policies.markov import exact_cost
-from fractile.policies.markov_decisions import optimal_policy
-from fractile.policies.row_table import RowTable
+from fractile.policies.exact import markov
+from fractile.policies.exact.dynamic_programming import DynamicProgramming
+from fractile.policies.exact.enumeration import SmallSystem, demand_points
+from fractile.policies.exact.markov import exact_cost
+from fractile.policies.exact.markov_decisions import optimal_policy
+from fractile.policies.exact.row_table import RowTable
+from fractile.policies.exact.search import best_policy
 
 COIN = fr.Discrete([0.5, 0.5])
 ALWAYS_ONE = fr.Discrete([0.0, 1.0])

@@ -20,9 +20,9 @@ import pytest
 import fractile as fr
 from fractile.envs.types import ItemParams
 from fractile.policies.base_stock import BaseStock
-from fractile.policies.exact_search import best_policy
-from fractile.policies.markov import exact_cost
-from fractile.policies.markov_decisions import optimal_policy
+from fractile.policies.exact.markov import exact_cost
+from fractile.policies.exact.markov_decisions import optimal_policy
+from fractile.policies.exact.search import best_policy
 from fractile.policies.perishable import EstimatedWaste
 
 DEMAND = fr.Rounded(fr.Gamma(4.0, cv=0.5))

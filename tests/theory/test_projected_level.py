@@ -10,7 +10,7 @@ from scipy import stats
 
 import fractile as fr
 from fractile.errors import FractileError
-from fractile.policies.dynamic_programming import DynamicProgramming
+from fractile.policies.exact.dynamic_programming import DynamicProgramming
 from fractile.policies.projected_level import Projection
 
 DEMAND = fr.Poisson(5.0)

@@ -8,9 +8,9 @@ import pytest
 import fractile as fr
 from fractile.envs import instance_tables as table
 from fractile.errors import FractileError
-from fractile.policies.dynamic_programming import DynamicProgramming
+from fractile.policies.exact.dynamic_programming import DynamicProgramming
+from fractile.policies.exact.zheng_federgruen import zheng_federgruen
 from fractile.policies.reorder_point import ReorderPointOrderUpTo, ReorderPointQuantity
-from fractile.policies.zheng_federgruen import zheng_federgruen
 
 
 def params_of(**options) -> fr.ItemParams:

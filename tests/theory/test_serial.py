@@ -9,11 +9,11 @@ from scipy.special import ndtri
 import fractile as fr
 from fractile.envs.types import InventoryState, Scenario
 from fractile.errors import FractileError
-from fractile.policies.bounds import transshipment_bound
-from fractile.policies.clark_scarf import clark_scarf
 from fractile.policies.echelon import EchelonBaseStock
-from fractile.policies.markov import exact_cost
-from fractile.policies.markov_decisions import optimal_policy
+from fractile.policies.exact.bounds import transshipment_bound
+from fractile.policies.exact.clark_scarf import clark_scarf
+from fractile.policies.exact.markov import exact_cost
+from fractile.policies.exact.markov_decisions import optimal_policy
 from fractile.randomness import keyed_generator
 
 SMALL = [

@@ -10,9 +10,9 @@ import fractile as fr
 from fractile.envs import instance_tables as table
 from fractile.errors import FractileError, FractileWarning
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
-from fractile.policies.dynamic_programming import DynamicProgramming
-from fractile.policies.stock_models import PipelineModel
-from fractile.policies.value_iteration import solve, stationary
+from fractile.policies.exact.dynamic_programming import DynamicProgramming
+from fractile.policies.exact.stock_models import PipelineModel
+from fractile.policies.exact.value_iteration import solve, stationary
 
 DEMAND = fr.Poisson(5.0)
 

@@ -1,0 +1,1 @@
+"""Lead times and deliveries as data."""

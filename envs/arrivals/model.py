@@ -1,0 +1,209 @@
+"""When orders arrive, and how much of them: lead times, split, short and lost deliveries as data.
+
+A model draws shares of shape (slots + 1, paths, periods, items): which share of the order placed in period t arrives
+k periods later, k = 0 … slots. The physics multiplies, and knows nothing of suppliers. In the period, the order of k
+periods ago arrives before demand occurs; k = 0: this period's order. The pipeline holds what will arrive, in the slot
+in which it will: a policy that reads it is told how much of its last order comes, and when, before it orders again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...errors import FractileError
+from ...forecasters.interpolation import FloatArray, IntArray
+from ...randomness import keyed_generator
+from ..types import Scenario
+from .shares import checked_shares, hazard, inverted, row
+
+
+@runtime_checkable
+class ArrivalModel(Protocol):
+    """Anything that arrivals can be drawn from."""
+
+    @property
+    def slots(self) -> int:
+        """Periods that the slowest delivery takes: pipeline slots that are needed."""
+
+    @property
+    def mean_shares(self) -> FloatArray:
+        """Mean share of an order that arrives k periods later, shape (slots + 1, 1 or items)."""
+
+    def sample(self, rng: np.random.Generator, paths: int, periods: int, items: int) -> FloatArray:
+        """Draw arrivals, shape (slots + 1, paths or 1, periods, items)."""
+
+    def episodes(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
+        """Draw arrivals of paths that hold one item each, shape (slots + 1, paths, periods, 1)."""
+
+
+def with_arrivals(scenario: Scenario, model: ArrivalModel, seed: int) -> Scenario:
+    """Return the scenario with arrivals that are keyed by a seed.
+
+    The same seed gives the same arrivals whatever the demand; more paths are added behind the first ones.
+
+    Args:
+        scenario: demand, and what else there is.
+        model: where arrivals come from.
+        seed: integer >= 0.
+
+    >>> demand = np.zeros((2, 3, 1))
+    >>> with_arrivals(Scenario(demand), ConstantLeadTime(1), 0).arrivals[:, 0, 0, 0]
+    array([0., 1.])
+    """
+    rng = keyed_generator(seed, "arrivals")
+    return replace(scenario, arrivals=model.sample(rng, scenario.paths, scenario.periods, scenario.items))
+
+
+def expected_lead_time(arrivals: ArrivalModel | Scenario | FloatArray) -> FloatArray:
+    """Return the mean lead time of a unit that is delivered, for policies that plan with one number.
+
+    `Σ_k k a_k / Σ_k a_k` with a_k the mean share that arrives k periods later.
+
+    Args:
+        arrivals: a model, a scenario that has arrivals, or the array (slots + 1, paths or 1, periods, items).
+
+    Returns:
+        periods, shape (1 or items,). [E L]
+
+    >>> expected_lead_time(RandomLeadTime([0.0, 0.5, 0.5]))
+    array([1.5])
+    """
+    if isinstance(arrivals, Scenario):
+        if arrivals.arrivals is None:
+            raise FractileError("the scenario has no arrivals: its lead times are those of the parameters")
+        arrivals = np.asarray(arrivals.arrivals)
+    shares = arrivals.mean((1, 2)) if isinstance(arrivals, np.ndarray) else arrivals.mean_shares
+    delivered = shares.sum(0)
+    return np.asarray(np.arange(len(shares)) @ shares / np.where(delivered > 0, delivered, 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class ByItem:
+    """Models that draw each item from a generator of its own, keyed by the item's position."""
+
+    @property
+    def slots(self) -> int:
+        """Periods that the slowest delivery takes."""
+        return len(self.mean_shares) - 1
+
+    @property
+    def mean_shares(self) -> FloatArray:
+        """Mean share of an order that arrives k periods later, shape (slots + 1, 1 or items)."""
+        raise NotImplementedError
+
+    @property
+    def constant(self) -> bool:
+        """Whether nothing is random."""
+        return False
+
+    def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
+        """Draw arrivals of paths that hold one item each, shape (slots + 1, paths, periods).
+
+        The first paths are the same however many follow.
+        """
+        raise NotImplementedError
+
+    def sample(self, rng: np.random.Generator, paths: int, periods: int, items: int) -> FloatArray:
+        """Draw arrivals, shape (slots + 1, paths, periods, items); paths are one where they are all alike.
+
+        Neither more paths nor other items move the draws of a path and an item.
+        """
+        known = self.mean_shares.shape[1]
+        if known not in (1, items):
+            raise FractileError(f"{type(self).__name__} has parameters of {known} items, {items} are asked for")
+        root = int(rng.integers(2**62))
+        rows = (np.full(1 if self.constant else paths, i) for i in range(items))
+        return np.stack([self.draw(keyed_generator(root, i), row, periods) for i, row in enumerate(rows)], axis=-1)
+
+    def episodes(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
+        """Draw arrivals of paths that hold one item each: `item` says which, shape (paths,).
+
+        Returns:
+            shape (slots + 1, paths, periods, 1).
+        """
+        return self.draw(rng, item, periods)[..., None]
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantLeadTime(ByItem):
+    """Every order arrives whole, after a constant number of periods.
+
+    Attributes:
+        lead_time: periods, an integer >= 0, one for all or (items,). [L]
+    """
+
+    lead_time: int | IntArray
+
+    def __post_init__(self) -> None:
+        lead_time = np.asarray(self.lead_time, dtype=np.float64)
+        if lead_time.ndim > 1 or not (np.isfinite(lead_time) & (lead_time >= 0) & (lead_time % 1 == 0)).all():
+            raise FractileError(f"lead_time must be integers >= 0, one for all or one an item, got {self.lead_time}")
+
+    @property
+    def mean_shares(self) -> FloatArray:
+        """One-hot in the lead time, shape (slots + 1, 1 or items)."""
+        lead_time = np.atleast_1d(np.asarray(self.lead_time, dtype=np.int64))
+        return (np.arange(lead_time.max() + 1)[:, None] == lead_time).astype(np.float64)
+
+    @property
+    def constant(self) -> bool:
+        """Whether nothing is random."""
+        return True
+
+    def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:  # noqa: ARG002
+        """Return arrivals, shape (slots + 1, paths, periods)."""
+        shares = row(self.mean_shares, item)
+        return np.broadcast_to(shares[:, :, None], (*shares.shape, periods))
+
+
+@dataclass(frozen=True, eq=False)
+class RandomLeadTime(ByItem):
+    """Every order arrives whole, after a random number of periods.
+
+    With `crossing`, lead times are independent, and a later order may arrive before an earlier one. Without, orders
+    never overtake each other (Kaplan 1970): in each period one number A is drawn, and all orders that were placed A
+    or more periods ago arrive. An order's lead time is the first k with A_{t+k} <= k, so that
+    `P(L > k) = Π_{j<=k} P(A > j)`; P(A <= k) is then the hazard P(L = k | L >= k) of the lead time that is asked for,
+    and each order has just the probabilities given. Lead times of successive orders depend on each other.
+
+    Source: Kaplan (1970), A dynamic inventory model with stochastic lead times, Management Science 16(7).
+
+    Attributes:
+        probabilities: P(L = k) for k = 0 … slots, shape (slots + 1,) or (items, slots + 1).
+        crossing: whether orders may overtake each other. If not, hazards must not fall with k.
+
+    Raises:
+        FractileError: where probabilities are none, or cannot be had without crossing.
+    """
+
+    probabilities: ArrayLike
+    crossing: bool = True
+
+    def __post_init__(self) -> None:
+        shares = checked_shares("probabilities", self.probabilities)
+        object.__setattr__(self, "probabilities", shares)
+        if not self.crossing and (np.diff(hazard(shares), axis=-1) < -1e-9).any():
+            raise FractileError(
+                "probabilities of lead times without crossing need hazards P(L = k | L >= k) that do not fall with k, "
+                f"got hazards {np.round(hazard(shares), 4).tolist()}; set crossing=True, or move mass to later periods"
+            )
+
+    @property
+    def mean_shares(self) -> FloatArray:
+        """The probabilities, shape (slots + 1, 1 or items)."""
+        return np.atleast_2d(np.asarray(self.probabilities)).T
+
+    def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
+        """Draw arrivals, shape (slots + 1, paths, periods)."""
+        probabilities = row(self.mean_shares, item)
+        if self.crossing:
+            lead_time = inverted(np.cumsum(probabilities, axis=0), rng.random((len(item), periods)))
+        else:
+            ages = inverted(hazard(probabilities.T).T, rng.random((len(item), periods + self.slots)))
+            due = [ages[:, k : k + periods] <= k for k in range(self.slots + 1)]
+            lead_time = np.argmax(np.stack(due), axis=0)
+        return (np.arange(self.slots + 1)[:, None, None] == lead_time).astype(np.float64)

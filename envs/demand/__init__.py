@@ -1,0 +1,1 @@
+"""Demand: distributions, processes, history and forecasters, and the forecasts that go with them."""

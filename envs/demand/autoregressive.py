@@ -1,0 +1,205 @@
+"""Demand that remembers: a first-order autoregression, with the forecasts of one who knows its level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Self
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from ...forecasters.dependence import Dependence
+from ...forecasters.forecast import DEFAULT_LEVELS, DRAWS
+from ...forecasters.interpolation import FloatArray, IntArray, sobol_uniforms
+from ...randomness import PATH_BLOCK
+from ..params import Number
+from ..types import Scenario
+from .clipped_normal import ClippedNormal
+from .distribution_forecast import DistributionForecast, ForecastsOnPaths, Pick
+from .lattice import Distribution
+from .model import in_blocks, require
+from .sample_distribution import SampleDistribution
+
+RARE = 1e-4
+"""Probability of a clipped period up to which sums are taken as normal."""
+
+
+@dataclass(frozen=True, eq=False)
+class AR1:
+    """First-order autoregressive demand: D_t = max(X_t, 0) with `X_t = μ + φ (X_{t−1} − μ) + ε_t`.
+
+    X starts in its stationary state, normal with standard deviation σ/√(1 − φ²). The forecast in period t knows
+    X_{t−1}, which is the demand of the period before wherever it was not clipped, and with it everything: each period
+    ahead is a clipped normal, exactly. Sums are clipped normals, too, where a period is clipped with a probability of
+    at most `RARE`, and those of quasi-random paths where clipping is more frequent.
+
+    Attributes:
+        mean: of X, units per period, scalar or (items,). [μ]
+        autocorrelation: of X over one period, in (−1, 1), scalar or (items,). [φ]
+        noise_deviation: standard deviation of the noise, units, scalar or (items,). [σ]
+    """
+
+    mean: Number
+    autocorrelation: Number
+    noise_deviation: Number
+
+    def __post_init__(self) -> None:
+        require(self, mean="positive", autocorrelation="(-1, 1)", noise_deviation="positive")
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        return int(np.broadcast(*self._parameters, np.zeros(1)).size)
+
+    @property
+    def stationary_deviation(self) -> FloatArray:
+        """Standard deviation of X, units: σ/√(1 − φ²)."""
+        _, autocorrelation, deviation = self._parameters
+        return deviation / np.sqrt(1.0 - autocorrelation**2)
+
+    def select(self, item: IntArray) -> Self:
+        """Return the model of these items."""
+        mean, autocorrelation, deviation = (np.broadcast_to(p, (self.items,))[item] for p in self._parameters)
+        return replace(self, mean=mean, autocorrelation=autocorrelation, noise_deviation=deviation)
+
+    def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
+        """Draw demand, units, shape (paths, periods, items)."""
+        return np.maximum(self.levels(rng, paths, periods)[:, 1:], 0.0)
+
+    def levels(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
+        """Draw X from the period before the first on, shape (paths, periods + 1, items)."""
+        mean, autocorrelation, deviation = self._parameters
+        level = rng.standard_normal((paths, periods + 1, self.items))
+        level[:, 0] *= self.stationary_deviation
+        for t in range(1, periods + 1):
+            level[:, t] = autocorrelation * level[:, t - 1] + deviation * level[:, t]
+        return mean + level
+
+    def outlook(self, level: FloatArray, span: int) -> GaussianOutlook:
+        """Return what is known of `span` periods once X of the period before is known, shape (origins, items)."""
+        mean, autocorrelation, deviation = self._parameters
+        ahead = np.arange(1, span + 1).reshape(-1, 1, 1)
+        location = mean + autocorrelation**ahead * (level - mean)
+        # What noise k periods ahead adds to X h periods ahead.
+        lag = np.subtract.outer(np.arange(span), np.arange(span))[:, :, None, None]
+        shape = (span, span, 1, self.items)
+        weight = np.where(lag >= 0, deviation * autocorrelation ** np.maximum(lag, 0), 0.0)
+        return GaussianOutlook(location, np.broadcast_to(weight, shape))
+
+    def forecast(self, level: FloatArray, span: int, *, period: int = 0) -> DistributionForecast:
+        """Return what is known of `span` periods as a forecast: see `outlook`."""
+        return DistributionForecast.of(self.outlook(level, span), DEFAULT_LEVELS, period)
+
+    def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:
+        """Draw demand; the forecast in every period is its distribution, given the path so far."""
+        (level,) = in_blocks(rng, paths, lambda block: (self.levels(block, PATH_BLOCK, periods),))
+        return self._scenario(level, span)
+
+    def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
+        """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
+        model = self.select(item)
+        level = model.levels(rng, 1, periods)
+        demand = np.maximum(level[0, 1:], 0.0).T[:, :, None]
+        make = partial(_side_by_side, model, level, span)
+        return Scenario(demand, ForecastsOnPaths(make, range(periods)))
+
+    @property
+    def _parameters(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        mean, autocorrelation, deviation = (
+            np.asarray(value, dtype=np.float64) for value in (self.mean, self.autocorrelation, self.noise_deviation)
+        )
+        return mean, autocorrelation, deviation
+
+    def _scenario(self, level: FloatArray, span: int) -> Scenario:
+        make = partial(_from_level, self, level, span)
+        return Scenario(np.maximum(level[:, 1:], 0.0), ForecastsOnPaths(make, range(level.shape[1] - 1)))
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianOutlook:
+    """Demand of the periods ahead is max(X, 0), with X jointly normal.
+
+    Attributes:
+        location: mean of X, units, shape (horizon, origins, items).
+        weight: X = location + weight @ independent standard normals, shape (horizon, normals, origins or 1, items).
+    """
+
+    location: FloatArray
+    weight: FloatArray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Periods ahead, origins, items."""
+        horizon, origins, items = self.location.shape
+        return horizon, origins, items
+
+    @property
+    def dependence(self) -> Dependence | None:
+        """A Gaussian copula for each item."""
+        if self.weight.shape[2] > 1:
+            return None
+        root = self.weight[:, :, 0] / self._deviation[:, None, 0]
+        correlation = np.einsum("hni,kni->ihk", root, root)
+        return Dependence(correlation, np.arange(len(correlation))[:, None])
+
+    def periods(self) -> Distribution:
+        """Return the distribution of each period's demand."""
+        return ClippedNormal(self.location, self._deviation)
+
+    def total(self, span: IntArray) -> Distribution:
+        """Return the distribution of sums, shape (1, origins, items)."""
+        longest = int(span.max())
+        if longest > 1 and (ndtr(-self.location[:longest] / self._deviation[:longest]) > RARE).any():
+            each = [np.where(span == n, self._drawn_sums(int(n)), 0.0) for n in np.unique(span)]
+            return SampleDistribution.of(np.sum(each, axis=0))
+        index = np.broadcast_to(span - 1, (1, *self.shape[1:]))
+        location = np.take_along_axis(np.cumsum(self.location, axis=0), index, axis=0)
+        deviation = np.sqrt((np.cumsum(self.weight, axis=0) ** 2).sum(1))
+        full = np.broadcast_to(deviation, self.shape)
+        return ClippedNormal(location, np.take_along_axis(full, index, axis=0))
+
+    def draws(self, number: int) -> FloatArray:
+        """Return quasi-random draws, shape (number, horizon, origins, items)."""
+        normal = ndtri(sobol_uniforms(number, self.weight.shape[1]))
+        moved = np.einsum("dn,hnoi->dhoi", normal, self.weight)
+        return np.maximum(self.location + moved, 0.0)
+
+    def window(self, first: int, last: int) -> GaussianOutlook:
+        """Return what is known of periods first ... last - 1 ahead."""
+        return GaussianOutlook(self.location[first:last], self.weight[first:last])
+
+    def picked(self, pick: Pick, origins: int) -> GaussianOutlook:
+        """Return what is known of some origins and items."""
+        location, weight = (
+            pick(np.broadcast_to(array, (*array.shape[:-2], origins, array.shape[-1])))
+            for array in (self.location, self.weight)
+        )
+        return GaussianOutlook(location, weight)
+
+    def _drawn_sums(self, span: int) -> FloatArray:
+        """Quasi-random sums over the first periods, shape (draws, 1, origins, items)."""
+        weight = self.weight[:span]
+        towards = weight.sum(0)
+        towards = towards / np.sqrt((towards**2).sum(0))
+        # Reflected normals are normals: the first one then decides the sum, but for clipping, and is spread evenly.
+        towards[0] += np.copysign(1.0, towards[0])
+        along = np.einsum("hnoi,noi->hoi", weight, towards) * (2.0 / (towards**2).sum(0))
+        reflected = GaussianOutlook(self.location[:span], weight - along[:, None] * towards)
+        return reflected.draws(DRAWS).sum(1, keepdims=True)
+
+    @property
+    def _deviation(self) -> FloatArray:
+        """Of X, shape (horizon, origins or 1, items)."""
+        return np.sqrt((self.weight**2).sum(1))
+
+
+def _from_level(model: AR1, level: FloatArray, span: int, period: int) -> DistributionForecast:
+    """The forecast of a period on paths whose X is known, shape (paths, periods + 1, items)."""
+    return model.forecast(level[:, period], span, period=period)
+
+
+def _side_by_side(model: AR1, level: FloatArray, span: int, period: int) -> DistributionForecast:
+    """The same of one path with an item for each episode, as forecasts of one item on many paths."""
+    items = np.arange(level.shape[2])
+    return _from_level(model, level, span, period).take(items, np.zeros_like(items))

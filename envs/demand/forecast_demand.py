@@ -1,0 +1,272 @@
+"""Demand that is drawn from a forecaster's own quantiles, with the forecast that was valid before each draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from ...errors import Faults
+from ...forecasters.forecast import FloatArray, IntArray, QuantileForecast
+from ...forecasters.panel import SalesPanel
+from ...randomness import keyed_generator
+from ..types import Scenario
+from .belief import Distortion, distorted, shifted
+from .evolution import HORIZON, ForecastEvolution
+from .evolved_forecasts import EvolvedForecasts
+
+Mode = Literal["fixed", "rolled", "evolved"]
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastDemand:
+    """Demand drawn from quantile forecasts by inverse transform.
+
+    In mode "fixed" one forecast is made at the panel's end; its errors depend on each other over the horizon, and
+    in period t the policy sees what that forecast says of t and later. In mode "rolled" the forecaster is run
+    again along each sampled path: the policy sees the forecast made from the path so far, and demand is drawn
+    from that forecast's first period. In mode "evolved" one forecast is carried along each path by random revisions
+    as large, and as like each other over the horizon, as the forecaster's own were (`ForecastEvolution`); demand is
+    drawn from the carried forecast's first period, and a surprise moves the revisions that follow. No forecaster is
+    run along the paths, so covariates and the shape of the season stay as the first forecast saw them.
+
+    The same generator gives the same random numbers to all three modes, and to every belief.
+
+    Attributes:
+        source: a fitted forecaster, or a QuantileForecast (modes "fixed" and "evolved"; its last origin counts).
+        panel: the history that forecasts begin from; needed with a forecaster.
+        mode: "fixed", "rolled" or "evolved".
+        integer: draw whole units; None = where the panel's sales are whole.
+        start: the period that demand is drawn from, on (modes "rolled" and "evolved"); the panel's end where None.
+            What the panel holds behind it is the calendar and the covariates known ahead, never sales.
+        belief: what the policy sees instead of the truth that demand is drawn from: another fitted forecaster (run
+            along the same paths in mode "rolled", carried by the same news in mode "evolved"), one QuantileForecast
+            (carried likewise in mode "evolved"), or a `Distortion`. The truth where None.
+        evolution: the model of revisions of mode "evolved"; fitted on the panel before `start` where None.
+    """
+
+    source: Any
+    panel: SalesPanel | None = None
+    mode: Mode = "fixed"
+    integer: bool | None = None
+    start: int | None = None
+    belief: Any = None
+    evolution: ForecastEvolution | None = None
+    _fitted: dict[int, ForecastEvolution] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        faults, ready_made = Faults(), isinstance(self.source, QuantileForecast)
+        if self.mode not in get_args(Mode):
+            faults.add(f"mode must be 'fixed' or 'rolled' or 'evolved', got {self.mode!r}")
+        if ready_made and self.mode == "rolled":
+            faults.add("mode 'rolled' runs a forecaster again and again: give a fitted forecaster")
+        if ready_made and self.mode == "evolved" and self.evolution is None:
+            faults.add("mode 'evolved' needs a fitted forecaster, or evolution=ForecastEvolution(...) with a forecast")
+        if self.panel is None and not ready_made:
+            faults.add("a forecaster needs the panel that its forecasts begin from: panel=...")
+        _check_belief(self.belief, self, faults)
+        faults.raise_if_any()
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        return len(self.item_ids)
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """One text an item."""
+        return self.source.item_ids if self.panel is None else self.panel.item_ids
+
+    def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
+        """Draw demand, units, shape (paths, periods, items)."""
+        return np.asarray(self.scenario(rng, paths, periods, 1).demand)
+
+    def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:
+        """Draw demand together with the forecasts that policies may see, each `span` periods ahead.
+
+        The draws of an item depend on the generator's state and on the item's id alone.
+        """
+        root = int(rng.integers(2**62))
+        normals = [keyed_generator(root, name).standard_normal((paths, periods)) for name in self.item_ids]
+        normal = np.stack(normals)
+        if self.mode == "rolled":
+            rows = np.tile(np.arange(self.items), paths)
+            flat = normal.swapaxes(0, 1).reshape(-1, periods)
+            scenario = _unfold(self._roll(rows, flat, span), paths, self.items)
+        elif self.mode == "evolved":
+            generators = [keyed_generator(root, name, "revisions") for name in self.item_ids]
+            scenario = self._evolve(np.arange(self.items)[:, None], normal, generators, span)
+        else:
+            first = self.fixed_forecast(periods + span - 1)
+            demand = self._whole(_first_periods(first, normal.swapaxes(0, 1)))
+            forecasts = shifted(self._believed(first), periods, span)
+            scenario = Scenario(np.swapaxes(demand, 1, 2), forecasts=forecasts)
+        return self._shown(scenario, rng, self.item_ids)
+
+    def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
+        """Draw paths that hold one item each.
+
+        Args:
+            rng: where the draws come from.
+            item: which item a path holds, shape (paths,).
+            periods: length of the paths.
+            span: periods ahead that each forecast reaches.
+
+        Returns:
+            A scenario of len(item) paths and one item.
+        """
+        normal = rng.standard_normal((len(item), periods))
+        if self.mode == "rolled":
+            return self._shown(self._roll(item, normal, span), rng)
+        if self.mode == "evolved":
+            return self._shown(self._evolve(item[None], normal[None], [rng], span), rng)
+        first, nowhere = self.fixed_forecast(periods + span - 1), np.zeros(len(item), dtype=np.int64)
+        demand = self._whole(_first_periods(first.take(item, nowhere), normal[None, None])[0, 0])
+        forecasts = shifted(self._believed(first).take(item, nowhere), periods, span)
+        return self._shown(Scenario(demand[:, :, None], forecasts=forecasts), rng)
+
+    def fixed_forecast(self, horizon: int) -> QuantileForecast:
+        """Return the forecast that modes "fixed" and "evolved" begin with."""
+        return self._forecast_of(self.source, horizon)
+
+    def fitted_evolution(self, leads: int = HORIZON) -> ForecastEvolution:
+        """Return the model of revisions of mode "evolved"; it is fitted when it is first asked for.
+
+        Args:
+            leads: to learn, where the model is not given; the forecaster is asked for one period more.
+        """
+        if self.evolution is not None:
+            return self.evolution
+        if leads not in self._fitted:
+            assert self.panel is not None
+            self._fitted[leads] = ForecastEvolution.fit(self.source, self.panel.until(self._begin), horizon=leads)
+        return self._fitted[leads]
+
+    @property
+    def _begin(self) -> int:
+        """The period that demand is drawn from, on."""
+        assert self.panel is not None
+        return self.panel.periods if self.start is None or self.mode == "fixed" else self.start
+
+    def _forecast_of(self, source: Any, horizon: int) -> QuantileForecast:
+        """Return one forecast of all items, of one origin."""
+        if isinstance(source, QuantileForecast):
+            return source.at_origin(-1).head(horizon)
+        return source.predict(self.panel, horizon, origins=[self._begin])
+
+    def _believed(self, first: QuantileForecast) -> QuantileForecast:
+        """Return the one forecast that the policy sees in place of the first one."""
+        if self.belief is None or isinstance(self.belief, Distortion):
+            return first
+        return self._forecast_of(self.belief, first.horizon)
+
+    def _shown(self, scenario: Scenario, rng: np.random.Generator, item_ids: Sequence[str] | None = None) -> Scenario:
+        """Distort what the policy sees, where that is the belief."""
+        return distorted(scenario, self.belief, rng, item_ids) if isinstance(self.belief, Distortion) else scenario
+
+    def _evolve(
+        self, rows: IntArray, score: FloatArray, generators: Sequence[np.random.Generator], span: int
+    ) -> Scenario:
+        """Carry the first forecast along paths.
+
+        Args:
+            rows: the items of the paths, shape (items, 1) or (1, paths).
+            score: standard normal draws behind demand, shape (items or 1, paths, periods).
+            generators: where revisions come from, one for each of the first axis.
+            span: periods ahead that forecasts are seen.
+        """
+        paths, periods = score.shape[1:]
+        # No forecaster is asked for more than the first forecast needs: networks reach as far as they were trained.
+        evolution = self.fitted_evolution(min(HORIZON, max(1, periods + span - 2)))
+        scale = np.broadcast_to(evolution.scale_of(self.item_ids)[rows], score.shape[:2])
+        noise = (rng.standard_normal((paths, periods, evolution.horizon)) for rng in generators)
+        carried = zip(score, noise, scale, strict=True)
+        news = np.stack([evolution.carried(u, w, span, s) for u, w, s in carried])
+        first = self.fixed_forecast(periods + span - 1)
+        truth = EvolvedForecasts.of(first, evolution, periods, span)
+        belief = self._believed(first)
+        seen = truth if belief is first else EvolvedForecasts.of(belief, evolution, periods, span)
+        today = (truth.at(t, rows, news[:, :, t]) for t in range(periods))
+        demand = [self._whole(_first_period(f, score[:, :, t])) for t, f in enumerate(today)]
+        forecasts = [seen.at(t, rows, news[:, :, t]) for t in range(periods)]
+        return Scenario(np.stack(demand).transpose(2, 0, 1), forecasts=forecasts)
+
+    def _roll(self, rows: IntArray, normal: FloatArray, span: int) -> Scenario:
+        """Run the forecaster, and the one that is believed, along paths of one item each."""
+        periods = normal.shape[1]
+        start, panel = self._canvas(rows, periods)
+        every, nowhere = np.arange(len(rows)), np.zeros(len(rows), dtype=np.int64)
+        other = None if isinstance(self.belief, Distortion) else self.belief
+        forecasts = []
+        if isinstance(other, QuantileForecast):
+            forecasts = shifted(self._forecast_of(other, periods + span - 1).take(rows, nowhere), periods, span)
+        for t in range(start, start + periods):
+            forecast = self.source.predict(panel, span if other is None else 1, origins=[t]).take(every, nowhere)
+            if not isinstance(other, QuantileForecast):
+                seen = forecast if other is None else other.predict(panel, span, origins=[t]).take(every, nowhere)
+                forecasts.append(seen)
+            panel.sales[:, t] = self._whole(_first_period(forecast, normal[None, :, t - start]))[0]
+        return Scenario(panel.sales[:, start : start + periods, None], forecasts=forecasts)
+
+    def _canvas(self, rows: IntArray, periods: int) -> tuple[int, SalesPanel]:
+        """Return where demand begins, and a panel of these rows whose later sales are still to be written."""
+        assert self.panel is not None
+        start = self._begin
+        panel = self.panel.window(0, start + periods).select(rows)
+        if panel.periods < start + periods:
+            panel = panel.extended(np.zeros((len(rows), start + periods - panel.periods)))
+        later = np.arange(panel.periods) >= start
+        sales = np.where(later, 0.0, panel.sales)
+        return start, replace(panel, sales=sales, in_stock=panel.in_stock | later, listed=panel.listed | later)
+
+    def _whole(self, demand: FloatArray) -> FloatArray:
+        integer = self.integer
+        if integer is None:
+            integer = self.panel is not None and self.panel.integer_demand
+        return np.rint(demand) if integer else demand
+
+
+def _check_belief(belief: Any, model: ForecastDemand, faults: Faults) -> None:
+    if isinstance(belief, QuantileForecast):
+        if len(belief.values) != model.items:
+            faults.add(
+                f"belief must forecast the {model.items} items that demand is drawn for, got {len(belief.values)}"
+            )
+    elif belief is not None and not isinstance(belief, Distortion):
+        if not hasattr(belief, "predict"):
+            faults.add(
+                "belief must be a fitted forecaster, a QuantileForecast or a Distortion, "
+                f"got {type(belief).__name__}; for another demand model use Believed(truth, belief)"
+            )
+        elif model.panel is None:
+            faults.add("a forecaster as belief needs the panel that its forecasts begin from: panel=...")
+
+
+def _first_period(forecast: QuantileForecast, normal: FloatArray) -> FloatArray:
+    """Demand of the first period of a forecast: normal (items, origins) → the same shape."""
+    return replace(forecast.head(1), dependence=None).at_normals(normal[None, :, :, None])[0, :, :, 0]
+
+
+def _first_periods(forecast: QuantileForecast, normal: FloatArray) -> FloatArray:
+    """Demand of the first periods of a forecast: normal (paths, items, [origins,] periods) → the same shape."""
+    shaped = normal if normal.ndim == 4 else normal[:, :, None]
+    demand = forecast.head(normal.shape[-1]).at_normals(shaped)
+    return demand if normal.ndim == 4 else demand[:, :, 0]
+
+
+def _unfold(scenario: Scenario, paths: int, items: int) -> Scenario:
+    """Turn paths of one item each, path-major, into paths of many items."""
+    demand = scenario.demand.reshape(paths, items, -1).swapaxes(1, 2)
+    return Scenario(demand, forecasts=[_unfolded(f, paths, items) for f in scenario.forecasts or ()])
+
+
+def _unfolded(forecast: QuantileForecast, paths: int, items: int) -> QuantileForecast:
+    values = forecast.values.reshape(paths, items, *forecast.values.shape[2:]).swapaxes(0, 1)
+    dependence = forecast.dependence
+    if dependence is not None:
+        dependence = replace(dependence, band=dependence.band.reshape(paths, items).T)
+    ids = tuple(f"item {i}" for i in range(items))
+    origins = np.repeat(forecast.origins[:1], paths)
+    return QuantileForecast(forecast.levels, values, origins, ids, dependence=dependence)

@@ -1,0 +1,240 @@
+"""Demand that is independent over periods: what the textbook distributions have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...errors import FractileError
+from ...forecasters.forecast import DEFAULT_LEVELS
+from ...forecasters.interpolation import FloatArray, IntArray
+from ...randomness import PATH_BLOCK
+from ..types import Scenario
+from .distribution_forecast import DistributionForecast
+from .lattice import lattice_of
+from .model import DemandModel, in_blocks
+from .outlook import IndependentOutlook
+from .sampling_tables import sample_discrete
+
+
+@dataclass(frozen=True)
+class IndependentDemand:
+    """Demand that is independent over periods and items, of a known distribution.
+
+    Parameters are scalars or arrays of shape (items,). Arrays of shape (..., items) describe many distributions at
+    once, e.g. (periods, items) where the mean moves (`during`).
+    """
+
+    discrete: ClassVar[bool] = True
+    """Whether demand is in whole units."""
+
+    vectors: ClassVar[tuple[str, ...]] = ()
+    """Parameters that have an axis of their own behind the items."""
+
+    def distribution(self, span: ArrayLike = 1) -> Any:
+        """Return the distribution of demand summed over `span` periods, one per item: `lattice.Distribution`."""
+        raise NotImplementedError
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Draw demand of any shape that the parameters broadcast to, units; `sample` is faster for many draws."""
+        return self.quantile(np.broadcast_to(rng.random(shape), shape))
+
+    def scaled(self, factor: ArrayLike) -> Self:  # noqa: ARG002
+        """Return the model whose mean is `factor` times as high; factors broadcast to (..., items)."""
+        raise FractileError(
+            f"the mean of {type(self).__name__} demand cannot move: its values are fixed; "
+            "use CompoundPoisson, NegativeBinomial or another one with a mean"
+        )
+
+    def cumulative(self) -> Self | None:
+        """Return the model of running sums over the first axis of the parameters (periods, paths, items).
+
+        None where such sums leave the family; they are convolved then.
+        """
+        return None
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        return int(np.broadcast_shapes((1,), *(array.shape[-1:] for _, array in self.arrays()))[-1])
+
+    def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
+        """Draw demand, units, shape (paths, periods, items)."""
+        if self.discrete:
+            return sample_discrete(self, rng, paths, periods)
+        return self.draw(rng, (paths, periods, self.items))
+
+    def cdf(self, units: ArrayLike, span: int = 1) -> FloatArray:
+        """Return P(demand over `span` periods <= units)."""
+        return np.asarray(self.distribution(span).cdf(units))
+
+    def pmf(self, units: ArrayLike, span: int = 1) -> FloatArray:
+        """Return P(demand over `span` periods = units).
+
+        Raises:
+            FractileError: where demand is continuous.
+        """
+        if not self.discrete:
+            raise FractileError(f"{type(self).__name__} demand is continuous and has no pmf; use cdf")
+        return np.asarray(self.distribution(span).pmf(units))
+
+    def quantile(self, level: ArrayLike, span: ArrayLike = 1) -> FloatArray:
+        """Return the smallest demand over `span` periods that is exceeded with probability <= 1 − level."""
+        return np.maximum(self.distribution(span).ppf(level), 0.0)
+
+    def likelihood(self, units: ArrayLike) -> FloatArray:
+        """Return the probability of one period's demand, or its density where demand is continuous."""
+        one = self.distribution()
+        return np.asarray(one.pmf(units) if self.discrete else one.pdf(units))
+
+    def select(self, item: IntArray) -> Self:
+        """Return the model of these items."""
+        return self.mapped(lambda parameter: parameter[..., item], 1)
+
+    def mapped(self, change: Callable[[FloatArray], FloatArray], axes: int) -> Self:
+        """Return the model whose parameters were changed.
+
+        Args:
+            change: is given arrays of shape (..., items) with at least so many axes; it may move and pick along the
+                last `axes` of them.
+            axes: how many; parameters are broadcast to the items, axes before them get length one.
+        """
+        shape = (*[1] * (axes - 1), self.items)
+        changed: dict[str, Any] = {}
+        for name, value in ((f.name, getattr(self, f.name)) for f in fields(self)):
+            if isinstance(value, IndependentDemand):
+                changed[name] = value.mapped(change, axes)
+                continue
+            array = np.asarray(value, dtype=np.float64)
+            own = array.shape[-1:] if name in self.vectors else ()
+            array = np.moveaxis(array, -1, 0) if own else array
+            # The axis of a vector goes first, where `change` leaves it alone.
+            array = array.reshape(*own, *[1] * (len(shape) + len(own) - array.ndim), *array.shape[len(own) :])
+            array = change(np.broadcast_to(array, np.broadcast_shapes(array.shape, shape)))
+            changed[name] = np.moveaxis(array, 0, -1) if own else array
+        return replace(self, **changed)
+
+    def columns(self, shape: tuple[int, ...]) -> FloatArray:
+        """Return all parameters side by side, broadcast to `shape` (..., items) and one more axis."""
+        arrays = [array if vector else array[..., None] for vector, array in self.arrays(whole=True)]
+        return np.concatenate([np.broadcast_to(a, (*shape, a.shape[-1])) for a in arrays], axis=-1)
+
+    def forecast(self, horizon: int, levels: ArrayLike = DEFAULT_LEVELS, *, period: int = 0) -> DistributionForecast:
+        """Return the true distribution as a forecast, made when `period` begins."""
+        return DistributionForecast.of(IndependentOutlook(self, horizon), levels, period)
+
+    def during(self, first: int, periods: int) -> IndependentDemand:  # noqa: ARG002  # others' means move
+        """Return the model of `periods` periods from `first` on, parameters (periods or 1, items)."""
+        return self
+
+    def price_path(self, periods: int) -> FloatArray | None:  # noqa: ARG002
+        """Return prices, money per unit, shape (periods, items), or None where they play no part."""
+        return None
+
+    def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:
+        """Draw demand; the forecast in every period is the truth."""
+        return draw_independent(self, rng, paths, periods, span)
+
+    def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
+        """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
+        return draw_independent_episodes(self, rng, item, periods, span)
+
+    def invert(self, uniform: FloatArray) -> FloatArray:
+        """Return one period's quantiles at many levels: discrete ones are looked up, not searched one by one.
+
+        Args:
+            uniform: in (0, 1), shape (..., items).
+        """
+        if not self.discrete:
+            return self.quantile(uniform)
+        shape = np.broadcast_shapes((1,), *(array.shape for _, array in self.arrays()))
+        return lattice_of(self.distribution(), shape).ppf(uniform)
+
+    def arrays(self, whole: bool = False) -> list[tuple[bool, FloatArray]]:
+        """Return whether a parameter is a vector, and the parameter; a vector without its own axis, or whole."""
+        found: list[tuple[bool, FloatArray]] = []
+        for f in fields(self):
+            value, vector = getattr(self, f.name), f.name in self.vectors
+            if isinstance(value, IndependentDemand):
+                found += value.arrays(whole)
+            else:
+                array = np.asarray(value, dtype=np.float64)
+                found.append((vector, array[..., 0] if vector and not whole else array))
+        return found
+
+
+class IndependentModel(DemandModel, Protocol):
+    """Demand that is independent over periods; its distribution may move."""
+
+    @property
+    def discrete(self) -> bool:
+        """Whether demand is in whole units."""
+
+    def during(self, first: int, periods: int) -> IndependentDemand:
+        """Return the model of `periods` periods from `first` on, parameters (periods or 1, items)."""
+
+    def forecast(self, horizon: int, levels: ArrayLike = DEFAULT_LEVELS, *, period: int = 0) -> DistributionForecast:
+        """Return the true distribution as a forecast, made when `period` begins."""
+
+    def price_path(self, periods: int) -> FloatArray | None:
+        """Return prices, money per unit, shape (periods, items), or None where they play no part."""
+
+    def select(self, item: IntArray) -> Self:
+        """Return the model of these items."""
+
+
+def draw_independent(
+    model: IndependentModel, rng: np.random.Generator, paths: int, periods: int, span: int
+) -> Scenario:
+    """Draw demand that is independent over periods; the forecast in every period is the truth."""
+    (demand,) = in_blocks(rng, paths, lambda block: (model.sample(block, PATH_BLOCK, periods),))
+    prices = model.price_path(periods)
+    return Scenario(demand, true_forecasts(model, periods, span), prices=None if prices is None else prices[None])
+
+
+def draw_independent_episodes(
+    model: IndependentModel, rng: np.random.Generator, item: IntArray, periods: int, span: int
+) -> Scenario:
+    """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
+    demand = model.select(item).sample(rng, 1, periods)[0].T[:, :, None]
+    prices, nowhere = model.price_path(periods), np.zeros(len(item), dtype=np.int64)
+    found = true_forecasts(model, periods, span)
+    # Periods that share a forecast share what is taken of it.
+    different = {id(forecast): forecast for forecast in found}
+    taken = {key: forecast.take(item, nowhere) for key, forecast in different.items()}
+    forecasts = [taken[id(forecast)] for forecast in found]
+    by_path = None if prices is None else np.broadcast_to(prices, (periods, model.items))[:, item].T[:, :, None]
+    return Scenario(demand, forecasts, prices=by_path)
+
+
+def true_forecasts(model: IndependentModel, periods: int, span: int) -> list[DistributionForecast]:
+    """Return the true distributions as forecasts, one a period; those that say the same are one object."""
+    if model.during(0, 1) is model:
+        return [_stationary_forecast(model, span)] * periods
+    made: dict[bytes, DistributionForecast] = {}
+    found = []
+    for period in range(periods):
+        ahead = model.during(period, span)
+        key = ahead.columns((span, ahead.items)).tobytes()
+        if key not in made:
+            made[key] = model.forecast(span, period=period)
+        found.append(made[key])
+    return found
+
+
+def _stationary_forecast(model: IndependentModel, span: int) -> DistributionForecast:
+    """Return the one forecast of demand that stays as it is.
+
+    That of a single item is kept with the model: an environment asks for it in every episode, and with it what was
+    asked of it before. (Those of many items would keep every choice of items that was ever made.)
+    """
+    if model.items > 1:
+        return model.forecast(span)
+    kept: dict[int, DistributionForecast] = model.__dict__.setdefault("_kept_forecasts", {})
+    if span not in kept:
+        kept[span] = model.forecast(span)
+    return kept[span]

@@ -1,0 +1,105 @@
+"""What every demand model offers, and how its paths are keyed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from ...errors import Faults
+from ...forecasters.interpolation import FloatArray, IntArray
+from ...randomness import PATH_BLOCK, keyed_generator
+from ..types import Scenario
+
+Drawn = TypeVar("Drawn", bound=tuple[Any, ...])
+
+
+class DemandModel(Protocol):
+    """Anything that demand can be drawn from."""
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+
+    def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
+        """Draw demand, units, shape (paths, periods, items)."""
+
+    def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:
+        """Draw demand together with the forecasts that policies may see, each `span` periods ahead."""
+
+    def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
+        """Draw paths that hold one item each: `item` says which, shape (paths,)."""
+
+
+def draw_scenario(model: DemandModel, seed: int, paths: int, periods: int, span: int = 1) -> Scenario:
+    """Draw a scenario that is keyed by its seed.
+
+    The same seed gives the same paths; more paths are added behind the first ones.
+
+    Args:
+        model: where demand comes from.
+        seed: integer >= 0.
+        paths: number of demand paths.
+        periods: number of periods.
+        span: periods ahead that each forecast reaches; at least the longest protection interval.
+    """
+    return model.scenario(keyed_generator(seed, "demand"), paths, periods, span)
+
+
+def in_blocks(rng: np.random.Generator, paths: int, draw: Callable[[np.random.Generator], Drawn]) -> list[FloatArray]:
+    """Draw paths in blocks with generators of their own, so that the first n are the same however many follow.
+
+    Args:
+        rng: gives the key of the blocks.
+        paths: number of paths.
+        draw: draws one block, a tuple of arrays whose first axis holds `PATH_BLOCK` paths.
+
+    Returns:
+        The arrays of `draw`, each with `paths` paths.
+    """
+    root = int(rng.integers(2**62))
+    whole: list[FloatArray] = []
+    for first in range(0, paths, PATH_BLOCK):
+        parts = draw(keyed_generator(root, first // PATH_BLOCK))
+        # Written where it stays, a block's own memory serves the next one.
+        whole = whole or [np.empty((paths, *part.shape[1:])) for part in parts]
+        for target, part in zip(whole, parts, strict=True):
+            target[first : first + PATH_BLOCK] = part[: paths - first]
+    return whole
+
+
+def require(model: Any, *, same_items: bool = True, **rules: str) -> None:
+    """Check parameters of a demand model, all of them at once.
+
+    Args:
+        model: a dataclass with the fields named.
+        same_items: whether their last axes must fit each other.
+        **rules: for each field "positive", or the interval of its numbers: "(-1, 1)", "[0, inf)".
+
+    Raises:
+        FractileError: names every field that breaks its rule, with its value.
+    """
+    faults, lengths = Faults(), {}
+    for name, rule in rules.items():
+        value = getattr(model, name)
+        try:
+            array = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            faults.add(f"{name} of demand must be a number, or one an item, got {value!r}")
+            continue
+        lengths[name] = array.shape[-1] if array.ndim else 1
+        if not (array.size and (np.isfinite(array) & _inside(array, rule)).all()):
+            wanted = "a finite number above 0" if rule == "positive" else f"a number in {rule}"
+            faults.add(f"{name} of demand must be {wanted}, got {value}")
+    if same_items and len({*lengths.values()} - {1}) > 1:
+        counts = ", ".join(f"{length} of {name}" for name, length in lengths.items())
+        faults.add(f"{' and '.join(lengths)} of demand must be of the same items, got {counts}")
+    faults.raise_if_any()
+
+
+def _inside(array: FloatArray, rule: str) -> Any:
+    if rule == "positive":
+        return array > 0
+    low, high = map(float, rule.strip("([])").split(","))
+    return (array >= low if rule.startswith("[") else array > low) & (array < high)

@@ -1,0 +1,244 @@
+"""Demand whose mean moves: seasons, a new item's ramp, promotions. Each wraps any model that has a mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...errors import FractileError
+from ...forecasters.forecast import DEFAULT_LEVELS
+from ...forecasters.interpolation import FloatArray, IntArray
+from ..params import Number
+from ..types import Scenario
+from .distribution_forecast import DistributionForecast
+from .independent import IndependentDemand, draw_independent, draw_independent_episodes
+from .model import require
+from .outlook import IndependentOutlook
+
+UNSOLD = 1e-12
+"""Share of its level that an item sells before its launch: nothing, for all that a simulation can tell."""
+
+
+@dataclass(frozen=True, eq=False)
+class MovingMean:
+    """Demand that is independent over periods, with a mean that moves by known factors.
+
+    `base` may move by itself: factors multiply, so that a new item may have seasons and promotions. Sums of Poisson,
+    compound Poisson and normal demand have closed forms; those of other discrete demand are convolved exactly, those
+    of other continuous demand on a grid of 1/256 of the sum's standard deviation.
+
+    Attributes:
+        base: demand where the factor is one: an independent model with a mean, or another one whose mean moves.
+    """
+
+    by_item: ClassVar[dict[str, int]] = {}
+    """Parameters that may differ over items, and how many axes they have then; the items come last."""
+
+    base: Any
+
+    def factors(self, first: int, periods: int) -> FloatArray:
+        """Return the mean of `periods` periods from `first` on over that of the base, shape (periods, 1 or items)."""
+        raise NotImplementedError
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        own = [np.shape(getattr(self, name)) for name, axes in self.by_item.items()]
+        widths = [shape[-1] for shape, axes in zip(own, self.by_item.values(), strict=True) if len(shape) == axes]
+        return int(np.broadcast_shapes((self.base.items,), *((width,) for width in widths))[-1])
+
+    @property
+    def discrete(self) -> bool:
+        """Whether demand is in whole units."""
+        return bool(self.base.discrete)
+
+    def during(self, first: int, periods: int) -> IndependentDemand:
+        """Return the model of `periods` periods from `first` on, parameters (periods, items)."""
+        factors = np.broadcast_to(self.factors(first, periods), (periods, self.items))
+        moved: IndependentDemand = self.base.during(first, periods).scaled(factors)
+        return moved
+
+    def price_path(self, periods: int) -> FloatArray | None:
+        """Return prices, money per unit, shape (periods, 1 or items), or None where they play no part."""
+        path: FloatArray | None = self.base.price_path(periods)
+        return path
+
+    def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
+        """Draw demand, units, shape (paths, periods, items)."""
+        return self.during(0, periods).draw(rng, (paths, periods, self.items))
+
+    def cdf(self, units: ArrayLike, span: int = 1, *, period: int = 0) -> FloatArray:
+        """Return P(demand of `span` periods from `period` on <= units)."""
+        return self._of_sum("cdf", units, span, period)
+
+    def pmf(self, units: ArrayLike, span: int = 1, *, period: int = 0) -> FloatArray:
+        """Return P(demand of `span` periods from `period` on = units).
+
+        Raises:
+            FractileError: where demand is continuous.
+        """
+        if not self.discrete:
+            raise FractileError(f"{type(self).__name__} of continuous demand has no pmf; use cdf")
+        return self._of_sum("pmf", units, span, period)
+
+    def quantile(self, level: ArrayLike, span: int = 1, *, period: int = 0) -> FloatArray:
+        """Return the demand of `span` periods from `period` on that is exceeded with probability <= 1 − level."""
+        return np.maximum(self._of_sum("ppf", level, span, period), 0.0)
+
+    def outlook(self, period: int, span: int) -> IndependentOutlook:
+        """Return what is known of `span` periods when `period` begins."""
+        # All origins know the same: their axis stands between the horizon and the items, with length one.
+        model = self.during(period, span).mapped(lambda parameter: np.swapaxes(parameter, -2, -3), 3)
+        return IndependentOutlook(model, span, moving=True)
+
+    def forecast(self, horizon: int, levels: ArrayLike = DEFAULT_LEVELS, *, period: int = 0) -> DistributionForecast:
+        """Return the true distribution as a forecast, made when `period` begins."""
+        return DistributionForecast.of(self.outlook(period, horizon), levels, period)
+
+    def select(self, item: IntArray) -> Self:
+        """Return the model of these items."""
+        chosen: dict[str, Any] = {}
+        for name, axes in self.by_item.items():
+            value = getattr(self, name)
+            if np.ndim(value) == axes:
+                chosen[name] = np.broadcast_to(value, (*np.shape(value)[:-1], self.items))[..., item]
+        base = self.base.select(item) if self.base.items == self.items else self.base
+        return replace(self, base=base, **chosen)
+
+    def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:
+        """Draw demand; the forecast in every period is the truth, and prices are given where they play a part."""
+        return draw_independent(self, rng, paths, periods, span)
+
+    def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
+        """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
+        return draw_independent_episodes(self, rng, item, periods, span)
+
+    def _require(self, **rules: str) -> None:
+        require(self, same_items=False, **rules)
+        try:
+            self.items  # noqa: B018  # raises where axes do not fit
+        except ValueError as error:
+            own = ", ".join(f"{name} {np.shape(getattr(self, name))}" for name in self.by_item)
+            raise FractileError(
+                f"{type(self).__name__} must be of the same items as its base, which has {self.base.items}; got {own}"
+            ) from error
+
+    def _of_sum(self, name: str, argument: ArrayLike, span: int, period: int) -> FloatArray:
+        """Ask the distribution of a sum; what it answers has no more axes than the question, or the items'."""
+        total = self.outlook(period, span).total(np.full((1, 1, 1), span))
+        found = np.asarray(getattr(total, name)(argument))
+        return found.reshape(found.shape[max(0, 3 - max(1, np.ndim(argument))) :])
+
+
+@dataclass(frozen=True, eq=False)
+class Seasonal(MovingMean):
+    """Seasons and a trend: in period t the mean is `μ · index[(t + phase) mod m] · (1 + trend)^t`.
+
+    Attributes:
+        base: demand at an index of one.
+        indices: factors of a cycle's periods, shape (m,) or (m, items).
+        trend: relative growth per period, above −1, scalar or (items,).
+        phase: where in the cycle the first period lies, an integer.
+
+    >>> from fractile.envs.demand.distributions import Poisson
+    >>> Seasonal(Poisson(10.0), [0.5, 1.5]).forecast(3).mean()[0, 0]
+    array([ 5., 15.,  5.])
+    """
+
+    by_item: ClassVar[dict[str, int]] = {"indices": 2, "trend": 1}
+
+    indices: ArrayLike
+    trend: Number = 0.0
+    phase: int = 0
+
+    def __post_init__(self) -> None:
+        self._require(indices="positive", trend="(-1, inf)")
+
+    def factors(self, first: int, periods: int) -> FloatArray:
+        """Return index times growth, shape (periods, 1 or items)."""
+        period = np.arange(first, first + periods)[:, None]
+        indices = np.asarray(self.indices, dtype=np.float64)
+        indices = indices if indices.ndim == 2 else indices.reshape(-1, 1)
+        return indices[(period[:, 0] + self.phase) % len(indices)] * (1.0 + np.asarray(self.trend)) ** period
+
+
+Shape = Literal["exponential", "logistic"]
+
+
+@dataclass(frozen=True, eq=False)
+class NewItemRamp(MovingMean):
+    """A new item's way up to the level of its base, from its launch on.
+
+    With age a = t − launch + 1: exponential `1 − 2^(−a / half_way)`, fast at first; logistic
+    `1 / (1 + exp(4 − 4 a / half_way))`, slow at first. Before the launch nothing is sold.
+
+    Attributes:
+        base: demand once the item is established.
+        half_way: age at which half of the level is reached, periods, scalar or (items,).
+        launch: first period in which the item is sold; negative for items launched before, scalar or (items,).
+        shape: "exponential" or "logistic".
+    """
+
+    by_item: ClassVar[dict[str, int]] = {"half_way": 1, "launch": 1}
+
+    half_way: Number
+    launch: Number = 0
+    shape: Shape = "exponential"
+
+    def __post_init__(self) -> None:
+        if self.shape not in get_args(Shape):
+            raise FractileError(f"shape must be 'exponential' or 'logistic', got {self.shape!r}")
+        self._require(half_way="positive", launch="(-inf, inf)")
+
+    def factors(self, first: int, periods: int) -> FloatArray:
+        """Return the share of the level that is reached, shape (periods, 1 or items)."""
+        age = np.arange(first, first + periods)[:, None] - np.asarray(self.launch) + 1.0
+        halves = np.maximum(age, 0.0) / self.half_way
+        reached = 1.0 - 0.5**halves if self.shape == "exponential" else 1.0 / (1.0 + np.exp(4.0 - 4.0 * halves))
+        return np.where(age > 0, np.maximum(reached, UNSOLD), UNSOLD)
+
+
+@dataclass(frozen=True, eq=False)
+class Promotions(MovingMean):
+    """Demand that answers to a known path of prices, with constant elasticity: `μ_t = μ · (p_t / p)^(−ε)`.
+
+    Attributes:
+        base: demand at the list price.
+        prices: money per unit, shape (periods,) or (periods, items); shares of the list price where there is none.
+            They must reach as far as forecasts do. [p_t]
+        elasticity: at least 0; at 2 a tenth off the price adds 23 % to demand; scalar or (items,). [ε]
+        list_price: money per unit, scalar or (items,); with it scenarios hold the prices. [p]
+    """
+
+    by_item: ClassVar[dict[str, int]] = {"prices": 2, "elasticity": 1, "list_price": 1}
+
+    prices: ArrayLike
+    elasticity: Number
+    list_price: Number | None = None
+
+    def __post_init__(self) -> None:
+        rules = {"prices": "positive", "elasticity": "[0, inf)"}
+        self._require(**rules, **({} if self.list_price is None else {"list_price": "positive"}))
+
+    def factors(self, first: int, periods: int) -> FloatArray:
+        """Return the answer to the price, shape (periods, 1 or items)."""
+        listed = 1.0 if self.list_price is None else np.asarray(self.list_price)
+        return (self._path(first, periods) / listed) ** -np.asarray(self.elasticity, dtype=np.float64)
+
+    def price_path(self, periods: int) -> FloatArray | None:
+        """Return the prices, shape (periods, items), where there is a list price."""
+        if self.list_price is None:
+            return super().price_path(periods)
+        return np.broadcast_to(self._path(0, periods), (periods, self.items))
+
+    def _path(self, first: int, periods: int) -> FloatArray:
+        prices = np.asarray(self.prices, dtype=np.float64)
+        if first + periods > len(prices):
+            raise FractileError(
+                f"prices cover {len(prices)} periods, {first + periods} are asked for: give prices for all periods "
+                "of a scenario and of the forecasts behind them (periods + span − 1)"
+            )
+        return (prices if prices.ndim == 2 else prices[:, None])[first : first + periods]

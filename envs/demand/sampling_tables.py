@@ -1,0 +1,266 @@
+"""Exact draws of discrete demand from a table: sixteen random bits and one look-up a draw.
+
+A uniform number U in (0, 1) is cut into its first 16 bits, which name one of 65,536 cells of equal probability, and
+the rest. Where the whole cell lies below one value of the quantile function, the table holds that value and nothing
+more is drawn. Where the distribution function jumps inside the cell, 53 further bits say where in the cell U lies.
+Jumps are kept as distances from the cell's nearer end of the unit interval (from F below one half, from 1 − F above),
+so that the tails keep the relative precision of float64: the law that is drawn is off by less than 2^−69.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import FractileError
+from ...forecasters.interpolation import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from .independent import IndependentDemand
+
+CELLS = 65_536
+"""Entries of a table: what 16 bits can name."""
+
+BLOCK = 32_768
+"""Draws that are looked up at once: enough to make calls cheap, few enough for indices and entries to stay in cache."""
+
+NEVER = 2.0**-80
+"""Probability that the last value of a table is exceeded; the draws cannot tell it from zero."""
+
+LARGEST = 4_096
+"""Values that a table may tell apart; with more, too many draws need further bits."""
+
+WORTH_IT = 16_384
+"""Draws from one distribution, from which on `sample` builds a table."""
+
+KEPT = 128
+"""Tables that are remembered."""
+
+_FULL_WORDS = (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
+"""Bit generators whose raw words have 64 random bits."""
+
+_tables: OrderedDict[Any, DemandTable | None] = OrderedDict()
+
+
+@dataclass(frozen=True, eq=False)
+class DemandTable:
+    """A quantile table of discrete demand, for draws that cost a few nanoseconds each.
+
+    Attributes:
+        entries: the value of each cell, −1 where the distribution function jumps inside it, shape (65536,).
+        cells: the numbers of the cells with a jump, increasing, shape (n,).
+        lowest: the smallest value in each of them, shape (n,).
+        jumps: where in these cells the function jumps, as a share of the cell, shape (n, most jumps in a cell).
+        upper: whether such a cell lies in the upper half; its jumps are measured from its upper end, shape (n,).
+
+    >>> import fractile as fr
+    >>> table = fr.DemandTable.of(fr.Poisson(5.0))
+    >>> table.draw(np.random.default_rng(0), (3, 4)).shape
+    (3, 4)
+    """
+
+    entries: NDArray[np.signedinteger[Any]]
+    cells: IntArray
+    lowest: IntArray
+    jumps: FloatArray
+    upper: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, model: IndependentDemand, span: int = 1) -> DemandTable:
+        """Return the table of a model.
+
+        Args:
+            model: discrete demand of one item.
+            span: periods whose demand is summed.
+
+        Raises:
+            FractileError: where demand is continuous, of many items, or too widely spread for a table.
+        """
+        if not model.discrete or model.items != 1:
+            raise FractileError(
+                f"a table needs discrete demand of one item, got {type(model).__name__} with {model.items} items; "
+                "select one with model.select(np.array([0])), or round it with Rounded"
+            )
+        built = _built(model.distribution(span))
+        if built is None:
+            raise FractileError(
+                f"a table tells at most {LARGEST:,} values apart, and {type(model).__name__} demand takes more; "
+                "draw it with model.sample"
+            )
+        return built
+
+    def draw(
+        self, rng: np.random.Generator, shape: int | tuple[int, ...], out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Draw demand.
+
+        Args:
+            rng: where the bits come from; SFC64 and PCG64 give them fastest.
+            shape: of the result.
+            out: contiguous array of that shape to write into, of any real type; a new one of float64 where None.
+
+        Returns:
+            units, of the given shape: `out` where there is one.
+        """
+        drawn = np.empty(shape) if out is None else out
+        self._check(drawn, shape)
+        flat = drawn.reshape(-1)
+        index = np.empty(min(BLOCK, len(flat)), dtype=np.intp)
+        found = np.empty(len(index), dtype=self.entries.dtype)
+        unsettled = [self._fill(rng, flat, first, index, found) for first in range(0, len(flat), BLOCK)]
+        self._settle(rng, flat, unsettled)
+        return drawn
+
+    def _check(self, out: NDArray[Any], shape: int | tuple[int, ...]) -> None:
+        if out.shape != (tuple(shape) if isinstance(shape, Iterable) else (shape,)) or not out.flags.c_contiguous:
+            raise FractileError(f"out must be a contiguous array of the shape {shape}, got {out.shape}")
+        largest = int(self.entries.max()) + self.jumps.shape[1]
+        if out.dtype.kind in "iu" and np.iinfo(out.dtype).max < largest:
+            raise FractileError(f"out must hold numbers up to {largest}, got {out.dtype}; use int32 or a float type")
+
+    def resolve(self, cell: IntArray, uniform: FloatArray) -> IntArray:
+        """Return the values that further bits choose in cells with a jump.
+
+        Args:
+            cell: numbers of cells whose entry is −1, shape (n,).
+            uniform: in [0, 1), shape (n,); where in the cell U lies, from its lower end in the lower half of the
+                cells, from its upper end in the upper half.
+
+        Returns:
+            units, shape (n,).
+        """
+        row = self.cells.searchsorted(cell)
+        # In the upper half the jumps beyond U were passed, in the lower half the others.
+        passed = (self.jumps.take(row, axis=0) > uniform[:, None]) == self.upper.take(row)[:, None]
+        return self.lowest.take(row) + np.add.reduce(passed, axis=1)
+
+    def _fill(
+        self, rng: np.random.Generator, flat: NDArray[Any], first: int, index: NDArray[np.intp], found: NDArray[Any]
+    ) -> tuple[IntArray, IntArray]:
+        """Look up one block; `index` and `found` are room to work in. Return which draws are open, and their cells."""
+        part = flat[first : first + BLOCK]
+        index, found = index[: len(part)], found[: len(part)]
+        np.copyto(index, _sixteen_bits(rng, len(part)))
+        # Every index is in range: "wrap" spares the check of each.
+        self.entries.take(index, out=found, mode="wrap")
+        np.copyto(part, found, casting="unsafe")
+        unsettled = (found < 0).nonzero()[0]
+        return unsettled + first, index[unsettled]
+
+    def _settle(self, rng: np.random.Generator, flat: NDArray[Any], unsettled: list[tuple[IntArray, IntArray]]) -> None:
+        """Draw the further bits that some draws need."""
+        if not unsettled:
+            return
+        place, cell = unsettled[0] if len(unsettled) == 1 else map(np.concatenate, zip(*unsettled, strict=True))
+        flat[place] = self.resolve(cell, rng.random(len(place)))
+
+
+def sample_discrete(model: IndependentDemand, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
+    """Draw discrete demand, by table where one distribution serves many draws.
+
+    Items of equal parameters share a table. Which items are drawn by table depends on the model and on the shape
+    alone, never on what was drawn before.
+
+    Args:
+        model: discrete, its parameters of shape (items,) at most.
+        rng: where the draws come from.
+        paths: number of paths.
+        periods: number of periods.
+
+    Returns:
+        units, shape (paths, periods, items).
+    """
+    if paths * periods * model.items < WORTH_IT:
+        return model.draw(rng, (paths, periods, model.items))
+    if model.items == 1:
+        table = _remembered(model)
+        shape = (paths, periods, 1)
+        return model.draw(rng, shape) if table is None else table.draw(rng, shape)
+    # Each item's draws lie together; the items' axis is moved behind them at last.
+    demand = np.empty((model.items, paths, periods))
+    for group in _alike(model):
+        one, shape = model.select(group[:1]), (len(group), paths, periods)
+        table = _remembered(one) if demand[0].size * len(group) >= WORTH_IT else None
+        demand[group] = one.draw(rng, shape) if table is None else table.draw(rng, shape)
+    return np.moveaxis(demand, 0, 2)
+
+
+def _sixteen_bits(rng: np.random.Generator, number: int) -> NDArray[np.uint16]:
+    """Random integers from 0 to 65,535, four from each 64-bit word."""
+    words = -(-number // 4)
+    if isinstance(rng.bit_generator, _FULL_WORDS):
+        raw = rng.bit_generator.random_raw(words)
+    else:
+        raw = rng.integers(2**64 - 1, size=words, dtype=np.uint64, endpoint=True)
+    return np.asarray(raw).astype("<u8", copy=False).view("<u2")[:number]
+
+
+def _built(distribution: Any) -> DemandTable | None:
+    """The table of a discrete distribution, or None where it takes too many values."""
+    units = _support(distribution)
+    if units is None:
+        return None
+    below, above = (np.asarray(f(units)).reshape(-1) * CELLS for f in (distribution.cdf, distribution.sf))
+    # The jump from k to k + 1 happens at F(k): in cell `at`, a share `part` away from the nearer end of (0, 1).
+    upper = below > CELLS / 2
+    near = np.where(upper, above, below)
+    whole = np.minimum(np.floor(near), CELLS - 1)
+    part = near - whole
+    at = np.where(upper, CELLS - 1 - whole, whole).astype(np.int64)
+    # A cell's smallest value counts the jumps that lie before it.
+    before = np.where(upper | (part > 0), at + 1, at)
+    lowest = np.cumsum(np.bincount(before, minlength=CELLS + 1))[:CELLS]
+    cells, row, jumps_in = np.unique(at[part > 0], return_inverse=True, return_counts=True)
+    in_upper = cells >= CELLS // 2
+    # Room behind a cell's own jumps is filled with what is never passed.
+    jumps = np.where(in_upper, 0.0, 2.0)[:, None].repeat(max(1, int(jumps_in.max(initial=0))), axis=1)
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    jumps[row, place] = part[part > 0]
+    entries = lowest.astype(np.min_scalar_type(-int(lowest.max()) - 1))
+    entries[cells] = -1
+    return DemandTable(entries, cells, lowest[cells], jumps, in_upper)
+
+
+def _support(distribution: Any) -> IntArray | None:
+    """The values 0, 1, ... up to the first that is exceeded with less than `NEVER`, or None where they are many."""
+    number = 64
+    while number <= LARGEST:
+        exceeded = np.asarray(distribution.sf(np.arange(number))).reshape(-1)
+        if exceeded[-1] < NEVER:
+            return np.arange(int(np.argmax(exceeded < NEVER)) + 1)
+        number *= 2
+    return None
+
+
+def _remembered(model: IndependentDemand) -> DemandTable | None:
+    """The table of a one-item model; None where it takes too many values."""
+    key = _key(model)
+    if key not in _tables:
+        _tables[key] = _built(model.distribution())
+        if len(_tables) > KEPT:
+            _tables.popitem(last=False)
+    _tables.move_to_end(key)
+    return _tables[key]
+
+
+def _key(value: Any) -> Any:
+    """What tells one model's parameters from another's."""
+    if is_dataclass(value):
+        return (type(value), *(_key(getattr(value, f.name)) for f in fields(value)))
+    array = np.asarray(value, dtype=np.float64)
+    return array.reshape(-1).tobytes()
+
+
+def _alike(model: IndependentDemand) -> list[IntArray]:
+    """Groups of items whose parameters are equal."""
+    columns = model.columns((model.items,))
+    if (columns == columns[0]).all():
+        return [np.arange(model.items)]
+    _, group = np.unique(columns, axis=0, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)

@@ -1,0 +1,1 @@
+"""Exact solutions, exact costs and bounds of small systems."""
