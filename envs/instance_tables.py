@@ -7,6 +7,8 @@ timing; the other heuristics' are as printed.
 
 from __future__ import annotations
 
+from typing import Any
+
 LOST_SALES_POISSON = {
     # (b, L): optimal; base-stock S and cost; capped S, r and cost; projected level U and cost
     (4, 1): (4.04071, (12, 4.1628), (12, 6, 4.0654), (6.3, 4.0423)),
@@ -112,7 +114,7 @@ DUAL_SOURCING = {
 }
 """Gijsbrechts et al. (2022), section 6.2: c_r = 100, l_e = 0, h = 5, b = 495, demand uniform on 0, …, 4."""
 
-FIXED_COST_LOST_SALES = {
+FIXED_COST_LOST_SALES: dict[str, Any] = {
     "optimal": 11.46305,
     "ss": (17, 23, 11.62),
     "rq": (17, 7, 11.56),

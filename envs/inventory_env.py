@@ -132,7 +132,7 @@ def spaces(batch: InventoryBatch) -> tuple[Any, Any]:
 def flat_observation(batch: InventoryBatch) -> Float32Array:
     """Return the features of every episode, shape (paths, features)."""
     features = batch.encoder.encode(batch.observe())
-    return features.astype(np.float32).reshape(batch.paths, -1)  # type: ignore[no-any-return]
+    return features.astype(np.float32).reshape(batch.paths, -1)
 
 
 def play(batch: InventoryBatch, action: Any) -> Any:

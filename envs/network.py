@@ -6,7 +6,6 @@ orders on links. What happens in a period is written in `network_dynamics`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -72,7 +71,7 @@ class Network:
     unmet_demand: Any = "backorder"
     transit_cost: Any = 0.0
     price: Any = 0.0
-    demand_at: Sequence[int] | None = None
+    demand_at: Any = None
     whole_units: bool = False
     discount: float = 1.0
     # Every order may be placed in every period, and nothing is sold off at the end.

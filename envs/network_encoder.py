@@ -68,8 +68,9 @@ class NetworkEncoder:
         rows = config["network"]["links"]
         links = [Link(**{**row, "maximum_order": row["maximum_order"] or np.inf}) for row in rows]
         rest = {k: v for k, v in config.items() if k not in ("kind", "network")}
-        arrays = {k: np.asarray(v) if isinstance(v, list) else v for k, v in config["network"].items() if k != "links"}
-        return cls(Network(**{**arrays, "links": links}), **rest)
+        network: dict[str, Any] = dict(config["network"], links=links)
+        numbers = {k: np.asarray(v) for k, v in network.items() if isinstance(v, list) and k not in ("names", "links")}
+        return cls(Network(**{**network, **numbers}), **rest)
 
     @property
     def orders(self) -> int:
@@ -161,7 +162,7 @@ class NetworkEncoder:
                 self._memo.clear()
             # The forecast is kept beside its features, so that its id is not given to another one.
             self._memo[key] = (forecast, tuple(like(part, now) for part in self._levels(forecast)))
-        return self._memo[key][1]  # type: ignore[no-any-return]
+        return self._memo[key][1]
 
     def _levels(self, forecast: QuantileForecast) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Each link's echelon level: mean demand of the way to the customers and a period, and safety for as long."""

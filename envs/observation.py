@@ -187,7 +187,7 @@ class ObservationEncoder:
             part = self._forecast_features(forecast, params, tuple(now.shape))
             # The forecast is kept beside its features, so that its id is not given to another one.
             self._memo[key] = (forecast, params, ForecastPart(*(like(p, now) for p in part)))
-        return self._memo[key][2]  # type: ignore[no-any-return]
+        return self._memo[key][2]
 
     def _forecast_features(
         self, forecast: QuantileForecast, params: ItemParams, shape: tuple[int, ...]

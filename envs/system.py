@@ -54,7 +54,7 @@ def empty_state(params: Any, paths: int, items: int, slots: int | None = None) -
     """
     slots = params.slots if slots is None else slots
     if hasattr(params, "empty_state"):
-        return params.empty_state(paths, items)  # type: ignore[no-any-return]
+        return params.empty_state(paths, items)
     if isinstance(params, ItemParams) and params.shelf_life is not None:
         return PerishableState.empty(paths, items, slots, params.ages)
     return InventoryState.empty(paths, items, slots)

@@ -136,7 +136,7 @@ def _trial(step: StepFunction, name: str, params: Any, shares: bool, seed: int) 
     order = rng.integers(0, 15, (PATHS, orders)).astype(np.float64)
     demand = rng.integers(0, 12, (PATHS, columns)).astype(np.float64)
     if isinstance(params, Network):
-        demand = demand * np.isin(np.arange(columns), params.demand_at)
+        demand = demand * np.isin(np.arange(columns), np.asarray(params.demand_at))
     arrivals = rng.dirichlet(np.ones(slots + 2), order.shape).transpose(2, 0, 1)[: slots + 1] if shares else None
     trial = Trial(step, name, _state(rng, params, columns, slots), order, demand, params, arrivals)
     return trial if isinstance(params, ItemParams | Network) else _rolled(trial, rng)
@@ -156,7 +156,7 @@ def _state(rng: np.random.Generator, params: Any, columns: int, slots: int) -> A
         return empty_state(params, PATHS, columns)
     lowest = np.where(np.broadcast_to(params.lost_share, (columns,)) < 1, -6, 0)
     if isinstance(params, Network):
-        lowest = lowest * np.isin(np.arange(columns), params.demand_at)
+        lowest = lowest * np.isin(np.arange(columns), np.asarray(params.demand_at))
     return InventoryState(rng.integers(lowest, 12, shape).astype(np.float64), pipeline)
 
 

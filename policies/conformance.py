@@ -235,7 +235,7 @@ def _copied(obs: Observation) -> Observation:
     if forecast is not None:
         forecast = replace(forecast, values=np.array(forecast.values))
     arrays = {name: getattr(obs, name) for name in ("net_inventory", "pipeline", "stock", "history")}
-    copies = {name: None if array is None else np.array(array) for name, array in arrays.items()}
+    copies: dict[str, Any] = {name: None if array is None else np.array(array) for name, array in arrays.items()}
     return replace(obs, **copies, forecast=forecast)
 
 

@@ -103,7 +103,8 @@ def stream(
         parts.append(_totals(of_items, scenario, params.select(chosen), warm_up))
         if progress is not None:
             progress(int(chosen[-1]) + 1, model.items)
-    return StreamTotals(*np.concatenate(parts, axis=1), paths=paths, periods=periods - warm_up)
+    cost, holding, stockout, demand, sales = np.concatenate(parts, axis=1)
+    return StreamTotals(cost, holding, stockout, demand, sales, paths, periods - warm_up)
 
 
 def _scenario(model: Any, demand: FloatArray, params: ItemParams, forecasts: bool) -> Scenario:

@@ -175,7 +175,7 @@ def _solved(instance: Instance, paths: int, seed: int) -> Iterator[Row]:
 
 def _bound(instance: Instance) -> float:
     network: Network = instance.params
-    demand = getattr(instance.demand, "base", instance.demand)
+    demand: Any = getattr(instance.demand, "base", instance.demand)
     return float(
         transshipment_bound(
             demand.standard_deviation,

@@ -83,7 +83,7 @@ def train_backprop(
     config = config or BackpropConfig()
     rng = keyed_generator(config.seed, "backprop", "episodes")
     judge = keyed_generator(config.seed, "backprop", "validation")
-    start = {"level_scale": level_scale, "level_shift": level_shift}
+    start: dict[str, Any] = {"level_scale": level_scale, "level_shift": level_shift}
     encoder = make_encoder(source, memory=view.memory, together=False, **start)
     setting: dict[str, Any] = {"periods": config.periods, "encoder": encoder, "view": view}
     batch = InventoryBatch(source, paths=config.paths, **setting)

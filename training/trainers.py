@@ -181,7 +181,7 @@ _TUNERS: dict[str, Callable[[TrainingProblem], Any]] = {
 }
 
 
-def _start(problem: TrainingProblem) -> dict[str, float]:
+def _start(problem: TrainingProblem) -> dict[str, Any]:
     return {"level_scale": problem.newsvendor.scale, "level_shift": problem.newsvendor.shift}
 
 
