@@ -200,6 +200,18 @@ def literature(given: Given) -> None:
     return emit(given, {"out": out, "rows": len(table), "apart": apart}, f"{out}: {len(table)} rows, {apart} apart")
 
 
+@command(app, opt.QUICK)
+def bench(given: Given) -> None:
+    """Measure what this machine simulates in a CPU-second, beside a memory copy of the same run."""
+    from .studies.bench import PATHS, QUICK_PATHS, as_document, as_table, benchmark
+
+    with working(given) as progress:
+        quick = bool(given["quick"])
+        rates = benchmark(QUICK_PATHS if quick else PATHS, repeats=3 if quick else 7, progress=progress)
+    document = as_document(rates)
+    emit(given, document, as_table(document))
+
+
 @command(app)
 def list_(given: Given) -> None:
     """List the forecasters, policies and environments that there are."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..envs.demand.distribution_forecast import DistributionForecast
 from ..envs.demand.distributions import NegativeBinomial, draw_scenario
 from ..envs.system import columns_of
 from ..envs.types import ItemParams, Observation, Scenario
@@ -222,6 +223,8 @@ def _reordered_params(params: Any, paths: IntArray) -> Any:
 def _reordered_forecast(forecast: QuantileForecast, paths: IntArray) -> QuantileForecast:
     if forecast.values.shape[1] == 1:
         return forecast
+    if isinstance(forecast, DistributionForecast):
+        return forecast.at_origins(paths)
     dependence: Any = forecast.dependence
     if dependence is not None and dependence.band.shape[-1] > 1:
         dependence = replace(dependence, band=dependence.band[:, paths])
