@@ -1,64 +1,35 @@
-"""Transitions a CPU-second of the simulator, beside a memory copy of the same run.
+"""Transitions a CPU-second of the simulator, beside a memory copy of the same run, as a table or a page.
 
-    python benchmarks/simulator.py
+    python benchmarks/simulator.py [--quick] [--json FILE] [--write docs/speed.md] [--peers FILE]
 
-Lost sales, L = 4, a fixed order, one thread; the median of five. Ratios are to the copy of one array of paths.
+`--peers` takes what `benchmarks/peers.py` wrote and puts it on the page.
 """
 
 from __future__ import annotations
 
-import statistics
-from time import process_time
+import argparse
+import json
+from pathlib import Path
 
-import numpy as np
-import torch
-
-import fractile as fr
-from fractile.envs.types import InventoryState
-
-PARAMS = fr.ItemParams(lead_time=4, holding_cost=1.0, stockout_cost=4.0)
-PERIODS, REPEATS = 200, 5
-
-
-def seconds(work):
-    """Return the median CPU time of a piece of work."""
-    times = []
-    for _ in range(REPEATS):
-        began = process_time()
-        work()
-        times.append(process_time() - began)
-    return max(statistics.median(times), 1e-9)
-
-
-def rolled(demand, order, state):
-    """Step through all periods with a fixed order."""
-    for t in range(PERIODS):
-        state, _ = fr.step(state, order, demand[t % len(demand)], PARAMS)
-
-
-def cases(paths):
-    """Return what is measured at this number of paths, by name."""
-    rng = np.random.default_rng(0)
-    demand = rng.poisson(5.0, (20, paths, 1)).astype(float)
-    order, state = np.full((paths, 1), 5.0), InventoryState.empty(paths, 1, 4)
-    tensors = torch.as_tensor(demand), torch.as_tensor(order), InventoryState(*map(torch.as_tensor, state))
-    target = np.empty_like(order)
-    return {
-        "copy": lambda: [np.copyto(target, order) for _ in range(PERIODS)],
-        "numpy step": lambda: rolled(demand, order, state),
-        "torch step": lambda: rolled(*tensors),
-        "Poisson draws": lambda: rng.poisson(5.0, (PERIODS, paths)),
-    }
+from fractile.studies.bench import PATHS, QUICK_PATHS, as_document, as_table, benchmark, page, write_json
 
 
 def main():
-    """Measure and print."""
-    torch.set_num_threads(1)
-    print(f"{'paths':>8}  {'what':<14}{'millions a CPU-second':>24}{'share of copy':>15}")
-    for paths in (1, 64, 1024, 16384):
-        rates = {name: paths * PERIODS / seconds(work) / 1e6 for name, work in cases(paths).items()}
-        for name, rate in rates.items():
-            print(f"{paths:>8}  {name:<14}{rate:>24.2f}{rate / rates['copy']:>15.3f}")
+    """Measure, print, and write what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two numbers of paths and three repeats")
+    parser.add_argument("--json", type=Path, help="where to keep the numbers")
+    parser.add_argument("--write", type=Path, help="where to write the page")
+    parser.add_argument("--peers", type=Path, help="numbers of benchmarks/peers.py")
+    given = parser.parse_args()
+    rates = benchmark(QUICK_PATHS if given.quick else PATHS, repeats=3 if given.quick else 7, progress=print)
+    document = as_document(rates)
+    print(as_table(document))
+    if given.json:
+        write_json(document, given.json)
+    if given.write:
+        peers = json.loads(given.peers.read_text(encoding="utf-8")) if given.peers else None
+        given.write.write_text(page(document, peers), encoding="utf-8")
 
 
 if __name__ == "__main__":
