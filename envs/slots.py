@@ -1,16 +1,14 @@
-"""A pipeline that moves up one slot a period without being copied each time.
+"""A pipeline that moves up one slot a period without being copied.
 
-In numpy orders under way are kept in a room with empty slots behind them. The next period's pipeline is then a window one slot
-further along in the same room: only the new order is written, where no pipeline could see it before. A window that is
-asked a second time, or that has reached the end of its room, moves into a room of its own. Windows are read-only, so
-that no one writes into the periods before and behind.
+Where slots are long, the next period's pipeline is the same arrays, one slot on, and the new order behind them:
+nothing is moved in memory, and nothing is ever written into. Everything that reads a pipeline reads such slots as one
+array (slots, paths, items), which is put together when it is asked for as a whole.
 """
 
 from __future__ import annotations
 
 import sys
-import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,11 +16,8 @@ from numpy.typing import NDArray
 
 from .backend import Array, concatenate, is_torch
 
-SPARE = 2
-"""Empty slots that a room begins with, as a multiple of those in use: a slot is copied every second period."""
-
 WORTH_IT = 65_536
-"""Bytes of a pipeline from which on a room is faster than a copy."""
+"""Numbers in a pipeline from which on loose slots are faster than a copy."""
 
 
 def moved_up(pipeline: Array, order: Array) -> Array:
@@ -34,19 +29,22 @@ def moved_up(pipeline: Array, order: Array) -> Array:
     """
     if isinstance(pipeline, LooseSlots):
         return LooseSlots((*pipeline.parts[1:], order))
-    if is_torch(order) or pipeline.nbytes < WORTH_IT or not _fits(pipeline, order):
-        return concatenate([pipeline[1:], order[None]])
-    room = pipeline.base
-    if not (isinstance(room, _Room) and room.claimed_by(pipeline)):
-        room = _Room.around(pipeline)
-    return room.after(order, len(pipeline))
+    slots, first = len(pipeline), pipeline[0]
+    if first.shape == order.shape and slots * _length(first) >= WORTH_IT:
+        return LooseSlots((*(pipeline[k] for k in range(1, slots)), order))
+    return concatenate([pipeline[1:], order[None]])
+
+
+def _length(slot: Array) -> int:
+    paths, items = slot.shape
+    return int(paths) * int(items)
 
 
 class LooseSlots:
-    """A pipeline whose slots are tensors of their own; whatever it does not know itself it does as one tensor.
+    """A pipeline whose slots are arrays of their own; whatever it does not know itself it does as one array.
 
     Args:
-        parts: units that arrive in 0, 1, … periods, each of shape (paths, items).
+        parts: units that arrive in 0, 1, … periods, each of shape (paths, items), or each a number.
     """
 
     def __init__(self, parts: tuple[Array, ...]) -> None:
@@ -55,18 +53,26 @@ class LooseSlots:
     def __len__(self) -> int:
         return len(self.parts)
 
+    def __iter__(self) -> Iterator[Array]:
+        return iter(self.parts)
+
     def __getitem__(self, index: Any) -> Any:
         return self.parts[index] if isinstance(index, int) else self.stacked()[index]
 
-    def sum(self, axis: int) -> Array:
+    def sum(self, axis: int | None = None, **more: Any) -> Array:
         """Return sums over an axis; over the slots they are added one by one."""
-        if axis:
-            return self.stacked().sum(axis)
-        return sum(self.parts[1:], self.parts[0])
+        if axis == 0 and all(value is None for value in more.values()):
+            return sum(self.parts[1:], self.parts[0])
+        return self.stacked().sum(axis, **more)
 
     def stacked(self) -> Array:
-        """Return all slots in one tensor, shape (slots, paths, items)."""
-        return sys.modules["torch"].stack(self.parts)
+        """Return all slots in one array, shape (slots, paths, items)."""
+        return sys.modules["torch"].stack(self.parts) if is_torch(self.parts[0]) else np.stack(self.parts)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # always a copy
+        """Let numpy's functions take it for an array."""
+        whole = self.stacked()
+        return np.asarray(whole.detach().numpy() if is_torch(whole) else whole, dtype=dtype)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -81,51 +87,18 @@ class LooseSlots:
         return function(*_as_tensors(args), **(kwargs or {}))
 
 
+def _of_the_whole(name: str) -> Callable[..., Any]:
+    """An operator that works on all slots as one array."""
+    return lambda self, *other: getattr(self.stacked(), name)(*map(_as_tensors, other))
+
+
+_OPERATORS = ("add", "sub", "mul", "truediv", "radd", "rsub", "rmul", "rtruediv", "neg", "lt", "le", "gt", "ge", "abs")
+for _operator in _OPERATORS:
+    setattr(LooseSlots, f"__{_operator}__", _of_the_whole(f"__{_operator}__"))
+
+
 def _as_tensors(value: Any) -> Any:
     """Arguments with every `LooseSlots` as a tensor."""
     if isinstance(value, LooseSlots):
         return value.stacked()
     return type(value)(map(_as_tensors, value)) if isinstance(value, (list, tuple)) else value
-
-
-class _Room(np.ndarray[Any, np.dtype[Any]]):
-    """Slots in use, and empty ones behind them.
-
-    Attributes:
-        first: the slot in which the newest window begins.
-        newest: that window, which alone may move on; empty once it has.
-    """
-
-    first: int
-    newest: list[weakref.ref[NDArray[Any]]]
-
-    @classmethod
-    def around(cls, pipeline: NDArray[Any]) -> _Room:
-        """Return a room with a copy of the pipeline at its beginning."""
-        room = cls(((1 + SPARE) * len(pipeline), *pipeline.shape[1:]), pipeline.dtype)
-        room[: len(pipeline)] = pipeline
-        room.first, room.newest = 0, []
-        return room
-
-    def claimed_by(self, pipeline: NDArray[Any]) -> bool:
-        """Whether this is the newest window and has room; if so nobody else can claim the next slot any more."""
-        if self.first + len(pipeline) >= len(self) or not self.newest or self.newest[0]() is not pipeline:
-            return False
-        try:
-            return self.newest.pop()() is pipeline
-        except IndexError:  # another thread was quicker
-            return False
-
-    def after(self, order: NDArray[Any], slots: int) -> NDArray[Any]:
-        """Write the order into the next slot and return the window that ends there."""
-        self[self.first + slots] = order
-        self.first += 1
-        window: NDArray[Any] = np.ndarray((slots, *order.shape), self.dtype, self, self.first * self.strides[0])
-        window.flags.writeable = False
-        self.newest.append(weakref.ref(window))
-        return window
-
-
-def _fits(pipeline: NDArray[Any], order: NDArray[Any]) -> bool:
-    """Whether nothing would be broadcast or converted."""
-    return order.shape == pipeline.shape[1:] and order.dtype == pipeline.dtype

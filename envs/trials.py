@@ -17,6 +17,7 @@ from .network import Network
 from .network_shapes import distribution, dual_sourcing, serial
 from .params import ItemParams
 from .perishable import PerishableState
+from .slots import LooseSlots
 from .system import columns_of, empty_state
 from .types import InventoryState
 
@@ -77,8 +78,9 @@ class Trial:
     arrivals: Array | None = None
 
     def run(self) -> tuple[Any, Any]:
-        """Call the step function."""
-        return self.step(self.state, self.order, self.demand, self.params, self.arrivals)
+        """Call the step function; loose slots are put together."""
+        after, outcome = self.step(self.state, self.order, self.demand, self.params, self.arrivals)
+        return type(after)(*(x.stacked() if isinstance(x, LooseSlots) else x for x in after)), outcome
 
     @property
     def separable(self) -> bool:
