@@ -175,7 +175,7 @@ class CompiledRollout:
         def play(*tensors: torch.Tensor) -> tuple[Any, ...]:
             weights, (*leaves, cost) = tensors[: len(self.weights)], tensors[len(self.weights) : -periods]
             policy, state = self._policy(weights), _together(kind, leaves, loose)
-            scenario = Scenario(_Demand(tensors[-periods:]), self.forecast and [self.forecast] * periods)
+            scenario = Scenario(_Demand(tensors[-periods:]), self._forecasts(periods))
             for period in range(periods):
                 order = policy.order(observation(state, period, self.params, scenario))
                 state, outcome = advance(state, order, scenario, period, self.params)
@@ -207,8 +207,11 @@ class CompiledRollout:
         slots = len(state.pipeline)
         return step_of(self.params) is step and slots > 0 and self.params.arrivals_into(slots) is None
 
+    def _forecasts(self, periods: int) -> list[QuantileForecast] | None:
+        return None if self.forecast is None else [self.forecast] * periods
+
     def _starting_state(self, demand: Array) -> Any:
-        scenario = Scenario(demand, self.forecast and [self.forecast] * demand.shape[1])
+        scenario = Scenario(demand, self._forecasts(demand.shape[1]))
         return starting_state(self._policy(self.weights), scenario, self.params)
 
     def _tensor(self, x: Array) -> torch.Tensor:
@@ -257,8 +260,9 @@ def _translated(play: Callable[..., Any], given: tuple[torch.Tensor, ...]) -> Ca
             with torch.no_grad():
                 # With fake tensors nothing can be read out of a tensor, so no path's numbers are taken for all.
                 graph = make_fx(play, tracing_mode="fake", _allow_non_fake_inputs=True)(*(x.detach() for x in given))
-            examples = [x.detach().requires_grad_(x.requires_grad) for x in given]
-            return torch._inductor.compile(graph, examples)  # type: ignore[return-value]
+            examples: list[Any] = [x.detach().requires_grad_(x.requires_grad) for x in given]
+            translated: Any = torch._inductor.compile(graph, examples)
+            return translated
         except FractileError:
             raise
         except Exception as error:  # whatever a policy or the compiler may raise

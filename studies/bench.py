@@ -117,7 +117,12 @@ def _measured(work: Work, paths: int, repeats: int) -> list[float]:
 
 def _copy(paths: int) -> Work:
     source, target = np.ones((paths, 1)), np.empty((paths, 1))
-    return lambda: [np.copyto(target, source) for _ in range(PERIODS)] and None
+
+    def work() -> None:
+        for _ in range(PERIODS):
+            np.copyto(target, source)
+
+    return work
 
 
 def _given(paths: int) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -149,7 +154,11 @@ def _compiled(dtype: Any) -> Callable[[int], Work]:
         rollout = compile_rollout(ConstantOrder(5.0), PARAMS, dtype=dtype)
         by_period = torch.as_tensor(_given(paths)).to(getattr(torch, dtype)).repeat(PERIODS // DRAWN, 1, 1)
         state = InventoryState.empty(paths, 1, 4)
-        return lambda: rollout(by_period.movedim(0, 1), state) and None
+
+        def work() -> None:
+            rollout(by_period.movedim(0, 1), state)
+
+        return work
 
     return make
 
@@ -272,11 +281,20 @@ def _batched(kind: str) -> Callable[[int], Work]:
             env: Any = make_sb3_env("fractile/LostSales-v0", num_envs=paths, periods=PERIODS, seed=0)
             env.reset()
         else:
-            options = {"num_envs": paths, "vectorization_mode": "vector_entry_point", "periods": PERIODS}
+            options: dict[str, Any] = {
+                "num_envs": paths,
+                "vectorization_mode": "vector_entry_point",
+                "periods": PERIODS,
+            }
             env = gym.make_vec("fractile/LostSales-v0", **options)
             env.reset(seed=0)
         actions = np.zeros((paths, 1), dtype=np.float32)
-        return lambda: [env.step(actions) for _ in range(PERIODS)] and None
+
+        def work() -> None:
+            for _ in range(PERIODS):
+                env.step(actions)
+
+        return work
 
     return make
 
