@@ -9,20 +9,21 @@ import numpy as np
 import pytest
 
 from fractile.policies.compiled import _compiler
-from fractile.studies import bench
+from fractile.studies import bench, bench_work
 from fractile.studies.bench import Rate, as_document, as_table, page
 
 needs_compiler = pytest.mark.skipif(shutil.which(_compiler()) is None, reason="there is no C++ compiler")
 # Each kind of compiled work takes some ten seconds to compile: they have a test of their own.
-QUICK = {name: make for name, make in bench._SIMULATED.items() if "compiled" not in name}
+QUICK = {name: make for name, make in bench.SIMULATED.items() if "compiled" not in name}
 
 
 @pytest.fixture(scope="module")
 def rates():
     patch = pytest.MonkeyPatch()
     patch.setattr(bench, "TARGET", 1e-3)
-    patch.setattr(bench, "PERIODS", 20)
-    patch.setattr(bench, "_SIMULATED", QUICK)
+    for module in (bench, bench_work):
+        patch.setattr(module, "PERIODS", 20)
+    patch.setattr(bench, "SIMULATED", QUICK)
     yield bench.benchmark((1, 64), repeats=2)
     patch.undo()
 
@@ -36,7 +37,7 @@ def test_compiled_work_is_measured(monkeypatch):
 
 
 def test_every_kind_of_work_is_measured(rates):
-    kinds = {*QUICK, *bench._ENVIRONMENTS, "memory copy"}
+    kinds = {*QUICK, *bench.ENVIRONMENTS, "memory copy"}
     assert {(rate.what, rate.paths) for rate in rates} == {
         *((kind, 1) for kind in kinds),
         *((kind, 64) for kind in kinds - {"gym.make(...).step"}),
