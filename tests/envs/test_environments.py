@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
@@ -19,6 +21,7 @@ from fractile.envs.observation import SMALLEST_SCALE
 from fractile.envs.registration import ENVIRONMENTS
 from fractile.envs.vector_env import InventoryVectorEnv
 from fractile.errors import FractileError
+from fractile.policies.rollout import roll
 
 IDS = sorted(ENVIRONMENTS)
 every_id = pytest.mark.parametrize("id_", IDS)
@@ -361,3 +364,31 @@ def test_pictures(id_):
     assert first.dtype == np.uint8
     assert (env.render() != first).any()
     assert gym.make(id_).unwrapped.render() is None
+
+
+class Replays:
+    """Plays actions that were written down, on tensors."""
+
+    def __init__(self, encoder, played):
+        self.encoder, self.played = encoder, played
+
+    def order(self, obs):
+        action = torch.as_tensor(self.played[obs.period].astype(np.float64))
+        return self.encoder.decode(action.clip(-1.0, 1.0), obs)
+
+
+@every_id
+def test_the_differentiable_rollout_is_the_environment(id_):
+    steps, env = 8, gym.make(id_, periods=8).unwrapped
+    env.reset(seed=5)
+    batch, played = env.batch, actions(steps, width=width_of(id_))
+    state = type(batch.state)(*(torch.as_tensor(np.array(x)).requires_grad_() for x in batch.state))
+    scenario = replace(batch.scenario, demand=torch.as_tensor(batch.scenario.demand)).window(0, steps)
+    rolled = list(roll(Replays(batch.encoder, played), scenario, batch.params, state))
+    for action, (_, outcome) in zip(played, rolled, strict=True):
+        _, reward, *_, info = env.step(action[0])
+        np.testing.assert_allclose(-outcome.cost.sum().item(), reward, rtol=0, atol=1e-9)
+        for name, value in outcome._asdict().items():
+            np.testing.assert_allclose(value.detach().numpy().ravel(), np.ravel(info[name]), rtol=0, atol=1e-9)
+    sum(outcome.cost.sum() for _, outcome in rolled).backward()
+    assert any(x.grad is not None and x.grad.abs().sum() > 0 for x in state)
