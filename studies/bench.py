@@ -23,6 +23,9 @@ QUICK_PATHS = (64, 16_384)
 TARGET = 0.25
 """CPU-seconds that one repeat of a measurement takes, about."""
 
+LONG = 3.0
+"""CPU-seconds of one piece of work from which on three repeats have to do."""
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -88,7 +91,7 @@ def _measured(work: Work, paths: int, repeats: int) -> list[float]:
     once = max(time.process_time() - began, 1e-6)
     number = max(1, round(TARGET / once))
     rates = []
-    for _ in range(repeats):
+    for _ in range(repeats if once < LONG else min(repeats, 3)):
         began = time.process_time()
         for _ in range(number):
             work()
