@@ -217,11 +217,10 @@ class CompiledRollout:
     def _tensor(self, x: Array) -> torch.Tensor:
         import torch
 
-        return (
-            x.detach().to(getattr(torch, self.dtype)).contiguous()
-            if is_torch(x)
-            else torch.as_tensor(np.array(x, dtype=self.dtype, order="C"))
-        )
+        if is_torch(x):
+            return x.detach().to(getattr(torch, self.dtype)).contiguous()
+        array = np.ascontiguousarray(x, dtype=self.dtype)
+        return torch.as_tensor(array if array.flags.writeable else array.copy())
 
     def _check(self, demand: Array, warm_up: int) -> None:
         faults = Faults()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .bench_work import ENVIRONMENTS, LARGEST_BATCH, PERIODS, SIMULATED, SINGLE, Work, copy_of
+from .bench_work import ENVIRONMENTS, IN_BATCHES, LARGEST_BATCH, PERIODS, SIMULATED, SINGLE, Work, copy_of
 
 if TYPE_CHECKING:
     from .terminal import Progress
@@ -71,7 +71,7 @@ def _rates(paths: tuple[int, ...], repeats: int, progress: Progress | None) -> I
         copied = _measured(copy_of(number), number, repeats)
         yield _rate("memory copy", number, copied, copied)
         for what, make in {**SIMULATED, **ENVIRONMENTS}.items():
-            if (what in ENVIRONMENTS and number > LARGEST_BATCH) or (what in SINGLE and number > 1):
+            if (what in IN_BATCHES and number > LARGEST_BATCH) or (what in SINGLE and number > 1):
                 continue
             if progress is not None:
                 progress(f"{what}, {number:,} paths")

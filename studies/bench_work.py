@@ -125,7 +125,8 @@ def _backward(compiled: bool) -> Callable[[int], Work]:
         ]
         demand = torch.as_tensor(_given(paths)).float().repeat(PERIODS // DRAWN, 1, 1)
         state = InventoryState(torch.full((paths, 1), 5.0), torch.full((4, paths, 1), 5.0))
-        rollout = compile_rollout(_Network, PARAMS, weights=weights, dtype="float32") if compiled else None
+        # Longer chunks take minutes to compile with their gradients, and are no faster.
+        rollout = compile_rollout(_Network, PARAMS, weights=weights, chunk=5, dtype="float32") if compiled else None
 
         def work() -> None:
             for weight in weights:
@@ -163,10 +164,6 @@ def _eager_cost(weights: list[Any], demand: Any, state: InventoryState) -> Any:
         state, outcome = step(state, policy.order(obs), demand[t], PARAMS)
         total = total + outcome.cost
     return total
-
-
-LARGEST_BATCH = 16_384
-"""Environments side by side beyond which none are measured."""
 
 
 def _single(_: int) -> Work:
@@ -234,3 +231,9 @@ ENVIRONMENTS: dict[str, Callable[[int], Work]] = {
     "Stable-Baselines3 VecEnv step": _batched("sb3"),
 }
 """Work through the environments, by name."""
+
+LARGEST_BATCH = 16_384
+"""Paths beyond which neither environments nor gradients are measured: those of 262,144 paths take eight gigabytes."""
+
+IN_BATCHES = (*ENVIRONMENTS, *(name for name in SIMULATED if "backward" in name))
+"""Work that is not done on more than `LARGEST_BATCH` paths."""
