@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.backend import Array, like, minimum, positive_part
+from ..envs.backend import Array, like, minimum, positive_part, zeros
 from ..envs.types import Observation
 from ..errors import FractileError
 from .base import per_item
@@ -56,7 +56,7 @@ class CappedBaseStock:
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""
         wanted = positive_part(like(self.level, obs.net_inventory) - obs.inventory_position)
-        return minimum(wanted, like(np.broadcast_to(self.cap, wanted.shape).copy(), wanted))
+        return minimum(wanted, zeros(tuple(wanted.shape), wanted) + like(self.cap, wanted))
 
     def target(self, obs: Observation) -> Array:
         """Return the order-up-to level, units. [S]"""
@@ -78,7 +78,7 @@ class ConstantOrder:
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""
-        return like(np.broadcast_to(self.quantity, obs.net_inventory.shape).copy(), obs.net_inventory)
+        return zeros(tuple(obs.net_inventory.shape), obs.net_inventory) + like(self.quantity, obs.net_inventory)
 
 
 def _keep(policy: Any, name: str, value: Any, unlimited: bool = False) -> None:
