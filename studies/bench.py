@@ -160,15 +160,15 @@ def page(document: dict[str, Any], peers: dict[str, Any] | None = None) -> str:
 
 
 def _peers(peers: dict[str, Any]) -> list[str]:
+    ratios = [row["ours"] / row["rate"] for row in peers["rows"]]
     rows = [
-        f"| {row['what']} | {row['rate']:,.0f} | {row['ours']:,.0f} | {row['ours'] / row['rate']:,.0f} |"
-        for row in peers["rows"]
+        f"| {row['what']} | {row['rate']:,.0f} | {row['ours']:,.0f} | {ratio:,.{1 if ratio < 10 else 0}f} |"
+        for row, ratio in zip(peers["rows"], ratios, strict=True)
     ]
-    note = "One environment or simulation at a time, measured in the same run; steps a CPU-second, one thread."
     return [
-        note,
+        "Steps a CPU-second on one thread, by turns in the same run: one at a time, and many side by side here.",
         "",
-        "| simulator | steps | Fractile, the same way of playing | ratio |",
+        "| simulator | its steps | Fractile's | ratio |",
         "|---|---:|---:|---:|",
         *rows,
     ]
