@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from ..errors import FractileError
 from .base import (
     Arrays,
     Config,
-    Request,
     State,
     calibration_origins,
     checked_horizon,
@@ -22,56 +20,11 @@ from .base import (
     informative_sums,
     require_history,
     season_of,
-    targets_of,
-    velocity,
 )
-from .error_distribution import ErrorDistribution, fit_error_distribution
+from .calibration import CALIBRATION, Calibration, calibrated, fitted
 from .forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
 from .panel import SalesPanel
-from .sampling import ErrorDependence, fit_error_dependence
 from .smoothing import Smoothing, fit_smoothing
-
-Part = TypeVar("Part")
-
-CALIBRATION = 40
-"""Most origins whose errors are learnt from."""
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """What past point forecasts taught about their errors: how large they are, and how they move together."""
-
-    errors: ErrorDistribution
-    dependence: ErrorDependence
-
-    def forecast(self, request: Request, point: FloatArray) -> QuantileForecast:
-        """Turn point forecasts (items, origins, horizon) into quantiles."""
-        speed = velocity(request.panel, request.origins)
-        values = self.errors.quantiles(point, speed, request.levels)
-        return request.forecast(values, self.dependence.at(request.panel, request.origins, request.horizon))
-
-    def arrays(self) -> Arrays:
-        """Return the arrays that `from_arrays` needs."""
-        own = {"correlation": self.dependence.correlation, "dependence_edges": self.dependence.edges}
-        return {**self.errors.arrays(), **own}
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Calibration:
-        """Rebuild from `arrays()`."""
-        dependence = ErrorDependence(arrays["correlation"], arrays["dependence_edges"])
-        return cls(ErrorDistribution.from_arrays(arrays), dependence)
-
-
-def calibrated(panel: SalesPanel, origins: IntArray, point: FloatArray) -> Calibration:
-    """Learn the errors of point forecasts (items, origins, horizon) that did not know what came."""
-    horizon = point.shape[-1]
-    speed = velocity(panel, origins)
-    errors = fit_error_distribution(point, targets_of(panel, origins, horizon), speed)
-    request = Request(panel, horizon, np.asarray(DEFAULT_LEVELS), origins)
-    past = replace(request, panel=panel.extended(np.zeros((panel.items, horizon))))
-    values = errors.quantiles(point, speed, request.levels)
-    forecast = QuantileForecast(request.levels, values, origins, panel.item_ids, past.panel.dates[origins], panel.freq)
-    return Calibration(errors, fit_error_dependence(forecast, panel))
 
 
 class SeasonalNaive:
@@ -107,14 +60,14 @@ class SeasonalNaive:
         future: pd.DataFrame | None = None,
     ) -> QuantileForecast:
         """Forecast; see `Forecaster.predict`."""
-        calibration = _fitted(self._calibration, self.name)
+        calibration = fitted(self._calibration, self.name)
         request = checked_request(panel, horizon, levels, origins, future)
         point = season_ago(request.panel, request.origins, request.horizon)
         return calibration.forecast(request, point)
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        return {"horizon": self.horizon}, _fitted(self._calibration, self.name).arrays()
+        return {"horizon": self.horizon}, fitted(self._calibration, self.name).arrays()
 
     @classmethod
     def from_state(cls, config: Config, arrays: Arrays) -> Self:
@@ -166,7 +119,7 @@ class ETS:
         future: pd.DataFrame | None = None,
     ) -> QuantileForecast:
         """Forecast; see `Forecaster.predict`."""
-        calibration = _fitted(self._calibration, self.name)
+        calibration = fitted(self._calibration, self.name)
         request = checked_request(panel, horizon, levels, origins, future)
         smoothing = self._known_items(panel, int(request.origins.min()))
         point = smoothing.forecast(request.panel, request.origins, request.horizon)
@@ -174,10 +127,10 @@ class ETS:
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        smoothing = _fitted(self._smoothing, self.name)
+        smoothing = fitted(self._smoothing, self.name)
         config, arrays = smoothing.to_state()
         own = {"horizon": self.horizon, "season_length": self.season_length}
-        return {**own, "smoothing": config}, {**arrays, **_fitted(self._calibration, self.name).arrays()}
+        return {**own, "smoothing": config}, {**arrays, **fitted(self._calibration, self.name).arrays()}
 
     @classmethod
     def from_state(cls, config: Config, arrays: Arrays) -> Self:
@@ -195,7 +148,7 @@ class ETS:
 
     def _known_items(self, panel: SalesPanel, first: int) -> Smoothing:
         """Return parameters for the panel's items, fitting those that are new on periods before `first`."""
-        smoothing = _fitted(self._smoothing, self.name)
+        smoothing = fitted(self._smoothing, self.name)
         new = [i for i, item in enumerate(panel.item_ids) if item not in smoothing.position]
         if new:
             smoothing = smoothing.joined(fit_smoothing(panel.select(new).until(first), smoothing.season))
@@ -226,9 +179,3 @@ def last_mean(panel: SalesPanel, origins: IntArray, number: int) -> FloatArray:
     past = np.maximum(now - number, 0)
     span = sales[:, origins] - sales[rows, start[rows, past]]
     return np.asarray(span / np.maximum(now - past, 1))
-
-
-def _fitted(part: Part | None, name: str) -> Part:
-    if part is None:
-        raise FractileError(f"{name} is not fitted; call fit(panel) first")
-    return part
