@@ -35,14 +35,12 @@ class Calibration:
 
     def arrays(self) -> Arrays:
         """Return the arrays that `from_arrays` needs."""
-        own = {"correlation": self.dependence.correlation, "dependence_edges": self.dependence.edges}
-        return {**self.errors.arrays(), **own}
+        return {**self.errors.arrays(), **self.dependence.arrays()}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Calibration:
         """Rebuild from `arrays()`."""
-        dependence = ErrorDependence(arrays["correlation"], arrays["dependence_edges"])
-        return cls(ErrorDistribution.from_arrays(arrays), dependence)
+        return cls(ErrorDistribution.from_arrays(arrays), ErrorDependence.from_arrays(arrays))
 
 
 def calibrated(panel: SalesPanel, origins: IntArray, point: FloatArray) -> Calibration:

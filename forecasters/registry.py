@@ -13,7 +13,13 @@ FORECASTERS = Registry(
     {
         "seasonal_naive": "statistical:SeasonalNaive",
         "ets": "statistical:ETS",
+        "mqmlp": "networks.mqmlp:MQMLP",
+        "rnn": "networks.rnn:RNN",
+        "deepar": "networks.deepar:DeepAR",
+        "mqrnn": "networks.mqrnn:MQRNN",
         "mqcnn": "networks.mqcnn:MQCNN",
+        "mqtransformer": "networks.mqtransformer:MQTransformer",
+        "quantile_function": "networks.quantile_function:QuantileFunction",
     },
 )
 """Every forecaster by name. Looking one up imports its module; listing the names imports nothing."""

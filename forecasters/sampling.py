@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from .base import targets_of, velocity
+from .base import Arrays, targets_of, velocity
 from .forecast import Dependence, FloatArray, IntArray, QuantileForecast
 from .panel import SalesPanel
 
@@ -50,6 +50,15 @@ class ErrorDependence:
     def band(self, speed: FloatArray) -> IntArray:
         """Return the band of each velocity, the shape of `speed`."""
         return np.searchsorted(self.edges, speed, side="right").astype(np.int64)
+
+    def arrays(self) -> Arrays:
+        """Return the arrays that `from_arrays` needs."""
+        return {"correlation": self.correlation, "dependence_edges": self.edges}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> ErrorDependence:
+        """Rebuild from `arrays()`."""
+        return cls(arrays["correlation"], arrays["dependence_edges"])
 
 
 def fit_dependence(forecast: QuantileForecast, panel: SalesPanel, horizon: int) -> Dependence:

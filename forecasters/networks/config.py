@@ -1,24 +1,28 @@
-"""What an MQ-CNN is and how it is trained."""
+"""What networks have in common: how large they are, and how they are trained."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
 
-from ...errors import FractileError
+from ...errors import FractileError, did_you_mean
 from ..base import checked_levels
 from ..forecast import DEFAULT_LEVELS
 from .training import Schedule
 
+WHOLE = ("horizon", "width", "steps", "batch_items", "batch_origins")
+SHARES = ("dropout", "hold_out", "averaging")
+
 
 @dataclass(frozen=True)
-class MQCNNConfig:
-    """What an MQ-CNN is and how it is trained.
+class NetworkConfig:
+    """What every network has, and how it is trained.
 
     Attributes:
         horizon: periods ahead that are trained; a forecast reaches no further.
         levels: quantile levels that are trained; others are interpolated.
-        width: channels of the encoder.
-        dilations: of its layers; the receptive field is 1 + their sum periods.
+        width: channels of the hidden layers.
         dropout: share of channels left out in training.
         steps: gradient steps, whatever the number of items; fewer are quicker and coarser.
         batch_items: items in a step.
@@ -37,7 +41,6 @@ class MQCNNConfig:
     horizon: int = 12
     levels: tuple[float, ...] = DEFAULT_LEVELS
     width: int = 32
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     dropout: float = 0.1
     steps: int = 800
     batch_items: int = 16
@@ -54,16 +57,111 @@ class MQCNNConfig:
 
     def __post_init__(self) -> None:
         checked_levels(self.levels)
-        for name in ("horizon", "width", "steps", "batch_items", "batch_origins"):
+        for name in WHOLE:
             if getattr(self, name) < 1:
-                raise FractileError(f"mqcnn: {name} must be at least 1, got {getattr(self, name)}")
-        for name in ("dropout", "hold_out", "averaging"):
+                raise FractileError(f"{name} must be at least 1, got {getattr(self, name)}; give a whole number")
+        for name in SHARES:
             if not 0 <= getattr(self, name) < 1:
-                raise FractileError(f"mqcnn: {name} must be in [0, 1), got {getattr(self, name)}")
+                raise FractileError(f"{name} must be in [0, 1), got {getattr(self, name)}")
         if self.learning_rate <= 0:
-            raise FractileError(f"mqcnn: learning_rate must be above 0, got {self.learning_rate}")
+            raise FractileError(f"learning_rate must be above 0, got {self.learning_rate}")
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of the options."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def restored(cls, config: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_config()`."""
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        return cls(**plain)
+
+    def changed(self, network: str, options: Mapping[str, Any]) -> Self:
+        """Return the config with some options replaced.
+
+        Raises:
+            FractileError: names an option that the network does not have.
+        """
+        for option in options:
+            if option not in self.names():
+                raise FractileError(f"{network} has no option {option!r}{did_you_mean(option, self.names())}")
+        return replace(self, **options)
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return asdict(self)
 
     @property
     def schedule(self) -> Schedule:
         """How long and how fast to train."""
         return Schedule(**{f.name: getattr(self, f.name) for f in fields(Schedule)})
+
+
+@dataclass(frozen=True)
+class MQCNNConfig(NetworkConfig):
+    """An MQ-CNN; the other options are those of every network.
+
+    Attributes:
+        dilations: of the encoder's layers; the receptive field is 1 + their sum periods.
+    """
+
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class MQMLPConfig(NetworkConfig):
+    """A feed-forward network; the other options are those of every network.
+
+    Attributes:
+        window: periods before the origin that it reads.
+    """
+
+    window: int = 13
+
+
+@dataclass(frozen=True)
+class RecurrentConfig(NetworkConfig):
+    """A recurrent network; the other options are those of every network.
+
+    Attributes:
+        layers: of the LSTM.
+    """
+
+    layers: int = 1
+
+
+@dataclass(frozen=True)
+class DeepARConfig(RecurrentConfig):
+    """A DeepAR; the other options are those of every recurrent network.
+
+    Attributes:
+        paths: sample paths that its quantiles are read from.
+    """
+
+    paths: int = 200
+
+
+@dataclass(frozen=True)
+class MQTransformerConfig(MQCNNConfig):
+    """An MQTransformer; the other options are those of MQ-CNN.
+
+    Attributes:
+        heads: of the attention from a horizon to the history.
+    """
+
+    heads: int = 2
+
+
+@dataclass(frozen=True)
+class QuantileFunctionConfig(MQCNNConfig):
+    """A quantile-function network; the other options are those of MQ-CNN.
+
+    Attributes:
+        pieces: linear pieces of the spline between two knots.
+        random_levels: quantile levels drawn anew for each step, beside the knots.
+    """
+
+    levels: tuple[float, ...] = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
+    pieces: int = 3
+    random_levels: int = 16

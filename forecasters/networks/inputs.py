@@ -25,6 +25,7 @@ LEVEL_RATE = 0.12
 """Weight of the newest period in an item's running level, once there are enough of them."""
 MOST_CATEGORIES = 60
 HARMONICS = 3
+UNITS = (1.0, 0.5, 0.1, 0.01)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class InputPlan:
         shift: periods that a seasonal lag goes back: the least multiple of a season beyond the horizon.
         days: whether the day of the week matters.
         level: log level of an item without history.
+        unit: step that sales move in: 1 where they are whole.
     """
 
     known: tuple[Column, ...]
@@ -60,6 +62,7 @@ class InputPlan:
     shift: int
     days: bool
     level: float
+    unit: float
 
     def to_config(self) -> dict[str, Any]:
         """Return what JSON can hold."""
@@ -70,7 +73,7 @@ class InputPlan:
         """Rebuild from `to_config()`."""
         columns: dict[str, Any] = {k: tuple(Column(**c) for c in config[k]) for k in ("known", "observed", "numeric")}
         categories = {name: tuple(values) for name, values in config["categories"].items()}
-        rest = {k: config[k] for k in ("season", "shift", "days", "level")}
+        rest = {k: config[k] for k in ("season", "shift", "days", "level", "unit")}
         return cls(**columns, categories=categories, **rest)
 
 
@@ -107,7 +110,20 @@ def plan_inputs(panel: SalesPanel, horizon: int) -> InputPlan:
         shift=season * ((horizon + 1) // season + 1),
         days=season == 7,
         level=float(np.log1p(mean)),
+        unit=unit_of(panel.sales[panel.informative]),
     )
+
+
+def unit_of(sales: FloatArray) -> float:
+    """Return the step that sales move in: the largest of 1, 0.5, 0.1, 0.01 that divides them, else a hundredth.
+
+    >>> unit_of(np.array([0.0, 0.3, 1.2]))
+    0.1
+    """
+    for unit in UNITS:
+        if np.allclose(sales / unit, np.round(sales / unit), atol=1e-6):
+            return unit
+    return UNITS[-1]
 
 
 def build_inputs(panel: SalesPanel, plan: InputPlan) -> Inputs:
@@ -285,11 +301,11 @@ def _week(dates: pd.DatetimeIndex) -> NDArray[np.int64]:
 
 def _get(table: Mapping[str, FloatArray], name: str, what: str) -> FloatArray:
     if name not in table:
-        raise FractileError(f"the panel lacks the {what} covariate {name!r} that mqcnn was fitted with")
+        raise FractileError(f"the panel lacks the {what} covariate {name!r} that the network was fitted with")
     return table[name]
 
 
 def _attribute(panel: SalesPanel, name: str) -> pd.Series[Any]:
     if name not in panel.static.columns:
-        raise FractileError(f"the panel lacks the static attribute {name!r} that mqcnn was fitted with")
+        raise FractileError(f"the panel lacks the static attribute {name!r} that the network was fitted with")
     return panel.static[name]

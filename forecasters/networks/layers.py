@@ -1,4 +1,4 @@
-"""Building blocks of the multi-horizon quantile networks."""
+"""Building blocks of the multi-horizon networks."""
 
 from __future__ import annotations
 
@@ -9,22 +9,43 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+WEEKS = 4
+"""Channels of the week of the year."""
+STATIC = 8
+"""Channels of the static attributes."""
+
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers of channels, and of what comes out.
+    """Numbers of channels that come in.
 
     Attributes:
         past, ahead, static: channels of the inputs.
-        horizon: periods ahead. [H]
-        levels: quantile levels. [Q]
     """
 
     past: int
     ahead: int
     static: int
-    horizon: int
-    levels: int
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkInputs:
+    """Tensors that a network reads; see `inputs.Inputs` for shapes and meaning."""
+
+    past: Tensor
+    ahead: Tensor
+    week: Tensor
+    static: Tensor
+    level: Tensor
+
+    @property
+    def sizes(self) -> Sizes:
+        """Numbers of channels."""
+        return Sizes(self.past.shape[-1], self.ahead.shape[-1], self.static.shape[-1])
+
+    def rows(self, chosen: Tensor | slice) -> NetworkInputs:
+        """Return some of the items."""
+        return NetworkInputs(self.past[chosen], self.ahead[chosen], self.week, self.static[chosen], self.level[chosen])
 
 
 class CausalEncoder(nn.Module):
@@ -54,6 +75,40 @@ class CausalEncoder(nn.Module):
         return cast(Tensor, hidden)
 
 
+class RecurrentEncoder(nn.Module):
+    """An LSTM over the history: output t has seen inputs up to t only."""
+
+    def __init__(self, channels: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(channels, width)
+        self.lstm = nn.LSTM(width, width, layers, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Map (items, periods, channels) to (items, periods, width)."""
+        return cast(Tensor, self.dropout(self.lstm(torch.relu(self.first(past)))[0]))
+
+
+class WindowEncoder(nn.Module):
+    """A feed-forward network over the last periods: output t has seen inputs t − window + 1 … t only."""
+
+    def __init__(self, channels: int, width: int, window: int, dropout: float) -> None:
+        super().__init__()
+        self.window = window
+        self.layers = nn.Sequential(
+            nn.Conv1d(channels, 2 * width, window),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Conv1d(2 * width, width, 1),
+            nn.ReLU(),
+        )
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Map (items, periods, channels) to (items, periods, width)."""
+        padded = nn.functional.pad(past.transpose(1, 2), (self.window - 1, 0))
+        return cast(Tensor, self.layers(padded).transpose(1, 2))
+
+
 class MonotoneQuantiles(nn.Module):
     """A head whose outputs never cross: the lowest level, and steps upwards that are never negative."""
 
@@ -73,17 +128,17 @@ class MonotoneQuantiles(nn.Module):
 
 
 class ForkingDecoder(nn.Module):
-    """From an origin's context and what is known of each period ahead to quantiles (Wen et al. 2017).
+    """From an origin's context and what is known of each period ahead to hidden channels (Wen et al. 2017).
 
     A global layer makes one context for each horizon and one for all; a local network, shared by the
     horizons, joins them with what is known of that period.
     """
 
-    def __init__(self, width: int, ahead: int, sizes: Sizes, dropout: float) -> None:
+    def __init__(self, width: int, ahead: int, horizon: int, dropout: float) -> None:
         super().__init__()
         self.context = width // 2
-        self.horizon = sizes.horizon
-        self.globally = nn.Linear(width, (sizes.horizon + 1) * self.context)
+        self.horizon = horizon
+        self.globally = nn.Linear(width, (horizon + 1) * self.context)
         self.locally = nn.Sequential(
             nn.Linear(2 * self.context + ahead, 2 * width),
             nn.ReLU(),
@@ -91,69 +146,43 @@ class ForkingDecoder(nn.Module):
             nn.Linear(2 * width, width),
             nn.ReLU(),
         )
-        self.head = MonotoneQuantiles(width, sizes.levels)
 
     def forward(self, context: Tensor, ahead: Tensor) -> Tensor:
-        """Map contexts (..., width) and periods ahead (..., horizon, channels) to (..., horizon, levels)."""
+        """Map contexts (..., width) and periods ahead (..., horizon, channels) to (..., horizon, width)."""
         every = torch.relu(self.globally(context))
         every = every.reshape(*context.shape[:-1], self.horizon + 1, self.context)
         common = every[..., :1, :].expand(*every.shape[:-2], self.horizon, self.context)
-        local = self.locally(torch.cat([common, every[..., 1:, :], ahead], dim=-1))
-        return cast(Tensor, self.head(local))
+        return cast(Tensor, self.locally(torch.cat([common, every[..., 1:, :], ahead], dim=-1)))
 
 
-class MQCNNNetwork(nn.Module):
-    """Quantiles of log1p demand at many origins of many items in one pass.
+class Reader(nn.Module):
+    """Joins what a network reads: the past with calendar and attributes, and what is known of periods ahead.
 
-    Args:
-        sizes: of inputs and outputs.
-        width: channels of the encoder.
-        dilations: of its layers.
-        dropout: in encoder and decoder.
+    Attributes:
+        past: channels of `history`.
+        ahead: channels of `known`.
     """
 
-    def __init__(self, sizes: Sizes, width: int, dilations: Sequence[int], dropout: float) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.horizon = sizes.horizon
-        self.week = nn.Embedding(53, 4)
+        self.week = nn.Embedding(53, WEEKS)
         nn.init.normal_(self.week.weight, std=0.1)
-        self.static = nn.Linear(sizes.static, 8)
-        self.encoder = CausalEncoder(sizes.past + 4 + 8, width, dilations, dropout)
-        self.mixed = nn.Sequential(nn.Linear(width + 8 + sizes.past, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
-        self.decoder = ForkingDecoder(width, sizes.ahead + 4, sizes, dropout)
+        self.static = nn.Linear(sizes.static, STATIC)
+        self.past = sizes.past + WEEKS + STATIC
+        self.ahead = sizes.ahead + WEEKS
 
-    def forward(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
-        """Return log1p quantiles, shape (items, origins, horizon, levels).
+    def attributes(self, inputs: NetworkInputs) -> Tensor:
+        """Return static attributes, shape (items, channels)."""
+        return torch.relu(self.static(inputs.static))
 
-        Args:
-            inputs: tensors of the items.
-            origins: periods to forecast from, shape (origins,); `ahead` must reach their horizons.
-        """
-        items, first = len(inputs.past), int(origins.max())
-        static = torch.relu(self.static(inputs.static))
-        week = self.week(inputs.week)
-        repeated = static[:, None].expand(items, first, static.shape[-1])
-        past = inputs.past[:, :first]
-        seen = torch.cat([past, week[:first].expand(items, first, 4), repeated], dim=-1)
-        encoded = self.encoder(seen)[:, origins - 1]
-        own = static[:, None].expand(items, len(origins), static.shape[-1])
-        context = self.mixed(torch.cat([encoded, own, past[:, origins - 1]], dim=-1))
-        targets = origins[:, None] + torch.arange(self.horizon, device=origins.device)
-        calendar = week[targets].expand(items, *targets.shape, 4)
-        ahead = torch.cat([inputs.ahead[:, targets], calendar], dim=-1)
-        return cast(Tensor, self.decoder(context, ahead)) + inputs.level[:, origins, None, None]
+    def history(self, inputs: NetworkInputs, first: int) -> Tensor:
+        """Return what is known once each of the first periods is over, shape (items, first, channels)."""
+        items = len(inputs.past)
+        week = self.week(inputs.week[:first]).expand(items, first, WEEKS)
+        static = self.attributes(inputs)[:, None].expand(items, first, STATIC)
+        return torch.cat([inputs.past[:, :first], week, static], dim=-1)
 
-
-@dataclass(frozen=True, eq=False)
-class NetworkInputs:
-    """Tensors that a network reads; see `inputs.Inputs` for shapes and meaning."""
-
-    past: Tensor
-    ahead: Tensor
-    week: Tensor
-    static: Tensor
-    level: Tensor
-
-    def rows(self, chosen: Tensor | slice) -> NetworkInputs:
-        """Return some of the items."""
-        return NetworkInputs(self.past[chosen], self.ahead[chosen], self.week, self.static[chosen], self.level[chosen])
+    def known(self, inputs: NetworkInputs, targets: Tensor) -> Tensor:
+        """Return what is known ahead of these periods, shape (items, *targets.shape, channels)."""
+        week = self.week(inputs.week[targets]).expand(len(inputs.past), *targets.shape, WEEKS)
+        return torch.cat([inputs.ahead[:, targets], week], dim=-1)

@@ -17,7 +17,8 @@ from fractile.forecasters.panel import SalesPanel
 from fractile.forecasters.registry import FORECASTERS, make_forecaster
 from fractile.forecasters.statistical import SeasonalNaive
 
-QUICK = {"mqcnn": {"steps": 20, "horizon": 6}}
+NETWORKS = ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")
+QUICK = {name: {"steps": 20, "horizon": 6} for name in NETWORKS}
 
 
 def make(name: str) -> Forecaster:

@@ -1,0 +1,191 @@
+"""What all neural forecasters share: fitting, forecasting from many origins, and their state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+
+from ...errors import FractileError
+from ..base import Arrays, Config, Request, State, checked_request, require_history
+from ..calibration import Calibration, fitted
+from ..forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
+from ..panel import SalesPanel
+from ..sampling import ErrorDependence, fit_error_dependence
+from .checkpoint import Checkpoint, fingerprint
+from .config import NetworkConfig
+from .fitting import Fit, examples_of, held_out
+from .inputs import InputPlan, build_inputs, plan_inputs
+from .layers import NetworkInputs, Sizes
+from .network import Network
+from .progress import ProgressOption, shown
+from .training import tensors
+
+Errors = ErrorDependence | Calibration
+
+PAIRS_AT_ONCE = 8192
+"""Items times origins that are forecast in one pass; bounds the memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fit leaves behind.
+
+    Attributes:
+        plan: which numbers the network reads.
+        sizes: of its inputs.
+        network: with its weights.
+        errors: how errors of periods that were held out move together, and, of a point forecast, how large
+            they are.
+    """
+
+    plan: InputPlan
+    sizes: Sizes
+    network: Network
+    errors: Errors
+
+
+class NetworkForecaster:
+    """A network for all items that forecasts all horizons and quantiles at once.
+
+    Forking sequences: the loss counts origins all over the training window, and a forecast from many
+    origins costs one pass. The network reads log1p sales, stock flags, covariates, calendar and static
+    attributes; item-periods that were out of stock or not listed count neither as input nor as target. It is
+    trained on all but the last periods, stopped by these, and trained on with them for a while.
+
+    Args:
+        config: all options at once.
+        progress: told now and then while it trains, or True for a bar on the terminal; not kept.
+        checkpoint: folder to keep the training in; an interrupted `fit` with the same options and data goes on
+            exactly where it was. Not kept.
+        **options: single options of the config, over those of `config`.
+    """
+
+    name: ClassVar[str]
+    config_type: ClassVar[type[NetworkConfig]]
+    errors_type: ClassVar[type[Errors]] = ErrorDependence
+    option_names: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls) -> None:
+        """Name the options: those of the config, and those of the constructor."""
+        cls.option_names = (*cls.config_type.names(), "checkpoint", "progress")
+
+    def __init__(
+        self,
+        config: NetworkConfig | None = None,
+        *,
+        progress: ProgressOption = None,
+        checkpoint: str | Path | None = None,
+        **options: Any,
+    ) -> None:
+        self.config = (config or self.config_type()).changed(self.name, options)
+        self.progress = progress
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self._fitted: Fitted | None = None
+
+    def build(self, sizes: Sizes, plan: InputPlan) -> Network:
+        """Return the network, with weights from torch's global generator."""
+        raise NotImplementedError
+
+    def fit(self, panel: SalesPanel) -> Self:
+        """Train the network, and learn how its errors move together where it had not seen the demand."""
+        require_history(panel)
+        checkpoint = Checkpoint(self.checkpoint, fingerprint(self.name, self.config, panel))
+        devices = [self._device] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), shown(self.progress, self.name) as progress:
+            torch.manual_seed(self.config.seed)
+            inputs = self.tensors(plan := plan_inputs(panel, self.config.horizon), panel)
+            network = self.build(sizes := inputs.sizes, plan).to(self._device)
+            fit = Fit(self.config, network, examples_of(panel, inputs, self.config), checkpoint, progress)
+            best = fit.train()
+            self._fitted = Fitted(plan, sizes, network, self.learn_errors(panel, plan, network))
+            fit.go_on(best)
+        checkpoint.done()
+        return self
+
+    def predict(
+        self,
+        panel: SalesPanel,
+        horizon: int,
+        levels: ArrayLike = DEFAULT_LEVELS,
+        origins: Sequence[int] | IntArray | None = None,
+        future: pd.DataFrame | None = None,
+    ) -> QuantileForecast:
+        """Forecast; see `Forecaster.predict`. The horizon is at most the trained one."""
+        known = fitted(self._fitted, self.name)
+        if horizon > self.config.horizon:
+            raise FractileError(
+                f"{self.name} was trained for {self.config.horizon} periods ahead, {horizon} are asked for; "
+                f"fit again with horizon={horizon}"
+            )
+        request = checked_request(panel, horizon, levels, origins, future)
+        return self.forecast(request, known)
+
+    def to_state(self) -> State:
+        """Return configuration and arrays."""
+        known = fitted(self._fitted, self.name)
+        weights = {f"net.{k}": v.cpu().numpy() for k, v in known.network.state_dict().items()}
+        config = {"config": self.config.to_config(), "plan": known.plan.to_config(), "sizes": asdict(known.sizes)}
+        return config, {**weights, **known.errors.arrays()}
+
+    @classmethod
+    def from_state(cls, config: Config, arrays: Arrays) -> Self:
+        """Rebuild from `to_state()`."""
+        made = cls(cls.config_type.restored(config["config"]))
+        sizes = Sizes(**config["sizes"])
+        plan = InputPlan.from_config(config["plan"])
+        with torch.random.fork_rng(devices=[]):
+            network = made.build(sizes, plan)
+        weights = {k.removeprefix("net."): v for k, v in arrays.items() if k.startswith("net.")}
+        network.load_state_dict(tensors(weights, torch.device("cpu")))
+        made._fitted = Fitted(plan, sizes, network.to(made._device).eval(), cls.errors_type.from_arrays(arrays))
+        return made
+
+    def learn_errors(self, panel: SalesPanel, plan: InputPlan, network: Network) -> Errors:
+        """Learn from forecasts of held-out periods, or of the last third where none were held out."""
+        held = held_out(panel.periods, self.config.hold_out) or max(1, panel.periods // 3)
+        origins = np.arange(panel.periods - held, panel.periods)
+        longer = panel.extended(np.zeros((panel.items, self.config.horizon)))
+        request = Request(longer, self.config.horizon, np.asarray(DEFAULT_LEVELS), origins)
+        return self.errors_of(panel, request, self.quantiles(request, plan, network))
+
+    def errors_of(self, panel: SalesPanel, request: Request, values: FloatArray) -> Errors:
+        """Learn from past forecasts (items, origins, horizon, levels) that did not know what came."""
+        return fit_error_dependence(QuantileForecast(request.levels, values, request.origins, panel.item_ids), panel)
+
+    def forecast(self, request: Request, known: Fitted) -> QuantileForecast:
+        """Forecast what was asked for."""
+        values = self.quantiles(request, known.plan, known.network)
+        errors = cast(ErrorDependence, known.errors)
+        return request.forecast(values, errors.at(request.panel, request.origins, request.horizon))
+
+    def quantiles(self, request: Request, plan: InputPlan, network: Network) -> FloatArray:
+        """Return what the network forecasts in units, shape (items, origins, horizon, levels)."""
+        inputs = self.tensors(plan, request.panel)
+        origins = torch.from_numpy(request.origins).to(self._device)
+        size = max(1, PAIRS_AT_ONCE // (len(origins) * network.passes))
+        parts = []
+        with torch.no_grad():
+            for first in range(0, request.panel.items, size):
+                values = network.quantiles(inputs.rows(slice(first, first + size)), origins, request.levels)
+                parts.append(values[:, :, : request.horizon])
+        return np.concatenate(parts)
+
+    @property
+    def _device(self) -> torch.device:
+        wanted = self.config.device
+        if wanted == "auto":
+            wanted = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(wanted)
+
+    def tensors(self, plan: InputPlan, panel: SalesPanel) -> NetworkInputs:
+        """Return what the network reads of a panel and of `horizon` periods beyond its end."""
+        longer = panel.extended(np.zeros((panel.items, self.config.horizon)))
+        inputs = build_inputs(longer, plan)
+        return NetworkInputs(**tensors({f.name: getattr(inputs, f.name) for f in fields(inputs)}, self._device))

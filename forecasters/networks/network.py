@@ -1,0 +1,177 @@
+"""Networks that forecast all horizons at once from many origins in one pass (forking sequences)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..base import at_levels
+from ..forecast import FloatArray
+from .layers import ForkingDecoder, MonotoneQuantiles, NetworkInputs, Reader, Sizes
+
+OVERFLOW = 14.0
+"""Largest log1p quantile: a million units; keeps the first steps of training finite."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Items and origins to learn from.
+
+    Attributes:
+        inputs: tensors of the items.
+        demand: units, shape (items, origins, horizon), NaN where unknown.
+        weight: of each item in the loss, shape (items,).
+        origins: periods to forecast from, increasing, shape (origins,).
+    """
+
+    inputs: NetworkInputs
+    demand: Tensor
+    weight: Tensor
+    origins: Tensor
+
+
+class Network(nn.Module):
+    """What the training loop and the forecaster ask of a network.
+
+    Args:
+        horizon: periods ahead. [H]
+    """
+
+    consecutive = False
+    """Whether the origins of a training step must follow each other."""
+    passes = 1
+    """How many origins must be computed for each that is forecast, at most."""
+
+    def __init__(self, horizon: int) -> None:
+        super().__init__()
+        self.horizon = horizon
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean loss of a batch, a scalar."""
+        raise NotImplementedError
+
+    def quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
+        """Return quantiles in units, shape (items, origins, horizon, levels), not decreasing along the levels.
+
+        Args:
+            inputs: tensors of the items; `ahead` must reach the origins' horizons.
+            origins: periods to forecast from, shape (origins,).
+            levels: shape (levels,). [τ]
+        """
+        raise NotImplementedError
+
+
+class ForkingNetwork(Network):
+    """An encoder of the history and a decoder for all horizons (Wen et al. 2017).
+
+    Args:
+        sizes: of the inputs.
+        encoder: maps (items, periods, channels) to (items, periods, width), causally.
+        reader: joins the inputs.
+        width: channels of the encoder's output.
+        horizon: periods ahead. [H]
+        dropout: in the decoder.
+    """
+
+    def __init__(
+        self, sizes: Sizes, encoder: nn.Module, reader: Reader, *, width: int, horizon: int, dropout: float
+    ) -> None:
+        super().__init__(horizon)
+        self.reader = reader
+        self.encoder = encoder
+        mixed = width + reader.static.out_features + sizes.past
+        self.mixed = nn.Sequential(nn.Linear(mixed, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+        self.decoder = ForkingDecoder(width, reader.ahead, horizon, dropout)
+
+    def targets(self, origins: Tensor) -> Tensor:
+        """Return the periods that are forecast, shape (origins, horizon)."""
+        return origins[:, None] + torch.arange(self.horizon, device=origins.device)
+
+    def decoded(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
+        """Return hidden channels of each forecast, shape (items, origins, horizon, width)."""
+        encoded = self.encoder(self.reader.history(inputs, int(origins.max())))
+        context = self.context(inputs, encoded, origins)
+        return cast(Tensor, self.decoder(context, self.reader.known(inputs, self.targets(origins))))
+
+    def context(self, inputs: NetworkInputs, encoded: Tensor, origins: Tensor) -> Tensor:
+        """Return what each origin knows, shape (items, origins, width)."""
+        static = self.reader.attributes(inputs)[:, None]
+        own = static.expand(len(encoded), len(origins), static.shape[-1])
+        joined = torch.cat([encoded[:, origins - 1], own, inputs.past[:, origins - 1]], dim=-1)
+        return cast(Tensor, self.mixed(joined))
+
+
+class QuantileNetwork(ForkingNetwork):
+    """A forking network with one output a quantile level, trained on the quantile loss.
+
+    Args:
+        sizes, encoder, reader, width, horizon, dropout: see `ForkingNetwork`.
+        levels: quantile levels that are trained. [τ]
+    """
+
+    levels: Tensor
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        encoder: nn.Module,
+        reader: Reader,
+        *,
+        width: int,
+        horizon: int,
+        dropout: float,
+        levels: tuple[float, ...],
+    ) -> None:
+        super().__init__(sizes, encoder, reader, width=width, horizon=horizon, dropout=dropout)
+        self.head = MonotoneQuantiles(width, len(levels))
+        self.trained = np.asarray(levels)
+        self.register_buffer("levels", torch.tensor(levels, dtype=torch.float32), persistent=False)
+
+    def forward(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
+        """Return log1p quantiles, shape (items, origins, horizon, levels)."""
+        return cast(Tensor, self.head(self.decoded(inputs, origins))) + inputs.level[:, origins, None, None]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the weighted mean pinball loss."""
+        return quantile_loss(self(batch.inputs, batch.origins), batch.demand, batch.weight, self.levels)
+
+    def quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
+        """Return quantiles in units; levels that are not trained are interpolated."""
+        return at_levels(self.trained, in_units(self(inputs, origins)), levels)
+
+
+def quantile_loss(log_quantiles: Tensor, demand: Tensor, weight: Tensor, levels: Tensor) -> Tensor:
+    """Return the weighted mean pinball loss in units, over known demand.
+
+    Args:
+        log_quantiles: log1p of units, shape (items, origins, horizon, levels).
+        demand: units, shape (items, origins, horizon), NaN where unknown.
+        weight: of each item, shape (items,).
+        levels: shape (levels,).
+    """
+    quantiles = torch.expm1(torch.clamp(log_quantiles, max=OVERFLOW))
+    excess = torch.nan_to_num(demand)[..., None] - quantiles
+    loss = torch.maximum(levels * excess, (levels - 1.0) * excess).mean(-1)
+    return weighted_mean(loss, demand, weight)
+
+
+def weighted_mean(loss: Tensor, demand: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean over known demand, each item by its weight.
+
+    Args:
+        loss: shape (items, origins, horizon).
+        demand: the same shape, NaN where unknown.
+        weight: shape (items,).
+    """
+    known = ~torch.isnan(demand)
+    return (loss * known * weight[:, None, None]).sum() / known.sum().clamp(min=1)
+
+
+def in_units(log: Tensor) -> FloatArray:
+    """Return units, not below zero, from log1p units."""
+    units = np.expm1(np.minimum(log.detach().cpu().numpy().astype(np.float64), OVERFLOW + 2.0))
+    return np.asarray(np.maximum(units, 0.0))

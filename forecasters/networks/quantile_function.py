@@ -1,0 +1,154 @@
+"""A network that puts out a complete monotone quantile function (Park et al. 2022)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..forecast import FloatArray
+from .config import QuantileFunctionConfig
+from .forecaster import NetworkForecaster
+from .inputs import InputPlan
+from .layers import CausalEncoder, MonotoneQuantiles, NetworkInputs, Reader, Sizes
+from .network import Batch, ForkingNetwork, in_units, quantile_loss
+
+FIXED_LEVELS = 19
+"""Evenly spaced levels that a held-out loss is averaged over, besides the knots."""
+
+
+class Curve(NamedTuple):
+    """A quantile function: knots, a monotone linear spline between each two, and two exponential tails.
+
+    Attributes:
+        knots: values at the trained levels, (..., K).
+        place: cumulative shares of each stretch of levels where the spline bends, (..., K − 1, pieces + 1),
+            from 0 to 1.
+        rise: cumulative shares of the stretch's rise at these places, the same shape, from 0 to 1.
+        tails: slope of the lower and of the upper tail in the logarithm of the level, (..., 2), above 0.
+    """
+
+    knots: Tensor
+    place: Tensor
+    rise: Tensor
+    tails: Tensor
+
+
+class CurveHead(nn.Module):
+    """Makes a curve of hidden channels: it cannot cross, since every step upwards is a positive share.
+
+    Args:
+        width: of the hidden channels.
+        levels: of the knots. [K]
+        pieces: linear pieces between two knots.
+    """
+
+    def __init__(self, width: int, levels: int, pieces: int) -> None:
+        super().__init__()
+        self.knots = MonotoneQuantiles(width, levels)
+        self.shape = (levels - 1, pieces)
+        self.shares = nn.Linear(width, 2 * (levels - 1) * pieces)
+        self.tails = nn.Linear(width, 2)
+        for layer in (self.shares, self.tails):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.tails.bias.fill_(-1.5)
+
+    def forward(self, hidden: Tensor) -> Curve:
+        """Map (..., width) to a curve."""
+        shares = self.shares(hidden).reshape(*hidden.shape[:-1], 2, *self.shape)
+        place, rise = _from_zero_to_one(shares).unbind(-3)
+        return Curve(self.knots(hidden), place, rise, nn.functional.softplus(self.tails(hidden)))
+
+
+def at(curve: Curve, knots: Tensor, levels: Tensor) -> Tensor:
+    """Return a curve's values at any levels, shape (..., levels).
+
+    Between the knots α_k and α_{k+1} the spline runs through the curve's own bends. Below the lowest knot
+    `q(α) = q_1 + β log(α / α_1)`, above the highest `q(α) = q_K − β log((1 − α) / (1 − α_K))`.
+
+    Args:
+        curve: of shape (...).
+        knots: levels of the knots, shape (K,).
+        levels: in (0, 1), shape (levels,).
+    """
+    inside = torch.clamp(levels, knots[0], knots[-1])
+    stretch = torch.clamp(torch.searchsorted(knots, inside, right=True) - 1, 0, len(knots) - 2)
+    along = (inside - knots[stretch]) / (knots[stretch + 1] - knots[stretch])
+    low, high = curve.knots[..., stretch], curve.knots[..., stretch + 1]
+    middle = low + (high - low) * _spline(curve.place[..., stretch, :], curve.rise[..., stretch, :], along)
+    below = curve.tails[..., :1] * torch.log(torch.clamp(levels / knots[0], max=1.0))
+    above = curve.tails[..., 1:] * torch.log(torch.clamp((1.0 - levels) / (1.0 - knots[-1]), max=1.0))
+    return middle + below - above
+
+
+class QuantileFunctionNetwork(ForkingNetwork):
+    """A forking network whose output is a quantile function, trained on its CRPS.
+
+    The loss is the pinball loss at the knots and at levels drawn anew for each step, which estimates the CRPS.
+
+    Args:
+        sizes: of the inputs.
+        config: of the network.
+    """
+
+    knots: Tensor
+
+    def __init__(self, sizes: Sizes, config: QuantileFunctionConfig) -> None:
+        reader = Reader(sizes)
+        encoder = CausalEncoder(reader.past, config.width, config.dilations, config.dropout)
+        super().__init__(sizes, encoder, reader, width=config.width, horizon=config.horizon, dropout=config.dropout)
+        self.head = CurveHead(config.width, len(config.levels), config.pieces)
+        self.random_levels = config.random_levels
+        self.register_buffer("knots", torch.tensor(config.levels, dtype=torch.float32), persistent=False)
+
+    def forward(self, inputs: NetworkInputs, origins: Tensor, levels: Tensor) -> Tensor:
+        """Return log1p quantiles at any levels, shape (items, origins, horizon, levels)."""
+        curve = self.head(self.decoded(inputs, origins))
+        return at(curve, self.knots, levels) + inputs.level[:, origins, None, None]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the weighted mean pinball loss over the knots and other levels."""
+        if self.training:
+            other = torch.rand(self.random_levels, device=self.knots.device).clamp(0.002, 0.998)
+        else:
+            other = torch.linspace(0.05, 0.95, FIXED_LEVELS, device=self.knots.device)
+        levels = torch.cat([self.knots, other])
+        return quantile_loss(self(batch.inputs, batch.origins, levels), batch.demand, batch.weight, levels)
+
+    def quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
+        """Return quantiles in units at exactly these levels."""
+        wanted = torch.tensor(levels, dtype=torch.float32, device=self.knots.device)
+        return np.maximum.accumulate(in_units(self(inputs, origins, wanted)), axis=-1)
+
+
+class QuantileFunction(NetworkForecaster):
+    """A complete quantile function without crossing (Park et al. 2022, incremental spline quantile functions).
+
+    The encoder is that of `mqcnn`. Any level can be asked for; none is interpolated between trained ones.
+    Arguments as in `NetworkForecaster`, options as in `QuantileFunctionConfig`.
+    """
+
+    name = "quantile_function"
+    config_type = QuantileFunctionConfig
+    config: QuantileFunctionConfig
+
+    def build(self, sizes: Sizes, plan: InputPlan) -> QuantileFunctionNetwork:  # noqa: ARG002
+        """Return the network."""
+        return QuantileFunctionNetwork(sizes, self.config)
+
+
+def _from_zero_to_one(shares: Tensor) -> Tensor:
+    """Turn raw shares (..., pieces) into cumulative ones (..., pieces + 1)."""
+    cumulative = torch.cumsum(torch.softmax(shares, dim=-1), dim=-1)
+    return nn.functional.pad(cumulative, (1, 0))
+
+
+def _spline(place: Tensor, rise: Tensor, along: Tensor) -> Tensor:
+    """Return how far up (0 … 1) a stretch has risen at a share (levels,) of its way."""
+    width = torch.clamp(place[..., 1:] - place[..., :-1], min=1e-6)
+    passed = torch.clamp((along[:, None] - place[..., :-1]) / width, 0.0, 1.0)
+    return (passed * (rise[..., 1:] - rise[..., :-1])).sum(-1)
