@@ -11,8 +11,9 @@ from ..base import checked_levels
 from ..forecast import DEFAULT_LEVELS
 from .training import Schedule
 
-WHOLE = ("horizon", "width", "steps", "batch_items", "batch_origins")
+WHOLE = ("horizon", "width", "steps", "batch_items", "batch_origins", "members")
 SHARES = ("dropout", "hold_out", "averaging")
+CENSORINGS = ("mask", "bound")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class NetworkConfig:
         hold_out: share of the periods that training is stopped by and errors are learnt from.
         patience: checks without improvement before it stops; 0 never stops early.
         refit: share of the steps that go on afterwards with the held-out periods included.
+        adjust: whether calendar and known covariates are taken out of the sales first by a log-linear model.
+        censoring: what sales of a listed item teach while it is out of stock: "mask", nothing; "bound", that demand
+            was no less.
+        members: networks that are trained from seeds of their own; their quantiles are averaged.
         seed: of weights, batches and dropout.
         device: "cpu", "cuda", …; "cuda" where there is one with "auto".
     """
@@ -52,6 +57,9 @@ class NetworkConfig:
     hold_out: float = 0.14
     patience: int = 6
     refit: float = 0.3
+    adjust: bool = True
+    censoring: str = "mask"
+    members: int = 1
     seed: int = 0
     device: str = "cpu"
 
@@ -63,6 +71,8 @@ class NetworkConfig:
         for name in SHARES:
             if not 0 <= getattr(self, name) < 1:
                 raise FractileError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if self.censoring not in CENSORINGS:
+            raise FractileError(f"censoring must be one of {', '.join(CENSORINGS)}, got {self.censoring!r}")
         if self.learning_rate <= 0:
             raise FractileError(f"learning_rate must be above 0, got {self.learning_rate}")
 
@@ -139,7 +149,7 @@ class DeepARConfig(RecurrentConfig):
         paths: sample paths that its quantiles are read from.
     """
 
-    paths: int = 200
+    paths: int = 100
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,18 @@ import torch
 from numpy.typing import ArrayLike
 
 from ...errors import FractileError
+from ...randomness import keyed_generator
 from ..base import Arrays, Config, Request, State, checked_request, require_history
 from ..calibration import Calibration, fitted
 from ..forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
 from ..panel import SalesPanel
 from ..sampling import ErrorDependence, fit_error_dependence
 from .checkpoint import Checkpoint, fingerprint
-from .config import NetworkConfig
-from .fitting import Fit, examples_of, held_out
+from .config import CENSORINGS, NetworkConfig
+from .fitting import SEED_STEP, Fit, examples_of, held_out
 from .inputs import InputPlan, build_inputs, plan_inputs
 from .layers import NetworkInputs, Sizes
-from .network import Network
+from .network import Ensemble, Network
 from .progress import ProgressOption, shown
 from .training import tensors
 
@@ -70,6 +71,7 @@ class NetworkForecaster:
     name: ClassVar[str]
     config_type: ClassVar[type[NetworkConfig]]
     errors_type: ClassVar[type[Errors]] = ErrorDependence
+    censorings: ClassVar[tuple[str, ...]] = CENSORINGS
     option_names: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls) -> None:
@@ -85,6 +87,8 @@ class NetworkForecaster:
         **options: Any,
     ) -> None:
         self.config = (config or self.config_type()).changed(self.name, options)
+        if self.config.censoring not in self.censorings:
+            raise FractileError(f"{self.name} knows no censoring {self.config.censoring!r}; use 'mask'")
         self.progress = progress
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self._fitted: Fitted | None = None
@@ -96,17 +100,25 @@ class NetworkForecaster:
     def fit(self, panel: SalesPanel) -> Self:
         """Train the network, and learn how its errors move together where it had not seen the demand."""
         require_history(panel)
-        checkpoint = Checkpoint(self.checkpoint, fingerprint(self.name, self.config, panel))
+        print_of = fingerprint(self.name, self.config, panel)
+        plan = plan_inputs(panel, self.config.horizon, adjust=self.config.adjust)
+        inputs = self.tensors(plan, panel)
+        examples = examples_of(panel, inputs, self.config)
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), shown(self.progress, self.name) as progress:
-            torch.manual_seed(self.config.seed)
-            inputs = self.tensors(plan := plan_inputs(panel, self.config.horizon), panel)
-            network = self.build(sizes := inputs.sizes, plan).to(self._device)
-            fit = Fit(self.config, network, examples_of(panel, inputs, self.config), checkpoint, progress)
-            best = fit.train()
-            self._fitted = Fitted(plan, sizes, network, self.learn_errors(panel, plan, network))
-            fit.go_on(best)
-        checkpoint.done()
+            networks = [self._seeded(inputs.sizes, plan, member) for member in range(self.config.members)]
+            fits = [
+                Fit(self.config, member, network, examples, Checkpoint(self._folder(member), print_of), progress)
+                for member, network in enumerate(networks)
+            ]
+            for fit in fits:
+                fit.train()
+            network = networks[0] if len(networks) == 1 else Ensemble(networks)
+            self._fitted = Fitted(plan, inputs.sizes, network, self.learn_errors(panel, plan, network))
+            for fit in fits:
+                fit.go_on()
+        for fit in fits:
+            fit.checkpoint.done()
         return self
 
     def predict(
@@ -141,7 +153,8 @@ class NetworkForecaster:
         sizes = Sizes(**config["sizes"])
         plan = InputPlan.from_config(config["plan"])
         with torch.random.fork_rng(devices=[]):
-            network = made.build(sizes, plan)
+            networks = [made.build(sizes, plan) for _ in range(made.config.members)]
+        network = networks[0] if len(networks) == 1 else Ensemble(networks)
         weights = {k.removeprefix("net."): v for k, v in arrays.items() if k.startswith("net.")}
         network.load_state_dict(tensors(weights, torch.device("cpu")))
         made._fitted = Fitted(plan, sizes, network.to(made._device).eval(), cls.errors_type.from_arrays(arrays))
@@ -151,6 +164,10 @@ class NetworkForecaster:
         """Learn from forecasts of held-out periods, or of the last third where none were held out."""
         held = held_out(panel.periods, self.config.hold_out) or max(1, panel.periods // 3)
         origins = np.arange(panel.periods - held, panel.periods)
+        most = max(1, network.most_pairs // len(origins))
+        if panel.items > most:
+            rng = keyed_generator(self.config.seed, "items to learn errors from")
+            panel = panel.select(np.sort(rng.choice(panel.items, most, replace=False)))
         longer = panel.extended(np.zeros((panel.items, self.config.horizon)))
         request = Request(longer, self.config.horizon, np.asarray(DEFAULT_LEVELS), origins)
         return self.errors_of(panel, request, self.quantiles(request, plan, network))
@@ -176,6 +193,13 @@ class NetworkForecaster:
                 values = network.quantiles(inputs.rows(slice(first, first + size)), origins, request.levels)
                 parts.append(values[:, :, : request.horizon])
         return np.concatenate(parts)
+
+    def _seeded(self, sizes: Sizes, plan: InputPlan, member: int) -> Network:
+        torch.manual_seed(self.config.seed + SEED_STEP * member)
+        return self.build(sizes, plan).to(self._device)
+
+    def _folder(self, member: int) -> Path | None:
+        return None if self.checkpoint is None else self.checkpoint / f"member-{member}"
 
     @property
     def _device(self) -> torch.device:

@@ -7,7 +7,7 @@ what never changes (`static`). An origin t reads `past` of periods < t and `ahea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from ...errors import FractileError
 from ..base import season_of
 from ..forecast import FloatArray
 from ..panel import SalesPanel
+from .adjustment import Adjustment, fit_adjustment
 
 Float32Array = NDArray[np.float32]
 
@@ -25,6 +26,9 @@ LEVEL_RATE = 0.12
 """Weight of the newest period in an item's running level, once there are enough of them."""
 MOST_CATEGORIES = 60
 HARMONICS = 3
+NOTHING = Adjustment()
+YEARLY_DAYS = 500
+"""Days of history that it takes to tell a season of the year from a trend."""
 UNITS = (1.0, 0.5, 0.1, 0.01)
 
 
@@ -52,6 +56,8 @@ class InputPlan:
         days: whether the day of the week matters.
         level: log level of an item without history.
         unit: step that sales move in: 1 where they are whole.
+        yearly: whether the history is long enough to tell a season of the year.
+        adjustment: by how much what is known ahead lifts demand above the level.
     """
 
     known: tuple[Column, ...]
@@ -63,6 +69,8 @@ class InputPlan:
     days: bool
     level: float
     unit: float
+    yearly: bool = False
+    adjustment: Adjustment = NOTHING
 
     def to_config(self) -> dict[str, Any]:
         """Return what JSON can hold."""
@@ -73,8 +81,9 @@ class InputPlan:
         """Rebuild from `to_config()`."""
         columns: dict[str, Any] = {k: tuple(Column(**c) for c in config[k]) for k in ("known", "observed", "numeric")}
         categories = {name: tuple(values) for name, values in config["categories"].items()}
-        rest = {k: config[k] for k in ("season", "shift", "days", "level", "unit")}
-        return cls(**columns, categories=categories, **rest)
+        rest = {k: config[k] for k in ("season", "shift", "days", "level", "unit", "yearly")}
+        adjustment = Adjustment.from_config(config["adjustment"])
+        return cls(**columns, categories=categories, **rest, adjustment=adjustment)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +95,8 @@ class Inputs:
         ahead: shape (items, periods, channels); row t is known `horizon` periods before.
         week: week of the year of each period, 0 ... 52, shape (periods,).
         static: shape (items, attributes).
-        level: log1p of the running level before each period, shape (items, periods + 1).
+        level: log1p of the running level before each period, of sales over lift, shape (items, periods + 1).
+        lift: log of what is known ahead to lift each period's demand, shape (items, periods).
     """
 
     past: Float32Array
@@ -94,14 +104,15 @@ class Inputs:
     week: NDArray[np.int64]
     static: Float32Array
     level: Float32Array
+    lift: Float32Array
 
 
-def plan_inputs(panel: SalesPanel, horizon: int) -> InputPlan:
-    """Learn names, scales and categories from the training panel."""
+def plan_inputs(panel: SalesPanel, horizon: int, *, adjust: bool = True) -> InputPlan:
+    """Learn names, scales, categories and, where `adjust`, the lift from the training panel."""
     season = season_of(panel.freq)
     categories, numeric = _static_columns(panel.static)
     mean = panel.sales[panel.informative].mean()
-    return InputPlan(
+    plan = InputPlan(
         known=tuple(_column(name, panel.known[name]) for name in sorted(panel.known)),
         observed=tuple(_observed_column(name, panel.observed[name]) for name in sorted(panel.observed)),
         categories=categories,
@@ -111,7 +122,18 @@ def plan_inputs(panel: SalesPanel, horizon: int) -> InputPlan:
         days=season == 7,
         level=float(np.log1p(mean)),
         unit=unit_of(panel.sales[panel.informative]),
+        yearly=(panel.dates[-1] - panel.dates[0]).days >= YEARLY_DAYS,
     )
+    return replace(plan, adjustment=_adjustment(panel, plan)) if adjust else plan
+
+
+def _adjustment(panel: SalesPanel, plan: InputPlan) -> Adjustment:
+    columns = lift_columns(panel, plan)
+    if not columns.shape[-1]:
+        return Adjustment()
+    days = max(1.0, (panel.dates[-1] - panel.dates[0]).days / max(1, panel.periods - 1))
+    window = round(365 / days) if plan.yearly else 4 * max(7, min(plan.season, 13)) // 2
+    return fit_adjustment(columns, panel, plan.categories, window + 1)
 
 
 def unit_of(sales: FloatArray) -> float:
@@ -134,10 +156,12 @@ def build_inputs(panel: SalesPanel, plan: InputPlan) -> Inputs:
     """
     known = [_scaled(_get(panel.known, c.name, "known"), c) for c in plan.known]
     observed = [_scaled(_get(panel.observed, c.name, "observed"), c) for c in plan.observed]
+    lift = plan.adjustment.lift(lift_columns(panel, plan), panel)
+    panel = replace(panel, sales=panel.sales * np.exp(-lift))
     level = running_level(panel, plan.level)
     calendar = calendar_columns(panel.dates, plan)
     year = np.broadcast_to(calendar, (panel.items, *calendar.shape))
-    ahead = np.concatenate([np.stack([*known, *seasonal_lag(panel, plan.shift)], -1), year], axis=-1)
+    ahead = np.concatenate([np.stack([*known, lift, *seasonal_lag(panel, plan.shift)], -1), year], axis=-1)
     own = np.stack([*sales_columns(panel, level), *observed], axis=-1)
     return Inputs(
         past=np.concatenate([own, ahead], axis=-1).astype(np.float32),
@@ -145,7 +169,18 @@ def build_inputs(panel: SalesPanel, plan: InputPlan) -> Inputs:
         week=_week(panel.dates),
         static=static_table(panel, plan).astype(np.float32),
         level=level.astype(np.float32),
+        lift=lift.astype(np.float32),
     )
+
+
+def lift_columns(panel: SalesPanel, plan: InputPlan) -> FloatArray:
+    """Return what the lift depends on, shape (items, periods, columns): known covariates and the calendar."""
+    known = [_scaled(_get(panel.known, c.name, "known"), c) for c in plan.known]
+    calendar = calendar_columns(panel.dates, plan)
+    if not plan.yearly:
+        calendar = calendar[:, 2 * HARMONICS :]
+    columns = [*known, *(np.broadcast_to(wave, panel.sales.shape) for wave in calendar.T)]
+    return np.stack(columns, axis=-1) if columns else np.zeros((*panel.sales.shape, 0))
 
 
 def sales_columns(panel: SalesPanel, level: FloatArray) -> list[FloatArray]:

@@ -37,6 +37,7 @@ class NetworkInputs:
     week: Tensor
     static: Tensor
     level: Tensor
+    lift: Tensor
 
     @property
     def sizes(self) -> Sizes:
@@ -45,7 +46,19 @@ class NetworkInputs:
 
     def rows(self, chosen: Tensor | slice) -> NetworkInputs:
         """Return some of the items."""
-        return NetworkInputs(self.past[chosen], self.ahead[chosen], self.week, self.static[chosen], self.level[chosen])
+        return NetworkInputs(
+            self.past[chosen], self.ahead[chosen], self.week, self.static[chosen], self.level[chosen], self.lift[chosen]
+        )
+
+    def base(self, origins: Tensor, targets: Tensor) -> Tensor:
+        """Return log1p of the level at each origin under the lift of each target, (items, *targets.shape).
+
+        Args:
+            origins: shape (origins,).
+            targets: periods, shape (origins, …).
+        """
+        level = self.level[:, origins].reshape(-1, *origins.shape, *[1] * (targets.ndim - 1))
+        return torch.log1p(torch.expm1(level) * torch.exp(self.lift[:, targets]))
 
 
 class CausalEncoder(nn.Module):

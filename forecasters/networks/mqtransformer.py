@@ -116,7 +116,7 @@ class MQTransformerNetwork(QuantileNetwork):
         first = self._looked_back(inputs, every)
         hidden = first[:, _places(every)[revised]]
         hidden = hidden + self._from_errors(inputs, first, every, revised)
-        quantiles = self.head(hidden) + inputs.level[:, revised, None, None]
+        quantiles = self.head(hidden) + inputs.base(revised, self.targets(revised))[..., None]
         return self._revised(hidden, quantiles, revised, origins)
 
     def _looked_back(self, inputs: NetworkInputs, every: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,6 +16,8 @@ from .layers import ForkingDecoder, MonotoneQuantiles, NetworkInputs, Reader, Si
 
 OVERFLOW = 14.0
 """Largest log1p quantile: a million units; keeps the first steps of training finite."""
+MOST_BELOW = 0.95
+"""Largest probability that a bound is given: one that the network holds for hopeless must not pull without limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +29,15 @@ class Batch:
         demand: units, shape (items, origins, horizon), NaN where unknown.
         weight: of each item in the loss, shape (items,).
         origins: periods to forecast from, increasing, shape (origins,).
+        bound: units that demand was no less than, shape of `demand`, NaN where nothing is known; None where such
+            bounds are not learnt from.
     """
 
     inputs: NetworkInputs
     demand: Tensor
     weight: Tensor
     origins: Tensor
+    bound: Tensor | None = None
 
 
 class Network(nn.Module):
@@ -43,6 +49,8 @@ class Network(nn.Module):
 
     consecutive = False
     """Whether the origins of a training step must follow each other."""
+    most_pairs = 100_000
+    """Items times origins that errors are learnt from, at most."""
     passes = 1
     """How many origins must be computed for each that is forecast, at most."""
 
@@ -63,6 +71,24 @@ class Network(nn.Module):
             levels: shape (levels,). [τ]
         """
         raise NotImplementedError
+
+
+class Ensemble(Network):
+    """Networks whose quantiles are averaged.
+
+    Args:
+        networks: of one kind, trained from different seeds.
+    """
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        super().__init__(networks[0].horizon)
+        self.networks = nn.ModuleList(networks)
+        self.passes, self.most_pairs = networks[0].passes, networks[0].most_pairs
+
+    def quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
+        """Return the mean of the members' quantiles."""
+        each = [cast(Network, network).quantiles(inputs, origins, levels) for network in self.networks]
+        return np.asarray(np.mean(each, axis=0))
 
 
 class ForkingNetwork(Network):
@@ -133,11 +159,14 @@ class QuantileNetwork(ForkingNetwork):
 
     def forward(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
         """Return log1p quantiles, shape (items, origins, horizon, levels)."""
-        return cast(Tensor, self.head(self.decoded(inputs, origins))) + inputs.level[:, origins, None, None]
+        return (
+            cast(Tensor, self.head(self.decoded(inputs, origins)))
+            + inputs.base(origins, self.targets(origins))[..., None]
+        )
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the weighted mean pinball loss."""
-        return quantile_loss(self(batch.inputs, batch.origins), batch.demand, batch.weight, self.levels)
+        return censored_loss(self(batch.inputs, batch.origins), batch, self.levels)
 
     def quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
         """Return quantiles in units; levels that are not trained are interpolated."""
@@ -157,6 +186,43 @@ def quantile_loss(log_quantiles: Tensor, demand: Tensor, weight: Tensor, levels:
     excess = torch.nan_to_num(demand)[..., None] - quantiles
     loss = torch.maximum(levels * excess, (levels - 1.0) * excess).mean(-1)
     return weighted_mean(loss, demand, weight)
+
+
+def censored_loss(log_quantiles: Tensor, batch: Batch, levels: Tensor) -> Tensor:
+    """Return the quantile loss, with the pull of demand that is only known to be no less than a bound.
+
+    Such a demand is thought of as drawn from the network's own distribution above the bound (self-consistency,
+    Efron 1967; Portnoy 2003 for quantile regression). The pinball loss of level τ then has the derivative
+    `max(τ − F, 0) / (1 − F) − τ`, where F is the network's probability of demand below the bound; the derivative
+    alone is added, and the loss keeps the value that it has on known demand.
+
+    Args:
+        log_quantiles: log1p of units, shape (items, origins, horizon, levels), increasing along the levels.
+        batch: what was demanded, and what is known of demand that was not met.
+        levels: increasing, shape (levels,).
+    """
+    loss = quantile_loss(log_quantiles, batch.demand, batch.weight, levels)
+    if batch.bound is None:
+        return loss
+    quantiles = torch.expm1(torch.clamp(log_quantiles, max=OVERFLOW))
+    now = quantiles.detach()
+    there = ~torch.isnan(batch.bound)
+    below = torch.clamp(_probability(now, torch.nan_to_num(batch.bound), levels), max=MOST_BELOW)[..., None]
+    pull = torch.clamp((levels - below) / (1.0 - below), min=0.0) - levels
+    counted = (there * batch.weight[:, None, None])[..., None]
+    known = (~torch.isnan(batch.demand)).sum().clamp(min=1)
+    return loss + (pull * (quantiles - now) * counted).sum() / len(levels) / known
+
+
+def _probability(quantiles: Tensor, bound: Tensor, levels: Tensor) -> Tensor:
+    """Return the probability of demand below a bound, interpolated between the levels: the shape of `bound`."""
+    at = torch.searchsorted(quantiles.contiguous(), bound[..., None].contiguous())[..., 0]
+    high = torch.clamp(at, 1, len(levels) - 1)
+    q0 = torch.gather(quantiles, -1, (high - 1)[..., None])[..., 0]
+    q1 = torch.gather(quantiles, -1, high[..., None])[..., 0]
+    share = torch.clamp((bound - q0) / torch.clamp(q1 - q0, min=1e-6), 0.0, 1.0)
+    inside = levels[high - 1] + share * (levels[high] - levels[high - 1])
+    return torch.where(at == 0, torch.zeros_like(inside), inside)
 
 
 def weighted_mean(loss: Tensor, demand: Tensor, weight: Tensor) -> Tensor:

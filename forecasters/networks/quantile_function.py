@@ -13,7 +13,7 @@ from .config import QuantileFunctionConfig
 from .forecaster import NetworkForecaster
 from .inputs import InputPlan
 from .layers import CausalEncoder, MonotoneQuantiles, NetworkInputs, Reader, Sizes
-from .network import Batch, ForkingNetwork, in_units, quantile_loss
+from .network import Batch, ForkingNetwork, censored_loss, in_units
 
 FIXED_LEVELS = 19
 """Evenly spaced levels that a held-out loss is averaged over, besides the knots."""
@@ -108,7 +108,7 @@ class QuantileFunctionNetwork(ForkingNetwork):
     def forward(self, inputs: NetworkInputs, origins: Tensor, levels: Tensor) -> Tensor:
         """Return log1p quantiles at any levels, shape (items, origins, horizon, levels)."""
         curve = self.head(self.decoded(inputs, origins))
-        return at(curve, self.knots, levels) + inputs.level[:, origins, None, None]
+        return at(curve, self.knots, levels) + inputs.base(origins, self.targets(origins))[..., None]
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the weighted mean pinball loss over the knots and other levels."""
@@ -116,8 +116,8 @@ class QuantileFunctionNetwork(ForkingNetwork):
             other = torch.rand(self.random_levels, device=self.knots.device).clamp(0.002, 0.998)
         else:
             other = torch.linspace(0.05, 0.95, FIXED_LEVELS, device=self.knots.device)
-        levels = torch.cat([self.knots, other])
-        return quantile_loss(self(batch.inputs, batch.origins, levels), batch.demand, batch.weight, levels)
+        levels = torch.cat([self.knots, other]).sort().values
+        return censored_loss(self(batch.inputs, batch.origins, levels), batch, levels)
 
     def quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
         """Return quantiles in units at exactly these levels."""

@@ -29,7 +29,9 @@ class PointNetwork(ForkingNetwork):
 
     def forward(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
         """Return log1p units, shape (items, origins, horizon)."""
-        return cast(Tensor, self.head(self.decoded(inputs, origins))[..., 0]) + inputs.level[:, origins, None]
+        return cast(Tensor, self.head(self.decoded(inputs, origins))[..., 0]) + inputs.base(
+            origins, self.targets(origins)
+        )
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the weighted mean absolute error."""
@@ -51,6 +53,7 @@ class RNN(NetworkForecaster):
     name = "rnn"
     config_type = RecurrentConfig
     errors_type = Calibration
+    censorings = ("mask",)
     config: RecurrentConfig
 
     def build(self, sizes: Sizes, plan: InputPlan) -> PointNetwork:  # noqa: ARG002

@@ -60,17 +60,21 @@ class Examples:
         demand: units, shape (items, periods + horizon), NaN where unknown.
         weight: of each item in the loss, shape (items,).
         origins: periods to forecast from, shape (origins,).
+        bound: units that demand was no less than, the shape of `demand`, NaN where nothing is known; None where
+            such bounds are not learnt from.
     """
 
     inputs: NetworkInputs
     demand: Tensor
     weight: Tensor
     origins: Tensor
+    bound: Tensor | None = None
 
     def batch(self, rows: Tensor | slice, origins: Tensor, horizon: int) -> Batch:
         """Return some items and origins with the demand of their horizons."""
         targets = origins[:, None] + torch.arange(horizon, device=origins.device)
-        return Batch(self.inputs.rows(rows), self.demand[rows][:, targets], self.weight[rows], origins)
+        bound = None if self.bound is None else self.bound[rows][:, targets]
+        return Batch(self.inputs.rows(rows), self.demand[rows][:, targets], self.weight[rows], origins, bound)
 
 
 class Training:
