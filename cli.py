@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ from .studies.folder import (
     write_frame,
 )
 from .studies.options import Given, number
-from .studies.terminal import command, emit, records, working
+from .studies.terminal import FAILED, command, emit, records, working
 
 app = typer.Typer(
     name="fractile",
@@ -64,6 +65,7 @@ def _fractile(
     opt.FORECASTER,
     opt.POLICIES,
     opt.BASELINE,
+    opt.LINEAGE,
     *opt.COSTS,
     *opt.WINDOWS,
     *opt.READING,
@@ -85,6 +87,7 @@ def study(given: Given) -> None:
         "table": records(result.comparison.table),
     }
     emit(given, document, f"{result.comparison.to_text()}\n\nReport: {report}")
+    _fail_if(result.failed)
 
 
 @command(
@@ -154,6 +157,36 @@ def forecast(given: Given) -> None:
         progress("forecasting")
         table = forecast_file(config, config.forecast.horizon, levels)
     _emit_table(given, out, "forecast", table)
+
+
+@command(
+    app,
+    opt.CONFIG,
+    opt.HISTORY,
+    opt.ITEMS,
+    opt.CONTESTANTS,
+    *opt.QUESTIONS,
+    opt.OUT,
+    opt.OVERWRITE,
+    opt.RESUME,
+    opt.QUICK,
+    opt.NAME,
+    *opt.READING,
+    opt.SEED,
+)
+def lineage(given: Given) -> None:
+    """Compare forecasters on the last weeks: a league table in the order of history, with intervals, and a page."""
+    config = given.config()
+    if given["resume"] and given["out"] is None:
+        raise InputError(["--resume: needs the folder to go on in; give --out, too"])
+    out = Path(given["out"]) if given["resume"] else _run_target(given, f"{config.name}-lineage")
+    from .studies.lineage_run import document_of, lineage_run
+
+    with working(given) as progress:
+        flags = {"resume": True} if given["resume"] else _overwrite(given)
+        found = lineage_run(config, out, command=_command_line(), progress=progress, **flags)
+    emit(given, document_of(out, found), f"{found.to_text()}\n\nPage: {out / 'lineage.html'}")
+    _fail_if(found.failed)
 
 
 @command(app, opt.NEEDED_HISTORY, opt.ITEMS, opt.STATE, *opt.READING)
@@ -249,6 +282,14 @@ def _emit_table(given: Given, out: Path | None, title: str, table: Any) -> None:
         return
     write_frame(out, table)
     emit(given, {"out": out, "rows": len(table)}, f"{title.capitalize()}: {out} ({len(table)} rows)")
+
+
+def _fail_if(failed: Mapping[str, str]) -> None:
+    """End with exit code 1 where forecasters failed; what the others did is written and shown."""
+    for name, error in failed.items():
+        typer.echo(f"error: {name} failed: {error}", err=True)
+    if failed:
+        raise typer.Exit(FAILED)
 
 
 def _levels(text: str | None) -> list[float] | None:

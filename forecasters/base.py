@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FractileError, did_you_mean
+from .column_names import house_names
 from .forecast import (
     DEFAULT_LEVELS,
     Dependence,
@@ -62,8 +63,8 @@ class Forecaster(Protocol):
             horizon: periods ahead. [H]
             levels: quantile levels, strictly increasing, in (0, 1), shape (Q,). [τ]
             origins: periods to forecast from, each in 1 ... panel.periods; the panel's end where None.
-            future: known covariates beyond the panel's end, columns `item_id`, `date` and their names; what
-                is missing is carried forward.
+            future: known covariates beyond the panel's end, columns `item_id`, `date` (or `unique_id`, `ds`) and
+                their names; what is missing is carried forward.
 
         Returns:
             quantiles of shape (items, origins, horizon, Q), in units.
@@ -250,6 +251,7 @@ def require_history(panel: SalesPanel) -> None:
 
 def _positions(panel: SalesPanel, periods: int, future: pd.DataFrame) -> tuple[IntArray, IntArray]:
     """Row and column of each line of `future` among the added periods; column −1 where it is not needed."""
+    future = house_names(future)
     for column in ("item_id", "date"):
         if column not in future.columns:
             raise FractileError(f"future needs a column {column!r}, it has: {', '.join(map(str, future.columns))}")

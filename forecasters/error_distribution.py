@@ -41,7 +41,8 @@ class ErrorDistribution:
 
         Args:
             point: forecast, units, shape (items, origins, horizon).
-            speed: mean past sales, units per period, shape (items, origins).
+            speed: what is usually sold, units per period: mean past sales, shape (items, origins), or what
+                is usual under the conditions of each target, shape (items, origins, horizon).
             levels: shape (Q,). [τ]
 
         Returns:
@@ -80,7 +81,7 @@ def fit_error_distribution(point: FloatArray, actual: FloatArray, speed: FloatAr
     Args:
         point: forecasts, units, shape (items, origins, horizon).
         actual: what came, the same shape, NaN where unknown.
-        speed: mean past sales, units per period, shape (items, origins).
+        speed: what is usually sold, as in `ErrorDistribution.quantiles`.
     """
     size = size_of(point, speed)
     error = actual - np.maximum(point, 0.0)
@@ -98,7 +99,8 @@ def fit_error_distribution(point: FloatArray, actual: FloatArray, speed: FloatAr
 
 def size_of(point: FloatArray, speed: FloatArray) -> FloatArray:
     """Return the size that errors are scaled by, shape of `point`: half forecast, half velocity."""
-    return np.asarray(0.5 * np.maximum(point, 0.0) + 0.5 * speed[..., None] + FLOOR)
+    usual = speed if speed.ndim == point.ndim else speed[..., None]
+    return np.asarray(0.5 * np.maximum(point, 0.0) + 0.5 * usual + FLOOR)
 
 
 def error_power(log_size: FloatArray, error: FloatArray) -> float:

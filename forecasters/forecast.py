@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from ..errors import FractileError
 from .calendar import later_dates
-from .dependence import Dependence
+from .dependence import Dependence, Method
 from .interpolation import (
     FloatArray,
     IntArray,
     increasing_inside,
     interpolation_weights,
     mean_weights,
-    segments,
-    sobol_uniforms,
+    quantiles_of,
     sorted_quantiles,
 )
+from .schaake import shuffled_uniforms
+
+if TYPE_CHECKING:
+    from .nixtla import Point, Style
+    from .panel import SalesPanel
 
 DEFAULT_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Quantile levels forecast where the caller names none."""
@@ -103,18 +108,25 @@ class QuantileForecast:
         """Return the mean of the interpolated distribution, shape (items, origins, horizon)."""
         return np.maximum(self.values @ mean_weights(tuple(self.levels)), 0.0)
 
-    def sample(self, paths: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, paths: int, rng: np.random.Generator, method: Method | None = None) -> FloatArray:
         """Draw demand paths that are dependent over the horizon.
 
         Args:
             paths: how many.
             rng: where the draws come from.
+            method: "copula" (Gaussian) or "schaake" (the order of past errors: see `forecasters.schaake`); that
+                of the dependence where None.
 
         Returns:
             units, shape (paths, items, origins, horizon).
         """
-        items, origins, horizon, _ = self.values.shape
-        return self.at_normals(rng.standard_normal((paths, items, origins, horizon)))
+        shape = self.values.shape[:3]
+        dependence = self.dependence or Dependence.independent(self.horizon)
+        dependence = (dependence if method is None else dependence.by(method)).over(0, self.horizon)
+        if dependence.method == "schaake" and dependence.templates is not None:
+            band = np.broadcast_to(dependence.band, shape[:2])
+            return self.at_uniforms(shuffled_uniforms(dependence.templates, band, paths, rng))
+        return self.at_normals(rng.standard_normal((paths, *shape)))
 
     def at_normals(self, normal: FloatArray) -> FloatArray:
         """Return demand for independent standard normal draws: correlated over the horizon, then inverted.
@@ -125,11 +137,8 @@ class QuantileForecast:
         Returns:
             units, the shape of `normal`.
         """
-        if self.dependence is not None:
-            root = np.linalg.cholesky(self.dependence.over(0, self.horizon).correlation)[self.dependence.band]
-            root = np.broadcast_to(root, (*normal.shape[1:], self.horizon))
-            normal = np.einsum("iohk,piok->pioh", root, normal)
-        return self.at_uniforms(ndtr(normal))
+        dependence = self.dependence
+        return self.at_uniforms(ndtr(normal if dependence is None else dependence.correlated(normal)))
 
     def at_uniforms(self, uniform: FloatArray) -> FloatArray:
         """Return demand by inverse transform.
@@ -140,11 +149,7 @@ class QuantileForecast:
         Returns:
             units, the shape of `uniform`.
         """
-        below, share, tail = segments(self.levels, uniform)
-        values = np.broadcast_to(self.values, (*uniform.shape, len(self.levels)))
-        low = np.take_along_axis(values, below[..., None], -1)[..., 0]
-        high = np.take_along_axis(values, below[..., None] + 1, -1)[..., 0]
-        return np.maximum(low + (high - low) * np.where(tail, share + 1.0, share), 0.0)
+        return quantiles_of(self.levels, self.values, uniform)
 
     def draws(self, number: int = DRAWS, horizon: int | None = None) -> FloatArray:
         """Return dependent quasi-random draws, the same at every call.
@@ -153,7 +158,8 @@ class QuantileForecast:
         points with a fixed seed, shared by all items and origins.
 
         Args:
-            number: how many draws, a power of two.
+            number: how many draws, a power of two; as many as there are templates where the dependence goes by
+                the Schaake shuffle.
             horizon: how many periods ahead; all of them where None.
 
         Returns:
@@ -161,13 +167,12 @@ class QuantileForecast:
         """
         horizon = self.horizon if horizon is None else horizon
         self._check_span(horizon)
-        dependence = self.dependence or Dependence.independent(self.horizon)
-        roots = np.linalg.cholesky(dependence.over(0, horizon).correlation)
-        normal = ndtri(sobol_uniforms(number, horizon))
+        dependence = (self.dependence or Dependence.independent(self.horizon)).over(0, horizon)
         band = np.broadcast_to(dependence.band, self.values.shape[:2])
-        out = np.empty((number, *self.values.shape[:2], horizon))
-        for b in np.unique(band):
-            weights = interpolation_weights(self.levels, ndtr(normal @ roots[b].T))
+        uniforms = {b: dependence.uniforms(b, number) for b in np.unique(band).tolist()}
+        out = np.empty((len(next(iter(uniforms.values()))), *band.shape, horizon))
+        for b, uniform in uniforms.items():
+            weights = interpolation_weights(self.levels, uniform)
             chosen = band == b
             out[:, chosen] = np.einsum("dhq,nhq->dnh", weights, self.values[chosen][:, :horizon], optimize=True)
         return np.maximum(out, 0.0)
@@ -221,15 +226,12 @@ class QuantileForecast:
     def at_origin(self, index: int) -> QuantileForecast:
         """Return the forecast of one origin, by its position; the origins axis stays, with length one."""
         chosen = slice(index, index + 1) if index != -1 else slice(-1, None)
-        dependence = self.dependence
-        if dependence is not None and dependence.band.shape[-1] > 1:
-            dependence = replace(dependence, band=dependence.band[:, chosen])
         return replace(
             self,
             values=self.values[:, chosen],
             origins=self.origins[chosen],
             dates=None if self.dates is None else self.dates[chosen],
-            dependence=dependence,
+            dependence=self.dependence and self.dependence.of_origins(chosen),
             _cumulative={k: v[:, chosen] for k, v in self._cumulative.items()},
         )
 
@@ -259,14 +261,11 @@ class QuantileForecast:
 
     def select(self, items: IntArray) -> QuantileForecast:
         """Return the forecast of the items at these positions; sums that were computed before are kept."""
-        dependence = self.dependence
-        if dependence is not None and len(dependence.band) > 1:
-            dependence = replace(dependence, band=dependence.band[items])
         return replace(
             self,
             values=self.values[items],
             item_ids=tuple(self.item_ids[i] for i in items),
-            dependence=dependence,
+            dependence=self.dependence and self.dependence.of_items(items),
             _cumulative={k: v[items] for k, v in self._cumulative.items()},
         )
 
@@ -280,11 +279,35 @@ class QuantileForecast:
 
         return long_frame(self)
 
-    def to_nixtla(self) -> pd.DataFrame:
-        """Return a wide frame as Nixtla's libraries give it: `unique_id, cutoff, ds`, a column `q<level>` a level."""
-        from .frames import nixtla_frame
+    def to_nixtla(self, style: Style = "quantiles", model: str = "Fractile") -> pd.DataFrame:
+        """Return a wide frame as Nixtla's libraries give it: `unique_id, cutoff, ds`, and the quantiles.
 
-        return nixtla_frame(self)
+        Args:
+            style: "quantiles": a column `q<level>` a level. "statsforecast" (mlforecast has the same):
+                `<model>` (the median), `<model>-lo-80`, `<model>-hi-80`, ...; "neuralforecast": `<model>-median`,
+                `<model>-lo-80.0`, ... A level whose interval lacks the other end gets it by interpolation.
+            model: name in the columns.
+        """
+        from .nixtla import nixtla_frame
+
+        return nixtla_frame(self, style, model)
+
+    @classmethod
+    def from_nixtla(
+        cls, df: pd.DataFrame, panel: SalesPanel, *, model: str | None = None, point: Point = "median"
+    ) -> QuantileForecast:
+        """Build a forecast from what Nixtla's `forecast`, `predict` or `cross_validation` returned.
+
+        Args:
+            df: `unique_id, ds`, `cutoff` where there are several, and a model's `-lo-<share>`, `-hi-<share>`,
+                `-median`, `_ql<level>` columns, or `q<level>`. Quantiles that cross are sorted.
+            panel: the history that was forecast; it says which period a date is.
+            model: whose columns; the only one where None.
+            point: whether a bare `<model>` column is the median, as it is of a Gaussian model.
+        """
+        from .nixtla import forecast_from_nixtla
+
+        return forecast_from_nixtla(df, panel, model, point)
 
     def _check_span(self, span: int) -> None:
         if not 1 <= span <= self.horizon:

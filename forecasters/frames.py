@@ -1,12 +1,10 @@
-"""Quantile forecasts as frames."""
+"""Quantile forecasts as long frames."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from ..errors import FractileError
-from .calendar import later_dates
 from .forecast import QuantileForecast
 
 
@@ -26,22 +24,3 @@ def long_frame(forecast: QuantileForecast) -> pd.DataFrame:
         frame.insert(1, "origin_date", forecast.dates.to_numpy()[position])
         frame.insert(3, "date", table[position, frame["horizon"].to_numpy() - 1])
     return frame
-
-
-def nixtla_frame(forecast: QuantileForecast) -> pd.DataFrame:
-    """Return a row for each item, origin and horizon: see `QuantileForecast.to_nixtla`.
-
-    Raises:
-        FractileError: where the forecast has no dates.
-    """
-    if forecast.dates is None or forecast.freq is None:
-        raise FractileError("to_nixtla needs dates: forecast from a panel that has them")
-    long = long_frame(forecast)
-    names = [f"q{level:g}" for level in forecast.levels]
-    long["level"] = [f"q{level:g}" for level in long["level"]]
-    # Nixtla's cutoff is the last known period, one before our origin.
-    cutoff = later_dates(pd.DatetimeIndex(long["origin_date"]), forecast.freq, -1)
-    long["origin_date"] = cutoff
-    wide = long.pivot(index=["item_id", "origin_date", "date"], columns="level", values="value")[names].reset_index()
-    wide.columns.name = None
-    return wide.rename(columns={"item_id": "unique_id", "origin_date": "cutoff", "date": "ds"})

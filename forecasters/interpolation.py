@@ -36,6 +36,51 @@ def segments(levels: FloatArray, level: FloatArray) -> tuple[IntArray, FloatArra
     return below, np.where(tail, exponential, linear), tail
 
 
+def quantiles_of(levels: FloatArray, values: FloatArray, uniform: FloatArray) -> FloatArray:
+    """Return demand at a level for each cell, by the interpolation and tail rules of `QuantileForecast`.
+
+    Args:
+        levels: shape (Q,). [τ]
+        values: quantiles, units; shape (..., Q) that broadcasts to the shape of `uniform` and (Q,).
+        uniform: the levels wanted, in (0, 1), any shape.
+
+    Returns:
+        units, the shape of `uniform`.
+    """
+    below, share, tail = segments(levels, uniform)
+    values = np.broadcast_to(values, (*uniform.shape, len(levels)))
+    low = np.take_along_axis(values, below[..., None], -1)[..., 0]
+    high = np.take_along_axis(values, below[..., None] + 1, -1)[..., 0]
+    return np.maximum(low + (high - low) * np.where(tail, share + 1.0, share), 0.0)
+
+
+def cdf_at(levels: FloatArray, values: FloatArray, demand: FloatArray, *, from_left: bool = False) -> FloatArray:
+    """Return P(D ≤ d) under the interpolation and tail rules of `QuantileForecast`.
+
+    Args:
+        levels: shape (Q,). [τ]
+        values: quantiles, units, shape (..., Q).
+        demand: units, shape (...). [d]
+        from_left: P(D < d) instead.
+
+    Returns:
+        in [0, 1], the shape of `demand`.
+    """
+    point = demand[..., None]
+    reached = (values < point) if from_left else (values <= point)
+    below = np.clip(reached.sum(-1) - 1, 0, len(levels) - 2)
+    q0 = np.take_along_axis(values, below[..., None], -1)[..., 0]
+    q1 = np.take_along_axis(values, below[..., None] + 1, -1)[..., 0]
+    step = q1 - q0
+    along = (demand - q0) / np.where(step > 0, step, 1.0)
+    along = np.where(step > 0, along, np.where(reached[..., 0], np.inf, -np.inf))
+    linear = levels[below] + np.clip(along, -1e6, 1.0) * (levels[below + 1] - levels[below])
+    rate = np.log((1 - levels[-2]) / (1 - levels[-1]))
+    tail = 1.0 - (1.0 - levels[-1]) * np.exp(-np.clip((along - 1.0) * rate, 0.0, 700.0))
+    beyond = reached[..., -1] & (along > 1.0)
+    return np.asarray(np.clip(np.where(beyond, tail, linear), 0.0, 1.0))
+
+
 @lru_cache(maxsize=64)
 def mean_weights(levels: tuple[float, ...]) -> FloatArray:
     """Return weights w with `mean = Σ_k w_k q_k`: `interpolation_weights` averaged over all levels."""

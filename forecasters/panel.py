@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import FractileError
+from .column_names import NIXTLA_NAMES, house_names
 from .forecast import FloatArray
 
 BoolArray = NDArray[np.bool_]
@@ -88,9 +89,32 @@ class SalesPanel:
         return load_panel(df, items, freq, missing=missing, columns=columns, known=known, check=check)
 
     @classmethod
-    def from_nixtla(cls, df: pd.DataFrame, freq: str | None = None) -> SalesPanel:
-        """Build a panel from a frame with `unique_id`, `ds` and `y`; other columns are observed only."""
-        return cls.from_frame(df, freq=freq, columns={"item_id": "unique_id", "date": "ds", "sales": "y"})
+    def from_nixtla(
+        cls,
+        df: pd.DataFrame,
+        static: pd.DataFrame | None = None,
+        known: Collection[str] | None = (),
+        freq: str | None = None,
+        *,
+        missing: Literal["error", "zero", "unknown"] = "error",
+        check: bool = True,
+    ) -> SalesPanel:
+        """Build a panel from the frames that Nixtla's libraries take.
+
+        Args:
+            df: `unique_id` (a column or the index), `ds`, `y`, optional `in_stock`, exogenous columns.
+            static: a row an item, `unique_id` and attributes: neuralforecast's `static_df`.
+            known: exogenous columns known ahead (neuralforecast's `futr_exog_list`); the others are observed only.
+            freq: as in `from_frame`.
+            missing: as in `from_frame`.
+            check: as in `from_frame`.
+
+        >>> days = pd.date_range("2024-01-01", periods=3)
+        >>> SalesPanel.from_nixtla(pd.DataFrame({"unique_id": "tea", "ds": days, "y": [2, 0, 1]})).sales
+        array([[2., 0., 1.]])
+        """
+        items = None if static is None else house_names(static)
+        return cls.from_frame(house_names(df), items, known, freq, missing=missing, check=check)
 
     @property
     def items(self) -> int:
@@ -166,10 +190,14 @@ class SalesPanel:
         keys = {"item_id": np.array(self.item_ids, dtype=object)[item], "date": self.dates[period]}
         return pd.DataFrame({**keys, **{name: array[item, period] for name, array in arrays.items()}})
 
-    def to_nixtla(self) -> pd.DataFrame:
-        """Return `unique_id`, `ds`, `y`: a row an item and period where the item was listed."""
-        names = {"item_id": "unique_id", "date": "ds", "sales": "y"}
-        return self.to_frame()[list(names)].rename(columns=names)
+    def to_nixtla(self, *, covariates: bool = False) -> pd.DataFrame:
+        """Return `unique_id`, `ds`, `y`: a row an item and period where the item was listed.
+
+        Args:
+            covariates: whether `in_stock` and the covariates follow, those known ahead first.
+        """
+        frame = self.to_frame().rename(columns=NIXTLA_NAMES)
+        return frame if covariates else frame[list(NIXTLA_NAMES.values())]
 
     def _periods(self, span: slice) -> SalesPanel:
         return replace(

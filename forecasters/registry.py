@@ -13,6 +13,13 @@ FORECASTERS = Registry(
     {
         "seasonal_naive": "statistical:SeasonalNaive",
         "ets": "statistical:ETS",
+        "arima": "arima:ARIMA",
+        "croston": "croston:Croston",
+        "patchwork": "patchwork.forecaster:Patchwork",
+        "random_forest": "trees.forest:RandomForest",
+        "quantile_forest": "trees.forest:QuantileForestForecaster",
+        "sqrf": "trees.sqrf:SQRF",
+        "lightgbm": "trees.quantile_boosting:LightGBM",
         "mqmlp": "networks.mqmlp:MQMLP",
         "rnn": "networks.rnn:RNN",
         "deepar": "networks.deepar:DeepAR",
@@ -20,6 +27,7 @@ FORECASTERS = Registry(
         "mqcnn": "networks.mqcnn:MQCNN",
         "mqtransformer": "networks.mqtransformer:MQTransformer",
         "quantile_function": "networks.quantile_function:QuantileFunction",
+        "ensemble": "ensemble:Ensemble",
     },
 )
 """Every forecaster by name. Looking one up imports its module; listing the names imports nothing."""

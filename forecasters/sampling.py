@@ -6,6 +6,8 @@ normal scores of past errors. A demand of whole units fixes its score only to an
 are slow. Drawing a score at random within each interval would hide correlation; instead each interval enters
 by its conditional mean, and the correlation that the intervals lose is given back (the first terms of the
 Hermite expansion behind polychoric correlations).
+
+Past trajectories of the same scores are kept beside it, for the Schaake shuffle.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from scipy.special import ndtri
 
 from .base import Arrays, targets_of, velocity
 from .forecast import Dependence, FloatArray, IntArray, QuantileForecast
+from .interpolation import cdf_at
 from .panel import SalesPanel
+from .schaake import fit_templates
 
 BANDS = 3
 FEWEST_PAIRS = 40
@@ -38,14 +42,20 @@ class ErrorDependence:
     Attributes:
         correlation: of normal scores, shape (bands, horizon, horizon).
         edges: sales velocity at which the next band begins, units per period, shape (bands − 1,).
+        templates: past trajectories of normal scores, for the Schaake shuffle, shape (bands, templates, horizon).
     """
 
     correlation: FloatArray
     edges: FloatArray
+    templates: FloatArray | None = None
 
     def at(self, panel: SalesPanel, origins: IntArray, horizon: int) -> Dependence:
         """Return the dependence of forecasts from these origins; bands come from sales before the origin."""
-        return Dependence(lengthened(self.correlation, horizon), self.band(velocity(panel, origins)))
+        templates = self.templates
+        if templates is not None:
+            # A trajectory cannot be lengthened as a correlation can.
+            templates = templates[:, :, :horizon] if horizon <= templates.shape[-1] else None
+        return Dependence(lengthened(self.correlation, horizon), self.band(velocity(panel, origins)), templates)
 
     def band(self, speed: FloatArray) -> IntArray:
         """Return the band of each velocity, the shape of `speed`."""
@@ -53,12 +63,13 @@ class ErrorDependence:
 
     def arrays(self) -> Arrays:
         """Return the arrays that `from_arrays` needs."""
-        return {"correlation": self.correlation, "dependence_edges": self.edges}
+        arrays = {"correlation": self.correlation, "dependence_edges": self.edges}
+        return arrays if self.templates is None else {**arrays, "dependence_templates": self.templates}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> ErrorDependence:
         """Rebuild from `arrays()`."""
-        return cls(arrays["correlation"], arrays["dependence_edges"])
+        return cls(arrays["correlation"], arrays["dependence_edges"], arrays.get("dependence_templates"))
 
 
 def fit_dependence(forecast: QuantileForecast, panel: SalesPanel, horizon: int) -> Dependence:
@@ -87,7 +98,7 @@ def fit_error_dependence(forecast: QuantileForecast, panel: SalesPanel, bands: i
     pooled, pairs = score_correlation(scores)
     pooled = _mixed(pooled, by_lag(pooled, pairs), pairs, POOLED_WEIGHT)
     each = [_band_correlation(scores.of(number == b), pooled) for b in range(len(edges) + 1)]
-    return ErrorDependence(np.stack(each), edges)
+    return ErrorDependence(np.stack(each), edges, fit_templates(scores.mean, number, len(each)))
 
 
 def cdf_bounds(forecast: QuantileForecast, demand: FloatArray, *, whole_units: bool) -> tuple[FloatArray, FloatArray]:
@@ -105,8 +116,8 @@ def cdf_bounds(forecast: QuantileForecast, demand: FloatArray, *, whole_units: b
         two arrays of the shape of `demand`, in [0, 1], the first not above the second.
     """
     half = 0.5 if whole_units else 0.0
-    low = np.where(demand - half <= 0.0, 0.0, _cdf(forecast, demand - half, from_left=True))
-    high = _cdf(forecast, demand + half, from_left=False)
+    low = np.where(demand - half <= 0.0, 0.0, cdf_at(forecast.levels, forecast.values, demand - half, from_left=True))
+    high = cdf_at(forecast.levels, forecast.values, demand + half)
     unknown = np.isnan(demand)
     return np.where(unknown, np.nan, low), np.where(unknown, np.nan, np.maximum(low, high))
 
@@ -235,24 +246,6 @@ def _band_edges(speed: FloatArray, bands: int) -> FloatArray:
     if len(moving) < bands:
         return np.zeros(0)
     return np.asarray(np.unique(np.quantile(moving, np.arange(1, bands) / bands)))
-
-
-def _cdf(forecast: QuantileForecast, demand: FloatArray, *, from_left: bool) -> FloatArray:
-    """P(D < d) or P(D ≤ d) under the interpolation and tail rules of `QuantileForecast`."""
-    levels, values = forecast.levels, forecast.values
-    point = demand[..., None]
-    reached = (values < point) if from_left else (values <= point)
-    below = np.clip(reached.sum(-1) - 1, 0, len(levels) - 2)
-    q0 = np.take_along_axis(values, below[..., None], -1)[..., 0]
-    q1 = np.take_along_axis(values, below[..., None] + 1, -1)[..., 0]
-    step = q1 - q0
-    along = (demand - q0) / np.where(step > 0, step, 1.0)
-    along = np.where(step > 0, along, np.where(reached[..., 0], np.inf, -np.inf))
-    linear = levels[below] + np.clip(along, -1e6, 1.0) * (levels[below + 1] - levels[below])
-    rate = np.log((1 - levels[-2]) / (1 - levels[-1]))
-    tail = 1.0 - (1.0 - levels[-1]) * np.exp(-np.clip((along - 1.0) * rate, 0.0, 700.0))
-    beyond = reached[..., -1] & (along > 1.0)
-    return np.asarray(np.clip(np.where(beyond, tail, linear), 0.0, 1.0))
 
 
 def _density(score: FloatArray) -> FloatArray:

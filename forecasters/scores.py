@@ -1,8 +1,8 @@
-"""How good quantile forecasts are.
+"""How good quantile forecasts are: every score, and the tables of a forecast against what came.
 
-`pinball_loss` has no factor 2. `weighted_quantile_loss` and `crps` carry it, as their definitions in the
-literature do: at the level 0.5 the weighted quantile loss is then the sum of absolute errors over the sum of
-demand.
+`pinball_loss` has no factor 2. `weighted_quantile_loss`, `quantile_error` and `crps` carry it, as their
+definitions in the literature do: at the level 0.5 the weighted quantile loss is then the sum of absolute errors
+over the sum of demand.
 """
 
 from __future__ import annotations
@@ -11,82 +11,47 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..errors import FractileError
+from .actuals import actual_demand, quantiles_at
 from .base import targets_of
+from .calibration_scores import calibration_table, pit, pit_bounds
 from .forecast import FloatArray, QuantileForecast
+from .losses import (
+    bias,
+    coverage,
+    crps,
+    crps_ensemble,
+    interval_score,
+    known_rows,
+    mean_quantile_loss,
+    pinball_loss,
+    quantile_error,
+    sharpness,
+    weighted_quantile_loss,
+)
 from .panel import SalesPanel
+from .volatility import VOLATILITY_LEVELS, VolatilityCells, excess_volatility, volatility_cells
 
 
-def pinball_loss(demand: ArrayLike, quantile: ArrayLike, level: ArrayLike) -> FloatArray:
-    """Return `ρ_τ(y − q) = max(τ (y − q), (τ − 1)(y − q))`, without a factor 2.
+def quantile_loss_cells(
+    forecast: QuantileForecast, panel: SalesPanel, levels: ArrayLike, *, truth: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Return the loss of each cell and the demand it is weighed with, for intervals of their ratio.
 
-    Its expectation is least at the τ-quantile of y. With b = underage and h = overage cost,
-    `(b + h) ρ_τ` at τ = b / (b + h) is the newsvendor's cost of having q units.
-
-    Args:
-        demand: units; shapes broadcast. [y]
-        quantile: forecast, units. [q]
-        level: in (0, 1). [τ]
-
-    >>> float(pinball_loss(10.0, 7.0, 0.9))
-    2.7
-    """
-    excess = np.asarray(demand, dtype=np.float64) - np.asarray(quantile, dtype=np.float64)
-    level = np.asarray(level, dtype=np.float64)
-    return np.asarray(np.maximum(level * excess, (level - 1.0) * excess))
-
-
-def weighted_quantile_loss(demand: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> float:
-    """Return the mean over levels of `2 Σ ρ_τ(y − q_τ) / Σ |y|`; NaN demand is left out.
-
-    The factor 2 is the literature's (GluonTS, M-competitions), so that the level 0.5 gives the weighted
-    absolute percentage error.
+    The sum of the losses over the sum of absolute demand is the mean weighted quantile loss.
 
     Args:
-        demand: units, shape (...). [y]
-        quantiles: units, shape (..., Q).
-        levels: shape (Q,). [τ]
-
-    >>> round(weighted_quantile_loss([10.0, 10.0], [[9.0, 12.0], [9.0, 12.0]], [0.5, 0.9]), 3)
-    0.07
-    """
-    known, forecast = _known(demand, quantiles)
-    loss = pinball_loss(known[:, None], forecast, levels).sum(0).mean()
-    return float(2.0 * loss / np.abs(known).sum())
-
-
-def coverage(demand: ArrayLike, quantile: ArrayLike) -> float:
-    """Return the share of known demand that is at or below the forecast quantile."""
-    demand, quantile = np.broadcast_arrays(np.asarray(demand, dtype=np.float64), quantile)
-    known = ~np.isnan(demand)
-    return float(np.mean(demand[known] <= quantile[known]))
-
-
-def bias(demand: ArrayLike, forecast: ArrayLike) -> float:
-    """Return `Σ (forecast − demand) / Σ |demand|` over known demand: above zero where forecasts are high."""
-    demand, forecast = np.broadcast_arrays(np.asarray(demand, dtype=np.float64), forecast)
-    known = ~np.isnan(demand)
-    return float((forecast[known] - demand[known]).sum() / np.abs(demand[known]).sum())
-
-
-def crps(demand: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> FloatArray:
-    """Return the continuous ranked probability score from quantiles, `2 ∫ ρ_τ(y − q_τ) dτ`.
-
-    Each level stands for the levels nearest to it; at the midpoint levels (k − ½)/Q all weigh the same
-    (Laio and Tamea 2007).
-
-    Args:
-        demand: units, shape (...). [y]
-        quantiles: units, shape (..., Q).
-        levels: shape (Q,). [τ]
+        forecast: of the panel's items.
+        panel: reaches beyond the origins; only item-periods that were listed and in stock count.
+        levels: quantile levels, shape (Q,), interpolated where they were not forecast. [τ]
+        truth: demand to score against instead of sales, shape (items, periods); all of it counts but NaN.
 
     Returns:
-        units, the shape of `demand`.
+        `2 ρ_τ(y − q_τ)` averaged over the levels, and demand, both in units, of shape (items, origins,
+        horizon), NaN where demand is not known.
     """
-    levels = np.asarray(levels, dtype=np.float64)
-    edges = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2.0, [1.0]])
-    loss = pinball_loss(np.asarray(demand, dtype=np.float64)[..., None], quantiles, levels)
-    return np.asarray(2.0 * loss @ np.diff(edges))
+    demand = actual_demand(forecast, panel, truth)
+    levels, quantiles = quantiles_at(forecast, levels)
+    return mean_quantile_loss(demand, quantiles, levels), demand
 
 
 def score_forecast(forecast: QuantileForecast, panel: SalesPanel, *, truth: FloatArray | None = None) -> pd.DataFrame:
@@ -101,7 +66,7 @@ def score_forecast(forecast: QuantileForecast, panel: SalesPanel, *, truth: Floa
         a row for each horizon and level, and for all horizons together (`horizon` 0): `pinball` (mean,
         units), `wql` (of that level), `coverage`, `bias` (of that quantile), `weeks` (item-periods).
     """
-    demand = _actual(forecast, panel, truth)
+    demand = actual_demand(forecast, panel, truth)
     rows = [_scores(demand, forecast.values, forecast.levels, 0)]
     for h in range(forecast.horizon):
         rows.append(_scores(demand[:, :, h], forecast.values[:, :, h], forecast.levels, h + 1))
@@ -109,25 +74,26 @@ def score_forecast(forecast: QuantileForecast, panel: SalesPanel, *, truth: Floa
 
 
 def mean_weighted_quantile_loss(
-    forecast: QuantileForecast, panel: SalesPanel, *, truth: FloatArray | None = None
+    forecast: QuantileForecast,
+    panel: SalesPanel,
+    *,
+    truth: FloatArray | None = None,
+    levels: ArrayLike | None = None,
 ) -> float:
-    """Return the weighted quantile loss of a forecast over all its levels and horizons."""
-    return weighted_quantile_loss(_actual(forecast, panel, truth), forecast.values, forecast.levels)
+    """Return the weighted quantile loss of a forecast over all its horizons.
 
-
-def _actual(forecast: QuantileForecast, panel: SalesPanel, truth: FloatArray | None) -> FloatArray:
-    if forecast.item_ids != panel.item_ids:
-        raise FractileError("the forecast's items are not the panel's, or stand in another order")
-    if truth is None:
-        return targets_of(panel, forecast.origins, forecast.horizon)
-    if truth.shape[0] != panel.items:
-        raise FractileError(f"truth must have {panel.items} rows, one an item, got {truth.shape[0]}")
-    padded = np.concatenate([truth, np.full((panel.items, forecast.horizon), np.nan)], axis=1)
-    return np.asarray(padded[:, forecast.origins[:, None] + np.arange(forecast.horizon)])
+    Args:
+        forecast: of the panel's items.
+        panel: as in `score_forecast`.
+        truth: as in `score_forecast`.
+        levels: that the mean is over; those of the forecast where None.
+    """
+    levels, quantiles = quantiles_at(forecast, forecast.levels if levels is None else levels)
+    return weighted_quantile_loss(actual_demand(forecast, panel, truth), quantiles, levels)
 
 
 def _scores(demand: FloatArray, values: FloatArray, levels: FloatArray, horizon: int) -> pd.DataFrame:
-    known, forecast = _known(demand, values)
+    known, forecast = known_rows(demand, values)
     loss = pinball_loss(known[:, None], forecast, levels)
     units = max(float(np.abs(known).sum()), np.finfo(float).tiny)
     number = max(len(known), 1)
@@ -144,8 +110,27 @@ def _scores(demand: FloatArray, values: FloatArray, levels: FloatArray, horizon:
     )
 
 
-def _known(demand: ArrayLike, quantiles: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Lay all known demands in a row: (n,) and (n, Q)."""
-    demand, quantiles = np.asarray(demand, dtype=np.float64), np.asarray(quantiles, dtype=np.float64)
-    known = ~np.isnan(demand)
-    return demand[known], quantiles[known]
+__all__ = [
+    "VOLATILITY_LEVELS",
+    "VolatilityCells",
+    "actual_demand",
+    "bias",
+    "calibration_table",
+    "coverage",
+    "crps",
+    "crps_ensemble",
+    "excess_volatility",
+    "interval_score",
+    "mean_quantile_loss",
+    "mean_weighted_quantile_loss",
+    "pinball_loss",
+    "pit",
+    "pit_bounds",
+    "quantile_error",
+    "quantile_loss_cells",
+    "score_forecast",
+    "sharpness",
+    "targets_of",
+    "volatility_cells",
+    "weighted_quantile_loss",
+]

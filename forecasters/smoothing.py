@@ -64,11 +64,20 @@ class Smoothing:
             first=np.concatenate([self.first, other.first]),
         )
 
+    def covering(self, panel: SalesPanel, first: int) -> Smoothing:
+        """Return parameters for all of a panel's items, fitting those that are new on periods before `first`."""
+        new = [i for i, item in enumerate(panel.item_ids) if item not in self.position]
+        return self.joined(fit_smoothing(panel.select(new).until(first), self.season)) if new else self
+
     def forecast(self, panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:
-        """Return point forecasts of the panel's items, units, shape (items, origins, horizon)."""
-        rows = np.array([self.position[item] for item in panel.item_ids])
-        parameters, plain = self.parameters[rows], self.first[rows] != first_days(panel)
-        start = np.where(plain[:, None], 0.0, self.initial[rows])
+        """Return point forecasts of the panel's items, units, shape (items, origins, horizon).
+
+        Items that were not fitted are fitted on what precedes the first origin.
+        """
+        models = self.covering(panel, int(origins.min()))
+        rows = np.array([models.position[item] for item in panel.item_ids])
+        parameters, plain = models.parameters[rows], models.first[rows] != first_days(panel)
+        start = np.where(plain[:, None], 0.0, models.initial[rows])
         states = smoothed(panel, parameters, start, plain, int(origins.max()))[:, origins]
         return projected(states, parameters[:, 2], horizon)
 
@@ -87,9 +96,8 @@ class Smoothing:
 
 def fit_smoothing(panel: SalesPanel, season: int) -> Smoothing:
     """Choose a model for each item by AICc and fit it; periods out of stock are interpolated first."""
-    parameters = np.tile([FALLBACK_ALPHA, 0.0, 0.0, 0.0], (panel.items, 1))
-    initial = np.zeros((panel.items, 2 + season))
-    first = np.full(panel.items, UNFITTED, dtype=np.int64)
+    bare = unfitted(panel, season)
+    parameters, initial, first = bare.parameters, bare.initial, bare.first
     days = first_days(panel)
     for i in range(panel.items):
         fitted = _fit_one(filled(panel.sales[i], panel.informative[i]), season)
@@ -98,6 +106,13 @@ def fit_smoothing(panel: SalesPanel, season: int) -> Smoothing:
             first[i] = days[i]
     logger.info("ets: %d of %d items have parameters of their own", int((first >= 0).sum()), panel.items)
     return Smoothing(panel.item_ids, season, parameters, initial, first)
+
+
+def unfitted(panel: SalesPanel, season: int = 1) -> Smoothing:
+    """Return models without parameters of their own: the mean so far, then exponential smoothing."""
+    parameters = np.tile([FALLBACK_ALPHA, 0.0, 0.0, 0.0], (panel.items, 1))
+    first = np.full(panel.items, UNFITTED, dtype=np.int64)
+    return Smoothing(panel.item_ids, season, parameters, np.zeros((panel.items, 2 + season)), first)
 
 
 def smoothed(

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
-
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
 
 from ..errors import FractileError
-from .base import (
-    Arrays,
-    Config,
-    State,
-    calibration_origins,
-    checked_horizon,
-    checked_request,
-    informative_sums,
-    require_history,
-    season_of,
-)
-from .calibration import CALIBRATION, Calibration, calibrated, fitted
-from .forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
+from .base import Arrays, Config, State, informative_sums, season_of
+from .forecast import FloatArray, IntArray
 from .panel import SalesPanel
+from .point import Nothing, PointForecaster
 from .smoothing import Smoothing, fit_smoothing
 
+LONGEST_SEASON = 24
+"""Periods of the longest season that a single item's history can tell."""
 
-class SeasonalNaive:
+
+class SeasonalNaive(PointForecaster[Nothing]):
     """What was sold in the same period a season ago, or of late where there is no such period.
 
     The season is 52 weeks, 7 days, 12 months or 4 quarters by the panel's frequency. Where the item was not
@@ -40,44 +28,25 @@ class SeasonalNaive:
 
     name = "seasonal_naive"
 
-    def __init__(self, horizon: int = 12) -> None:
-        self.horizon = checked_horizon(horizon)
-        self._calibration: Calibration | None = None
+    def learn(self, panel: SalesPanel, before: Nothing | None) -> Nothing:  # noqa: ARG002
+        """Return nothing: there are only errors to learn."""
+        return Nothing()
 
-    def fit(self, panel: SalesPanel) -> Self:
-        """Learn the distribution of past errors."""
-        require_history(panel)
-        origins = calibration_origins(panel, CALIBRATION)
-        self._calibration = calibrated(panel, origins, season_ago(panel, origins, self.horizon))
-        return self
+    def points(self, model: Nothing, panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:  # noqa: ARG002
+        """Return point forecasts, units, shape (items, origins, horizon)."""
+        return season_ago(panel, origins, horizon)
 
-    def predict(
-        self,
-        panel: SalesPanel,
-        horizon: int,
-        levels: ArrayLike = DEFAULT_LEVELS,
-        origins: Sequence[int] | IntArray | None = None,
-        future: pd.DataFrame | None = None,
-    ) -> QuantileForecast:
-        """Forecast; see `Forecaster.predict`."""
-        calibration = fitted(self._calibration, self.name)
-        request = checked_request(panel, horizon, levels, origins, future)
-        point = season_ago(request.panel, request.origins, request.horizon)
-        return calibration.forecast(request, point)
-
-    def to_state(self) -> State:
-        """Return configuration and arrays."""
-        return {"horizon": self.horizon}, fitted(self._calibration, self.name).arrays()
+    def model_state(self, model: Nothing) -> State:  # noqa: ARG002
+        """Return nothing."""
+        return {}, {}
 
     @classmethod
-    def from_state(cls, config: Config, arrays: Arrays) -> Self:
-        """Rebuild from `to_state()`."""
-        made = cls(**config)
-        made._calibration = Calibration.from_arrays(arrays)
-        return made
+    def model_from(cls, config: Config, arrays: Arrays) -> Nothing:  # noqa: ARG003
+        """Rebuild nothing."""
+        return Nothing()
 
 
-class ETS:
+class ETS(PointForecaster[Smoothing]):
     """Exponential smoothing chosen by AICc (statsforecast's AutoETS), with empirical error quantiles.
 
     Level, optional (damped) trend, and additive seasonality where a season has at most 24 periods. Parameters
@@ -93,66 +62,46 @@ class ETS:
     name = "ets"
 
     def __init__(self, horizon: int = 12, season_length: int | None = None) -> None:
-        self.horizon = checked_horizon(horizon)
-        if season_length is not None and not 1 <= season_length <= 24:
-            raise FractileError(f"season_length must be 1 ... 24, got {season_length}; pool longer seasons")
-        self.season_length = season_length
-        self._calibration: Calibration | None = None
-        self._smoothing: Smoothing | None = None
+        super().__init__(horizon)
+        self.season_length = checked_season(season_length)
 
-    def fit(self, panel: SalesPanel) -> Self:
-        """Choose and fit a model for each item, and learn the distribution of its past errors."""
-        require_history(panel)
-        season = self._season(panel)
-        origins = calibration_origins(panel, CALIBRATION)
-        early = fit_smoothing(panel.until(int(origins[0])), season)
-        self._calibration = calibrated(panel, origins, early.forecast(panel, origins, self.horizon))
-        self._smoothing = fit_smoothing(panel, season)
-        return self
+    def options(self) -> Config:
+        """Return the arguments of the constructor."""
+        return {**super().options(), "season_length": self.season_length}
 
-    def predict(
-        self,
-        panel: SalesPanel,
-        horizon: int,
-        levels: ArrayLike = DEFAULT_LEVELS,
-        origins: Sequence[int] | IntArray | None = None,
-        future: pd.DataFrame | None = None,
-    ) -> QuantileForecast:
-        """Forecast; see `Forecaster.predict`."""
-        calibration = fitted(self._calibration, self.name)
-        request = checked_request(panel, horizon, levels, origins, future)
-        smoothing = self._known_items(panel, int(request.origins.min()))
-        point = smoothing.forecast(request.panel, request.origins, request.horizon)
-        return calibration.forecast(request, point)
+    def learn(self, panel: SalesPanel, before: Smoothing | None) -> Smoothing:  # noqa: ARG002
+        """Choose and fit a model for each item."""
+        return fit_smoothing(panel, season_or_none(self.season_length, panel))
 
-    def to_state(self) -> State:
-        """Return configuration and arrays."""
-        smoothing = fitted(self._smoothing, self.name)
-        config, arrays = smoothing.to_state()
-        own = {"horizon": self.horizon, "season_length": self.season_length}
-        return {**own, "smoothing": config}, {**arrays, **fitted(self._calibration, self.name).arrays()}
+    def points(self, model: Smoothing, panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:
+        """Return point forecasts, units, shape (items, origins, horizon)."""
+        return model.forecast(panel, origins, horizon)
+
+    def with_new_items(self, model: Smoothing, panel: SalesPanel, first: int) -> Smoothing:
+        """Return models of the panel's items too, fitting new ones on periods before `first`."""
+        return model.covering(panel, first)
+
+    def model_state(self, model: Smoothing) -> State:
+        """Return what `model_from` needs."""
+        return model.to_state()
 
     @classmethod
-    def from_state(cls, config: Config, arrays: Arrays) -> Self:
-        """Rebuild from `to_state()`."""
-        made = cls(horizon=config["horizon"], season_length=config["season_length"])
-        made._smoothing = Smoothing.from_state(config["smoothing"], arrays)
-        made._calibration = Calibration.from_arrays(arrays)
-        return made
+    def model_from(cls, config: Config, arrays: Arrays) -> Smoothing:
+        """Rebuild the models."""
+        return Smoothing.from_state(config, arrays)
 
-    def _season(self, panel: SalesPanel) -> int:
-        if self.season_length is not None:
-            return self.season_length
-        season = season_of(panel.freq)
-        return season if season <= 24 else 1
 
-    def _known_items(self, panel: SalesPanel, first: int) -> Smoothing:
-        """Return parameters for the panel's items, fitting those that are new on periods before `first`."""
-        smoothing = fitted(self._smoothing, self.name)
-        new = [i for i, item in enumerate(panel.item_ids) if item not in smoothing.position]
-        if new:
-            smoothing = smoothing.joined(fit_smoothing(panel.select(new).until(first), smoothing.season))
-        return smoothing
+def checked_season(season_length: int | None) -> int | None:
+    """Return a season's length where it is short enough for a single item's history to tell."""
+    if season_length is not None and not 1 <= season_length <= LONGEST_SEASON:
+        raise FractileError(f"season_length must be 1 ... {LONGEST_SEASON}, got {season_length}; pool longer seasons")
+    return season_length
+
+
+def season_or_none(season_length: int | None, panel: SalesPanel) -> int:
+    """Return the season's length that is asked for, else the frequency's, or 1 where that is too long to tell."""
+    season = season_of(panel.freq) if season_length is None else season_length
+    return season if season <= LONGEST_SEASON else 1
 
 
 def season_ago(panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..errors import FractileError
 from ..randomness import keyed_generator
-from .forecast import FloatArray
+from .base import checked_horizon, checked_levels, checked_origins
+from .forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
 from .panel import SalesPanel
-from .synthetic_market import CATEGORIES, SUPPLIERS, Market, Traits, draw_market, draw_traits
+from .synthetic_filter import Filtered, filter_levels
+from .synthetic_market import (
+    CATEGORIES,
+    SUPPLIERS,
+    VIEWS_ALWAYS,
+    VIEWS_PER_UNIT,
+    Market,
+    Traits,
+    draw_market,
+    draw_traits,
+)
 from .synthetic_store import StoreRecord, run_store
+from .synthetic_truth import LevelBelief, Outlook, as_forecast, outlook
+
+Known = Literal["levels", "record", "informative"]
+"""What a true forecast knows of the hidden levels: all of the past, what the record says, or less of it."""
 
 LAST_WEEK = pd.Timestamp("2025-06-30")
 """The Monday of the panel's last week."""
@@ -28,8 +44,9 @@ class TrueDemand:
     It is conditional on *everything* but the period's own noise: on what is known ahead (calendar, price,
     promotion, launch), and on the hidden levels of that very period as well (the item's slow level, the shock
     common to its category, the public's interest). No forecaster sees those levels, least of all several
-    periods ahead, so its quantiles are an oracle's: a bound that no forecast reaches, not a target. Given
-    these levels, demand is independent over items and periods.
+    periods ahead, so its quantiles are an oracle's: a bound that no forecast reaches, not a target; what can
+    be forecast at an origin is `RetailPanel.true_forecast`. Given these levels, demand is independent over
+    items and periods.
 
     Attributes:
         mean: units, shape (items, periods); 0 before an item's launch, where demand is 0 for certain.
@@ -76,6 +93,8 @@ class RetailPanel:
         distribution: what demand was drawn from.
         items: an items file: lead_time, holding_cost, stockout_cost, price, unit_cost, pack_size, attributes.
         state: a state file at the end of the panel: on_hand, arriving_1 ... arriving_4.
+        traits: what is fixed about each item, not on record.
+        market: what drove demand in each period, hidden levels included, not on record.
     """
 
     panel: SalesPanel
@@ -83,6 +102,84 @@ class RetailPanel:
     distribution: TrueDemand
     items: pd.DataFrame
     state: pd.DataFrame
+    traits: Traits
+    market: Market
+    _kept: dict[bool, Filtered] = field(default_factory=dict, repr=False)
+
+    def true_forecast(
+        self,
+        horizon: int,
+        levels: ArrayLike = DEFAULT_LEVELS,
+        origins: Sequence[int] | IntArray | None = None,
+        *,
+        known: Known = "levels",
+    ) -> QuantileForecast:
+        """Return the true quantiles of demand at each origin: what no forecaster can beat on average.
+
+        The generator's parameters and the known covariates of the horizon are known; what the hidden levels do
+        after the origin is integrated out. With `known="levels"` they are known up to the period before it,
+        which nobody can see: a bound, and not a tight one. With `known="record"` they are inferred from page
+        views and sales (where these ran out, demand was larger) by a filter that knows the parameters: the best
+        that a forecaster can do, but for the filter's approximation. `known="informative"` leaves stock-outs
+        out, as the forecasters do that learn from `panel.informative`. The dependence over the horizon is a
+        Gaussian copula with demand's covariances.
+
+        Args:
+            horizon: periods ahead. [H]
+            levels: quantile levels, strictly increasing, in (0, 1), shape (Q,). [τ]
+            origins: periods to forecast from, whose horizons end within the panel; the last such where None.
+            known: what is known of the hidden levels before the origin.
+
+        Returns:
+            whole units, shape (items, origins, horizon, Q).
+        """
+        starts = self._origins(horizon, origins)
+        law = self._outlook(horizon, starts, known)
+        panel = self.panel
+        return as_forecast(law, checked_levels(levels), starts, panel.item_ids, panel.dates, panel.freq)
+
+    def true_paths(
+        self,
+        paths: int,
+        rng: np.random.Generator,
+        horizon: int,
+        origins: Sequence[int] | IntArray | None = None,
+        *,
+        known: Known = "levels",
+    ) -> FloatArray:
+        """Draw demand from its true law at each origin, dependent over the horizon as it really is.
+
+        Each item is drawn by itself: the shocks that items of a category share are drawn anew for each.
+
+        Returns:
+            units, shape (paths, items, origins, horizon); arguments as in `true_forecast`.
+        """
+        return self._outlook(horizon, self._origins(horizon, origins), known).sample(paths, rng)
+
+    def _outlook(self, horizon: int, origins: IntArray, known: Known) -> Outlook:
+        if known == "levels":
+            belief = LevelBelief(self.market.hidden.state(origins))
+        elif known in ("record", "informative"):
+            filtered = self._filtered(stock_outs=known == "record")
+            belief = LevelBelief(filtered.mean[:, origins], filtered.covariance[:, origins])
+        else:
+            raise FractileError(f'known must be "levels", "record" or "informative", got {known!r}')
+        return outlook(self.traits, self.market, origins, horizon, belief)
+
+    def _filtered(self, *, stock_outs: bool) -> Filtered:
+        if stock_outs not in self._kept:
+            self._kept[stock_outs] = filter_levels(self.panel, self.traits, self.market, stock_outs=stock_outs)
+        return self._kept[stock_outs]
+
+    def _origins(self, horizon: int, origins: Sequence[int] | IntArray | None) -> IntArray:
+        last = self.panel.periods - checked_horizon(horizon)
+        starts = checked_origins(self.panel, [last] if origins is None and last > 0 else origins)
+        if starts.max() > last:
+            raise FractileError(
+                f"the truth is known up to the panel's end: origins must be at most {last} with a horizon of "
+                f"{horizon}, got {starts.max()}; make a panel of more periods"
+            )
+        return starts
 
     def write(self, folder: str | Path, history: Literal["csv", "parquet"] = "csv") -> tuple[Path, Path, Path]:
         """Write history, items.csv and state.csv as the commands read them, and return the three paths.
@@ -131,7 +228,8 @@ def retail_panel(items: int = 300, periods: int = 157, seed: int = 0) -> RetailP
     demand = _draw_demand(truth, item_ids, seed)
     record = run_store(traits, market, demand, seed)
     panel = _as_panel(traits, market, record, dates, seed)
-    return RetailPanel(panel, demand, truth, panel.static.reset_index(), _state_frame(traits, record))
+    state = _state_frame(traits, record)
+    return RetailPanel(panel, demand, truth, panel.static.reset_index(), state, traits, market)
 
 
 def _draw_demand(truth: TrueDemand, item_ids: Sequence[str], seed: int) -> FloatArray:
@@ -166,7 +264,7 @@ def _as_panel(traits: Traits, market: Market, record: StoreRecord, dates: pd.Dat
 
 
 def _page_views(traits: Traits, market: Market, seed: int) -> FloatArray:
-    expected = 5.0 + 15.0 * traits.base[:, None] * np.exp(market.interest)
+    expected = VIEWS_ALWAYS + VIEWS_PER_UNIT * traits.base[:, None] * np.exp(market.interest)
     draws = [
         keyed_generator(seed, "retail page views", item_id).poisson(views)
         for item_id, views in zip(traits.item_ids, expected, strict=True)

@@ -17,6 +17,7 @@ from scipy.special import ndtri
 from ..randomness import keyed_generator
 from .forecast import FloatArray
 from .panel import BoolArray
+from .synthetic_levels import INTEREST, LEVEL, SHOCK, HiddenLevels
 
 IntArray = NDArray[np.int64]
 
@@ -36,6 +37,9 @@ CATEGORIES = pd.DataFrame(
 """Yearly swing, its day of the year, and holiday effects, all on the log of demand."""
 
 SUPPLIERS = tuple(f"supplier-{k:02d}" for k in range(1, 11))
+VIEWS_ALWAYS = 5.0
+VIEWS_PER_UNIT = 15.0
+"""Page views of an item that interests nobody, and per unit of base demand at usual interest."""
 _LEAD_TIMES = np.array([1, 2, 2, 3, 1, 4, 2, 3, 1, 2])
 _DEPTHS = np.array([0.10, 0.20, 0.25, 0.30, 0.40])
 _PACKS = np.array([6.0, 10.0, 12.0, 24.0])
@@ -99,7 +103,8 @@ class Market:
         price: what a unit sells for.
         promotion: whether the item is promoted.
         holiday: whether the week leads up to Christmas or the spring holiday.
-        interest: the public's interest on a log scale; demand follows one and two periods later.
+        fixed: log of expected demand as far as it is known ahead: all but the hidden levels.
+        hidden: levels that nobody has on record.
         price_effect: what price and promotion add to log demand.
         listed: False before the launch.
     """
@@ -108,9 +113,15 @@ class Market:
     price: FloatArray
     promotion: BoolArray
     holiday: BoolArray
-    interest: FloatArray
+    fixed: FloatArray
+    hidden: HiddenLevels
     price_effect: FloatArray
     listed: BoolArray
+
+    @property
+    def interest(self) -> FloatArray:
+        """The public's interest on a log scale, (items, periods); demand follows one and two periods later."""
+        return self.hidden.interest[:, 2:]
 
 
 def draw_traits(item_ids: Sequence[str], periods: int, seed: int) -> Traits:
@@ -154,7 +165,12 @@ def draw_market(traits: Traits, dates: pd.DatetimeIndex, seed: int) -> Market:
     periods = len(dates)
     u = np.stack([keyed_generator(seed, "retail weeks", k).random((5, periods + 2)) for k in traits.item_ids])
     price, promotion = _prices(traits, u[:, 0, :periods], u[:, 1, :periods], u[:, 2, :periods])
-    interest = _autoregression(ndtri(u[:, 3]), 0.5, 0.3)
+    hidden = HiddenLevels(
+        level=LEVEL.of(ndtri(u[:, 4, :periods])),
+        shock=_category_shocks(periods, seed)[traits.category],
+        interest=INTEREST.of(ndtri(u[:, 3])),
+        attention=traits.attention,
+    )
     christmas, spring = _holidays(dates)
     age = np.arange(periods) - traits.launch[:, None]
     price_effect = traits.elasticity[:, None] * np.log(price / traits.price[:, None])
@@ -167,15 +183,16 @@ def draw_market(traits: Traits, dates: pd.DatetimeIndex, seed: int) -> Market:
         + _of_category("spring", traits) * spring
         + price_effect
         - 0.12 * (_before(promotion) & ~promotion)
-        + _autoregression(ndtri(u[:, 4, :periods]), 0.9, 0.25)
-        + _category_shocks(periods, seed)[traits.category]
-        + traits.attention[:, None] * (0.7 * interest[:, 1:-1] + 0.3 * interest[:, :-2])
+        + hidden.level
+        + hidden.shock
+        + hidden.pull
         + np.where(traits.launch[:, None] > 0, np.log1p(-0.75 * np.exp(-np.maximum(age, 0) / 5)), 0.0)
     )
     listed = age >= 0
     holiday = np.broadcast_to(christmas | spring, listed.shape)
     mean = np.where(listed, np.exp(log_mean), 0.0)
-    return Market(mean, price, promotion, holiday, interest[:, 2:], price_effect, listed)
+    fixed = log_mean - hidden.level - hidden.shock - hidden.pull
+    return Market(mean, price, promotion, holiday, fixed, hidden, price_effect, listed)
 
 
 def _pick(count: int, u: FloatArray) -> IntArray:
@@ -232,18 +249,9 @@ def _holidays(dates: pd.DatetimeIndex) -> tuple[BoolArray, BoolArray]:
 def _category_shocks(periods: int, seed: int) -> FloatArray:
     names = CATEGORIES["category"]
     noise = [keyed_generator(seed, "retail category", name).standard_normal(periods) for name in names]
-    return _autoregression(np.array(noise), 0.7, 0.12)
+    return SHOCK.of(np.array(noise))
 
 
 def _of_category(column: str, traits: Traits) -> FloatArray:
     values: FloatArray = CATEGORIES[column].to_numpy(dtype=np.float64)[traits.category][:, None]
     return values
-
-
-def _autoregression(noise: FloatArray, memory: float, deviation: float) -> FloatArray:
-    """Turn standard normal noise, time last, into a stationary AR(1) with this memory and deviation."""
-    levels = np.empty_like(noise)
-    levels[..., 0] = noise[..., 0]
-    for t in range(1, noise.shape[-1]):
-        levels[..., t] = memory * levels[..., t - 1] + np.sqrt(1 - memory**2) * noise[..., t]
-    return deviation * levels

@@ -88,10 +88,14 @@ def fit_forecaster(
     name: str, options: Mapping[str, Any], data: StudyData, until: int, horizon: int, seed: int
 ) -> Forecaster:
     """Fit a forecaster on the periods before `until`."""
-    defaults = {"horizon": horizon, "seed": seed}
+    return new_forecaster(name, options, horizon, seed).fit(data.panel.until(until))
+
+
+def new_forecaster(name: str, options: Mapping[str, Any], horizon: int, seed: int) -> Forecaster:
+    """Build a forecaster that is told horizon and seed, where it asks for them and options do not say."""
     known = option_names(FORECASTERS.known(name))
-    chosen = {**{k: v for k, v in defaults.items() if k in known}, **options}
-    return make_forecaster(name, **chosen).fit(data.panel.until(until))
+    defaults = {k: v for k, v in {"horizon": horizon, "seed": seed}.items() if k in known}
+    return make_forecaster(name, **{**defaults, **options})
 
 
 def forecasts_from(forecaster: Forecaster, data: StudyData, first: int, last: int, horizon: int) -> QuantileForecast:

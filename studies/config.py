@@ -17,6 +17,7 @@ from .sections import (
     DataConfig,
     DefaultsConfig,
     ForecastConfig,
+    LineageConfig,
     PoliciesConfig,
     Section,
     StatisticsConfig,
@@ -30,6 +31,7 @@ __all__ = [
     "DataConfig",
     "DefaultsConfig",
     "ForecastConfig",
+    "LineageConfig",
     "PoliciesConfig",
     "StatisticsConfig",
     "StudyConfig",
@@ -63,6 +65,7 @@ class StudyConfig(Section):
     defaults: Annotated[DefaultsConfig, Field(description="a table")] = DefaultsConfig()
     backtest: Annotated[BacktestConfig, Field(description="a table")] = BacktestConfig()
     forecast: Annotated[ForecastConfig, Field(description="a table")] = ForecastConfig()
+    lineage: Annotated[LineageConfig, Field(description="a table")] = LineageConfig()
     policies: Annotated[PoliciesConfig, Field(description="a table")] = PoliciesConfig()
     training: Annotated[TrainingConfig, Field(description="a table")] = TrainingConfig()
     statistics: Annotated[StatisticsConfig, Field(description="a table")] = StatisticsConfig()
@@ -109,6 +112,7 @@ class StudyConfig(Section):
                 "data.embedded_items": min(self.data.embedded_items, 60),
                 "forecast.also": [name for name in self.forecast.also if name == "seasonal_naive"],
                 "forecast.options.mqcnn.steps": min(steps, QUICK_STEPS) if isinstance(steps, int) else steps,
+                "lineage.quick": True,
                 "training.simulated_paths": min(training.simulated_paths, 1),
                 "training.backprop_steps": min(training.backprop_steps, 100),
                 "training.ppo_steps": min(training.ppo_steps, 20_000),

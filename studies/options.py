@@ -34,6 +34,11 @@ def pairs(texts: list[str]) -> dict[str, str]:
     return {ours.strip(): theirs.strip() for ours, _, theirs in (text.partition("=") for text in texts)}
 
 
+def names(text: str) -> list[str]:
+    """Return `["ets", "mqcnn"]` for `"ets, mqcnn"`."""
+    return [name for name in (part.strip() for part in text.split(",")) if name]
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -150,10 +155,30 @@ POLICIES = Option(
 )
 BASELINE = Option("--baseline", "The policy that savings are measured against.", "policies.baseline", metavar="NAME")
 HORIZON = _number("--horizon", "Periods ahead.", "forecast.horizon")
+CONTESTANTS = Option(
+    "--forecasters",
+    "Names with commas between them; all where not given.",
+    "lineage.forecasters",
+    metavar="NAMES",
+    parse=names,
+)
+LINEAGE = Option(
+    "--lineage",
+    "Add the league table of these forecasters, names with commas between them, or all.",
+    "lineage.forecasters",
+    metavar="NAMES",
+    parse=names,
+)
+QUESTIONS = (
+    _number("--horizon", "Periods ahead.", "lineage.horizon"),
+    _number("--origins", "How many periods are forecast from.", "lineage.origins"),
+    _number("--spacing", "Periods from one origin to the next; a horizon where not given.", "lineage.spacing"),
+)
 LEVELS = Option("--levels", "Quantile levels, e.g. 0.1,0.5,0.9.", metavar="LEVELS")
 SEED = _number("--seed", "Every random draw follows from it.", "seed")
 NAME = Option("--name", "What the run is called.", "name", metavar="NAME")
 OUT = Option("--out", "Run folder; runs/NAME where not given.", kind=Path | None, metavar="FOLDER")
+RESUME = _flag("--resume", "Go on in a run folder: forecasters that are finished there are not fitted again.")
 OVERWRITE = _flag("--overwrite", "Replace a run folder that stands there.")
 TABLE = _file("--out", "CSV or Parquet to write; without it CSV goes to standard output.")
 PAGE = _file("--out", "Markdown, CSV or Parquet to write; without it Markdown goes to standard output.")

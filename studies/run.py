@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from .compare import Comparison, summarise
 from .config import StudyConfig
 from .data import load_data
 from .folder import RunFolder, new_run
+from .lineage_run import study_lineage
 from .orders import orders_at_end
 from .pipeline import Forecasts, Study, begin
 
@@ -41,10 +42,12 @@ class StudyResult:
     Attributes:
         comparison: every policy on the held-out periods.
         folder: the run folder.
+        failed: errors of forecasters that failed in the league, by name.
     """
 
     comparison: Comparison
     folder: Path
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_study(
@@ -68,6 +71,7 @@ def run_study(
         policies = study.trained(config.policies.names, forecasts.tuning)
         comparison = compared(study, study.met(policies, forecasts))
         value, scores = forecast_value(study, forecasts, comparison.trajectories)
+        league = study_lineage(study, run)
         with study.stage("writing"):
             _keep(run, forecasts.fitted, policies)
             run.write_frame("forecast_value.parquet", value)
@@ -82,7 +86,7 @@ def run_study(
         from .report.build import build_report
 
         build_report(run.path)
-    return StudyResult(comparison, run.target)
+    return StudyResult(comparison, run.target, league.failed if league else {})
 
 
 def compared(study: Study, trajectories: Mapping[str, Trajectory]) -> Comparison:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -187,6 +188,37 @@ class ForecastConfig(Section):
     def names(self) -> tuple[str, ...]:
         """Every forecaster of the study, once, the one that policies see first."""
         return tuple(dict.fromkeys((self.forecaster, *self.also)))
+
+
+def _every(names: Any) -> Any:
+    from ..forecasters.registry import FORECASTERS
+
+    return tuple(FORECASTERS) if names in ("all", ("all",), ["all"]) else names
+
+
+class LineageConfig(Section):
+    """`[lineage]`: the league table over the forecasters of the history.
+
+    Attributes:
+        forecasters: who takes part, or "all"; nobody: a study makes no league, `fractile lineage` one of all.
+        horizon: periods ahead; None: `forecast.horizon`, or 8.
+        origins: how many are forecast from.
+        spacing: periods from one origin to the next; None: a horizon.
+        volatility_items: items at most whose forecasts are followed from origin to origin.
+        quick: train shorter, where a forecaster's options do not say how long.
+    """
+
+    forecasters: Annotated[
+        tuple[ForecasterName, ...],
+        BeforeValidator(_every),
+        AfterValidator(_distinct),
+        Field(description="'all' or a list of forecaster names"),
+    ] = ()
+    horizon: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
+    origins: Count = 3
+    spacing: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
+    volatility_items: Count = 1000
+    quick: Annotated[bool, Field(strict=True, description="true or false")] = False
 
 
 class PoliciesConfig(Section):

@@ -102,20 +102,30 @@ class Interval:
 
 
 def mean_interval(
-    values: FloatArray, *, level: float = 0.95, clusters: Clusters = "auto", block: int | None = None
+    values: FloatArray,
+    *,
+    weight: FloatArray | None = None,
+    level: float = 0.95,
+    clusters: Clusters = "auto",
+    block: int | None = None,
 ) -> Interval:
     """Return the mean of a cost with its interval; clusters as in `paired_saving`.
 
     Args:
         values: shape (paths, periods, items).
+        weight: how much each cell counts, >= 0, the shape of `values`; all the same where None. A cell whose value
+            is not known has a weight of 0, and any value.
         level: of the interval.
         clusters: see `paired_saving`.
         block: likewise.
     """
-    _check(level, clusters, values)
-    mean = float(values.mean())
-    weight = np.full(values.shape, 1 / values.size)
-    error, freedom, _ = _standard_error((values - mean) / values.size, weight, clusters, block)
+    weight = np.ones(values.shape) if weight is None else weight
+    _check(level, clusters, values, weight)
+    if weight.shape != values.shape or (weight < 0).any() or not weight.any():
+        raise FractileError("weight must have the shape of values, none below 0 and one above; leave it out to average")
+    share = weight / weight.sum()
+    mean = float((share * values).sum())
+    error, freedom, _ = _standard_error(share * (values - mean), share, clusters, block)
     reach = stats.t.ppf((1 + level) / 2, freedom) * error if freedom else np.inf
     return Interval(mean, float(mean - reach), float(mean + reach), error)
 

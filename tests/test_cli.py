@@ -49,7 +49,9 @@ def studied(monkeypatch):
         rest["progress"]("halfway", 0.5)
         print("a library prints this")
         table = pd.DataFrame({"policy": ["a"], "saving": [float("nan")]}).set_index("policy")
-        return SimpleNamespace(folder=out, comparison=SimpleNamespace(table=table, to_text=lambda: "policy saving"))
+        return SimpleNamespace(
+            folder=out, comparison=SimpleNamespace(table=table, to_text=lambda: "policy saving"), failed={}
+        )
 
     monkeypatch.setattr(run_module, "run_study", run_study)
     return calls
@@ -276,7 +278,7 @@ def test_list_has_a_line_for_each():
 
 def test_version_and_help():
     assert invoke("--version").stdout.startswith("fractile 0.")
-    for command in ("study", "train", "order", "forecast", "validate", "report", "list"):
+    for command in ("study", "train", "order", "forecast", "lineage", "validate", "report", "list"):
         assert invoke(command, "--help").exit_code == 0
 
 

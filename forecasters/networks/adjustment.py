@@ -8,13 +8,13 @@ that they need not learn from a few hundred items what all of them have in commo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 
 from ..forecast import FloatArray
-from ..panel import SalesPanel
+from ..panel import BoolArray, SalesPanel
 
 COMMON_RIDGE = 4.0
 """Information that pulls each common coefficient to zero, as of as many unit observations."""
@@ -28,6 +28,9 @@ DISPERSION = 3.0
 SHRUNK = 0.5
 """Share of a coefficient that the ridge leaves free, in the criterion that chooses the attribute."""
 ROUNDS = 8
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of a lift that are tried on the last periods of a history."""
+LEAST = 0.1
 LARGEST = 1.6
 """Largest log lift: a factor of five."""
 
@@ -60,6 +63,11 @@ class Adjustment:
         slopes = np.asarray(self.common) + membership(panel, self.attribute, self.categories) @ _rows(self)
         return np.asarray(np.clip(np.einsum("itc,ic->it", columns, slopes), -LARGEST, LARGEST))
 
+    def scaled(self, share: float) -> Adjustment:
+        """Return the adjustment with a share of each coefficient."""
+        common = tuple(share * value for value in self.common)
+        return replace(self, common=common, own=tuple(tuple(share * value for value in row) for row in self.own))
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Rebuild from what `dataclasses.asdict` gave."""
@@ -80,7 +88,27 @@ def fit_adjustment(
     """
     candidates = [name for name, values in categories.items() if len(values) <= MOST_CATEGORIES]
     fits = [_Fit(columns, panel, name, categories.get(name, ()), window) for name in ["", *candidates]]
-    return min((fit.run() for fit in fits), key=lambda found: found[0])[1]
+    best = min((fit.run() for fit in fits), key=lambda found: found[0])[1]
+    first = panel.periods - max(2, min(window // 2, panel.periods // 4))
+    early = _Fit(columns[:, :first], panel.until(first), best.attribute, best.categories, window).run()[1]
+    return best.scaled(trust(early, columns, panel, first))
+
+
+def trust(early: Adjustment, columns: FloatArray, panel: SalesPanel, first: int) -> float:
+    """Return the share of a lift, learnt before period `first`, that serves the periods from there on best."""
+    lift = early.lift(columns, panel)
+    return min(SHARES, key=lambda share: _held_out_misfit(share * lift, panel, first))
+
+
+def _held_out_misfit(lift: FloatArray, panel: SalesPanel, first: int) -> float:
+    """Return the misfit of an item's mean over lift before a period to what came from there on."""
+    known = panel.informative
+    before = slice(max(0, 2 * first - panel.periods), first)
+    sales = np.where(known, panel.sales, 0.0)
+    raised = np.where(known, np.exp(lift), 0.0)
+    level = (sales[:, before].sum(1) + LEAST) / (raised[:, before].sum(1) + LEAST)
+    mean = level[:, None] * np.exp(lift[:, first:])
+    return misfit(sales[:, first:], mean, known[:, first:])
 
 
 def membership(panel: SalesPanel, attribute: str, categories: tuple[str, ...]) -> FloatArray:
@@ -119,9 +147,9 @@ class _Fit:
             slopes = slopes + self._step(self._level(lift), lift, slopes, groups)
         lift = self._lift(slopes, groups)
         mean = self._level(lift) * np.exp(lift)
-        misfit = self._misfit(mean) + SHRUNK * slopes.size
+        criterion = misfit(self.sales, mean, self.panel.informative) + SHRUNK * slopes.size
         own = tuple(tuple(row) for row in slopes[1:])
-        return misfit, Adjustment(self.attribute, self.categories, tuple(slopes[0]), own)
+        return criterion, Adjustment(self.attribute, self.categories, tuple(slopes[0]), own)
 
     def _lift(self, slopes: FloatArray, groups: FloatArray) -> FloatArray:
         each = slopes[0] + groups @ slopes[1:]
@@ -145,11 +173,18 @@ class _Fit:
         change = np.linalg.solve(hessian + np.diag(ridge), gradient - ridge * slopes.ravel())
         return np.asarray(np.clip(change, -1.0, 1.0)).reshape(slopes.shape)
 
-    def _misfit(self, mean: FloatArray) -> float:
-        """Return minus the log likelihood of a negative binomial, up to a constant."""
-        mean, size = np.maximum(mean, 1e-9), DISPERSION
-        fit = self.sales * np.log(mean) - (self.sales + size) * np.log(mean + size)
-        return float(-(self.known * fit).sum())
+
+def misfit(sales: FloatArray, mean: FloatArray, known: BoolArray) -> float:
+    """Return minus the log likelihood of known sales under negative binomials, up to a constant.
+
+    Args:
+        sales: units, shape (items, periods).
+        mean: of the distributions, the same shape.
+        known: what counts.
+    """
+    mean = np.maximum(mean, 1e-9)
+    fit = sales * np.log(mean) - (sales + DISPERSION) * np.log(mean + DISPERSION)
+    return float(-fit[known].sum())
 
 
 def centred(values: FloatArray, window: int) -> FloatArray:

@@ -59,6 +59,7 @@ class Fit:
         """Train on all but the held-out periods, and leave the best weights in the network."""
         if self.kept is not None and self.kept["phase"] == "refit":
             self.network.load_state_dict(self.kept["early"])
+            self.network.eval()
             self.best = int(self.kept["best"])
             return
         last = self.periods - self.held

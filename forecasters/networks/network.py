@@ -16,6 +16,9 @@ from .layers import ForkingDecoder, MonotoneQuantiles, NetworkInputs, Reader, Si
 
 OVERFLOW = 14.0
 """Largest log1p quantile: a million units; keeps the first steps of training finite."""
+REACH = 1.5
+"""A bound pulls quantiles up to this multiple of it: how far demand went beyond is not to be seen, and a network
+that may imagine it drifts away."""
 MOST_BELOW = 0.95
 """Largest probability that a bound is given: one that the network holds for hopeless must not pull without limit."""
 
@@ -209,6 +212,7 @@ def censored_loss(log_quantiles: Tensor, batch: Batch, levels: Tensor) -> Tensor
     there = ~torch.isnan(batch.bound)
     below = torch.clamp(_probability(now, torch.nan_to_num(batch.bound), levels), max=MOST_BELOW)[..., None]
     pull = torch.clamp((levels - below) / (1.0 - below), min=0.0) - levels
+    pull = pull * (now <= REACH * (torch.nan_to_num(batch.bound)[..., None] + 1.0))
     counted = (there * batch.weight[:, None, None])[..., None]
     known = (~torch.isnan(batch.demand)).sum().clamp(min=1)
     return loss + (pull * (quantiles - now) * counted).sum() / len(levels) / known

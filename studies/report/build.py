@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import plots
-from ..folder import replace_file
+from ..folder import read_manifest, replace_file
 from . import findings, record
-from .read import Run, read_run
+from .lineage import build_lineage_page, lineage_section
+from .read import LEAGUE, Run, read_run
 from .words import number, percent, spoken
 
 REPORT = "report.html"
@@ -35,6 +36,8 @@ class ItemPicture:
 def build_report(folder: Path) -> Path:
     """Write `report.html` from the files of a run folder, the same bytes for the same files.
 
+    A folder of `fractile lineage` gets its `lineage.html`.
+
     Args:
         folder: the run folder, finished or about to be.
 
@@ -45,6 +48,8 @@ def build_report(folder: Path) -> Path:
         FractileError: where a file that a report needs is missing or damaged.
     """
     folder = Path(folder)
+    if read_manifest(folder).get("kind") == LEAGUE:
+        return build_lineage_page(folder)
     page = render(read_run(folder))
     return replace_file(folder / REPORT, lambda path: path.write_text(page, encoding="utf-8", newline="\n"))
 
@@ -66,6 +71,8 @@ def render(run: Run) -> str:
 
 
 def _texts(run: Run) -> dict[str, Any]:
+    from markupsafe import Markup
+
     cpu = run.manifest.get("cpu_seconds") or {}
     return {
         "run": run,
@@ -76,6 +83,7 @@ def _texts(run: Run) -> dict[str, Any]:
         "forecasters": findings.forecaster_rows(run),
         "forecaster_sentence": findings.forecaster_sentence(run),
         "valued_policies": findings.valued_policies(run),
+        "lineage": Markup(lineage_section(run.lineage)) if run.lineage else "",
         "orders": record.next_orders(run),
         "interval_method": record.interval_method(run),
         "data_rows": record.data_rows(run),

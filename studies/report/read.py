@@ -11,6 +11,7 @@ import pandas as pd
 
 from ...errors import FractileError, InputError
 from ..folder import read_manifest
+from .lineage_read import LineageRun, read_lineage
 from .words import period_of
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -29,6 +30,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 REQUIRED = ("comparison", "trajectories")
 ORDERS = ("item_id", "order", "order_up_to", "critical_quantile")
 """Columns of `orders.csv`."""
+LEAGUE = "lineage"
+"""Folder of the league's files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,7 @@ class Run:
         history: sales of the same items.
         items: lead times and costs.
         orders: the next period's.
+        lineage: the league of forecasters, where the study made one.
     """
 
     manifest: Mapping[str, Any]
@@ -56,6 +60,7 @@ class Run:
     history: pd.DataFrame
     items: pd.DataFrame
     orders: pd.DataFrame
+    lineage: LineageRun | None = None
 
     @property
     def baseline(self) -> str:
@@ -99,7 +104,8 @@ def read_run(folder: Path) -> Run:
     if missing:
         raise InputError([f"{folder / name}: is missing; `fractile study` writes it: run it again" for name in missing])
     frames = {name: _frame(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()}
-    run = Run(manifest, **frames, orders=_frame(folder / "orders.csv", ORDERS))
+    league = read_lineage(folder / LEAGUE) if (folder / LEAGUE).is_dir() else None
+    run = Run(manifest, **frames, orders=_frame(folder / "orders.csv", ORDERS), lineage=league)
     _check(folder, run)
     return run
 

@@ -18,7 +18,11 @@ from fractile.forecasters.registry import FORECASTERS, make_forecaster
 from fractile.forecasters.statistical import SeasonalNaive
 
 NETWORKS = ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")
-QUICK = {name: {"steps": 20, "horizon": 6} for name in NETWORKS}
+TREES = ("random_forest", "quantile_forest", "sqrf", "lightgbm")
+QUICK = {
+    **{name: {"steps": 20, "horizon": 6} for name in NETWORKS},
+    **{name: {"trees": 8, "horizon": 6} for name in TREES},
+}
 
 
 def make(name: str) -> Forecaster:

@@ -8,6 +8,7 @@ import pytest
 import scoringrules
 from scipy.special import ndtri
 
+import fractile as fr
 from fractile.errors import FractileError
 from fractile.forecasters.forecast import QuantileForecast
 from fractile.forecasters.panel import SalesPanel
@@ -15,9 +16,14 @@ from fractile.forecasters.scores import (
     bias,
     coverage,
     crps,
+    crps_ensemble,
+    interval_score,
     mean_weighted_quantile_loss,
     pinball_loss,
+    quantile_error,
+    quantile_loss_cells,
     score_forecast,
+    sharpness,
     weighted_quantile_loss,
 )
 
@@ -99,3 +105,70 @@ def test_score_forecast_refuses_other_items():
     forecast = QuantileForecast(np.array([0.5, 0.9]), np.zeros((1, 1, 1, 2)), np.array([2]), ("other",))
     with pytest.raises(FractileError, match="items are not the panel's"):
         score_forecast(forecast, panel)
+
+
+def test_scores_are_part_of_the_public_face():
+    assert fr.scores.pinball_loss is pinball_loss
+    assert {"excess_volatility", "calibration_table", "pit", "crps_ensemble"} <= set(fr.scores.__all__)
+    assert all(hasattr(fr.scores, name) for name in fr.scores.__all__)
+
+
+@pytest.mark.parametrize(("fair", "estimator"), [(False, "nrg"), (True, "fair")])
+def test_crps_of_draws_agrees_with_scoringrules(fair, estimator):
+    rng = np.random.default_rng(3)
+    demand, draws = rng.gamma(2, 3, (4, 5)), rng.gamma(2, 3, (11, 4, 5))
+    expected = scoringrules.crps_ensemble(demand, draws, m_axis=0, estimator=estimator)
+    np.testing.assert_allclose(crps_ensemble(demand, draws, fair=fair), expected, rtol=1e-10)
+
+
+def test_fair_crps_needs_two_draws():
+    with pytest.raises(FractileError, match="draws must be 2 or more"):
+        crps_ensemble(1.0, [1.0], fair=True)
+
+
+def test_interval_score_agrees_with_scoringrules():
+    rng = np.random.default_rng(4)
+    demand, low, width = rng.gamma(2, 3, 100), rng.gamma(2, 2, 100), rng.gamma(2, 2, 100)
+    expected = scoringrules.interval_score(demand, low, low + width, 0.2)
+    np.testing.assert_allclose(interval_score(demand, low, low + width, 0.8), expected, rtol=1e-10)
+
+
+def test_quantile_error_is_the_weighted_loss_of_one_level():
+    demand = np.array([10.0, 0.0, np.nan])
+    # 2 * (0.9 * 3 + 0.1 * 1) / 10
+    assert quantile_error(demand, np.array([7.0, 1.0, 5.0]), 0.9) == pytest.approx(0.56)
+
+
+def test_sharpness_leaves_unknown_demand_out():
+    assert sharpness([4.0, np.nan], [1.0, 0.0], [3.0, 99.0]) == pytest.approx(0.5)
+
+
+def test_loss_cells_sum_to_the_weighted_quantile_loss():
+    panel = tiny_panel([[1, 1, 4, 100, 2], [5, 5, 0, 7, 3]], [[True, True, True, False, True], [True] * 5])
+    values = np.broadcast_to([2.0, 4.0, 8.0], (2, 2, 2, 3)).copy()
+    forecast = QuantileForecast(np.array([0.2, 0.5, 0.8]), values, np.array([2, 3]), panel.item_ids)
+    loss, demand = quantile_loss_cells(forecast, panel, forecast.levels)
+    assert loss.shape == demand.shape == (2, 2, 2)
+    np.testing.assert_array_equal(demand[0], [[4, np.nan], [np.nan, 2]])
+    # 2/3 * (0.2 * (4 - 2) + 0 + 0.2 * (8 - 4))
+    np.testing.assert_allclose(loss[0, 0], [2 / 3 * 1.2, np.nan])
+    whole = np.nansum(loss) / np.nansum(demand)
+    np.testing.assert_allclose(whole, mean_weighted_quantile_loss(forecast, panel))
+    truth = np.where(panel.sales == 100, 6.0, panel.sales)
+    np.testing.assert_array_equal(quantile_loss_cells(forecast, panel, [0.5], truth=truth)[1][0], [[4, 6], [6, 2]])
+
+
+def test_loss_cells_interpolate_levels_that_were_not_forecast():
+    panel = tiny_panel([[1, 9]])
+    forecast = QuantileForecast(np.array([0.2, 0.6]), np.full((1, 1, 1, 2), [2.0, 6.0]), np.array([1]), panel.item_ids)
+    loss, _ = quantile_loss_cells(forecast, panel, [0.4, 0.5])
+    # quantiles 4 and 5: 2 * (0.4 * 5 + 0.5 * 4) / 2
+    np.testing.assert_allclose(loss, 4.0)
+    np.testing.assert_allclose(mean_weighted_quantile_loss(forecast, panel, levels=[0.4, 0.5]), 4 / 9)
+
+
+def test_loss_cells_refuse_levels_out_of_order():
+    panel = tiny_panel([[1, 9]])
+    forecast = QuantileForecast(np.array([0.2, 0.6]), np.zeros((1, 1, 1, 2)), np.array([1]), panel.item_ids)
+    with pytest.raises(FractileError, match="levels must be strictly increasing"):
+        quantile_loss_cells(forecast, panel, [0.5, 0.4])

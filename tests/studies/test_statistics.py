@@ -167,3 +167,21 @@ def test_items_that_cost_nothing_change_nothing():
     alone = paired_saving(baseline, cost)
     beside = paired_saving(*(np.concatenate([x, np.zeros_like(x)], axis=2) for x in (baseline, cost)))
     np.testing.assert_allclose(beside.standard_error, alone.standard_error)
+
+
+def test_a_weighted_mean_leaves_out_what_weighs_nothing():
+    rng = np.random.default_rng(5)
+    values, weight = rng.normal(size=(1, 12, 7)), rng.integers(1, 4, size=(1, 12, 7)).astype(float)
+    weight[:, :, 3] = 0.0
+    few = np.delete(values, 3, axis=2), np.delete(weight, 3, axis=2)
+    one, other = mean_interval(values, weight=weight, block=2), mean_interval(few[0], weight=few[1], block=2)
+    assert one.mean == pytest.approx((values * weight).sum() / weight.sum())
+    assert one.mean == pytest.approx(other.mean)
+    equal, plain = mean_interval(values, weight=np.full(values.shape, 2.0)), mean_interval(values)
+    np.testing.assert_allclose([equal.mean, equal.standard_error], [plain.mean, plain.standard_error], rtol=1e-12)
+
+
+@pytest.mark.parametrize("weight", [np.zeros((1, 8, 2)), -np.ones((1, 8, 2)), np.ones((1, 8, 3))])
+def test_weights_that_weigh_nothing_are_refused(weight):
+    with pytest.raises(FractileError, match="weight must have the shape of values"):
+        mean_interval(np.ones((1, 8, 2)), weight=weight)

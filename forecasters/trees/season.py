@@ -1,0 +1,150 @@
+"""Where a period's season stands in earlier years, and how categories sold there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..base import Arrays
+from ..forecast import FloatArray, IntArray
+from ..panel import SalesPanel
+
+SHRINK = 4.0
+"""Items of average size that a category's index is drawn to the index of all items by."""
+
+FEWEST = 8
+"""Informative periods of an item that its own mean needs."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeasonIndex:
+    """How the items of each category sold in a period against the year around it.
+
+    Attributes:
+        days: date of each period, nanoseconds since 1970, shape (periods,).
+        values: by attribute ("" for all items), log of sales over the items' means, shape (categories, periods),
+            NaN where no item had both.
+    """
+
+    days: IntArray
+    values: dict[str, FloatArray]
+
+    def at(self, name: str, codes: IntArray, dates: pd.DatetimeIndex) -> FloatArray:
+        """Return the index of each item's category at each date, NaN where it is not on record.
+
+        Args:
+            name: the attribute; "" for all items.
+            codes: category of each item, −1 for an unknown one, shape (items,).
+            dates: shape (periods,).
+
+        Returns:
+            shape (items, periods).
+        """
+        position = pd.Index(self.days).get_indexer(pd.Index(dates.as_unit("ns").asi8))
+        table = np.where(position >= 0, self.values[name][:, position], np.nan)
+        everyone = np.where(position >= 0, self.values[""][:, position], np.nan)
+        return np.where(codes[:, None] >= 0, table[codes], everyone)
+
+    def arrays(self) -> Arrays:
+        """Return the arrays that `from_arrays` needs."""
+        return {"index_days": self.days, **{f"index_values.{name}": table for name, table in self.values.items()}}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """Rebuild from `arrays()`."""
+        prefix = "index_values."
+        values = {key.removeprefix(prefix): table for key, table in arrays.items() if key.startswith(prefix)}
+        return cls(arrays["index_days"], values)
+
+
+def fit_season_index(panel: SalesPanel, groups: dict[str, NDArray[np.int64]], season: int, horizon: int) -> SeasonIndex:
+    """Learn how categories sold in each period.
+
+    An item's sales are held against their mean over the year around the period. The year reaches no further
+    ahead than an origin knows that forecasts the same period of the next year.
+
+    Args:
+        panel: the history.
+        groups: category of each item, shape (items,), by attribute; "" holds all items.
+        season: periods in a year.
+        horizon: largest step ahead. [H]
+    """
+    known = panel.informative
+    ahead = int(np.clip(season - horizon - reach_of(season), 0, season // 2))
+    base = _mean_around(panel, season - ahead, ahead)
+    usable = known & (base > 0) & (known.sum(axis=1, keepdims=True) >= FEWEST)
+    sold, mean = np.where(usable, panel.sales, 0.0), np.where(usable, base, 0.0)
+    average = mean.sum() / max(int(usable.sum()), 1)
+    everyone = _log_ratio(sold.sum(0), mean.sum(0))
+    prior = np.where(np.isfinite(everyone), np.exp(everyone), 1.0) * SHRINK * average
+    values = {"": everyone[None]}
+    for name, codes in groups.items():
+        if name:
+            member = (codes[None] == np.arange(codes.max() + 1)[:, None]).astype(np.float64)
+            values[name] = _log_ratio(member @ sold + prior, member @ mean + SHRINK * average)
+    return SeasonIndex(np.asarray(panel.dates.as_unit("ns").asi8), values)
+
+
+def reach_of(season: int) -> int:
+    """Return how many periods a holiday may move from one season to the next."""
+    return min(season // 10, 10)
+
+
+def cumulated(values: FloatArray) -> FloatArray:
+    """Return sums of what precedes each period, shape (..., periods + 1)."""
+    total = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+    np.cumsum(values, axis=-1, out=total[..., 1:])
+    return total
+
+
+def seasons_ago(panel: SalesPanel, calendar: list[FloatArray], back: int, reach: int) -> IntArray:
+    """Return the period that stands for each one some periods ago, shape (items, periods); below 0: none.
+
+    Holidays move: where a calendar flag is up, it is the nearest period within `reach` whose flags, and the
+    periods since they changed, are the same; elsewhere the nearest one with the same flags.
+
+    Args:
+        panel: the items.
+        calendar: flags, each (items, periods).
+        back: periods that the season lies back.
+        reach: how far from there it may be.
+    """
+    periods = np.arange(panel.periods)
+    plain = np.broadcast_to(periods - back, (panel.items, panel.periods))
+    if not calendar or reach < 1:
+        return plain
+    sign = _signature(calendar)
+    source = np.full(plain.shape, -1, dtype=np.int64)
+    for shift in sorted(range(-reach, reach + 1), key=lambda k: (abs(k), k)):
+        candidate = periods - back + shift
+        inside = (candidate >= 0) & (candidate < periods)
+        same = sign[:, np.clip(candidate, 0, panel.periods - 1)] == sign
+        source = np.where((source < 0) & inside & same, candidate, source)
+    return np.where(source < 0, plain, source)
+
+
+def _mean_around(panel: SalesPanel, before: int, ahead: int) -> FloatArray:
+    """Mean informative sales from `before` periods before each one to `ahead` behind it; 0 where none."""
+    known = panel.informative.astype(np.float64)
+    total, count = cumulated(np.where(panel.informative, panel.sales, 0.0)), cumulated(known)
+    at = np.arange(panel.periods)
+    low, high = np.maximum(at - before, 0), np.minimum(at + ahead, panel.periods)
+    return np.asarray((total[:, high] - total[:, low]) / np.maximum(count[:, high] - count[:, low], 1.0))
+
+
+def _signature(calendar: list[FloatArray]) -> IntArray:
+    """A number that tells the flags, and where one is up how long they have been so."""
+    flags: IntArray = sum((each != 0).astype(np.int64) << k for k, each in enumerate(calendar)) + np.int64(0)
+    periods = np.arange(calendar[0].shape[-1])
+    changed = np.diff(flags, axis=1, prepend=-1) != 0
+    since = np.maximum.accumulate(np.where(changed, periods, 0), axis=1)
+    run = np.minimum(periods - since, 30)
+    return np.where(flags > 0, (flags << 5) + run, 0)
+
+
+def _log_ratio(sold: FloatArray, mean: FloatArray) -> Any:
+    return np.where(mean > 0, np.log(np.maximum(sold, 0.1 * np.maximum(mean, 1e-9)) / np.maximum(mean, 1e-9)), np.nan)

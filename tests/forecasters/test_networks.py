@@ -1,0 +1,309 @@
+"""What all networks share: the training loop, checkpoints, the lift, bounds and ensembles; and what each one is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import nbinom
+
+from fractile.errors import FractileError
+from fractile.forecasters.conformance import small_panel
+from fractile.forecasters.networks import adjustment
+from fractile.forecasters.networks.deepar import DeepAR, _log_likelihood, shared_uniforms
+from fractile.forecasters.networks.inputs import build_inputs, plan_inputs, unit_of
+from fractile.forecasters.networks.layers import RecurrentEncoder, WindowEncoder
+from fractile.forecasters.networks.mqcnn import MQCNN
+from fractile.forecasters.networks.mqtransformer import MQTransformer
+from fractile.forecasters.networks.network import Batch, censored_loss, quantile_loss
+from fractile.forecasters.networks.quantile_function import Curve, CurveHead, QuantileFunction, at
+from fractile.forecasters.networks.rnn import RNN
+from fractile.forecasters.panel import SalesPanel
+from fractile.forecasters.registry import make_forecaster
+
+NETWORKS = ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")
+QUICK = {"steps": 20, "horizon": 4, "width": 16}
+
+
+class InterruptError(Exception):
+    """The power is out."""
+
+
+def interrupted_at(check: int):
+    """Return a progress function that raises at a check."""
+    seen = []
+
+    def tell(step, steps, loss):
+        seen.append(step)
+        if len(seen) == check:
+            raise InterruptError
+
+    return tell
+
+
+def promoted(items: int = 80, periods: int = 120, seed: int = 0) -> tuple[SalesPanel, np.ndarray]:
+    """Two categories: promotions treble the demand of one and leave the other alone; and the true log lift."""
+    rng = np.random.default_rng(seed)
+    promotion = (rng.random((items, periods)) < 0.2).astype(float)
+    category = np.arange(items) % 2
+    lift = np.log(3.0) * promotion * (category == 0)[:, None]
+    level = np.exp(rng.normal(2.0, 0.5, (items, 1)))
+    sales = rng.poisson(level * np.exp(lift)).astype(float)
+    true = np.ones(sales.shape, dtype=bool)
+    names = tuple(f"i{k}" for k in range(items))
+    static = pd.DataFrame({"category": np.where(category == 0, "a", "b"), "noise": "x"}, index=list(names))
+    dates = pd.date_range("2022-01-03", periods=periods, freq="W-MON")
+    return SalesPanel(sales, true, true, dates, names, "W-MON", known={"promotion": promotion}, static=static), lift
+
+
+@pytest.mark.parametrize("check", [3, -2])
+@pytest.mark.parametrize("name", ["mqcnn", "deepar", "quantile_function"])
+def test_an_interrupted_fit_goes_on_exactly_where_it_was(name: str, check: int, tmp_path):
+    panel = small_panel()
+    told = []
+    whole = make_forecaster(name, **QUICK, progress=lambda *now: told.append(now)).fit(panel)
+    check = check % len(told)
+    with pytest.raises(InterruptError):
+        make_forecaster(name, **QUICK, checkpoint=tmp_path, progress=interrupted_at(check)).fit(panel)
+    again = []
+    resumed = make_forecaster(name, **QUICK, checkpoint=tmp_path, progress=lambda *now: again.append(now)).fit(panel)
+    expected, got = whole.to_state()[1], resumed.to_state()[1]
+    assert again == told[check:]
+    for key in expected:
+        np.testing.assert_array_equal(got[key], expected[key])
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
+    panel = small_panel()
+    with pytest.raises(InterruptError):
+        MQCNN(**QUICK, checkpoint=tmp_path, progress=interrupted_at(2)).fit(panel)
+    with pytest.raises(FractileError, match="other options or other data"):
+        MQCNN(**QUICK, seed=1, checkpoint=tmp_path).fit(panel)
+    with pytest.raises(FractileError, match="other options or other data"):
+        MQCNN(**QUICK, checkpoint=tmp_path).fit(replace(panel, sales=panel.sales + 1.0))
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    (tmp_path / "member-0").mkdir()
+    (tmp_path / "member-0" / "checkpoint.pt").write_bytes(b"nothing")
+    with pytest.raises(FractileError, match="cannot be read"):
+        MQCNN(**QUICK, checkpoint=tmp_path).fit(small_panel())
+
+
+def test_a_bar_is_drawn_on_the_terminal(capsys):
+    MQCNN(**QUICK, progress=True).fit(small_panel())
+    assert "mqcnn" in capsys.readouterr().err
+
+
+def test_training_stops_early_and_keeps_the_best():
+    steps = []
+    MQCNN(horizon=4, steps=400, patience=1, refit=0.0, learning_rate=0.05, progress=lambda s, *_: steps.append(s)).fit(
+        small_panel()
+    )
+    assert steps[-1] < 400
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_forecasts_well_what_promotions_do(name: str):
+    panel, _ = promoted()
+    options = {"horizon": 4, "steps": 60, "width": 16}
+    forecast = make_forecaster(name, **options).fit(panel.until(100)).predict(panel, 4, origins=[100, 104, 108])
+    median = forecast.quantile(0.5)
+    targets = np.array([100, 104, 108])[:, None] + np.arange(4)
+    first, promotion = np.arange(panel.items) % 2 == 0, panel.known["promotion"][:, targets] > 0
+    base = panel.sales[:, :100].mean(1)[:, None, None] / np.where(first, 1.4, 1.0)[:, None, None]
+    ratio = median / base
+    assert np.median(ratio[first][promotion[first]]) > 2.3
+    assert 0.8 < np.median(ratio[~first][promotion[~first]]) < 1.25
+
+
+def test_the_lift_finds_the_attribute_and_what_it_does():
+    panel, lift = promoted()
+    plan = plan_inputs(panel, 4)
+    assert plan.adjustment.attribute == "category"
+    got = build_inputs(panel, plan).lift
+    difference = (got - got.mean(1, keepdims=True)) - (lift - lift.mean(1, keepdims=True))
+    assert np.sqrt(np.mean(difference**2)) < 0.08
+
+
+def test_no_lift_without_columns_and_none_when_switched_off():
+    panel, _ = promoted()
+    assert plan_inputs(panel, 4, adjust=False).adjustment == adjustment.Adjustment()
+    np.testing.assert_array_equal(build_inputs(panel, plan_inputs(panel, 4, adjust=False)).lift, 0.0)
+
+
+def test_centred_sums_by_hand():
+    np.testing.assert_array_equal(adjustment.centred(np.array([[1.0, 2.0, 4.0, 8.0]]), 3), [[3, 7, 14, 12]])
+
+
+@pytest.mark.parametrize(("sales", "unit"), [([0, 3, 7], 1.0), ([0.5, 2], 0.5), ([0.1, 0.7], 0.1), ([0.123], 0.01)])
+def test_the_unit_that_sales_move_in(sales: list[float], unit: float):
+    assert unit_of(np.array(sales, dtype=float)) == unit
+
+
+@pytest.mark.parametrize("encoder", [RecurrentEncoder(3, 8, 2, 0.0), WindowEncoder(3, 8, 5, 0.0)])
+def test_encoders_are_causal(encoder: torch.nn.Module):
+    past = torch.randn(2, 20, 3, requires_grad=True)
+    encoder.eval()(past)[0, 12].sum().backward()
+    reached = past.grad[0].abs().sum(-1)
+    assert torch.all(reached[13:] == 0)
+    assert torch.all(reached[8:13] > 0)
+
+
+def batch_of(demand: torch.Tensor, bound: torch.Tensor | None) -> Batch:
+    return Batch(None, demand, torch.ones(len(demand)), torch.tensor([1]), bound)
+
+
+def test_a_bound_pulls_as_the_expected_loss_above_it_does():
+    levels = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
+    units = torch.tensor([2.0, 4.0, 6.0, 8.0, 12.0])
+    log = torch.log1p(units).reshape(1, 1, 1, 5).requires_grad_()
+    unknown = torch.full((1, 1, 1), torch.nan)
+    censored_loss(log, batch_of(unknown, torch.full((1, 1, 1), 5.0)), levels).backward()
+    # F(5) = 0.4; above it the model's own probability of demand below q is (τ − 0.4) / 0.6.
+    expected = torch.tensor([-0.1, -0.3, 0.1 / 0.6 - 0.5, 0.3 / 0.6 - 0.7, 0.5 / 0.6 - 0.9]) / 5
+    np.testing.assert_allclose(log.grad.flatten() / (1 + units), expected, rtol=1e-5)
+
+
+def test_bounds_leave_the_loss_of_known_demand_alone():
+    torch.manual_seed(0)
+    log, levels = torch.sort(torch.randn(3, 2, 4, 5), -1).values, torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
+    demand = torch.poisson(torch.full((3, 2, 4), 3.0))
+    expected = quantile_loss(log, demand, torch.ones(3), levels)
+    bound = torch.full_like(demand, 2.0)
+    np.testing.assert_allclose(censored_loss(log, batch_of(demand, bound), levels), expected, rtol=1e-6)
+
+
+def test_bounds_teach_what_masking_loses():
+    """Demand is cut at a stock that is high and low by turns: masking sees only what was below the stock."""
+    rng = np.random.default_rng(0)
+    demand = rng.poisson(10.0, (120, 80)).astype(float)
+    stock = np.where(rng.random(demand.shape) < 0.5, 9.0, 40.0)
+    sales = np.minimum(demand, stock)
+    true = np.ones(demand.shape, dtype=bool)
+    dates = pd.date_range("2022-01-03", periods=80, freq="W-MON")
+    panel = SalesPanel(sales, demand <= stock, true, dates, tuple(map(str, range(120))), "W-MON")
+    options = {"horizon": 4, "steps": 150, "width": 16, "dropout": 0.0}
+    medians = [
+        MQCNN(**options, censoring=censoring).fit(panel).predict(panel, 4).quantile(0.5).mean()
+        for censoring in ("mask", "bound")
+    ]
+    assert medians[0] < 9.3
+    assert 9.4 < medians[1] < 10.6
+
+
+@pytest.mark.parametrize("name", ["rnn", "deepar"])
+def test_networks_that_cannot_use_bounds_say_so(name: str):
+    with pytest.raises(FractileError, match="knows no censoring 'bound'"):
+        make_forecaster(name, censoring="bound")
+
+
+def test_an_ensemble_forecasts_the_mean_of_its_members():
+    panel, options = small_panel(), {**QUICK, "refit": 0.0}
+    together = MQCNN(**options, members=2).fit(panel).predict(panel, 4)
+    first = MQCNN(**options).fit(panel).predict(panel, 4)
+    second = MQCNN(**options, seed=7919).fit(panel).predict(panel, 4)
+    np.testing.assert_allclose(together.values, (first.values + second.values) / 2, rtol=1e-6)
+
+
+def test_a_quantile_function_is_monotone_everywhere_and_runs_through_its_knots():
+    torch.manual_seed(0)
+    head = CurveHead(8, 4, 3)
+    for layer in (head.shares, head.tails, head.knots.linear):
+        torch.nn.init.normal_(layer.weight, std=1.0)
+    knots = torch.tensor([0.1, 0.4, 0.7, 0.9])
+    curve = head(torch.randn(50, 8))
+    levels = torch.linspace(0.001, 0.999, 1999)
+    values = at(curve, knots, levels)
+    assert torch.all(torch.diff(values) > -1e-5)
+    np.testing.assert_allclose(at(curve, knots, knots).detach(), curve.knots.detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_quantile_function_by_hand():
+    curve = Curve(
+        knots=torch.tensor([[1.0, 3.0]]),
+        place=torch.tensor([[[0.0, 0.25, 1.0]]]),
+        rise=torch.tensor([[[0.0, 0.5, 1.0]]]),
+        tails=torch.tensor([[0.5, 2.0]]),
+    )
+    levels = torch.tensor([0.1, 0.3, 0.5, 0.9])
+    knots = torch.tensor([0.2, 0.6])
+    # A quarter of the way lies at 0.3; 0.5 is two thirds of the rest; tails in log(0.1/0.2) and log(0.1/0.4).
+    expected = [1.0 + 0.5 * np.log(0.5), 2.0, 2.0 + 2 / 3, 3.0 - 2.0 * np.log(0.25)]
+    np.testing.assert_allclose(at(curve, knots, levels)[0], expected, rtol=1e-5)
+
+
+def test_any_level_is_asked_of_a_quantile_function_itself():
+    panel = small_panel()
+    made = QuantileFunction(**QUICK).fit(panel)
+    fine = made.predict(panel, 4, levels=[0.3, 0.31, 0.32])
+    coarse = made.predict(panel, 4, levels=[0.3, 0.32])
+    np.testing.assert_allclose(fine.values[..., [0, 2]], coarse.values, rtol=1e-6)
+    assert not np.allclose(fine.values[..., 1], fine.values[..., [0, 2]].mean(-1), rtol=1e-4)
+
+
+def test_deepar_counts_as_a_negative_binomial():
+    count, mean, size = torch.arange(9.0), torch.tensor(3.0), torch.tensor(1.5)
+    expected = nbinom.logpmf(np.arange(9), 1.5, 1.5 / 4.5)
+    np.testing.assert_allclose(_log_likelihood(count, mean, size), expected, rtol=1e-5)
+
+
+def test_shared_uniforms_are_stratified():
+    uniforms = shared_uniforms(50, 3)
+    np.testing.assert_allclose(np.sort(uniforms, axis=0), (np.arange(50)[:, None] + 0.5) / 50 * np.ones(3))
+    assert not np.array_equal(uniforms[:, 0], uniforms[:, 1])
+
+
+def test_deepar_draws_whole_steps_of_its_unit():
+    panel = small_panel()
+    tenths = replace(panel, sales=panel.sales / 10)
+    forecast = DeepAR(**QUICK, paths=11).fit(tenths).predict(tenths, 4, levels=[0.5 / 11, 5.5 / 11, 10.5 / 11])
+    np.testing.assert_allclose(forecast.values * 10, np.round(forecast.values * 10), atol=1e-6)
+
+
+def test_the_transformers_forecast_is_a_mean_of_what_it_forecast_before():
+    """With all weight on the newest forecast nothing is taken from earlier ones; with less, revisions shrink."""
+    panel = small_panel(items=20, periods=70)
+    made = MQTransformer(**QUICK).fit(panel)
+    network = made._fitted.network
+
+    def revisions(weight: float) -> float:
+        with torch.no_grad():
+            network.lag.zero_()
+            network.lag[0] = weight
+        origins = list(range(50, 60))
+        values = made.predict(panel, 4, levels=[0.4, 0.5], origins=origins).values[..., 1]
+        return (
+            float(np.abs(np.diff(values[:, :, 0]) - 0).mean())
+            if weight is None
+            else float(np.mean([np.abs(values[:, k + 1, 2] - values[:, k, 3]).mean() for k in range(9)]))
+        )
+
+    assert revisions(0.0) < 0.9 * revisions(30.0)
+
+
+def test_a_point_forecast_gets_the_distribution_of_its_errors():
+    panel, _ = promoted()
+    forecast = RNN(horizon=4, steps=60, width=16).fit(panel.until(100)).predict(panel, 4, origins=range(100, 116))
+    targets = np.arange(100, 116)[:, None] + np.arange(4)
+    for level in (0.1, 0.9):
+        share = np.mean(panel.sales[:, targets] <= forecast.quantile(level))
+        assert abs(share - level) < 0.07
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("mqcnn", {"members": 0}, "members must be at least 1"),
+        ("mqcnn", {"censoring": "guess"}, "censoring must be one of mask, bound"),
+        ("deepar", {"patths": 3}, "did you mean 'paths'"),
+        ("mqmlp", {"dilations": (1,)}, "no option 'dilations'"),
+    ],
+)
+def test_bad_options_are_refused(name: str, options: dict, message: str):
+    with pytest.raises(FractileError, match=message):
+        make_forecaster(name, **options)
