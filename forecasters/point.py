@@ -20,7 +20,8 @@ Model = TypeVar("Model")
 class PointForecaster(Generic[Model]):
     """A point forecast made whole by the distribution of its past errors.
 
-    Errors are learnt in the last part of the history, with a model that has not seen it. A forecaster of this kind says what it learns, what it forecasts, and how its model is kept.
+    Errors are learnt in the last part of the history, with a model that has not seen it. A forecaster of this
+    kind says what it learns, what it forecasts, and how its model is kept.
 
     Args:
         horizon: periods ahead over which errors are learnt; a longer forecast keeps the last one's.

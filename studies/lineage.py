@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FractileError, InputError, did_you_mean
+from ..forecasters.ensemble import DEFAULT_MEMBERS, Ensemble
 from ..forecasters.forecast import FloatArray
 from ..forecasters.panel import SalesPanel
 from ..forecasters.registry import FORECASTERS
@@ -119,11 +120,15 @@ def kept_entry(keep: Path, name: str) -> Entry | None:
 
 def quick_options(names: Iterable[str], options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return options under which training is short; those that are given stay."""
-    short = {}
-    for name in names:
-        known = _options_of(name)
-        short[name] = {k: v for k, v in QUICK.items() if k in known} | dict(options.get(name, {}))
-    return short
+    return {name: _quick(name, options.get(name, {})) for name in names}
+
+
+def _quick(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    known = _options_of(name)
+    short: dict[str, Any] = {k: v for k, v in QUICK.items() if k in known}
+    if name == Ensemble.name:
+        short["options"] = {member: _quick(member, {}) for member in given.get("members", DEFAULT_MEMBERS)}
+    return short | dict(given)
 
 
 def _options_of(name: str) -> tuple[str, ...]:

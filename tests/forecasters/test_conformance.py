@@ -22,6 +22,8 @@ TREES = ("random_forest", "quantile_forest", "sqrf", "lightgbm")
 QUICK = {
     **{name: {"steps": 20, "horizon": 6} for name in NETWORKS},
     **{name: {"trees": 8, "horizon": 6} for name in TREES},
+    "arima": {"searched": 6, "horizon": 6},
+    "ensemble": {"horizon": 6, "members": ("ets", "mqcnn"), "options": {"mqcnn": {"steps": 20}}},
 }
 
 

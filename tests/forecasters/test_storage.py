@@ -14,7 +14,14 @@ from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.registry import FORECASTERS, make_forecaster
 from fractile.forecasters.storage import load_forecaster, load_state, save_forecaster, save_state
 
-QUICK = {"mqcnn": {"steps": 5, "horizon": 6}}
+NETWORKS = ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")
+TREES = ("random_forest", "quantile_forest", "sqrf", "lightgbm")
+QUICK = {
+    **{name: {"steps": 5, "horizon": 6} for name in NETWORKS},
+    **{name: {"trees": 8, "horizon": 6} for name in TREES},
+    "arima": {"searched": 6},
+    "ensemble": {"horizon": 6, "members": ("ets", "mqcnn"), "options": {"mqcnn": {"steps": 5}}},
+}
 
 SCRIPT = """
 import sys, pathlib, numpy as np
