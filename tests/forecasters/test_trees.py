@@ -76,6 +76,7 @@ def test_two_periods_are_enough(name: str):
     assert np.isfinite(forecast.values).all()
 
 
+@pytest.mark.slow  # threads that wait for a busy core make it so
 def test_more_threads_grow_the_same_trees():
     panel = small_panel()
     one, two = (make_forecaster("lightgbm", **QUICK, threads=k).fit(panel).predict(panel, 4) for k in (1, 2))
