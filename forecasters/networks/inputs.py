@@ -93,7 +93,7 @@ class Inputs:
     Attributes:
         past: shape (items, periods, channels); row t is known once period t is over.
         ahead: shape (items, periods, channels); row t is known `horizon` periods before.
-        week: week of the year of each period, 0 ... 52, shape (periods,).
+        week: week of the year of each period, 0 ... 52, shape (periods,); 0 where no season can be told.
         static: shape (items, attributes).
         level: log1p of the running level before each period, of sales over lift, shape (items, periods + 1).
         lift: log of what is known ahead to lift each period's demand, shape (items, periods).
@@ -166,7 +166,7 @@ def build_inputs(panel: SalesPanel, plan: InputPlan) -> Inputs:
     return Inputs(
         past=np.concatenate([own, ahead], axis=-1).astype(np.float32),
         ahead=ahead.astype(np.float32),
-        week=_week(panel.dates),
+        week=_week(panel.dates) * plan.yearly,
         static=static_table(panel, plan).astype(np.float32),
         level=level.astype(np.float32),
         lift=lift.astype(np.float32),
@@ -177,8 +177,6 @@ def lift_columns(panel: SalesPanel, plan: InputPlan) -> FloatArray:
     """Return what the lift depends on, shape (items, periods, columns): known covariates and the calendar."""
     known = [_scaled(_get(panel.known, c.name, "known"), c) for c in plan.known]
     calendar = calendar_columns(panel.dates, plan)
-    if not plan.yearly:
-        calendar = calendar[:, 2 * HARMONICS :]
     columns = [*known, *(np.broadcast_to(wave, panel.sales.shape) for wave in calendar.T)]
     return np.stack(columns, axis=-1) if columns else np.zeros((*panel.sales.shape, 0))
 
@@ -228,12 +226,16 @@ def seasonal_lag(panel: SalesPanel, shift: int) -> list[FloatArray]:
 
 
 def calendar_columns(dates: pd.DatetimeIndex, plan: InputPlan) -> FloatArray:
-    """Return harmonics of the year and, where days matter, of the week: shape (periods, columns)."""
+    """Return harmonics of the year and, where days matter, of the week: shape (periods, columns).
+
+    A history that is too short to tell a season gets no harmonics: a network would carry them on into parts of the
+    year that it has never seen.
+    """
     angle = 2 * np.pi * dates.dayofyear.to_numpy() / 365.25
-    waves = [wave(k * angle) for k in range(1, HARMONICS + 1) for wave in (np.sin, np.cos)]
+    waves = [wave(k * angle) for k in range(1, HARMONICS + 1) for wave in (np.sin, np.cos)] if plan.yearly else []
     if plan.days:
         waves += list(np.eye(7)[dates.dayofweek.to_numpy()].T)
-    return np.stack(waves, axis=-1)
+    return np.stack(waves, axis=-1) if waves else np.zeros((len(dates), 0))
 
 
 def static_table(panel: SalesPanel, plan: InputPlan) -> FloatArray:

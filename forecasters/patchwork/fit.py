@@ -55,6 +55,9 @@ def fit_series(panel: SalesPanel, options: Options, horizon: int) -> Series:
         options: which parts.
         horizon: periods ahead that the drift is to serve.
     """
+    if panel.periods < season_of(panel.freq):
+        # In less than a season a launch cannot be told from the season: every launch falls into another part of it.
+        options = replace(options, cold_start=False)
     plan = planned(panel, seasonal=options.seasonal, elasticity=options.elasticity, cold_start=options.cold_start)
     unit = 1.0 if panel.integer_demand else unit_of(panel)
     record = _record(panel, plan, unit)
