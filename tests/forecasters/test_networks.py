@@ -307,3 +307,14 @@ def test_a_point_forecast_gets_the_distribution_of_its_errors():
 def test_bad_options_are_refused(name: str, options: dict, message: str):
     with pytest.raises(FractileError, match=message):
         make_forecaster(name, **options)
+
+
+@pytest.mark.parametrize(("periods", "told"), [(60, False), (110, True)])
+def test_a_season_that_cannot_be_told_is_not_shown(periods: int, told: bool):
+    panel = small_panel(periods=periods)
+    plan = plan_inputs(panel, 4)
+    later = build_inputs(small_panel(periods=periods + 20), plan)
+    assert plan.yearly == told
+    assert (later.week.max() > 0) == told
+    weeks = build_inputs(panel, plan).ahead
+    assert weeks.shape[-1] == len(plan.known) + 3 + (6 if told else 0)
