@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ...errors import FractileError
 from ...randomness import keyed_generator
-from ..base import Arrays, Config, Request, State, checked_request, require_history
+from ..base import Arrays, Config, Request, State, check_reach, checked_request, require_history
 from ..calibration import Calibration, fitted
 from ..forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
 from ..panel import SalesPanel
@@ -131,11 +131,7 @@ class NetworkForecaster:
     ) -> QuantileForecast:
         """Forecast; see `Forecaster.predict`. The horizon is at most the trained one."""
         known = fitted(self._fitted, self.name)
-        if horizon > self.config.horizon:
-            raise FractileError(
-                f"{self.name} was trained for {self.config.horizon} periods ahead, {horizon} are asked for; "
-                f"fit again with horizon={horizon}"
-            )
+        check_reach(self.name, horizon, self.config.horizon)
         request = checked_request(panel, horizon, levels, origins, future)
         return self.forecast(request, known)
 

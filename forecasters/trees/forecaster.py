@@ -10,8 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ...errors import FractileError
-from ..base import Arrays, Config, Request, State, calibration_origins, checked_request, require_history
+from ..base import (
+    Arrays,
+    Config,
+    Request,
+    State,
+    calibration_origins,
+    check_reach,
+    checked_request,
+    require_history,
+)
 from ..calibration import fitted
 from ..forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
 from ..panel import SalesPanel
@@ -96,11 +104,7 @@ class TreeForecaster(Generic[OptionsT]):
     ) -> QuantileForecast:
         """Forecast; see `Forecaster.predict`. The horizon is at most the trained one."""
         known = fitted(self._fitted, self.name)
-        if horizon > self.config.horizon:
-            raise FractileError(
-                f"{self.name} was trained for {self.config.horizon} periods ahead, {horizon} are asked for; "
-                f"fit again with horizon={horizon}"
-            )
+        check_reach(self.name, horizon, self.config.horizon)
         return self.forecast(checked_request(panel, horizon, levels, origins, future), known)
 
     def forecast(self, request: Request, known: Fitted) -> QuantileForecast:
@@ -140,12 +144,13 @@ class TreeForecaster(Generic[OptionsT]):
 
     def error_arrays(self, errors: Any) -> Arrays:
         """Return the arrays that `restore_errors` needs."""
-        return {"correlation": errors.correlation, "dependence_edges": errors.edges}
+        arrays: Arrays = errors.arrays()
+        return arrays
 
     @classmethod
     def restore_errors(cls, arrays: Arrays) -> Any:
         """Rebuild what past errors taught."""
-        return ErrorDependence(arrays["correlation"], arrays["dependence_edges"])
+        return ErrorDependence.from_arrays(arrays)
 
     def _learn_errors(self, panel: SalesPanel) -> Any:
         origins = calibration_origins(panel, CALIBRATION)
