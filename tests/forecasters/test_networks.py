@@ -164,8 +164,8 @@ def test_a_bound_pulls_as_the_expected_loss_above_it_does():
     log = torch.log1p(units).reshape(1, 1, 1, 5).requires_grad_()
     unknown = torch.full((1, 1, 1), torch.nan)
     censored_loss(log, batch_of(unknown, torch.full((1, 1, 1), 5.0)), levels).backward()
-    # F(5) = 0.4; above it the model's own probability of demand below q is (τ − 0.4) / 0.6.
-    expected = torch.tensor([-0.1, -0.3, 0.1 / 0.6 - 0.5, 0.3 / 0.6 - 0.7, 0.5 / 0.6 - 0.9]) / 5
+    # F(5) = 0.4; above it the model's own probability of demand below q is (τ − 0.4) / 0.6. 12 lies out of reach.
+    expected = torch.tensor([-0.1, -0.3, 0.1 / 0.6 - 0.5, 0.3 / 0.6 - 0.7, 0.0]) / 5
     np.testing.assert_allclose(log.grad.flatten() / (1 + units), expected, rtol=1e-5)
 
 
