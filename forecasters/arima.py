@@ -46,14 +46,16 @@ class ArimaModels:
     def forecast(self, panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:
         """Return point forecasts of the panel's items, units, shape (items, origins, horizon).
 
-        Items with a short record are smoothed.
+        Items that were not fitted are fitted on what precedes the first origin. Those with a short record are
+        smoothed.
         """
-        rows = np.array([self.position[item] for item in panel.item_ids])
-        own = _rows(self.polynomials, rows)
+        models = self.covering(panel, int(origins.min()))
+        rows = np.array([models.position[item] for item in panel.item_ids])
+        own = _rows(models.polynomials, rows)
         record = panel.until(int(origins.max()))
         run = innovations(own, record.sales, record.informative)
         point = np.maximum(projected(own, run, origins, horizon), 0.0)
-        short = np.flatnonzero(self.choice[rows] < 0)
+        short = np.flatnonzero(models.choice[rows] < 0)
         if len(short):
             few = panel.select(short)
             point[short] = unfitted(few).forecast(few, origins, horizon)
@@ -154,10 +156,6 @@ class ARIMA(PointForecaster[ArimaModels]):
     def points(self, model: ArimaModels, panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:
         """Return point forecasts, units, shape (items, origins, horizon)."""
         return model.forecast(panel, origins, horizon)
-
-    def with_new_items(self, model: ArimaModels, panel: SalesPanel, first: int) -> ArimaModels:
-        """Return models of the panel's items too, fitting new ones on periods before `first`."""
-        return model.covering(panel, first)
 
     def model_state(self, model: ArimaModels) -> State:
         """Return what `model_from` needs."""

@@ -144,14 +144,6 @@ def checked_horizon(horizon: int) -> int:
     return int(horizon)
 
 
-def check_reach(name: str, horizon: int, trained: int) -> None:
-    """Refuse a horizon beyond the one that a direct forecaster was trained for."""
-    if horizon > trained:
-        raise FractileError(
-            f"{name} was trained for {trained} periods ahead, {horizon} are asked for; fit again with horizon={horizon}"
-        )
-
-
 def checked_levels(levels: ArrayLike) -> FloatArray:
     """Return the levels as an array where they are two or more, increasing, in (0, 1)."""
     array = np.atleast_1d(np.asarray(levels, dtype=np.float64))

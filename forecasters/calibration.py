@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 
-from ..errors import FractileError
 from .base import Arrays, Request, targets_of, velocity
 from .error_distribution import ErrorDistribution, fit_error_distribution
 from .forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
 from .panel import SalesPanel
 from .sampling import ErrorDependence, fit_error_dependence
-
-Part = TypeVar("Part")
 
 CALIBRATION = 40
 """Most origins whose errors are learnt from."""
@@ -53,10 +49,3 @@ def calibrated(panel: SalesPanel, origins: IntArray, point: FloatArray) -> Calib
     values = errors.quantiles(point, speed, request.levels)
     forecast = QuantileForecast(request.levels, values, origins, panel.item_ids, past.panel.dates[origins], panel.freq)
     return Calibration(errors, fit_error_dependence(forecast, panel))
-
-
-def fitted(part: Part | None, name: str) -> Part:
-    """Return what a fit has learnt, or say that there was none."""
-    if part is None:
-        raise FractileError(f"{name} is not fitted; call fit(panel) first")
-    return part

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Generic, Self, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Self, TypeVar
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
 
-from .base import Arrays, Config, State, calibration_origins, checked_horizon, checked_request, require_history
-from .calibration import CALIBRATION, Calibration, calibrated, fitted
-from .forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
+from .answering import Answering
+from .base import Arrays, Config, Request, State, calibration_origins, checked_horizon, require_history
+from .calibration import CALIBRATION, Calibration, calibrated
+from .forecast import FloatArray, IntArray, QuantileForecast
 from .panel import SalesPanel
 
 Model = TypeVar("Model")
 
 
-class PointForecaster(Generic[Model]):
+@dataclass(frozen=True, eq=False)
+class PointFit(Generic[Model]):
+    """What a fit leaves behind: a model for points, and what its past errors taught."""
+
+    model: Model
+    calibration: Calibration
+
+
+class PointForecaster(Answering[PointFit[Model]], Generic[Model]):
     """A point forecast made whole by the distribution of its past errors.
 
     Errors are learnt in the last part of the history, with a model that has not seen it. A forecaster of this
@@ -27,19 +34,18 @@ class PointForecaster(Generic[Model]):
         horizon: periods ahead over which errors are learnt; a longer forecast keeps the last one's.
     """
 
-    name: ClassVar[str]
-
     def __init__(self, horizon: int = 12) -> None:
         self.horizon = checked_horizon(horizon)
-        self._calibration: Calibration | None = None
-        self._model: Model | None = None
 
     def learn(self, panel: SalesPanel, before: Model | None) -> Model:
         """Return a model of a history; `before` is the one of its first part, where there is one."""
         raise NotImplementedError
 
     def points(self, model: Model, panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:
-        """Return point forecasts, units, shape (items, origins, horizon)."""
+        """Return point forecasts, units, shape (items, origins, horizon).
+
+        Items that the model does not know are learnt from what precedes the first origin.
+        """
         raise NotImplementedError
 
     def options(self) -> Config:
@@ -60,40 +66,26 @@ class PointForecaster(Generic[Model]):
         require_history(panel)
         origins = calibration_origins(panel, CALIBRATION)
         early = self.learn(panel.until(int(origins[0])), None)
-        self._calibration = calibrated(panel, origins, self.points(early, panel, origins, self.horizon))
-        self._model = self.learn(panel, early)
+        calibration = calibrated(panel, origins, self.points(early, panel, origins, self.horizon))
+        self._fitted = PointFit(self.learn(panel, early), calibration)
         return self
 
-    def predict(
-        self,
-        panel: SalesPanel,
-        horizon: int,
-        levels: ArrayLike = DEFAULT_LEVELS,
-        origins: Sequence[int] | IntArray | None = None,
-        future: pd.DataFrame | None = None,
-    ) -> QuantileForecast:
-        """Forecast; see `Forecaster.predict`."""
-        model, calibration = fitted(self._model, self.name), fitted(self._calibration, self.name)
-        request = checked_request(panel, horizon, levels, origins, future)
-        model = self.with_new_items(model, panel, int(request.origins.min()))
-        return calibration.forecast(request, self.points(model, request.panel, request.origins, request.horizon))
-
-    def with_new_items(self, model: Model, panel: SalesPanel, first: int) -> Model:  # noqa: ARG002
-        """Return a model that knows the panel's items, learning new ones from periods before `first`."""
-        return model
+    def answer(self, request: Request, learnt: PointFit[Model]) -> QuantileForecast:
+        """Forecast what was asked for."""
+        points = self.points(learnt.model, request.panel, request.origins, request.horizon)
+        return learnt.calibration.forecast(request, points)
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        config, arrays = self.model_state(fitted(self._model, self.name))
-        own = fitted(self._calibration, self.name).arrays()
-        return {"options": self.options(), "model": config}, {**arrays, **own}
+        learnt = self.learnt
+        config, arrays = self.model_state(learnt.model)
+        return {"options": self.options(), "model": config}, {**arrays, **learnt.calibration.arrays()}
 
     @classmethod
     def from_state(cls, config: Config, arrays: Arrays) -> Self:
         """Rebuild from `to_state()`."""
         made = cls(**config["options"])
-        made._model = cls.model_from(config["model"], arrays)
-        made._calibration = Calibration.from_arrays(arrays)
+        made._fitted = PointFit(cls.model_from(config["model"], arrays), Calibration.from_arrays(arrays))
         return made
 
 

@@ -77,10 +77,6 @@ class ETS(PointForecaster[Smoothing]):
         """Return point forecasts, units, shape (items, origins, horizon)."""
         return model.forecast(panel, origins, horizon)
 
-    def with_new_items(self, model: Smoothing, panel: SalesPanel, first: int) -> Smoothing:
-        """Return models of the panel's items too, fitting new ones on periods before `first`."""
-        return model.covering(panel, first)
-
     def model_state(self, model: Smoothing) -> State:
         """Return what `model_from` needs."""
         return model.to_state()

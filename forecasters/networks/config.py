@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass, fields
 
-from ...errors import FractileError, did_you_mean
+from ...errors import FractileError
 from ..base import checked_levels
 from ..forecast import DEFAULT_LEVELS
+from ..options import Options
 from .training import Schedule
 
 WHOLE = ("horizon", "width", "steps", "batch_items", "batch_origins", "members")
@@ -17,7 +16,7 @@ CENSORINGS = ("mask", "bound")
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(Options):
     """What every network has, and how it is trained.
 
     Attributes:
@@ -75,32 +74,6 @@ class NetworkConfig:
             raise FractileError(f"censoring must be one of {', '.join(CENSORINGS)}, got {self.censoring!r}")
         if self.learning_rate <= 0:
             raise FractileError(f"learning_rate must be above 0, got {self.learning_rate}")
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Return the names of the options."""
-        return tuple(field.name for field in fields(cls))
-
-    @classmethod
-    def restored(cls, config: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_config()`."""
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-        return cls(**plain)
-
-    def changed(self, network: str, options: Mapping[str, Any]) -> Self:
-        """Return the config with some options replaced.
-
-        Raises:
-            FractileError: names an option that the network does not have.
-        """
-        for option in options:
-            if option not in self.names():
-                raise FractileError(f"{network} has no option {option!r}{did_you_mean(option, self.names())}")
-        return replace(self, **options)
-
-    def to_config(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
-        return asdict(self)
 
     @property
     def schedule(self) -> Schedule:

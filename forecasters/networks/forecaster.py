@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
-import pandas as pd
 import torch
-from numpy.typing import ArrayLike
 
 from ...errors import FractileError
 from ...randomness import keyed_generator
-from ..base import Arrays, Config, Request, State, check_reach, checked_request, require_history
-from ..calibration import Calibration, fitted
-from ..forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
+from ..answering import Answering
+from ..base import Arrays, Config, Request, State, require_history
+from ..calibration import Calibration
+from ..forecast import DEFAULT_LEVELS, FloatArray, QuantileForecast
 from ..panel import SalesPanel
 from ..sampling import ErrorDependence, fit_error_dependence
 from .checkpoint import Checkpoint, fingerprint
@@ -52,7 +50,7 @@ class Fitted:
     errors: Errors
 
 
-class NetworkForecaster:
+class NetworkForecaster(Answering[Fitted]):
     """A network for all items that forecasts all horizons and quantiles at once.
 
     Forking sequences: the loss counts origins all over the training window, and a forecast from many
@@ -68,7 +66,6 @@ class NetworkForecaster:
         **options: single options of the config, over those of `config`.
     """
 
-    name: ClassVar[str]
     config_type: ClassVar[type[NetworkConfig]]
     errors_type: ClassVar[type[Errors]] = ErrorDependence
     censorings: ClassVar[tuple[str, ...]] = CENSORINGS
@@ -91,7 +88,6 @@ class NetworkForecaster:
             raise FractileError(f"{self.name} knows no censoring {self.config.censoring!r}; use 'mask'")
         self.progress = progress
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
-        self._fitted: Fitted | None = None
 
     def build(self, sizes: Sizes, plan: InputPlan) -> Network:
         """Return the network, with weights from torch's global generator."""
@@ -121,23 +117,14 @@ class NetworkForecaster:
             fit.checkpoint.done()
         return self
 
-    def predict(
-        self,
-        panel: SalesPanel,
-        horizon: int,
-        levels: ArrayLike = DEFAULT_LEVELS,
-        origins: Sequence[int] | IntArray | None = None,
-        future: pd.DataFrame | None = None,
-    ) -> QuantileForecast:
-        """Forecast; see `Forecaster.predict`. The horizon is at most the trained one."""
-        known = fitted(self._fitted, self.name)
-        check_reach(self.name, horizon, self.config.horizon)
-        request = checked_request(panel, horizon, levels, origins, future)
-        return self.forecast(request, known)
+    @property
+    def reach(self) -> int:
+        """The trained horizon."""
+        return self.config.horizon
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        known = fitted(self._fitted, self.name)
+        known = self.learnt
         weights = {f"net.{k}": v.cpu().numpy() for k, v in known.network.state_dict().items()}
         config = {"config": self.config.to_config(), "plan": known.plan.to_config(), "sizes": asdict(known.sizes)}
         return config, {**weights, **known.errors.arrays()}
@@ -172,10 +159,10 @@ class NetworkForecaster:
         """Learn from past forecasts (items, origins, horizon, levels) that did not know what came."""
         return fit_error_dependence(QuantileForecast(request.levels, values, request.origins, panel.item_ids), panel)
 
-    def forecast(self, request: Request, known: Fitted) -> QuantileForecast:
+    def answer(self, request: Request, learnt: Fitted) -> QuantileForecast:
         """Forecast what was asked for."""
-        values = self.quantiles(request, known.plan, known.network)
-        errors = cast(ErrorDependence, known.errors)
+        values = self.quantiles(request, learnt.plan, learnt.network)
+        errors = cast(ErrorDependence, learnt.errors)
         return request.forecast(values, errors.at(request.panel, request.origins, request.horizon))
 
     def quantiles(self, request: Request, plan: InputPlan, network: Network) -> FloatArray:

@@ -66,7 +66,7 @@ class RNN(NetworkForecaster):
         """Learn how large errors are, and how they move together."""
         return calibrated(panel, request.origins, values[..., 0])
 
-    def forecast(self, request: Request, known: Fitted) -> QuantileForecast:
+    def answer(self, request: Request, learnt: Fitted) -> QuantileForecast:
         """Forecast what was asked for: the point, and errors around it."""
-        point = self.quantiles(request, known.plan, known.network)[..., 0]
-        return cast(Calibration, known.errors).forecast(request, point)
+        point = self.quantiles(request, learnt.plan, learnt.network)[..., 0]
+        return cast(Calibration, learnt.errors).forecast(request, point)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Self
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
 
+from ..answering import Answering
 from ..base import (
     Arrays,
     Config,
+    Request,
     State,
     calibration_origins,
     checked_horizon,
-    checked_request,
     require_history,
     targets_of,
 )
-from ..calibration import CALIBRATION, fitted
-from ..forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
+from ..calibration import CALIBRATION
+from ..forecast import DEFAULT_LEVELS, FloatArray, QuantileForecast
 from ..panel import SalesPanel
 from ..sampling import ErrorDependence, fit_error_dependence
 from .engine import DistributionEngine, fit_engine, textbook_quantiles
@@ -53,7 +51,7 @@ class Patches:
         return np.floor(values + 0.5) if self.whole else values
 
 
-class Patchwork:
+class Patchwork(Answering[Patches]):
     """A base series model with add-ons, as retailers forecast before forests and networks.
 
     Demand is a level times effects. The *level* is followed item by item, faster where little is known of the
@@ -91,7 +89,6 @@ class Patchwork:
         self.horizon = checked_horizon(horizon)
         self.options = Options(base, seasonal, elasticity, cold_start)
         self.distribution = distribution
-        self._patches: Patches | None = None
 
     def fit(self, panel: SalesPanel) -> Self:
         """Fit all components, and learn from the errors of a fit that had not seen the last part."""
@@ -106,27 +103,18 @@ class Patchwork:
         past = QuantileForecast(levels, values, origins, panel.item_ids, longer.dates[origins], panel.freq)
         dependence = fit_error_dependence(past, panel)
         series = fit_series(panel, self.options, self.horizon)
-        self._patches = Patches(series, engine, dependence, panel.integer_demand)
+        self._fitted = Patches(series, engine, dependence, panel.integer_demand)
         return self
 
-    def predict(
-        self,
-        panel: SalesPanel,
-        horizon: int,
-        levels: ArrayLike = DEFAULT_LEVELS,
-        origins: Sequence[int] | IntArray | None = None,
-        future: pd.DataFrame | None = None,
-    ) -> QuantileForecast:
-        """Forecast; see `Forecaster.predict`."""
-        patches = fitted(self._patches, self.name)
-        request = checked_request(panel, horizon, levels, origins, future)
-        expected = patches.series.expected(request.panel, request.origins, request.horizon)
-        dependence = patches.dependence.at(request.panel, request.origins, request.horizon)
-        return request.forecast(patches.quantiles(expected, request.levels), dependence)
+    def answer(self, request: Request, learnt: Patches) -> QuantileForecast:
+        """Forecast what was asked for."""
+        expected = learnt.series.expected(request.panel, request.origins, request.horizon)
+        dependence = learnt.dependence.at(request.panel, request.origins, request.horizon)
+        return request.forecast(learnt.quantiles(expected, request.levels), dependence)
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        patches = fitted(self._patches, self.name)
+        patches = self.learnt
         config, arrays = patches.series.to_state()
         engine = {} if patches.engine is None else patches.engine.arrays()
         own = {"horizon": self.horizon, "distribution": self.distribution, **asdict(self.options)}
@@ -139,7 +127,7 @@ class Patchwork:
         series, whole = Series.from_state(config.pop("series"), arrays), config.pop("whole")
         made = cls(**config)
         engine = DistributionEngine.from_arrays(arrays) if made.distribution else None
-        made._patches = Patches(series, engine, ErrorDependence.from_arrays(arrays), whole)
+        made._fitted = Patches(series, engine, ErrorDependence.from_arrays(arrays), whole)
         return made
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass
 
-from ...errors import FractileError, did_you_mean
+from ...errors import FractileError
 from ..base import checked_levels
+from ..options import Options
 
 WHOLE = ("horizon", "trees", "fewest", "most_rows", "threads")
 
 
 @dataclass(frozen=True)
-class TreeConfig:
+class TreeConfig(Options):
     """What all trees have.
 
     Attributes:
@@ -47,32 +46,6 @@ class TreeConfig:
         for name in ("features", "bag"):
             self.require(name, 0 < getattr(self, name) <= 1, "in (0, 1]")
         self.require("power", 0 <= self.power <= 1, "in [0, 1]")
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Return the names of the options."""
-        return tuple(field.name for field in fields(cls))
-
-    @classmethod
-    def restored(cls, config: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_config()`."""
-        options: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-        return cls(**options)
-
-    def to_config(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
-        return asdict(self)
-
-    def changed(self, owner: str, options: Mapping[str, Any]) -> Self:
-        """Return the config with some options replaced.
-
-        Raises:
-            FractileError: names an option that the forecaster does not have.
-        """
-        for option in options:
-            if option not in self.names():
-                raise FractileError(f"{owner} has no option {option!r}{did_you_mean(option, self.names())}")
-        return replace(self, **options)
 
     def require(self, name: str, holds: bool, rule: str) -> None:
         """Refuse an option that breaks its rule."""

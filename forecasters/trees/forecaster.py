@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
 
+from ..answering import Answering
 from ..base import (
     Arrays,
     Config,
     Request,
     State,
     calibration_origins,
-    check_reach,
-    checked_request,
     require_history,
 )
-from ..calibration import fitted
-from ..forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
+from ..calibration import Calibration
+from ..forecast import DEFAULT_LEVELS, FloatArray, QuantileForecast
 from ..panel import SalesPanel
 from ..sampling import ErrorDependence, fit_error_dependence
 from .config import TreeConfig
@@ -51,7 +47,7 @@ class Fitted:
     errors: Any
 
 
-class TreeForecaster(Generic[OptionsT]):
+class TreeForecaster(Answering[Fitted], Generic[OptionsT]):
     """Trees for all items and all steps ahead, on hand-made features.
 
     Demand is divided by the item's running level, so that one model serves fast and slow items.
@@ -61,14 +57,13 @@ class TreeForecaster(Generic[OptionsT]):
         **options: single options of the config, over those of `config`.
     """
 
-    name: ClassVar[str]
     config_type: ClassVar[type[TreeConfig]]
+    errors_type: ClassVar[type[ErrorDependence | Calibration]] = ErrorDependence
     option_names: ClassVar[tuple[str, ...]]
 
     def __init__(self, config: OptionsT | None = None, **options: Any) -> None:
         base: Any = config or self.config_type()
         self.config: OptionsT = base.changed(self.name, options)
-        self._fitted: Fitted | None = None
 
     def learn(self, panel: SalesPanel, plan: FeaturePlan, config: OptionsT) -> Any:
         """Return the model of a panel."""
@@ -94,23 +89,15 @@ class TreeForecaster(Generic[OptionsT]):
         self._fitted = Fitted(plan, self.learn(panel, plan, self.config), errors)
         return self
 
-    def predict(
-        self,
-        panel: SalesPanel,
-        horizon: int,
-        levels: ArrayLike = DEFAULT_LEVELS,
-        origins: Sequence[int] | IntArray | None = None,
-        future: pd.DataFrame | None = None,
-    ) -> QuantileForecast:
-        """Forecast; see `Forecaster.predict`. The horizon is at most the trained one."""
-        known = fitted(self._fitted, self.name)
-        check_reach(self.name, horizon, self.config.horizon)
-        return self.forecast(checked_request(panel, horizon, levels, origins, future), known)
+    @property
+    def reach(self) -> int:
+        """The trained horizon."""
+        return self.config.horizon
 
-    def forecast(self, request: Request, known: Fitted) -> QuantileForecast:
+    def answer(self, request: Request, learnt: Fitted) -> QuantileForecast:
         """Return the forecast that was asked for."""
-        values = self.quantiles(request, known.plan, known.model)
-        return request.forecast(values, known.errors.at(request.panel, request.origins, request.horizon))
+        values = self.quantiles(request, learnt.plan, learnt.model)
+        return request.forecast(values, learnt.errors.at(request.panel, request.origins, request.horizon))
 
     def quantiles(self, request: Request, plan: FeaturePlan, model: Any) -> FloatArray:
         """Return quantiles in units, shape (items, origins, horizon, Q)."""
@@ -123,9 +110,9 @@ class TreeForecaster(Generic[OptionsT]):
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        known = fitted(self._fitted, self.name)
+        known = self.learnt
         config = {"config": self.config.to_config(), "plan": known.plan.to_config()}
-        return config, {**known.plan.arrays(), **known.model.arrays(), **self.error_arrays(known.errors)}
+        return config, {**known.plan.arrays(), **known.model.arrays(), **known.errors.arrays()}
 
     @classmethod
     def from_state(cls, config: Config, arrays: Arrays) -> Self:
@@ -133,7 +120,7 @@ class TreeForecaster(Generic[OptionsT]):
         restored: Any = cls.config_type.restored(config["config"])
         made = cls(restored)
         plan = FeaturePlan.restored(config["plan"], arrays)
-        made._fitted = Fitted(plan, made.restore(arrays), cls.restore_errors(arrays))
+        made._fitted = Fitted(plan, made.restore(arrays), cls.errors_type.from_arrays(arrays))
         return made
 
     def errors_of(self, panel: SalesPanel, request: Request, plan: FeaturePlan, model: Any) -> Any:
@@ -141,16 +128,6 @@ class TreeForecaster(Generic[OptionsT]):
         values = self.quantiles(request, plan, model)
         past = QuantileForecast(request.levels, values, request.origins, panel.item_ids)
         return fit_error_dependence(past, panel)
-
-    def error_arrays(self, errors: Any) -> Arrays:
-        """Return the arrays that `restore_errors` needs."""
-        arrays: Arrays = errors.arrays()
-        return arrays
-
-    @classmethod
-    def restore_errors(cls, arrays: Arrays) -> Any:
-        """Rebuild what past errors taught."""
-        return ErrorDependence.from_arrays(arrays)
 
     def _learn_errors(self, panel: SalesPanel) -> Any:
         origins = calibration_origins(panel, CALIBRATION)

@@ -54,6 +54,7 @@ class RandomForest(TreeForecaster[ForestConfig]):
 
     name = "random_forest"
     config_type = ForestConfig
+    errors_type = Calibration
     option_names = ForestConfig.names()
 
     def learn(self, panel: SalesPanel, plan: FeaturePlan, config: ForestConfig) -> MeanForest:
@@ -64,9 +65,10 @@ class RandomForest(TreeForecaster[ForestConfig]):
         """Rebuild from the model's arrays."""
         return MeanForest(Trees(arrays["forest"], self.config.threads))
 
-    def forecast(self, request: Request, known: Fitted) -> QuantileForecast:
+    def answer(self, request: Request, learnt: Fitted) -> QuantileForecast:
         """Return the point forecast dressed with its errors."""
-        forecast: QuantileForecast = known.errors.forecast(request, self.point(request, known.plan, known.model))
+        point = self.point(request, learnt.plan, learnt.model)
+        forecast: QuantileForecast = learnt.errors.forecast(request, point)
         return forecast
 
     def point(self, request: Request, plan: FeaturePlan, model: MeanForest) -> FloatArray:
@@ -81,15 +83,6 @@ class RandomForest(TreeForecaster[ForestConfig]):
     def errors_of(self, panel: SalesPanel, request: Request, plan: FeaturePlan, model: MeanForest) -> Calibration:
         """Learn the distribution of the early forest's errors."""
         return calibrated(panel, request.origins, self.point(request, plan, model))
-
-    def error_arrays(self, errors: Calibration) -> Arrays:
-        """Return the arrays that `restore_errors` needs."""
-        return errors.arrays()
-
-    @classmethod
-    def restore_errors(cls, arrays: Arrays) -> Calibration:
-        """Rebuild what past errors taught."""
-        return Calibration.from_arrays(arrays)
 
 
 class QuantileForestForecaster(TreeForecaster[QuantileForestConfig]):
