@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import FractileError
 from .base import targets_of
-from .forecast import FloatArray, QuantileForecast
+from .forecast import FloatArray, IntArray, QuantileForecast
 from .losses import checked_score_levels
 from .panel import SalesPanel
 
@@ -25,12 +25,17 @@ def actual_demand(forecast: QuantileForecast, panel: SalesPanel, truth: FloatArr
     """
     if forecast.item_ids != panel.item_ids:
         raise FractileError("the forecast's items are not the panel's, or stand in another order")
+    return demand_at(panel, forecast.origins, forecast.horizon, truth)
+
+
+def demand_at(panel: SalesPanel, origins: IntArray, horizon: int, truth: FloatArray | None = None) -> FloatArray:
+    """Return what came in the horizon of each origin; see `actual_demand`."""
     if truth is None:
-        return targets_of(panel, forecast.origins, forecast.horizon)
+        return targets_of(panel, origins, horizon)
     if truth.shape[0] != panel.items:
         raise FractileError(f"truth must have {panel.items} rows, one an item, got {truth.shape[0]}")
-    padded = np.concatenate([truth, np.full((panel.items, forecast.horizon), np.nan)], axis=1)
-    return np.asarray(padded[:, forecast.origins[:, None] + np.arange(forecast.horizon)])
+    padded = np.concatenate([truth, np.full((panel.items, horizon), np.nan)], axis=1)
+    return np.asarray(padded[:, origins[:, None] + np.arange(horizon)])
 
 
 def quantiles_at(forecast: QuantileForecast, levels: ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -224,7 +224,14 @@ def velocity(panel: SalesPanel, origins: IntArray) -> FloatArray:
 def informative_sums(panel: SalesPanel) -> tuple[FloatArray, FloatArray]:
     """Sales and number of informative periods before each period, both (items, periods + 1)."""
     weeks = panel.informative.astype(np.float64)
-    return _cumulated(np.where(panel.informative, panel.sales, 0.0)), _cumulated(weeks)
+    return cumulated(np.where(panel.informative, panel.sales, 0.0)), cumulated(weeks)
+
+
+def cumulated(values: FloatArray) -> FloatArray:
+    """Return sums of what precedes each period, shape (..., periods + 1)."""
+    total = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+    np.cumsum(values, axis=-1, out=total[..., 1:])
+    return total
 
 
 def targets_of(panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:
@@ -289,7 +296,3 @@ def _say_gaps(name: str, table: FloatArray) -> None:
     gaps = int(np.isnan(table).sum())
     if gaps:
         logger.info("carried forward in %d item-periods that future lacks: %s", gaps, name)
-
-
-def _cumulated(values: FloatArray) -> FloatArray:
-    return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from .interpolation import FloatArray
 
 
 def later_dates(dates: pd.DatetimeIndex | None, freq: str | None, periods: int) -> pd.DatetimeIndex | None:
@@ -13,3 +16,8 @@ def later_dates(dates: pd.DatetimeIndex | None, freq: str | None, periods: int) 
         return None
     offset: Any = pd.tseries.frequencies.to_offset(freq)
     return dates + periods * offset
+
+
+def year_angle(dates: pd.DatetimeIndex) -> FloatArray:
+    """Return how far through the year each date is, in radians, shape (periods,)."""
+    return np.asarray(2 * np.pi * dates.dayofyear.to_numpy() / 365.25)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from ..randomness import keyed_generator
+from .calendar import year_angle
 from .forecast import FloatArray
 from .panel import BoolArray
 from .synthetic_levels import INTEREST, LEVEL, SHOCK, HiddenLevels
@@ -229,7 +230,7 @@ def _prices(traits: Traits, start: FloatArray, second: FloatArray, depth: FloatA
 
 
 def _season(traits: Traits, dates: pd.DatetimeIndex) -> FloatArray:
-    angle = 2 * np.pi * dates.dayofyear.to_numpy() / 365.25
+    angle = year_angle(dates)
     peak = 2 * np.pi * _of_category("peak_day", traits) / 365.25
     own = traits.swing[:, None] * np.cos(angle - traits.swing_phase[:, None])
     season: FloatArray = _of_category("amplitude", traits) * np.cos(angle - peak) + own

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..errors import InputError
-from ..forecasters.base import checked_horizon, targets_of
+from ..forecasters.actuals import demand_at
+from ..forecasters.base import checked_horizon
+from ..forecasters.fingerprint import panel_fingerprint
 from ..forecasters.forecast import DEFAULT_LEVELS, FloatArray, IntArray, QuantileForecast
 from ..forecasters.panel import SalesPanel
 from ..randomness import keyed_generator
@@ -102,9 +103,7 @@ class Contest:
 
     def demand(self) -> FloatArray:
         """Return what forecasts are held against, NaN where it is not known, shape (items, origins, horizon)."""
-        if self.truth is None:
-            return targets_of(self.panel, self.origins, self.horizon)
-        return np.asarray(self.truth[:, self.origins[:, None] + np.arange(self.horizon)])
+        return demand_at(self.panel, self.origins, self.horizon, self.truth)
 
     def _once(self, name: str, find: Callable[[], Any]) -> Any:
         if name not in self._facts:
@@ -160,18 +159,8 @@ def contest(
 
 def _hash(contest: Contest) -> str:
     """Hash everything that an entry depends on but the forecaster and its options."""
-    panel, digest = contest.panel, hashlib.sha256()
     said = (contest.horizon, contest.origins.tolist(), contest.seed, contest.volatility_items, DEFAULT_LEVELS)
-    names = (panel.item_ids, panel.freq, list(panel.known), list(panel.observed), list(panel.static.columns))
-    digest.update(repr((said, names, panel.dates.astype(str).tolist())).encode())
-    for array in _arrays(panel, contest.truth):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(
-        pd.util.hash_pandas_object(panel.static.astype(str)).to_numpy().tobytes() if len(panel.static) else b""
-    )
+    digest = hashlib.sha256(repr((said, panel_fingerprint(contest.panel))).encode())
+    if contest.truth is not None:
+        digest.update(np.ascontiguousarray(contest.truth).tobytes())
     return digest.hexdigest()
-
-
-def _arrays(panel: SalesPanel, truth: FloatArray | None) -> list[Any]:
-    known: Mapping[str, FloatArray] = {**panel.known, **panel.observed}
-    return [panel.sales, panel.in_stock, panel.listed, *known.values(), *([] if truth is None else [truth])]

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..base import cumulated
 from ..forecast import FloatArray
 from ..panel import BoolArray, SalesPanel
 
@@ -60,8 +61,8 @@ class Adjustment:
         """
         if not self.common:
             return np.zeros(columns.shape[:2])
-        slopes = np.asarray(self.common) + membership(panel, self.attribute, self.categories) @ _rows(self)
-        return np.asarray(np.clip(np.einsum("itc,ic->it", columns, slopes), -LARGEST, LARGEST))
+        own = np.asarray(self.own).reshape(len(self.categories), len(self.common))
+        return lifted(columns, np.asarray(self.common) + membership(panel, self.attribute, self.categories) @ own)
 
     def scaled(self, share: float) -> Adjustment:
         """Return the adjustment with a share of each coefficient."""
@@ -111,6 +112,11 @@ def _held_out_misfit(lift: FloatArray, panel: SalesPanel, first: int) -> float:
     return misfit(sales[:, first:], mean, known[:, first:])
 
 
+def lifted(columns: FloatArray, slopes: FloatArray) -> FloatArray:
+    """Return the log lift of columns (items, periods, columns) under the slopes of each item (items, columns)."""
+    return np.asarray(np.clip(np.einsum("itc,ic->it", columns, slopes), -LARGEST, LARGEST))
+
+
 def membership(panel: SalesPanel, attribute: str, categories: tuple[str, ...]) -> FloatArray:
     """Return 1 where an item belongs to a category, shape (items, categories)."""
     if not categories:
@@ -152,8 +158,7 @@ class _Fit:
         return criterion, Adjustment(self.attribute, self.categories, tuple(slopes[0]), own)
 
     def _lift(self, slopes: FloatArray, groups: FloatArray) -> FloatArray:
-        each = slopes[0] + groups @ slopes[1:]
-        return np.asarray(np.clip(np.einsum("itc,ic->it", self.columns, each), -LARGEST, LARGEST))
+        return lifted(self.columns, slopes[0] + groups @ slopes[1:])
 
     def _level(self, lift: FloatArray) -> FloatArray:
         """Return mean sales over lift, in a window centred on each period."""
@@ -189,11 +194,7 @@ def misfit(sales: FloatArray, mean: FloatArray, known: BoolArray) -> float:
 
 def centred(values: FloatArray, window: int) -> FloatArray:
     """Return sums over a window centred on each period, cut at the ends: the shape of `values`."""
-    total = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    total = cumulated(values)
     at = np.arange(values.shape[1])
     half = window // 2
     return np.asarray(total[:, np.minimum(at + half + 1, values.shape[1])] - total[:, np.maximum(at - half, 0)])
-
-
-def _rows(adjustment: Adjustment) -> FloatArray:
-    return np.asarray(adjustment.own).reshape(len(adjustment.categories), len(adjustment.common))

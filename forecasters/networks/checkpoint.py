@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ...errors import FractileError
+from ..fingerprint import panel_fingerprint
 from ..panel import SalesPanel
 from .config import NetworkConfig
 
@@ -67,10 +67,5 @@ class Checkpoint:
 
 def fingerprint(name: str, config: NetworkConfig, panel: SalesPanel) -> str:
     """Return a text that differs where a fit's options or data do."""
-    digest = hashlib.sha256(json.dumps([name, config.to_config(), panel.freq, panel.item_ids]).encode())
-    arrays = [panel.sales, panel.in_stock, panel.listed, *panel.known.values(), *panel.observed.values()]
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(panel.static.to_csv().encode())
-    digest.update(panel.dates.to_numpy().tobytes())
-    return digest.hexdigest()
+    fitted = [name, config.to_config(), panel_fingerprint(panel)]
+    return hashlib.sha256(json.dumps(fitted).encode()).hexdigest()

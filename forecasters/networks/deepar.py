@@ -14,14 +14,12 @@ from ..forecast import FloatArray
 from ..interpolation import sorted_quantiles
 from .config import DeepARConfig
 from .forecaster import NetworkForecaster
-from .inputs import LEVEL_RATE, InputPlan
+from .inputs import KNOWN, LEVEL, LEVEL_RATE, LOG_OVER_LEVEL, SEEN, SEEN_MOST, SEEN_SCALE, InputPlan
 from .layers import STATIC, NetworkInputs, Reader, Sizes
 from .network import OVERFLOW, Batch, Network
 
-LAST = (0, 1, 6, 8)
-"""Channels of `inputs.past` that a drawn path can carry on: log sales above the level, the level, whether they
-are known, and for how long the item has been seen."""
-SEEN_MOST = 104.0
+LAST = (LOG_OVER_LEVEL, LEVEL, KNOWN, SEEN)
+"""Channels of `inputs.past` that a drawn path can carry on."""
 LEAST_MEAN = 0.02
 PASSES = 8
 """Drawn paths take memory: fewer items are forecast in one pass than by other networks."""
@@ -137,7 +135,7 @@ class DeepARNetwork(Network):
 
     def _start(self, inputs: NetworkInputs, origins: Tensor) -> Walk:
         last = inputs.past[:, origins - 1][..., list(LAST)]
-        level, seen = torch.expm1(inputs.level[:, origins]), torch.expm1(4.0 * last[..., 3])
+        level, seen = torch.expm1(inputs.level[:, origins]), torch.expm1(SEEN_SCALE * last[..., 3])
         return Walk(*(each.flatten(0, 1).repeat_interleave(self.paths, dim=0) for each in (last, level, seen)))
 
     def _inverted(self, uniform: FloatArray, mean: Tensor, size: Tensor) -> FloatArray:
@@ -195,7 +193,7 @@ def _moved(walk: Walk, demand: Tensor) -> Walk:
     level = walk.level + torch.clamp(1.0 / seen, min=LEVEL_RATE) * (demand - walk.level)
     after = torch.log1p(level)
     known = torch.ones_like(level)
-    last = [torch.log1p(demand) - after, after, known, torch.log1p(torch.clamp(seen, max=SEEN_MOST)) / 4.0]
+    last = [torch.log1p(demand) - after, after, known, torch.log1p(torch.clamp(seen, max=SEEN_MOST)) / SEEN_SCALE]
     return Walk(torch.stack(last, dim=-1), level, seen)
 
 

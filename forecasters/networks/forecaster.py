@@ -22,7 +22,7 @@ from .config import CENSORINGS, NetworkConfig
 from .fitting import SEED_STEP, Fit, examples_of, held_out
 from .inputs import InputPlan, build_inputs, plan_inputs
 from .layers import NetworkInputs, Sizes
-from .network import Ensemble, Network
+from .network import Averaged, Network
 from .progress import ProgressOption, shown
 from .training import tensors
 
@@ -109,7 +109,7 @@ class NetworkForecaster(Answering[Fitted]):
             ]
             for fit in fits:
                 fit.train()
-            network = networks[0] if len(networks) == 1 else Ensemble(networks)
+            network = networks[0] if len(networks) == 1 else Averaged(networks)
             self._fitted = Fitted(plan, inputs.sizes, network, self.learn_errors(panel, plan, network))
             for fit in fits:
                 fit.go_on()
@@ -137,7 +137,7 @@ class NetworkForecaster(Answering[Fitted]):
         plan = InputPlan.from_config(config["plan"])
         with torch.random.fork_rng(devices=[]):
             networks = [made.build(sizes, plan) for _ in range(made.config.members)]
-        network = networks[0] if len(networks) == 1 else Ensemble(networks)
+        network = networks[0] if len(networks) == 1 else Averaged(networks)
         weights = {k.removeprefix("net."): v for k, v in arrays.items() if k.startswith("net.")}
         network.load_state_dict(tensors(weights, torch.device("cpu")))
         made._fitted = Fitted(plan, sizes, network.to(made._device).eval(), cls.errors_type.from_arrays(arrays))

@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...errors import FractileError
-from ..base import season_of
+from ..base import cumulated, season_of
+from ..calendar import year_angle
 from ..forecast import FloatArray
 from ..panel import SalesPanel
 from .adjustment import Adjustment, fit_adjustment
@@ -29,6 +30,10 @@ HARMONICS = 3
 NOTHING = Adjustment()
 YEARLY_DAYS = 500
 """Days of history that it takes to tell a season of the year from a trend."""
+LOG_OVER_LEVEL, LEVEL, KNOWN, SEEN = 0, 1, 6, 8
+"""Channels of `Inputs.past`, as `sales_columns` orders them: log sales above the level, the level, whether they are
+known, and for how long the item has been seen."""
+SEEN_MOST, SEEN_SCALE = 104.0, 4.0
 UNITS = (1.0, 0.5, 0.1, 0.01)
 
 
@@ -132,7 +137,7 @@ def _adjustment(panel: SalesPanel, plan: InputPlan) -> Adjustment:
     if not columns.shape[-1]:
         return Adjustment()
     days = max(1.0, (panel.dates[-1] - panel.dates[0]).days / max(1, panel.periods - 1))
-    window = round(365 / days) if plan.yearly else 4 * max(7, min(plan.season, 13)) // 2
+    window = round(365 / days) if plan.yearly else 2 * max(7, min(plan.season, 13))
     return fit_adjustment(columns, panel, plan.categories, window + 1)
 
 
@@ -154,14 +159,14 @@ def build_inputs(panel: SalesPanel, plan: InputPlan) -> Inputs:
     Raises:
         FractileError: where the panel lacks a covariate that the network was trained with.
     """
-    known = [_scaled(_get(panel.known, c.name, "known"), c) for c in plan.known]
     observed = [_scaled(_get(panel.observed, c.name, "observed"), c) for c in plan.observed]
-    lift = plan.adjustment.lift(lift_columns(panel, plan), panel)
+    columns = lift_columns(panel, plan)
+    lift = plan.adjustment.lift(columns, panel)
     panel = replace(panel, sales=panel.sales * np.exp(-lift))
     level = running_level(panel, plan.level)
-    calendar = calendar_columns(panel.dates, plan)
-    year = np.broadcast_to(calendar, (panel.items, *calendar.shape))
-    ahead = np.concatenate([np.stack([*known, lift, *seasonal_lag(panel, plan.shift)], -1), year], axis=-1)
+    known, calendar = np.split(columns, [len(plan.known)], axis=-1)
+    lags = np.stack([lift, *seasonal_lag(panel, plan.shift)], axis=-1)
+    ahead = np.concatenate([known, lags, calendar], axis=-1)
     own = np.stack([*sales_columns(panel, level), *observed], axis=-1)
     return Inputs(
         past=np.concatenate([own, ahead], axis=-1).astype(np.float32),
@@ -197,7 +202,7 @@ def sales_columns(panel: SalesPanel, level: FloatArray) -> list[FloatArray]:
         np.where(known, panel.sales == 0, 0.0),
         known.astype(np.float64),
         panel.listed.astype(np.float64),
-        np.log1p(np.minimum(seen, 104)) / 4.0,
+        np.log1p(np.minimum(seen, SEEN_MOST)) / SEEN_SCALE,
         np.log1p(np.sqrt(_running_square(panel, 26))) - after,
     ]
 
@@ -231,7 +236,7 @@ def calendar_columns(dates: pd.DatetimeIndex, plan: InputPlan) -> FloatArray:
     A history that is too short to tell a season gets no harmonics: a network would carry them on into parts of the
     year that it has never seen.
     """
-    angle = 2 * np.pi * dates.dayofyear.to_numpy() / 365.25
+    angle = year_angle(dates)
     waves = [wave(k * angle) for k in range(1, HARMONICS + 1) for wave in (np.sin, np.cos)] if plan.yearly else []
     if plan.days:
         waves += list(np.eye(7)[dates.dayofweek.to_numpy()].T)
@@ -310,7 +315,7 @@ def _window_sums(panel: SalesPanel, width: int, later: int) -> tuple[FloatArray,
 
 def _windowed(values: FloatArray, width: int, later: int) -> FloatArray:
     periods = values.shape[1]
-    total = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    total = cumulated(values)
     last = np.minimum(np.arange(periods) + 1 + later, periods)
     return np.asarray(total[:, last] - total[:, np.maximum(np.arange(periods) + 1 + later - width, 0)])
 

@@ -24,6 +24,4 @@ class MQCNN(NetworkForecaster):
         """Return the network."""
         c, reader = self.config, Reader(sizes)
         encoder = CausalEncoder(reader.past, c.width, c.dilations, c.dropout)
-        return QuantileNetwork(
-            sizes, encoder, reader, width=c.width, horizon=c.horizon, dropout=c.dropout, levels=c.levels
-        )
+        return QuantileNetwork(sizes, encoder, reader, c)

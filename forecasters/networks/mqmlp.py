@@ -23,6 +23,4 @@ class MQMLP(NetworkForecaster):
         """Return the network."""
         c, reader = self.config, Reader(sizes)
         encoder = WindowEncoder(reader.past, c.width, c.window, c.dropout)
-        return QuantileNetwork(
-            sizes, encoder, reader, width=c.width, horizon=c.horizon, dropout=c.dropout, levels=c.levels
-        )
+        return QuantileNetwork(sizes, encoder, reader, c)

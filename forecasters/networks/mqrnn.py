@@ -23,6 +23,4 @@ class MQRNN(NetworkForecaster):
         """Return the network."""
         c, reader = self.config, Reader(sizes)
         encoder = RecurrentEncoder(reader.past, c.width, c.layers, c.dropout)
-        return QuantileNetwork(
-            sizes, encoder, reader, width=c.width, horizon=c.horizon, dropout=c.dropout, levels=c.levels
-        )
+        return QuantileNetwork(sizes, encoder, reader, c)

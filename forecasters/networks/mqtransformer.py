@@ -14,12 +14,9 @@ from torch import Tensor, nn
 
 from .config import MQTransformerConfig
 from .forecaster import NetworkForecaster
-from .inputs import InputPlan
+from .inputs import KNOWN, LEVEL, LOG_OVER_LEVEL, InputPlan
 from .layers import CausalEncoder, NetworkInputs, Reader, Sizes
 from .network import QuantileNetwork
-
-LOG_OVER_LEVEL, LEVEL, KNOWN = 0, 1, 6
-"""Channels of `inputs.past`: log sales above the level, the level, and whether they are known."""
 
 OWN_FORECAST = 3.0
 """How much more the newest forecast of a period weighs at first than those before it, in the logits."""
@@ -89,15 +86,7 @@ class MQTransformerNetwork(QuantileNetwork):
         reader = Reader(sizes)
         encoder = CausalEncoder(reader.past, config.width, config.dilations, config.dropout)
         width = config.width
-        super().__init__(
-            sizes,
-            encoder,
-            reader,
-            width=width,
-            horizon=config.horizon,
-            dropout=config.dropout,
-            levels=config.levels,
-        )
+        super().__init__(sizes, encoder, reader, config)
         self.lookback = 2 * config.horizon - 1
         self.passes = 2 * config.horizon
         self.history = HistoryAttention(width, reader.ahead, config.heads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from ..base import at_levels
 from ..forecast import FloatArray
 from .layers import ForkingDecoder, MonotoneQuantiles, NetworkInputs, Reader, Sizes
+
+if TYPE_CHECKING:
+    from .config import NetworkConfig
 
 OVERFLOW = 14.0
 """Largest log1p quantile: a million units; keeps the first steps of training finite."""
@@ -76,7 +79,7 @@ class Network(nn.Module):
         raise NotImplementedError
 
 
-class Ensemble(Network):
+class Averaged(Network):
     """Networks whose quantiles are averaged.
 
     Args:
@@ -101,20 +104,17 @@ class ForkingNetwork(Network):
         sizes: of the inputs.
         encoder: maps (items, periods, channels) to (items, periods, width), causally.
         reader: joins the inputs.
-        width: channels of the encoder's output.
-        horizon: periods ahead. [H]
-        dropout: in the decoder.
+        config: `width` of the encoder's output, `horizon`, `dropout` in the decoder.
     """
 
-    def __init__(
-        self, sizes: Sizes, encoder: nn.Module, reader: Reader, *, width: int, horizon: int, dropout: float
-    ) -> None:
-        super().__init__(horizon)
+    def __init__(self, sizes: Sizes, encoder: nn.Module, reader: Reader, config: NetworkConfig) -> None:
+        super().__init__(config.horizon)
         self.reader = reader
         self.encoder = encoder
+        width = config.width
         mixed = width + reader.static.out_features + sizes.past
         self.mixed = nn.Sequential(nn.Linear(mixed, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
-        self.decoder = ForkingDecoder(width, reader.ahead, horizon, dropout)
+        self.decoder = ForkingDecoder(width, reader.ahead, config.horizon, config.dropout)
 
     def targets(self, origins: Tensor) -> Tensor:
         """Return the periods that are forecast, shape (origins, horizon)."""
@@ -138,27 +138,17 @@ class QuantileNetwork(ForkingNetwork):
     """A forking network with one output a quantile level, trained on the quantile loss.
 
     Args:
-        sizes, encoder, reader, width, horizon, dropout: see `ForkingNetwork`.
-        levels: quantile levels that are trained. [τ]
+        sizes, encoder, reader: see `ForkingNetwork`.
+        config: the same, and the `levels` that are trained.
     """
 
     levels: Tensor
 
-    def __init__(
-        self,
-        sizes: Sizes,
-        encoder: nn.Module,
-        reader: Reader,
-        *,
-        width: int,
-        horizon: int,
-        dropout: float,
-        levels: tuple[float, ...],
-    ) -> None:
-        super().__init__(sizes, encoder, reader, width=width, horizon=horizon, dropout=dropout)
-        self.head = MonotoneQuantiles(width, len(levels))
-        self.trained = np.asarray(levels)
-        self.register_buffer("levels", torch.tensor(levels, dtype=torch.float32), persistent=False)
+    def __init__(self, sizes: Sizes, encoder: nn.Module, reader: Reader, config: NetworkConfig) -> None:
+        super().__init__(sizes, encoder, reader, config)
+        self.head = MonotoneQuantiles(config.width, len(config.levels))
+        self.trained = np.asarray(config.levels)
+        self.register_buffer("levels", torch.tensor(config.levels, dtype=torch.float32), persistent=False)
 
     def forward(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
         """Return log1p quantiles, shape (items, origins, horizon, levels)."""

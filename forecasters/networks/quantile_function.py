@@ -100,7 +100,7 @@ class QuantileFunctionNetwork(ForkingNetwork):
     def __init__(self, sizes: Sizes, config: QuantileFunctionConfig) -> None:
         reader = Reader(sizes)
         encoder = CausalEncoder(reader.past, config.width, config.dilations, config.dropout)
-        super().__init__(sizes, encoder, reader, width=config.width, horizon=config.horizon, dropout=config.dropout)
+        super().__init__(sizes, encoder, reader, config)
         self.head = CurveHead(config.width, len(config.levels), config.pieces)
         self.random_levels = config.random_levels
         self.register_buffer("knots", torch.tensor(config.levels, dtype=torch.float32), persistent=False)

@@ -21,11 +21,9 @@ from .network import OVERFLOW, Batch, ForkingNetwork, in_units, weighted_mean
 class PointNetwork(ForkingNetwork):
     """A forking network with one output a horizon, trained on the absolute error in units: a median."""
 
-    def __init__(
-        self, sizes: Sizes, encoder: nn.Module, reader: Reader, *, width: int, horizon: int, dropout: float
-    ) -> None:
-        super().__init__(sizes, encoder, reader, width=width, horizon=horizon, dropout=dropout)
-        self.head = nn.Linear(width, 1)
+    def __init__(self, sizes: Sizes, encoder: nn.Module, reader: Reader, config: RecurrentConfig) -> None:
+        super().__init__(sizes, encoder, reader, config)
+        self.head = nn.Linear(config.width, 1)
 
     def forward(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
         """Return log1p units, shape (items, origins, horizon)."""
@@ -60,7 +58,7 @@ class RNN(NetworkForecaster):
         """Return the network."""
         c, reader = self.config, Reader(sizes)
         encoder = RecurrentEncoder(reader.past, c.width, c.layers, c.dropout)
-        return PointNetwork(sizes, encoder, reader, width=c.width, horizon=c.horizon, dropout=c.dropout)
+        return PointNetwork(sizes, encoder, reader, c)
 
     def errors_of(self, panel: SalesPanel, request: Request, values: FloatArray) -> Calibration:
         """Learn how large errors are, and how they move together."""

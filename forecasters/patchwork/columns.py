@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ..calendar import year_angle
 from ..forecast import FloatArray, IntArray
 from ..panel import BoolArray, SalesPanel
 from .plan import Occasion, Plan, phase_of
@@ -64,7 +65,7 @@ def _known(panel: SalesPanel, name: str) -> FloatArray:
 
 
 def _waves(dates: pd.DatetimeIndex, harmonics: int) -> list[FloatArray]:
-    angle = 2 * np.pi * dates.dayofyear.to_numpy() / 365.25
+    angle = year_angle(dates)
     return [wave(k * angle) for k in range(1, harmonics + 1) for wave in (np.cos, np.sin)]
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..base import Arrays, Config, State
+from ..base import Arrays, Config, State, cumulated
 from ..forecast import FloatArray, IntArray
 from ..panel import BoolArray, SalesPanel
 from ..smoothing import Smoothing
@@ -170,4 +170,4 @@ def without_effects(panel: SalesPanel, factor: Factors) -> SalesPanel:
 
 
 def _before(values: FloatArray, origins: IntArray) -> FloatArray:
-    return np.pad(np.cumsum(values, axis=1), ((0, 0), (1, 0)))[:, origins]
+    return cumulated(values)[:, origins]

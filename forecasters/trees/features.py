@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..calendar import year_angle
 from ..forecast import FloatArray, IntArray
 from ..panel import SalesPanel
 from .history import (
@@ -168,7 +169,7 @@ class FeatureBlock:
 
     def _calendar(self) -> Columns:
         dates = self.panel.dates
-        angle = 2 * np.pi * dates.dayofyear.to_numpy() / 365.25
+        angle = year_angle(dates)
         columns = {"day_of_year": dates.dayofyear.to_numpy().astype(np.float64)}
         for k in range(1, HARMONICS + 1):
             columns |= {f"sin_{k}": np.sin(k * angle), f"cos_{k}": np.cos(k * angle)}

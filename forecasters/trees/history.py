@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..base import cumulated
 from ..forecast import FloatArray, IntArray
 from ..panel import SalesPanel
 from .plan import Covariate
-from .season import cumulated
 
 OFFSET = 0.2
 """Units that keep a ratio of sales finite."""

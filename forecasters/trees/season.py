@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..base import Arrays
+from ..base import Arrays, informative_sums
 from ..forecast import FloatArray, IntArray
 from ..panel import SalesPanel
 
@@ -94,13 +94,6 @@ def reach_of(season: int) -> int:
     return min(season // 10, 10)
 
 
-def cumulated(values: FloatArray) -> FloatArray:
-    """Return sums of what precedes each period, shape (..., periods + 1)."""
-    total = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
-    np.cumsum(values, axis=-1, out=total[..., 1:])
-    return total
-
-
 def seasons_ago(panel: SalesPanel, calendar: list[FloatArray], back: int, reach: int) -> IntArray:
     """Return the period that stands for each one some periods ago, shape (items, periods); below 0: none.
 
@@ -129,8 +122,7 @@ def seasons_ago(panel: SalesPanel, calendar: list[FloatArray], back: int, reach:
 
 def _mean_around(panel: SalesPanel, before: int, ahead: int) -> FloatArray:
     """Mean informative sales from `before` periods before each one to `ahead` behind it; 0 where none."""
-    known = panel.informative.astype(np.float64)
-    total, count = cumulated(np.where(panel.informative, panel.sales, 0.0)), cumulated(known)
+    total, count = informative_sums(panel)
     at = np.arange(panel.periods)
     low, high = np.maximum(at - before, 0), np.minimum(at + ahead, panel.periods)
     return np.asarray((total[:, high] - total[:, low]) / np.maximum(count[:, high] - count[:, low], 1.0))
