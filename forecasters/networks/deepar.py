@@ -14,7 +14,8 @@ from ..forecast import FloatArray
 from ..interpolation import sorted_quantiles
 from .config import DeepARConfig
 from .forecaster import NetworkForecaster
-from .inputs import KNOWN, LEVEL, LEVEL_RATE, LOG_OVER_LEVEL, SEEN, SEEN_MOST, SEEN_SCALE, InputPlan
+from .history import KNOWN, LEVEL, LEVEL_RATE, LOG_OVER_LEVEL, SEEN, SEEN_MOST, SEEN_SCALE
+from .inputs import InputPlan
 from .layers import STATIC, NetworkInputs, Reader, Sizes
 from .network import OVERFLOW, Batch, Network
 
@@ -188,7 +189,7 @@ def _log_likelihood(count: Tensor, mean: Tensor, size: Tensor) -> Tensor:
 
 
 def _moved(walk: Walk, demand: Tensor) -> Walk:
-    """Carry on what the network sees of the past, as `inputs.running_level` does; demand is that over lift."""
+    """Carry on what the network sees of the past, as `history.running_level` does; demand is that over lift."""
     seen = walk.seen + 1.0
     level = walk.level + torch.clamp(1.0 / seen, min=LEVEL_RATE) * (demand - walk.level)
     after = torch.log1p(level)

@@ -12,7 +12,8 @@ import torch
 from fractile.errors import FractileError
 from fractile.forecasters.conformance import disturbed, small_panel
 from fractile.forecasters.networks.config import MQCNNConfig
-from fractile.forecasters.networks.inputs import InputPlan, build_inputs, plan_inputs, running_level
+from fractile.forecasters.networks.history import running_level
+from fractile.forecasters.networks.inputs import InputPlan, build_inputs, plan_inputs
 from fractile.forecasters.networks.layers import CausalEncoder, MonotoneQuantiles
 from fractile.forecasters.networks.mqcnn import MQCNN
 from fractile.forecasters.networks.network import quantile_loss
