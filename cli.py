@@ -12,7 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from .errors import InputError
-from .studies import options as opt
+from .studies.commands import options as opt
+from .studies.commands.options import Given, number
+from .studies.commands.terminal import FAILED, command, emit, records, working
 from .studies.folder import (
     FRAME_ENDINGS,
     check_output,
@@ -22,8 +24,6 @@ from .studies.folder import (
     replace_file,
     write_frame,
 )
-from .studies.options import Given, number
-from .studies.terminal import FAILED, command, emit, records, working
 
 app = typer.Typer(
     name="fractile",
@@ -180,7 +180,7 @@ def lineage(given: Given) -> None:
     if given["resume"] and given["out"] is None:
         raise InputError(["--resume: needs the folder to go on in; give --out, too"])
     out = Path(given["out"]) if given["resume"] else _run_target(given, f"{config.name}-lineage")
-    from .studies.lineage_run import document_of, lineage_run
+    from .studies.league.run import document_of, lineage_run
 
     with working(given) as progress:
         flags = {"resume": True} if given["resume"] else _overwrite(given)
@@ -193,7 +193,7 @@ def lineage(given: Given) -> None:
 def validate(given: Given) -> None:
     """Check the input files: every fault of all of them, none fixed in silence."""
     config = given.config()
-    from .studies.validation import described, found_in
+    from .studies.commands.validation import described, found_in
 
     with working(given) as progress:
         progress("reading")
@@ -248,7 +248,7 @@ def bench(given: Given) -> None:
 @command(app)
 def list_(given: Given) -> None:
     """List the forecasters, policies and environments that there are."""
-    from .studies.catalogue import as_text, catalogue
+    from .studies.commands.catalogue import as_text, catalogue
 
     with working(given):
         found = catalogue()

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import fractile as fr
-from fractile.forecasters.panel import SalesPanel
+from fractile import SalesPanel
 from fractile.randomness import keyed_generator
 
 HORIZON = 8

@@ -23,12 +23,15 @@ from lineage_page import draw_calibration, draw_cost, page_of
 
 import fractile as fr
 from fractile.randomness import keyed_generator
-from fractile.studies.lineage import kept_entry, quick_options
-from fractile.studies.lineage_contest import Contest, contest
-from fractile.studies.lineage_entry import entered, key_of, save_entry
-from fractile.studies.lineage_files import write_league
-from fractile.studies.lineage_names import TRUTH, in_order
-from fractile.studies.lineage_table import league_of
+from fractile.studies.league import (
+    Contest,
+    contest,
+)
+from fractile.studies.league.entry import entered, key_of, save_entry
+from fractile.studies.league.files import write_league
+from fractile.studies.league.league import kept_entry, quick_options
+from fractile.studies.league.names import TRUTH, in_order
+from fractile.studies.league.table import league_of
 
 HERE = Path(__file__).parent
 SAMPLE = 5000

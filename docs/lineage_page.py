@@ -14,12 +14,12 @@ from matplotlib import style
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fractile.studies import lineage_plots as plots
-from fractile.studies.lineage_files import facts
-from fractile.studies.lineage_names import NETS, TRUTH, era_of, in_order
-from fractile.studies.lineage_table import League, held
+from fractile.studies.league import League, plots
+from fractile.studies.league.files import facts
+from fractile.studies.league.names import NETS, TRUTH, era_of, in_order
+from fractile.studies.league.table import held
 from fractile.studies.report.drawing import STYLE
-from fractile.studies.report.words import interval, joined, percent, period_of, spoken
+from fractile.studies.report.words import interval, joined, label, percent, period_of
 
 
 def page_of(leagues: dict[str, League], titles: dict[str, str], notes: str) -> str:
@@ -84,7 +84,7 @@ def summary(leagues: dict[str, League]) -> str:
     lines = [f"| wql | {' | '.join(tables)} |", f"|---|{'---:|' * len(tables)}"]
     for name, row in whole.iterrows():
         cells = [bold(f"{value:.4f}", value == best[panel]) if value == value else "–" for panel, value in row.items()]
-        lines.append(f"| {spoken(str(name))} | {' | '.join(cells)} |")
+        lines.append(f"| {label(str(name))} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -111,7 +111,7 @@ def league_table(league: League) -> str:
     for row in table.itertuples(index=False):
         shares = [f"{100 * value:.0f}" for value in (row.coverage_10, row.coverage_50, row.coverage_90, row.inside_80)]
         cells = [
-            *(spoken(row.forecaster), bold(f"{row.wql:.4f}", row.wql == best), f"{row.wql_low:.3f}–{row.wql_high:.3f}"),
+            *(label(row.forecaster), bold(f"{row.wql:.4f}", row.wql == best), f"{row.wql_low:.3f}–{row.wql_high:.3f}"),
             *(f"{row.p50:.3f}", f"{row.p90:.3f}", *shares, f"{100 * row.bias:+.1f}".replace("-", "−")),
             *(f"{row.volatility:.4f}".replace("-", "−"), seconds(row.fit_seconds), seconds(row.forecast_seconds)),
         ]
@@ -128,7 +128,7 @@ def bold(text: str, yes: bool) -> str:
 
 
 def failures(league: League) -> str:
-    return "\n".join(f"**{spoken(name)} failed:** {error}" for name, error in league.failed.items())
+    return "\n".join(f"**{label(name)} failed:** {error}" for name, error in league.failed.items())
 
 
 def pictures_of(panel: str) -> str:
@@ -144,13 +144,13 @@ def differences(league: League) -> list[str]:
     parts = []
     if nets:
         against = rows[(rows["why"] == "baseline") & (rows["later"] == nets[0])]
-        said = [f"{gain(row)} than {spoken(row.earlier)}" for row in against.itertuples(index=False)]
-        parts.append(f"The best network here, {spoken(nets[0])}, loses {joined(said)}." if said else "")
+        said = [f"{gain(row)} than {label(row.earlier)}" for row in against.itertuples(index=False)]
+        parts.append(f"The best network here, {label(nets[0])}, loses {joined(said)}." if said else "")
     truth = sound[sound["forecaster"] == TRUTH]
     if len(truth) and len(sound) > 1:
         best = sound[sound["forecaster"] != TRUTH].iloc[0]
         over = best["wql"] / truth["wql"].iloc[0] - 1
-        parts.append(f"The best forecaster, {spoken(best['forecaster'])}, is {percent(over)} above the true quantiles.")
+        parts.append(f"The best forecaster, {label(best['forecaster'])}, is {percent(over)} above the true quantiles.")
     return [wrapped(" ".join(part for part in parts if part)), steps(rows), wrapped(order(rows))]
 
 
@@ -169,7 +169,7 @@ def steps(rows: pd.DataFrame) -> str:
     for row in chosen.itertuples(index=False):
         calmer = f"{row.calmer:.4f} [{row.calmer_low:.4f}, {row.calmer_high:.4f}]".replace("-", "−")
         less = f"{percent(row.reduction)} {interval(row.reduction_low, row.reduction_high)}"
-        lines.append(f"| {spoken(row.earlier)} → {spoken(row.later)} | {less} | {calmer} |")
+        lines.append(f"| {label(row.earlier)} → {label(row.later)} | {less} | {calmer} |")
     return "\n".join(lines)
 
 
@@ -180,7 +180,7 @@ def order(rows: pd.DataFrame) -> str:
     for verdict, title in titles.items():
         chosen = found[found["verdict"] == verdict]
         pairs = [
-            f"{spoken(row.later)} after {spoken(row.earlier)}{' in volatility' if row.what == 'volatility' else ''}"
+            f"{label(row.later)} after {label(row.earlier)}{' in volatility' if row.what == 'volatility' else ''}"
             for row in chosen.itertuples(index=False)
         ]
         lines += [f"{title}: {joined(pairs)}."] if pairs else []
@@ -199,7 +199,7 @@ def draw_calibration(league: League, path: Path) -> None:
             axes.set_visible(False)
         for axes, name in zip(places, names, strict=False):
             plots.paint_calibration(axes, scores[scores["forecaster"] == name], name)
-            axes.set_title(spoken(name), fontsize=9)
+            axes.set_title(label(name), fontsize=9)
         save(figure, path)
 
 

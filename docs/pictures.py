@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 import fractile as fr  # noqa: F401  # registers the environments
-from fractile.envs.inventory_env import play
+from fractile.envs.gym.inventory_env import play
+from fractile.envs.gym.registration import ENVIRONMENTS
 from fractile.envs.pictures.marks import (
     AMBER,
     BLUE,
@@ -32,7 +33,6 @@ from fractile.envs.pictures.marks import (
 )
 from fractile.envs.pictures.picture import align, draw, pixels
 from fractile.envs.pictures.series import Episode, episode_of
-from fractile.envs.registration import ENVIRONMENTS
 
 FOLDER = Path(__file__).parent / "pictures"
 PERIODS, SEED = 40, 1

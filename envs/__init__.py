@@ -1,1 +1,5 @@
 """What happens to stock: state, demand, dynamics and the environments built on them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

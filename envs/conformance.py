@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..forecasters.forecast import FloatArray
+from ..arrays import FloatArray
 from ..randomness import keyed_generator
-from .network import Network
-from .params import ItemParams
-from .system import step_of
+from .core.params import ItemParams
+from .core.system import step_of
+from .core.types import PeriodOutcome
+from .networks.network import Network
 from .trials import ITEM_CASES, ITEMS, OTHER_CASES, PATHS, StepFunction, Trial, trials
-from .types import PeriodOutcome
 
 
 def check_dynamics(system: Any = None, cases: Mapping[str, Any] | None = None, *, seed: int = 0) -> None:

@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Array, FloatArray, IntArray
 from ..errors import FractileError
-from ..forecasters.forecast import FloatArray, IntArray
 from ..randomness import keyed_generator
-from .backend import Array
-from .capacity import SharedCapacity
-from .network import Network
-from .network_shapes import distribution, dual_sourcing, serial
-from .params import ItemParams
-from .perishable import PerishableState
-from .slots import LooseSlots
-from .system import columns_of, empty_state
-from .types import InventoryState
+from .core.params import ItemParams
+from .core.slots import LooseSlots
+from .core.system import columns_of, empty_state
+from .core.types import InventoryState
+from .networks.network import Network
+from .networks.shapes import distribution, dual_sourcing, serial
+from .systems.capacity import SharedCapacity
+from .systems.perishable import PerishableState
 
 PATHS, ITEMS, SLOTS = 12, 4, 3
 

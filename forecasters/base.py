@@ -5,25 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import FloatArray, IntArray
 from ..errors import FractileError, did_you_mean
-from .column_names import house_names
+from .data.column_names import house_names
+from .data.panel import SalesPanel
 from .forecast import (
     DEFAULT_LEVELS,
     Dependence,
-    FloatArray,
-    IntArray,
     QuantileForecast,
     interpolation_weights,
 )
-from .panel import SalesPanel
 
 logger = logging.getLogger(__name__)
+
+Learnt = TypeVar("Learnt")
 
 Config = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
@@ -114,6 +115,53 @@ class Request:
             freq=self.panel.freq,
             dependence=dependence,
         )
+
+
+class BaseForecaster(Generic[Learnt]):
+    """Checks what it is asked for, and leaves the answer to the family.
+
+    `fit` puts everything that was learnt into `_fitted`; `_predict` forecasts with it.
+    """
+
+    name: ClassVar[str]
+    _fitted: Learnt | None = None
+
+    @property
+    def fitted(self) -> Learnt:
+        """What the last fit has learnt.
+
+        Raises:
+            FractileError: where there was none.
+        """
+        if self._fitted is None:
+            raise FractileError(f"{self.name} is not fitted; call fit(panel) first")
+        return self._fitted
+
+    @property
+    def max_horizon(self) -> int | None:
+        """The longest horizon that can be asked for; None where there is no end."""
+        return None
+
+    def _predict(self, request: Request, learnt: Learnt) -> QuantileForecast:
+        """Forecast what was asked for with what was learnt."""
+        raise NotImplementedError
+
+    def predict(
+        self,
+        panel: SalesPanel,
+        horizon: int,
+        levels: ArrayLike = DEFAULT_LEVELS,
+        origins: Sequence[int] | IntArray | None = None,
+        future: pd.DataFrame | None = None,
+    ) -> QuantileForecast:
+        """Forecast; see `Forecaster.predict`. What was trained for some periods ahead reaches no further."""
+        learnt = self.fitted
+        if self.max_horizon is not None and horizon > self.max_horizon:
+            raise FractileError(
+                f"{self.name} was trained for {self.max_horizon} periods ahead, {horizon} are asked for; "
+                f"fit again with horizon={horizon}"
+            )
+        return self._predict(checked_request(panel, horizon, levels, origins, future), learnt)
 
 
 def checked_request(

@@ -11,8 +11,8 @@ import pandas as pd
 from ..errors import FractileError
 from ..randomness import keyed_generator
 from .base import Forecaster
+from .data.panel import SalesPanel
 from .forecast import DEFAULT_LEVELS, QuantileForecast
-from .panel import SalesPanel
 
 HORIZON = 6
 PERIODS = 60

@@ -10,10 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from ..arrays import IntArray
 from ..errors import FractileError
 from .base import Arrays, Config, Forecaster, State, checked_horizon
-from .forecast import DEFAULT_LEVELS, IntArray, QuantileForecast
-from .panel import SalesPanel
+from .data.panel import SalesPanel
+from .forecast import (
+    DEFAULT_LEVELS,
+    QuantileForecast,
+)
 from .registry import FORECASTERS, make_forecaster
 
 DEFAULT_MEMBERS = ("patchwork", "mqcnn", "lightgbm")

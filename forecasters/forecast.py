@@ -10,23 +10,22 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
+from ..arrays import FloatArray, IntArray
 from ..errors import FractileError
-from .calendar import later_dates
-from .dependence import Dependence, Method
+from .calibration.dependence import Dependence, Method
+from .calibration.schaake import shuffled_uniforms
+from .data.calendar import later_dates
 from .interpolation import (
-    FloatArray,
-    IntArray,
     increasing_inside,
     interpolation_weights,
     mean_weights,
     quantiles_of,
     sorted_quantiles,
 )
-from .schaake import shuffled_uniforms
 
 if TYPE_CHECKING:
-    from .nixtla import Point, Style
-    from .panel import SalesPanel
+    from .data.nixtla import Point, Style
+    from .data.panel import SalesPanel
 
 DEFAULT_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Quantile levels forecast where the caller names none."""
@@ -114,7 +113,7 @@ class QuantileForecast:
         Args:
             paths: how many.
             rng: where the draws come from.
-            method: "copula" (Gaussian) or "schaake" (the order of past errors: see `forecasters.schaake`); that
+            method: "copula" (Gaussian) or "schaake" (the order of past errors: see `calibration.schaake`); that
                 of the dependence where None.
 
         Returns:
@@ -275,7 +274,7 @@ class QuantileForecast:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a long frame: `item_id, origin, horizon, level, value`, and `origin_date, date` where known."""
-        from .frames import long_frame
+        from .data.frames import long_frame
 
         return long_frame(self)
 
@@ -288,7 +287,7 @@ class QuantileForecast:
                 `<model>-lo-80.0`, ... A level whose interval lacks the other end gets it by interpolation.
             model: name in the columns.
         """
-        from .nixtla import nixtla_frame
+        from .data.nixtla import nixtla_frame
 
         return nixtla_frame(self, style, model)
 
@@ -305,7 +304,7 @@ class QuantileForecast:
             model: whose columns; the only one where None.
             point: whether a bare `<model>` column is the median, as it is of a Gaussian model.
         """
-        from .nixtla import forecast_from_nixtla
+        from .data.nixtla import forecast_from_nixtla
 
         return forecast_from_nixtla(df, panel, model, point)
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import qmc
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from ..arrays import FloatArray, IntArray
 
 SOBOL_BUNDLE = 64
 """Dimensions that quasi-random points are drawn in at once: horizons up to it share their points."""

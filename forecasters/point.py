@@ -7,11 +7,13 @@ from typing import Generic, Self, TypeVar
 
 import numpy as np
 
-from .answering import Answering
-from .base import Arrays, Config, Request, State, calibration_origins, checked_horizon, require_history
-from .calibration import CALIBRATION, Calibration, calibrated
-from .forecast import FloatArray, IntArray, QuantileForecast
-from .panel import SalesPanel
+from ..arrays import FloatArray, IntArray
+from .base import Arrays, BaseForecaster, Config, Request, State, calibration_origins, checked_horizon, require_history
+from .calibration.point_errors import CALIBRATION, Calibration, calibrated
+from .data.panel import SalesPanel
+from .forecast import (
+    QuantileForecast,
+)
 
 Model = TypeVar("Model")
 
@@ -24,7 +26,7 @@ class PointFit(Generic[Model]):
     calibration: Calibration
 
 
-class PointForecaster(Answering[PointFit[Model]], Generic[Model]):
+class PointForecaster(BaseForecaster[PointFit[Model]], Generic[Model]):
     """A point forecast made whole by the distribution of its past errors.
 
     Errors are learnt in the last part of the history, with a model that has not seen it. A forecaster of this
@@ -70,14 +72,14 @@ class PointForecaster(Answering[PointFit[Model]], Generic[Model]):
         self._fitted = PointFit(self.learn(panel, early), calibration)
         return self
 
-    def answer(self, request: Request, learnt: PointFit[Model]) -> QuantileForecast:
+    def _predict(self, request: Request, learnt: PointFit[Model]) -> QuantileForecast:
         """Forecast what was asked for."""
         points = self.points(learnt.model, request.panel, request.origins, request.horizon)
         return learnt.calibration.forecast(request, points)
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        learnt = self.learnt
+        learnt = self.fitted
         config, arrays = self.model_state(learnt.model)
         return {"options": self.options(), "model": config}, {**arrays, **learnt.calibration.arrays()}
 
@@ -89,7 +91,7 @@ class PointForecaster(Answering[PointFit[Model]], Generic[Model]):
         return made
 
 
-class Nothing:
+class EmptyModel:
     """The model of a forecaster that learns nothing but its errors."""
 
 

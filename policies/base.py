@@ -6,8 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..envs.backend import Array
-from ..envs.types import InventoryState, ItemParams, Observation, Scenario
+from ..arrays import Array
+from ..envs.core.types import InventoryState, ItemParams, Observation, Scenario
 from ..errors import FractileError
 
 

@@ -7,8 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.backend import Array, like, minimum, positive_part, zeros
-from ..envs.types import Observation
+from ..arrays import Array
+from ..envs.core.backend import (
+    like,
+    minimum,
+    positive_part,
+    zeros,
+)
+from ..envs.core.types import Observation
 from ..errors import FractileError
 from .base import per_item
 

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..envs.backend import Array, is_torch
-from ..envs.dynamics import step
-from ..envs.slots import LooseSlots
-from ..envs.system import advance, observation, step_of
-from ..envs.types import Scenario
+from ..arrays import Array
+from ..envs.core.backend import (
+    is_torch,
+)
+from ..envs.core.dynamics import step
+from ..envs.core.slots import LooseSlots
+from ..envs.core.system import advance, observation, step_of
+from ..envs.core.types import Scenario
 from ..errors import Faults, FractileError
 from ..forecasters.forecast import QuantileForecast
 from .neural import NeuralPolicy
@@ -75,7 +78,7 @@ def compile_rollout(
 
     >>> import fractile as fr
     >>> params = fr.ItemParams(lead_time=4, holding_cost=1.0, stockout_cost=4.0)
-    >>> rollout = fr.compile_rollout(fr.make_policy("base_stock", level=26.0), params)
+    >>> rollout = fr.policies.compile_rollout(fr.make_policy("base_stock", level=26.0), params)
     >>> demand = np.random.default_rng(0).poisson(5.0, (1000, 120, 1)).astype(float)
     >>> cost, state = rollout(demand, warm_up=20)  # doctest: +SKIP
     """

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import FloatArray, IntArray
+from ..envs.core.system import columns_of
+from ..envs.core.types import ItemParams, Observation, Scenario
 from ..envs.demand.distribution_forecast import DistributionForecast
 from ..envs.demand.distributions import NegativeBinomial, draw_scenario
-from ..envs.system import columns_of
-from ..envs.types import ItemParams, Observation, Scenario
 from ..errors import FractileError
-from ..forecasters.forecast import FloatArray, IntArray, QuantileForecast
+from ..forecasters.forecast import (
+    QuantileForecast,
+)
 from ..randomness import keyed_generator
 from .base import Planner, Policy
 from .rollout import simulate

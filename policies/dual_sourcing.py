@@ -1,4 +1,4 @@
-"""Policies for items that a cheap, slow and a dear, fast supplier deliver: see `envs.network_shapes.dual_sourcing`.
+"""Policies for items that a cheap, slow and a dear, fast supplier deliver: see `envs.networks.shapes.dual_sourcing`.
 
 Every policy here places regular orders, then expedited ones. With IN the net inventory and l_r > l_e the lead times,
 
@@ -14,9 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.backend import Array, concatenate, like, minimum, positive_part
-from ..envs.network import OUTSIDE, Network
-from ..envs.types import Observation
+from ..arrays import Array
+from ..envs.core.backend import (
+    concatenate,
+    like,
+    minimum,
+    positive_part,
+)
+from ..envs.core.types import Observation
+from ..envs.networks.network import OUTSIDE, Network
 from ..errors import Faults, FractileError
 from .base import per_item
 
@@ -154,7 +160,7 @@ def check_suppliers(obs: Observation) -> None:
         if same and (network.source == OUTSIDE).all() and (slow > fast).all():
             return
     raise FractileError(
-        "this policy needs a slow and a fast supplier for every item: take fr.dual_sourcing(...) as the system"
+        "this policy needs a slow and a fast supplier for every item: take fr.networks.dual_sourcing(...) as the system"
     )
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.backend import Array, like, positive_part
-from ..envs.network import Network
-from ..envs.types import Observation
+from ..arrays import Array, FloatArray
+from ..envs.core.backend import (
+    like,
+    positive_part,
+)
+from ..envs.core.types import Observation
+from ..envs.networks.network import Network
 from ..errors import FractileError
-from ..forecasters.forecast import FloatArray
 from .base import per_item
 
 
@@ -29,7 +32,7 @@ class EchelonBaseStock:
         levels: units, one a location in the order of `Network.names`, or one for all; `clark_scarf` lists its own the
             other way round, downstream first. [S]
 
-    >>> from fractile.envs.network_shapes import serial
+    >>> from fractile.envs.networks.shapes import serial
     >>> chain = serial([1, 1], [0.5, 1.0], 9.0)
     >>> obs = Observation(0, np.array([[6.0, -2.0]]), np.array([[[4.0, 3.0]]]), chain)
     >>> EchelonBaseStock([20.0, 10.0]).order(obs).tolist()
@@ -64,7 +67,9 @@ class EchelonBaseStock:
 
 def _network(obs: Observation) -> Network:
     if not isinstance(obs.params, Network):
-        raise FractileError("echelon_base_stock is for a network: take fr.serial(...) or fr.distribution(...)")
+        raise FractileError(
+            "echelon_base_stock is for a network: take fr.networks.serial(...) or fr.networks.distribution(...)"
+        )
     return obs.params
 
 

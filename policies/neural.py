@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.backend import Array, clip, positive_part, tanh
-from ..envs.encoders import Encoder, encoder_from_config
-from ..envs.types import Observation
+from ..arrays import Array
+from ..envs.core.backend import (
+    clip,
+    positive_part,
+    tanh,
+)
+from ..envs.core.types import Observation
+from ..envs.gym.encoders import Encoder, encoder_from_config
 from ..errors import FractileError
 
 WIDEST_FEATURE = 8.0

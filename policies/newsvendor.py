@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from ..envs.backend import Array, like, positive_part
+from ..arrays import Array
+from ..envs.core.backend import (
+    like,
+    positive_part,
+)
+from ..envs.core.types import ItemParams, Observation
 from ..envs.demand.distributions import Normal
-from ..envs.observation import order_up_to_level, shifted_ratio
-from ..envs.types import ItemParams, Observation
+from ..envs.gym.observation import order_up_to_level, shifted_ratio
 from .base import check_fractile
 
 

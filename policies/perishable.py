@@ -7,9 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.backend import Array, like, positive_part, zeros
-from ..envs.perishable import PerishableState, perishable_step
-from ..envs.types import Observation
+from ..arrays import Array
+from ..envs.core.backend import (
+    like,
+    positive_part,
+    zeros,
+)
+from ..envs.core.types import Observation
+from ..envs.systems.perishable import PerishableState, perishable_step
 from ..errors import FractileError
 from .base import per_item
 

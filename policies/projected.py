@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.backend import Array
-from ..envs.observation import by_origin
-from ..envs.types import ItemParams, Observation
-from ..forecasters.forecast import FloatArray, QuantileForecast
+from ..arrays import Array, FloatArray
+from ..envs.core.types import ItemParams, Observation
+from ..envs.gym.observation import by_origin
+from ..forecasters.forecast import (
+    QuantileForecast,
+)
 from .base import check_fractile
 
 DRAWS = 128

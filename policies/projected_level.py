@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import FloatArray, IntArray
+from ..envs.core.types import ItemParams, Observation
 from ..envs.demand.distributions import IndependentDemand
-from ..envs.types import ItemParams, Observation
 from ..errors import FractileError
-from ..forecasters.forecast import FloatArray, IntArray
 from .base import per_item
 from .exact.single_item import transition
 

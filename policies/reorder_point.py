@@ -7,8 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.backend import Array, indicator, is_torch, like, minimum, positive_part
-from ..envs.types import Observation
+from ..arrays import Array
+from ..envs.core.backend import (
+    indicator,
+    is_torch,
+    like,
+    minimum,
+    positive_part,
+)
+from ..envs.core.types import Observation
 from ..errors import Faults
 from .base import per_item
 

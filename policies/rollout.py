@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.backend import Array
-from ..envs.batch import target_state
-from ..envs.system import State, advance, columns_of, empty_state, observation, state_of
-from ..envs.types import Observation, PeriodOutcome, Scenario, Trajectory, View
+from ..arrays import Array
+from ..envs.core.system import State, advance, columns_of, empty_state, observation, state_of
+from ..envs.core.types import HistoryView, Observation, PeriodOutcome, Scenario, Trajectory
+from ..envs.gym.batch import target_state
 from ..errors import FractileError
 from .base import OrderUpToPolicy, Planner, Policy
 
-UNSEEN = View()
+NO_HISTORY = HistoryView()
 """No past in the observation: stock, pipeline and forecast say it all."""
 
 
@@ -25,7 +25,7 @@ def simulate(
     *,
     initial_state: State | None = None,
     warm_up: int = 0,
-    view: View = UNSEEN,
+    view: HistoryView = NO_HISTORY,
 ) -> Trajectory:
     """Let a policy meet a scenario.
 
@@ -64,7 +64,7 @@ def simulate(
 
 
 def roll(
-    policy: Policy, scenario: Scenario, params: Any, state: State, view: View = UNSEEN
+    policy: Policy, scenario: Scenario, params: Any, state: State, view: HistoryView = NO_HISTORY
 ) -> Iterator[tuple[State, Any]]:
     """Yield the state after each period and what the period did; in torch, gradients flow through it."""
     history = view.begin(state.net_inventory)

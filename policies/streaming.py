@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.params import ItemParams
-from ..envs.types import Scenario
+from ..arrays import FloatArray, IntArray
+from ..envs.core.params import ItemParams
+from ..envs.core.types import Scenario
 from ..errors import FractileError
-from ..forecasters.forecast import FloatArray, IntArray
 from ..randomness import keyed_generator
 from .base import Policy
 from .rollout import roll, starting_state

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..envs.types import Trajectory
+from ..envs.core.types import Trajectory
 from ..forecasters.forecast import QuantileForecast
 from ..forecasters.scores import score_forecast
 from .config import StatisticsConfig

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from ..envs.core.types import Scenario, Trajectory
 from ..envs.demand.forecast_demand import ForecastDemand
-from ..envs.types import Scenario, Trajectory
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import QuantileForecast

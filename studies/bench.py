@@ -16,7 +16,7 @@ import numpy as np
 from .bench_work import ENVIRONMENTS, IN_BATCHES, LARGEST_BATCH, PERIODS, SIMULATED, SINGLE, Work, copy_of
 
 if TYPE_CHECKING:
-    from .terminal import Progress
+    from .commands.terminal import Progress
 
 PATHS = (1, 64, 1024, 16_384, 262_144)
 QUICK_PATHS = (64, 16_384)

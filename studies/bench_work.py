@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..envs.core.dynamics import step
+from ..envs.core.params import ItemParams
+from ..envs.core.types import InventoryState
 from ..envs.demand.distributions import Poisson
 from ..envs.demand.sampling_tables import DemandTable
-from ..envs.dynamics import step
-from ..envs.params import ItemParams
-from ..envs.types import InventoryState
 from ..policies.base_stock import ConstantOrder
 from ..policies.compiled import compile_rollout
 
@@ -156,7 +156,7 @@ class _Network:
 
 
 def _eager_cost(weights: list[Any], demand: Any, state: InventoryState) -> Any:
-    from ..envs.types import Observation
+    from ..envs.core.types import Observation
 
     policy, total = _Network(*weights), 0.0
     for t in range(PERIODS):
@@ -187,7 +187,7 @@ def _batched(kind: str) -> Callable[[int], Work]:
     def make(paths: int) -> Work:
         import gymnasium as gym
 
-        from ..envs.registration import make_sb3_env
+        from ..envs.gym.registration import make_sb3_env
 
         if kind == "sb3":
             env: Any = make_sb3_env("fractile/LostSales-v0", num_envs=paths, periods=PERIODS, seed=0)

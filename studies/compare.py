@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..envs.types import InventoryState, ItemParams, Scenario, Trajectory
+from ..envs.core.types import InventoryState, ItemParams, Scenario, Trajectory
 from ..errors import FractileError, did_you_mean
 from ..policies.base import Planner
 from ..policies.rollout import simulate
@@ -205,7 +205,7 @@ def _row(trajectory: Trajectory) -> dict[str, float]:
         "holding": a_period(trajectory.holding),
         "stockout": a_period(trajectory.stockout),
         "ordering": a_period(trajectory.ordering),
-        "waste": a_period(trajectory.wasted),
+        "waste": a_period(trajectory.waste_cost),
         "fill_rate": trajectory.fill_rate,
         "mean_on_hand": a_period(trajectory.on_hand),
         "volatility_ratio": trajectory.volatility_ratio,

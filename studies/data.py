@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..arrays import FloatArray
+from ..envs.core.item_table import params_from_items
+from ..envs.core.system import State, state_of
+from ..envs.core.types import ItemParams
 from ..envs.demand.replay import uncensored
-from ..envs.item_table import params_from_items
-from ..envs.system import State, state_of
-from ..envs.types import ItemParams
 from ..errors import InputError
-from ..forecasters.forecast import FloatArray
-from ..forecasters.panel import SalesPanel
+from ..forecasters.data.panel import SalesPanel
 from .config import DefaultsConfig, StudyConfig
 
 
@@ -43,7 +43,7 @@ def load_data(config: StudyConfig) -> StudyData:
     """
     if config.data.history is None:
         return _embedded(config)
-    from .validation import read_inputs
+    from .commands.validation import read_inputs
 
     inputs = read_inputs(config.data)
     params = item_params(inputs.panel, inputs.items, config.defaults)
@@ -100,7 +100,7 @@ def read_stock(state: pd.DataFrame, params: ItemParams) -> State:
 
 
 def _embedded(config: StudyConfig) -> StudyData:
-    from ..forecasters.synthetic import retail_panel
+    from ..forecasters.retail.panel import retail_panel
 
     retail = retail_panel(config.data.embedded_items, config.data.embedded_periods, config.seed)
     params = item_params(retail.panel, retail.items, config.defaults)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..envs.batch import target_state
+from ..envs.core.system import state_of
+from ..envs.core.types import InventoryState, Scenario
 from ..envs.demand.distributions import Normal
-from ..envs.instances import Instance, Known, instances
-from ..envs.network import Network
-from ..envs.system import state_of
-from ..envs.types import InventoryState, Scenario
+from ..envs.gym.batch import target_state
+from ..envs.instances.catalogue import Instance, Known, instances
+from ..envs.networks.network import Network
 from ..errors import FractileError
 from ..policies.dual_sourcing import CappedDualIndex, DualIndex, SingleIndex, TailoredBaseSurge
 from ..policies.exact.bounds import transshipment_bound
@@ -31,7 +31,7 @@ from ..policies.rollout import roll
 from ..randomness import keyed_generator
 
 if TYPE_CHECKING:
-    from .terminal import Progress
+    from .commands.terminal import Progress
 
 PATHS, PERIODS, WARM_UP = 1000, 2000, 100
 """Of a simulation: two million periods."""

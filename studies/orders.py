@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..envs.dynamics import feasible_order
-from ..envs.observation import by_origin
-from ..envs.system import empty_state, observation
-from ..envs.types import Observation, Scenario
+from ..arrays import FloatArray
+from ..envs.core.dynamics import feasible_order
+from ..envs.core.system import empty_state, observation
+from ..envs.core.types import Observation, Scenario
+from ..envs.gym.observation import by_origin
 from ..errors import InputError
 from ..forecasters.base import Forecaster
-from ..forecasters.forecast import FloatArray, QuantileForecast
+from ..forecasters.forecast import (
+    QuantileForecast,
+)
 from ..forecasters.storage import load_forecaster
 from ..policies.base import OrderUpToPolicy
 from ..policies.storage import load_policy

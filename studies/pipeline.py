@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
-from ..envs.types import Scenario, Trajectory
+from ..envs.core.types import Scenario, Trajectory
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import QuantileForecast
@@ -27,7 +27,7 @@ from .config import StudyConfig
 from .data import StudyData, load_data
 
 if TYPE_CHECKING:
-    from .terminal import Progress
+    from .commands.terminal import Progress
 
 NEEDS_A_MODEL = ("dynamic_programming", "projected_level")
 """Policies that need a theoretical demand model, which a sales history is not."""

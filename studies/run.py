@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..envs.types import Trajectory
+from ..envs.core.types import Trajectory
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import DEFAULT_LEVELS
@@ -22,12 +22,12 @@ from .compare import Comparison, summarise
 from .config import StudyConfig
 from .data import load_data
 from .folder import RunFolder, new_run
-from .lineage_run import study_lineage
+from .league.run import study_lineage
 from .orders import orders_at_end
 from .pipeline import Forecasts, Study, begin
 
 if TYPE_CHECKING:
-    from .terminal import Progress
+    from .commands.terminal import Progress
 
 BOUNDS = ("hindsight",)
 """What is shown the future: a bound, not a policy."""

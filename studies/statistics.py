@@ -8,8 +8,8 @@ from typing import Literal, get_args
 import numpy as np
 from scipy import stats
 
+from ..arrays import FloatArray
 from ..errors import FractileError, did_you_mean
-from ..forecasters.forecast import FloatArray
 
 Clusters = Literal["auto", "path", "item_time"]
 

@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from fractile import (
+    FractileError,
+    InputError,
+)
 from fractile.cli import app
-from fractile.errors import FractileError, InputError
-from fractile.studies import orders as orders_module
-from fractile.studies import run as run_module
+from fractile.studies import orders as orders_module, run as run_module
 from fractile.studies.folder import new_run
 from fractile.studies.report import build as build_module
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import fractile as fr
-from fractile.envs.registration import ENVIRONMENTS
-from fractile.envs.systems import SYSTEMS
+from fractile.envs.gym.catalogue import SYSTEMS
+from fractile.envs.gym.registration import ENVIRONMENTS
 
 FOLDER = Path(fr.__file__).parent / "docs"
 TEXT = (FOLDER / "systems.md").read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ def test_public_names_load(name):
 
 
 def test_unknown_names_are_attribute_errors():
-    with pytest.raises(AttributeError, match="no attribute 'sarsa'"):
+    with pytest.raises(AttributeError, match="No fractile attribute sarsa"):
         fr.sarsa  # noqa: B018
 
 

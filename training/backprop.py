@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..envs.batch import InventoryBatch
-from ..envs.encoders import Encoder, make_encoder
-from ..envs.network import Network
-from ..envs.sources import EpisodeSource
-from ..envs.system import State
-from ..envs.types import Scenario, View
-from ..forecasters.forecast import FloatArray
+from ..arrays import FloatArray
+from ..envs.core.system import State
+from ..envs.core.types import HistoryView, Scenario
+from ..envs.gym.batch import InventoryBatch
+from ..envs.gym.encoders import Encoder, make_encoder
+from ..envs.gym.sources import EpisodeSource
+from ..envs.networks.network import Network
 from ..policies.neural import NeuralPolicy, initial_layers
-from ..policies.rollout import UNSEEN, roll
+from ..policies.rollout import NO_HISTORY, roll
 from ..randomness import keyed_generator
-from .recording import features_met, one_thread
+from .recording import collect_features, one_thread
 
 Progress = Callable[[int, int, float], None]
 """Called with (step, steps, cost relative to the start)."""
@@ -63,7 +63,7 @@ def train_backprop(
     validation: EpisodeSource | None = None,
     level_scale: float = 1.0,
     level_shift: float = 0.0,
-    view: View = UNSEEN,
+    view: HistoryView = NO_HISTORY,
     progress: Progress | None = None,
 ) -> NeuralPolicy:
     """Train a neural policy by gradient descent on the simulated cost (Madeka et al. 2022; Alvo et al. 2023).
@@ -158,7 +158,7 @@ def _initial_policy(encoder: Encoder, held: InventoryBatch, config: BackpropConf
     """The newsvendor as a network, its features standardised over what the newsvendor meets."""
     rng = keyed_generator(config.seed, "backprop", "network")
     layers = initial_layers(rng, (encoder.size, *config.hidden, encoder.outputs))
-    met = features_met(encoder, held)
+    met = collect_features(encoder, held)
     shift, spread = met.mean(0), np.maximum(met.std(0), 1e-3)
     tensors = tuple(tuple(torch.as_tensor(x, dtype=torch.float32) for x in layer) for layer in layers)
     statistics = (torch.as_tensor(x, dtype=torch.float32) for x in (shift, spread))

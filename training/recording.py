@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from ..envs.batch import InventoryBatch
-from ..envs.encoders import Encoder
-from ..envs.types import Observation
-from ..forecasters.forecast import FloatArray
+from ..arrays import FloatArray
+from ..envs.core.types import Observation
+from ..envs.gym.batch import InventoryBatch
+from ..envs.gym.encoders import Encoder
 from ..policies.rollout import roll
 
 
@@ -28,7 +28,7 @@ class _Newsvendor:
         return order
 
 
-def features_met(encoder: Encoder, batch: InventoryBatch) -> FloatArray:
+def collect_features(encoder: Encoder, batch: InventoryBatch) -> FloatArray:
     """Return the features of everything that the newsvendor meets in the batch's episodes, shape (n, features)."""
     newsvendor = _Newsvendor(encoder, batch.orders)
     for _ in roll(newsvendor, batch.scenario, batch.params, batch.state, batch.view):

@@ -13,15 +13,15 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from ..envs.batch import InventoryBatch
-from ..envs.encoders import Encoder, make_encoder
-from ..envs.observation import ActionMode
-from ..envs.sb3_env import InventorySB3Env
-from ..envs.sources import EpisodeSource
-from ..forecasters.forecast import FloatArray
+from ..arrays import FloatArray
+from ..envs.gym.batch import InventoryBatch
+from ..envs.gym.encoders import Encoder, make_encoder
+from ..envs.gym.observation import ActionMode
+from ..envs.gym.sb3_env import InventorySB3Env
+from ..envs.gym.sources import EpisodeSource
 from ..policies.neural import WIDEST_FEATURE, NeuralPolicy
 from ..randomness import keyed_generator
-from .recording import features_met, one_thread
+from .recording import collect_features, one_thread
 
 Progress = Callable[[int, int, float], None]
 """Called with (steps, all steps, mean reward of the last rollout)."""
@@ -130,7 +130,7 @@ def _statistics(source: EpisodeSource, encoder: Encoder, config: PPOConfig) -> t
     """Mean and spread of the features over what the newsvendor meets."""
     batch = InventoryBatch(source, paths=config.num_envs, periods=config.periods, encoder=encoder)
     batch.reset(keyed_generator(config.seed, "ppo", "statistics"))
-    met = features_met(encoder, batch)
+    met = collect_features(encoder, batch)
     return met.mean(0), np.maximum(met.std(0), 1e-3)
 
 

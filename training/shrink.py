@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..envs.types import ItemParams, Scenario
+from ..envs.core.types import ItemParams, Scenario
 from ..policies.neural import NeuralPolicy
 from ..policies.rollout import simulate
 

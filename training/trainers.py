@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.sources import PoolSource
-from ..envs.types import ItemParams, Scenario
+from ..envs.core.types import ItemParams, Scenario
+from ..envs.gym.sources import PoolSource
 from ..errors import FractileError, did_you_mean
 from ..policies.neural import NeuralPolicy
 from ..policies.newsvendor import TunedNewsvendor

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.types import ItemParams, Scenario
-from ..forecasters.forecast import FloatArray
+from ..arrays import FloatArray
+from ..envs.core.types import ItemParams, Scenario
 from ..policies.base_stock import BaseStock, ConstantOrder
 from ..policies.newsvendor import TunedNewsvendor
 from ..policies.rollout import simulate

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...forecasters.interpolation import FloatArray, IntArray
+from ...arrays import FloatArray, IntArray
 from .model import ArrivalModel, ByItem
 from .shares import check_concentration, check_probability, checked_shares, dirichlet, row
 

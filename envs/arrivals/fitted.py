@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
-from ...forecasters.interpolation import FloatArray, IntArray
 from .model import ByItem
 
 FEWEST = 20

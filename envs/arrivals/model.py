@@ -14,10 +14,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
-from ...forecasters.interpolation import FloatArray, IntArray
 from ...randomness import keyed_generator
-from ..types import Scenario
+from ..core.types import Scenario
 from .shares import checked_shares, hazard, inverted, row
 
 

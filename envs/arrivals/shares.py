@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
-from ...forecasters.interpolation import FloatArray, IntArray
 
 
 def row(table: FloatArray, item: IntArray) -> FloatArray:

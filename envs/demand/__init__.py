@@ -1,1 +1,5 @@
 """Demand: distributions, processes, history and forecasters, and the forecasts that go with them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,12 +9,15 @@ from typing import Self
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ...forecasters.dependence import Dependence
+from ...arrays import FloatArray, IntArray
+from ...forecasters.calibration.dependence import Dependence
 from ...forecasters.forecast import DEFAULT_LEVELS, DRAWS
-from ...forecasters.interpolation import FloatArray, IntArray, sobol_uniforms
+from ...forecasters.interpolation import (
+    sobol_uniforms,
+)
 from ...randomness import PATH_BLOCK
-from ..params import Number
-from ..types import Scenario
+from ..core.params import Number
+from ..core.types import Scenario
 from .clipped_normal import ClippedNormal
 from .distribution_forecast import DistributionForecast, ForecastsOnPaths, Pick
 from .lattice import Distribution

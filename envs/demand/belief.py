@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
-from ...forecasters.forecast import FloatArray, IntArray, QuantileForecast
+from ...forecasters.forecast import (
+    QuantileForecast,
+)
 from ...randomness import keyed_generator
-from ..types import Scenario
+from ..core.types import Scenario
 from .distorted_forecast import DistortedForecast
 from .distribution_forecast import ForecastsOnPaths
 from .model import DemandModel

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from ...forecasters.interpolation import FloatArray
+from ...arrays import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
 from ...forecasters.forecast import DEFAULT_LEVELS
-from ...forecasters.interpolation import FloatArray, IntArray
-from ..types import Scenario
+from ..core.types import Scenario
 from .distribution_forecast import DistributionForecast
 from .independent import IndependentDemand, draw_independent, draw_independent_episodes
 

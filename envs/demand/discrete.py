@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...arrays import FloatArray
 from ...errors import FractileError
-from ...forecasters.interpolation import FloatArray
-from ..params import Number
+from ..core.params import Number
 from .independent import IndependentDemand
 from .lattice import LatticeDistribution, grid_cells, power, summed, trimmed
 from .model import require

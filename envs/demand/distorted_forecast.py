@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
-from ...forecasters.forecast import DRAWS, Dependence, FloatArray, IntArray, QuantileForecast
+from ...forecasters.forecast import (
+    DRAWS,
+    Dependence,
+    QuantileForecast,
+)
 from ...forecasters.interpolation import mean_weights
 
 

@@ -10,10 +10,13 @@ from typing import Any, Protocol, Self, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
-from ...forecasters.dependence import Dependence
+from ...forecasters.calibration.dependence import Dependence
 from ...forecasters.forecast import DEFAULT_LEVELS, DRAWS, QuantileForecast
-from ...forecasters.interpolation import FloatArray, IntArray, sobol_uniforms
+from ...forecasters.interpolation import (
+    sobol_uniforms,
+)
 from .lattice import Distribution
 
 Pick = Callable[[NDArray[Any]], NDArray[Any]]

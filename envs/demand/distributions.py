@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from ...arrays import FloatArray
 from ...errors import FractileError
-from ...forecasters.interpolation import FloatArray
-from ..params import Number
+from ..core.params import Number
 from .clipped_normal import ClippedNormal
 from .independent import IndependentDemand
 from .lattice import (

@@ -8,11 +8,14 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
 from ...forecasters.base import targets_of
-from ...forecasters.forecast import FloatArray, IntArray, QuantileForecast
-from ...forecasters.panel import SalesPanel
-from ...forecasters.sampling import cdf_bounds, interval_scores, positive_definite
+from ...forecasters.calibration.sampling import cdf_bounds, interval_scores, positive_definite
+from ...forecasters.data.panel import SalesPanel
+from ...forecasters.forecast import (
+    QuantileForecast,
+)
 
 HORIZON = 12
 """Leads that revisions are learnt for where the caller names none."""

@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...forecasters.forecast import Dependence, FloatArray, IntArray, QuantileForecast
+from ...arrays import FloatArray, IntArray
+from ...forecasters.forecast import (
+    Dependence,
+    QuantileForecast,
+)
 from ...forecasters.interpolation import interpolation_weights, mean_weights, sorted_quantiles
 from .evolution import ForecastEvolution
 

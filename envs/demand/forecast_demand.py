@@ -8,11 +8,14 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from ...arrays import FloatArray, IntArray
 from ...errors import Faults
-from ...forecasters.forecast import FloatArray, IntArray, QuantileForecast
-from ...forecasters.panel import SalesPanel
+from ...forecasters.data.panel import SalesPanel
+from ...forecasters.forecast import (
+    QuantileForecast,
+)
 from ...randomness import keyed_generator
-from ..types import Scenario
+from ..core.types import Scenario
 from .belief import Distortion, distorted, shifted
 from .evolution import HORIZON, ForecastEvolution
 from .evolved_forecasts import EvolvedForecasts

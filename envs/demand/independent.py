@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
 from ...forecasters.forecast import DEFAULT_LEVELS
-from ...forecasters.interpolation import FloatArray, IntArray
 from ...randomness import PATH_BLOCK
-from ..types import Scenario
+from ..core.types import Scenario
 from .distribution_forecast import DistributionForecast
 from .lattice import lattice_of
 from .model import DemandModel, in_blocks

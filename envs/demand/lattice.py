@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.signal import fftconvolve
 
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
-from ...forecasters.interpolation import FloatArray, IntArray
 
 NEGLIGIBLE = 1e-19
 """Probability that the last value kept is exceeded."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...forecasters.interpolation import FloatArray, IntArray
+from ...arrays import FloatArray, IntArray
 from .lattice import ROUNDING, Distribution
 
 PRECISION = 1e-10

@@ -7,10 +7,10 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from ...arrays import FloatArray, IntArray
 from ...errors import Faults
-from ...forecasters.interpolation import FloatArray, IntArray
 from ...randomness import PATH_BLOCK, keyed_generator
-from ..types import Scenario
+from ..core.types import Scenario
 
 Drawn = TypeVar("Drawn", bound=tuple[Any, ...])
 

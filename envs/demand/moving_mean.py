@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
 from ...forecasters.forecast import DEFAULT_LEVELS
-from ...forecasters.interpolation import FloatArray, IntArray
-from ..params import Number
-from ..types import Scenario
+from ..core.params import Number
+from ..core.types import Scenario
 from .distribution_forecast import DistributionForecast
 from .independent import IndependentDemand, draw_independent, draw_independent_episodes
 from .model import require

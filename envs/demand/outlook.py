@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...forecasters.interpolation import FloatArray, IntArray, sobol_uniforms
+from ...arrays import FloatArray, IntArray
+from ...forecasters.interpolation import (
+    sobol_uniforms,
+)
 from .distribution_forecast import Pick
 from .lattice import (
     CELLS_PER_DEVIATION,

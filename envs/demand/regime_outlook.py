@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ...forecasters.interpolation import FloatArray, IntArray, sobol_uniforms
+from ...arrays import FloatArray, IntArray
+from ...forecasters.interpolation import (
+    sobol_uniforms,
+)
 from .distribution_forecast import Pick
 from .independent import IndependentDemand
 from .lattice import Distribution, GridDistribution, LatticeDistribution, convolve, grid_cells, lattice_of, trimmed

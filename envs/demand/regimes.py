@@ -10,11 +10,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...arrays import FloatArray, IntArray
 from ...errors import Faults
 from ...forecasters.forecast import DEFAULT_LEVELS
-from ...forecasters.interpolation import FloatArray, IntArray
 from ...randomness import PATH_BLOCK
-from ..types import Scenario
+from ..core.types import Scenario
 from .distribution_forecast import DistributionForecast, ForecastsOnPaths
 from .independent import IndependentDemand
 from .model import in_blocks

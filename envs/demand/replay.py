@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
-from ...forecasters.interpolation import FloatArray, IntArray
-from ...forecasters.panel import SalesPanel
-from ..types import Scenario
+from ...forecasters.data.panel import SalesPanel
+from ..core.types import Scenario
 
 
 @dataclass(frozen=True, eq=False)

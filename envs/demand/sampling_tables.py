@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
-from ...forecasters.interpolation import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from .independent import IndependentDemand
@@ -59,7 +59,7 @@ class DemandTable:
         upper: whether such a cell lies in the upper half; its jumps are measured from its upper end, shape (n,).
 
     >>> import fractile as fr
-    >>> table = fr.DemandTable.of(fr.Poisson(5.0))
+    >>> table = fr.demand.DemandTable.of(fr.Poisson(5.0))
     >>> table.draw(np.random.default_rng(0), (3, 4)).shape
     (3, 4)
     """

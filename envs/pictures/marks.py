@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...forecasters.forecast import FloatArray
+from ...arrays import FloatArray
 from .series import FAN_LEVELS, Capacity, Column
 
 if TYPE_CHECKING:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...forecasters.forecast import FloatArray, QuantileForecast
-from ..batch import InventoryBatch
+from ...arrays import FloatArray
+from ...forecasters.forecast import (
+    QuantileForecast,
+)
+from ..gym.batch import InventoryBatch
 from .layout import place_grid, place_large, set_axes, set_scale, write_heading, write_title
 from .marks import LARGE, SMALL, draw_ahead, draw_capacity, draw_costs, draw_orders, draw_stock
 from .series import Capacity, Column, Episode, History, episode_of, fan_of, latest

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...forecasters.forecast import FloatArray, QuantileForecast
-from ..batch import InventoryBatch
-from ..network import Network
-from ..params import ItemParams
-from ..perishable import perishable_step
-from ..system import state_of
+from ...arrays import FloatArray
+from ...forecasters.forecast import (
+    QuantileForecast,
+)
+from ..core.params import ItemParams
+from ..core.system import state_of
+from ..gym.batch import InventoryBatch
+from ..networks.network import Network
+from ..systems.perishable import perishable_step
 
 History = Sequence[tuple[FloatArray, Any]]
 """Demand (columns,) and outcome (1, columns) of each period so far."""

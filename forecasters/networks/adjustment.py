@@ -13,9 +13,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...arrays import BoolArray, FloatArray
 from ..base import cumulated
-from ..forecast import FloatArray
-from ..panel import BoolArray, SalesPanel
+from ..data.panel import (
+    SalesPanel,
+)
 
 COMMON_RIDGE = 4.0
 """Information that pulls each common coefficient to zero, as of as many unit observations."""

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from ...errors import FractileError
-from ..fingerprint import panel_fingerprint
-from ..panel import SalesPanel
+from ..data.fingerprint import panel_fingerprint
+from ..data.panel import SalesPanel
 from .config import NetworkConfig
 
 CHECKPOINT = "checkpoint.pt"

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...arrays import FloatArray
 from ...randomness import keyed_generator
-from ..forecast import FloatArray
 from ..interpolation import sorted_quantiles
 from .config import DeepARConfig
 from .forecaster import NetworkForecaster

@@ -10,7 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..panel import BoolArray, SalesPanel
+from ...arrays import BoolArray
+from ..data.panel import (
+    SalesPanel,
+)
 from .checkpoint import Checkpoint
 from .config import NetworkConfig
 from .layers import NetworkInputs

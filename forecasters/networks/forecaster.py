@@ -9,14 +9,17 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 import torch
 
+from ...arrays import FloatArray
 from ...errors import FractileError
 from ...randomness import keyed_generator
-from ..answering import Answering
-from ..base import Arrays, Config, Request, State, require_history
-from ..calibration import Calibration
-from ..forecast import DEFAULT_LEVELS, FloatArray, QuantileForecast
-from ..panel import SalesPanel
-from ..sampling import ErrorDependence, fit_error_dependence
+from ..base import Arrays, BaseForecaster, Config, Request, State, require_history
+from ..calibration.point_errors import Calibration
+from ..calibration.sampling import ErrorDependence, fit_error_dependence
+from ..data.panel import SalesPanel
+from ..forecast import (
+    DEFAULT_LEVELS,
+    QuantileForecast,
+)
 from .checkpoint import Checkpoint, fingerprint
 from .config import CENSORINGS, NetworkConfig
 from .fitting import SEED_STEP, Fit, examples_of, held_out
@@ -50,7 +53,7 @@ class Fitted:
     errors: Errors
 
 
-class NetworkForecaster(Answering[Fitted]):
+class NetworkForecaster(BaseForecaster[Fitted]):
     """A network for all items that forecasts all horizons and quantiles at once.
 
     Forking sequences: the loss counts origins all over the training window, and a forecast from many
@@ -118,13 +121,13 @@ class NetworkForecaster(Answering[Fitted]):
         return self
 
     @property
-    def reach(self) -> int:
+    def max_horizon(self) -> int:
         """The trained horizon."""
         return self.config.horizon
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        known = self.learnt
+        known = self.fitted
         weights = {f"net.{k}": v.cpu().numpy() for k, v in known.network.state_dict().items()}
         config = {"config": self.config.to_config(), "plan": known.plan.to_config(), "sizes": asdict(known.sizes)}
         return config, {**weights, **known.errors.arrays()}
@@ -159,7 +162,7 @@ class NetworkForecaster(Answering[Fitted]):
         """Learn from past forecasts (items, origins, horizon, levels) that did not know what came."""
         return fit_error_dependence(QuantileForecast(request.levels, values, request.origins, panel.item_ids), panel)
 
-    def answer(self, request: Request, learnt: Fitted) -> QuantileForecast:
+    def _predict(self, request: Request, learnt: Fitted) -> QuantileForecast:
         """Forecast what was asked for."""
         values = self.quantiles(request, learnt.plan, learnt.network)
         errors = cast(ErrorDependence, learnt.errors)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...arrays import FloatArray
 from ..base import cumulated
-from ..forecast import FloatArray
-from ..panel import SalesPanel
+from ..data.panel import SalesPanel
 
 LEVEL_RATE = 0.12
 """Weight of the newest period in an item's running level, once there are enough of them."""

@@ -14,15 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...arrays import Float32Array, FloatArray
 from ...errors import FractileError
 from ..base import season_of
-from ..calendar import year_angle
-from ..forecast import FloatArray
-from ..panel import SalesPanel
+from ..data.calendar import year_angle
+from ..data.panel import SalesPanel
 from .adjustment import Adjustment, fit_adjustment
 from .history import running_level, sales_columns, seasonal_lag
-
-Float32Array = NDArray[np.float32]
 
 MOST_CATEGORIES = 60
 HARMONICS = 3

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...arrays import FloatArray
 from ..base import at_levels
-from ..forecast import FloatArray
 from .layers import ForkingDecoder, MonotoneQuantiles, NetworkInputs, Reader, Sizes
 
 if TYPE_CHECKING:

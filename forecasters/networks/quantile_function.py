@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..forecast import FloatArray
+from ...arrays import FloatArray
 from .config import QuantileFunctionConfig
 from .forecaster import NetworkForecaster
 from .inputs import InputPlan

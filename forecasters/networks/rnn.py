@@ -7,10 +7,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ...arrays import FloatArray
 from ..base import Request
-from ..calibration import Calibration, calibrated
-from ..forecast import FloatArray, QuantileForecast
-from ..panel import SalesPanel
+from ..calibration.point_errors import Calibration, calibrated
+from ..data.panel import SalesPanel
+from ..forecast import (
+    QuantileForecast,
+)
 from .config import RecurrentConfig
 from .forecaster import Fitted, NetworkForecaster
 from .inputs import InputPlan
@@ -64,7 +67,7 @@ class RNN(NetworkForecaster):
         """Learn how large errors are, and how they move together."""
         return calibrated(panel, request.origins, values[..., 0])
 
-    def answer(self, request: Request, learnt: Fitted) -> QuantileForecast:
+    def _predict(self, request: Request, learnt: Fitted) -> QuantileForecast:
         """Forecast what was asked for: the point, and errors around it."""
         point = self.quantiles(request, learnt.plan, learnt.network)[..., 0]
         return cast(Calibration, learnt.errors).forecast(request, point)

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..calendar import year_angle
-from ..forecast import FloatArray, IntArray
-from ..panel import BoolArray, SalesPanel
+from ...arrays import BoolArray, FloatArray, IntArray
+from ..data.calendar import year_angle
+from ..data.panel import (
+    SalesPanel,
+)
 from .plan import Occasion, Plan, phase_of
 
 PRICE_CAP = 1.0

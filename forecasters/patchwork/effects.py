@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...arrays import FloatArray, IntArray
 from ..base import Arrays, Config, State
-from ..forecast import FloatArray, IntArray
-from ..panel import SalesPanel
+from ..data.panel import SalesPanel
 from .pooling import GROUP_SPREAD, Effects, Evidence, Spread, pooled
 
 ROUNDS, STEPS = 4, 2

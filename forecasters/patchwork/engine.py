@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...arrays import FloatArray, IntArray
 from ..base import Arrays
-from ..error_distribution import ErrorDistribution, fit_error_distribution
-from ..forecast import FloatArray, IntArray
+from ..calibration.error_distribution import ErrorDistribution, fit_error_distribution
 from .series import Expected
 
 CLASSES = 3

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..forecast import FloatArray, IntArray
-from ..panel import SalesPanel
+from ...arrays import FloatArray, IntArray
+from ..data.panel import SalesPanel
 from .columns import age_columns, columns_of, launches
 from .effects import FACTOR_CAP, FittedEffects, factors
 from .plan import Plan

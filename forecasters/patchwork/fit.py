@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...arrays import FloatArray
 from ...errors import FractileError
 from ..base import season_of, targets_of
-from ..forecast import FloatArray
-from ..panel import SalesPanel
-from ..smoothing import fit_smoothing
+from ..classical.smoothing import fit_smoothing
+from ..data.panel import SalesPanel
 from .columns import log_prices
 from .effects import Record, fit_effects, smooth_level
 from .factors import Factors, all_columns, factors_of

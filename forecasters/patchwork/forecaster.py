@@ -7,9 +7,10 @@ from typing import Self
 
 import numpy as np
 
-from ..answering import Answering
+from ...arrays import FloatArray
 from ..base import (
     Arrays,
+    BaseForecaster,
     Config,
     Request,
     State,
@@ -18,10 +19,13 @@ from ..base import (
     require_history,
     targets_of,
 )
-from ..calibration import CALIBRATION
-from ..forecast import DEFAULT_LEVELS, FloatArray, QuantileForecast
-from ..panel import SalesPanel
-from ..sampling import ErrorDependence, fit_error_dependence
+from ..calibration.point_errors import CALIBRATION
+from ..calibration.sampling import ErrorDependence, fit_error_dependence
+from ..data.panel import SalesPanel
+from ..forecast import (
+    DEFAULT_LEVELS,
+    QuantileForecast,
+)
 from .engine import DistributionEngine, fit_engine, textbook_quantiles
 from .fit import Options, fit_series
 from .series import Expected, Series
@@ -51,7 +55,7 @@ class Patches:
         return np.floor(values + 0.5) if self.whole else values
 
 
-class Patchwork(Answering[Patches]):
+class Patchwork(BaseForecaster[Patches]):
     """A base series model with add-ons, as retailers forecast before forests and networks.
 
     Demand is a level times effects. The *level* is followed item by item, faster where little is known of the
@@ -106,7 +110,7 @@ class Patchwork(Answering[Patches]):
         self._fitted = Patches(series, engine, dependence, panel.integer_demand)
         return self
 
-    def answer(self, request: Request, learnt: Patches) -> QuantileForecast:
+    def _predict(self, request: Request, learnt: Patches) -> QuantileForecast:
         """Forecast what was asked for."""
         expected = learnt.series.expected(request.panel, request.origins, request.horizon)
         dependence = learnt.dependence.at(request.panel, request.origins, request.horizon)
@@ -114,7 +118,7 @@ class Patchwork(Answering[Patches]):
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        patches = self.learnt
+        patches = self.fitted
         config, arrays = patches.series.to_state()
         engine = {} if patches.engine is None else patches.engine.arrays()
         own = {"horizon": self.horizon, "distribution": self.distribution, **asdict(self.options)}

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...arrays import FloatArray
 from ..base import Arrays, Config
-from ..forecast import FloatArray
 from .effects import categorical, codes_of
 
 MOST_LABELS, MOST_COLUMNS = 50, 150

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..forecast import FloatArray
-from ..panel import BoolArray
+from ...arrays import BoolArray, FloatArray
 from .effects import DISPERSION
 
 CLIP = 4.0

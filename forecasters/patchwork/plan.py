@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from ...arrays import FloatArray, IntArray
 from ..base import Config, season_of
-from ..forecast import FloatArray, IntArray
-from ..panel import SalesPanel
+from ..data.panel import SalesPanel
 
 HARMONICS = 3
 """Waves a year that make up the season of weeks."""

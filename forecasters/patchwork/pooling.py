@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..forecast import FloatArray, IntArray
+from ...arrays import FloatArray, IntArray
 
 ITEM_SPREAD, GROUP_SPREAD, WHOLE_SPREAD = 0.1, 0.2, 1.0
 """Standard deviations of effects before anything is learnt: in a category, between categories, of all."""

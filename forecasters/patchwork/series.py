@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...arrays import BoolArray, FloatArray, IntArray
 from ..base import Arrays, Config, State, cumulated
-from ..forecast import FloatArray, IntArray
-from ..panel import BoolArray, SalesPanel
-from ..smoothing import Smoothing
+from ..classical.smoothing import Smoothing
+from ..data.panel import (
+    SalesPanel,
+)
 from .columns import launches, log_prices, promoted
 from .effects import FittedEffects
 from .factors import Factors, factors_of

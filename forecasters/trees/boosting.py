@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..forecast import FloatArray
+from ...arrays import FloatArray
 from .config import TreeConfig
 
 ByteArray = NDArray[np.uint8]

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...arrays import Float32Array, FloatArray, IntArray
 from ...randomness import keyed_generator
 from ..base import targets_of
-from ..forecast import FloatArray, IntArray
-from ..panel import SalesPanel
+from ..data.panel import SalesPanel
 from .config import TreeConfig
-from .features import CELLS, FeatureBlock, Float32Array
+from .features import (
+    CELLS,
+    FeatureBlock,
+)
 from .plan import FeaturePlan
 
 

@@ -11,25 +11,13 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ..calendar import year_angle
-from ..forecast import FloatArray, IntArray
-from ..panel import SalesPanel
-from .history import (
-    OFFSET,
-    Columns,
-    Ledger,
-    known_columns,
-    log_ratio,
-    observed_columns,
-    running_means,
-    sales_columns,
-)
+from ...arrays import Float32Array, FloatArray, IntArray
+from ..data.calendar import year_angle
+from ..data.panel import SalesPanel
+from .history import OFFSET, Columns, Ledger, known_columns, log_ratio, observed_columns, running_means, sales_columns
 from .plan import FeaturePlan, attribute, codes_of, covariate
 from .season import reach_of, seasons_ago
-
-Float32Array = NDArray[np.float32]
 
 CELLS = 200_000
 """Items times origins times steps that are held at once."""

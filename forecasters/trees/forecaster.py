@@ -7,19 +7,15 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
-from ..answering import Answering
-from ..base import (
-    Arrays,
-    Config,
-    Request,
-    State,
-    calibration_origins,
-    require_history,
+from ...arrays import FloatArray
+from ..base import Arrays, BaseForecaster, Config, Request, State, calibration_origins, require_history
+from ..calibration.point_errors import Calibration
+from ..calibration.sampling import ErrorDependence, fit_error_dependence
+from ..data.panel import SalesPanel
+from ..forecast import (
+    DEFAULT_LEVELS,
+    QuantileForecast,
 )
-from ..calibration import Calibration
-from ..forecast import DEFAULT_LEVELS, FloatArray, QuantileForecast
-from ..panel import SalesPanel
-from ..sampling import ErrorDependence, fit_error_dependence
 from .config import TreeConfig
 from .features import FeatureBlock, feature_blocks
 from .plan import FeaturePlan, plan_features
@@ -47,7 +43,7 @@ class Fitted:
     errors: Any
 
 
-class TreeForecaster(Answering[Fitted], Generic[OptionsT]):
+class TreeForecaster(BaseForecaster[Fitted], Generic[OptionsT]):
     """Trees for all items and all steps ahead, on hand-made features.
 
     Demand is divided by the item's running level, so that one model serves fast and slow items.
@@ -90,11 +86,11 @@ class TreeForecaster(Answering[Fitted], Generic[OptionsT]):
         return self
 
     @property
-    def reach(self) -> int:
+    def max_horizon(self) -> int:
         """The trained horizon."""
         return self.config.horizon
 
-    def answer(self, request: Request, learnt: Fitted) -> QuantileForecast:
+    def _predict(self, request: Request, learnt: Fitted) -> QuantileForecast:
         """Return the forecast that was asked for."""
         values = self.quantiles(request, learnt.plan, learnt.model)
         return request.forecast(values, learnt.errors.at(request.panel, request.origins, request.horizon))
@@ -110,7 +106,7 @@ class TreeForecaster(Answering[Fitted], Generic[OptionsT]):
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        known = self.learnt
+        known = self.fitted
         config = {"config": self.config.to_config(), "plan": known.plan.to_config()}
         return config, {**known.plan.arrays(), **known.model.arrays(), **known.errors.arrays()}
 

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import FloatArray
 from ...randomness import keyed_generator
 from ..base import Arrays, Request
-from ..calibration import Calibration, calibrated
-from ..forecast import FloatArray, QuantileForecast
-from ..panel import SalesPanel
+from ..calibration.point_errors import Calibration, calibrated
+from ..data.panel import SalesPanel
+from ..forecast import (
+    QuantileForecast,
+)
 from .boosting import ForestRows, Trees, grow_forest
 from .config import ForestConfig, QuantileForestConfig, TreeConfig
 from .examples import Examples, examples_of
@@ -65,7 +68,7 @@ class RandomForest(TreeForecaster[ForestConfig]):
         """Rebuild from the model's arrays."""
         return MeanForest(Trees(arrays["forest"], self.config.threads))
 
-    def answer(self, request: Request, learnt: Fitted) -> QuantileForecast:
+    def _predict(self, request: Request, learnt: Fitted) -> QuantileForecast:
         """Return the point forecast dressed with its errors."""
         point = self.point(request, learnt.plan, learnt.model)
         forecast: QuantileForecast = learnt.errors.forecast(request, point)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...arrays import FloatArray, IntArray
 from ..base import cumulated
-from ..forecast import FloatArray, IntArray
-from ..panel import SalesPanel
+from ..data.panel import SalesPanel
 from .plan import Covariate
 
 OFFSET = 0.2

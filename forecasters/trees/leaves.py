@@ -11,8 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import FloatArray, IntArray
 from ..base import Arrays
-from ..forecast import FloatArray, IntArray
 
 UInt64Array = NDArray[np.uint64]
 

@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from ...arrays import FloatArray
 from ...errors import FractileError
 from ..base import Arrays, season_of
-from ..forecast import FloatArray
-from ..panel import SalesPanel
+from ..data.panel import SalesPanel
 from .season import SeasonIndex, fit_season_index
 
 MOST_CATEGORIES = 60

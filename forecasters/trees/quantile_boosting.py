@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import FloatArray
 from ..base import Arrays, at_levels
-from ..forecast import FloatArray
-from ..panel import SalesPanel
+from ..data.panel import SalesPanel
 from .boosting import Trees, dataset, grow
 from .config import BoostingConfig
 from .examples import examples_of

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...arrays import FloatArray, IntArray
 from ..base import Arrays, informative_sums
-from ..forecast import FloatArray, IntArray
-from ..panel import SalesPanel
+from ..data.panel import SalesPanel
 
 SHRINK = 4.0
 """Items of average size that a category's index is drawn to the index of all items by."""

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
 from ...randomness import keyed_generator
 from ..base import Arrays
-from ..forecast import FloatArray, IntArray
 from .boosting import ForestRows, Trees, grow_forest
 from .config import SparseForestConfig
 from .leaves import LeafStore

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from ...arrays import Float32Array, FloatArray
 from ...errors import FractileError, did_you_mean
 from ..base import Arrays
-from ..forecast import FloatArray
-from ..panel import SalesPanel
+from ..data.panel import SalesPanel
 from .config import SparseForestConfig
 from .examples import example_blocks
-from .features import FeatureBlock, Float32Array
+from .features import (
+    FeatureBlock,
+)
 from .forecaster import TreeForecaster
 from .plan import FeaturePlan
 from .sparse_forest import Rows, SparseQuantileForest

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import norm
 
+from ...arrays import FloatArray
 from ...errors import Faults
-from ...forecasters.forecast import FloatArray
 
 
 def transshipment_bound(

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...arrays import FloatArray
 from ...envs.demand.distributions import IndependentDemand
 from ...errors import Faults
-from ...forecasters.forecast import FloatArray
 
 TAIL = 1e-12
 """Probability of demand on either side of what is tabulated."""

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...envs.dynamics import feasible_order
-from ...envs.network import OUTSIDE, Network
-from ...envs.params import ItemParams
-from ...envs.perishable import PerishableState
-from ...envs.system import State, columns_of
+from ...arrays import FloatArray, IntArray
+from ...envs.core.dynamics import feasible_order
+from ...envs.core.params import ItemParams
+from ...envs.core.system import State, columns_of
+from ...envs.networks.network import OUTSIDE, Network
+from ...envs.systems.perishable import PerishableState
 from ...errors import FractileError
-from ...forecasters.forecast import FloatArray, IntArray
 from .enumeration import SmallSystem
 from .row_table import RowTable
 

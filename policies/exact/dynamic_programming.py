@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import FloatArray, IntArray
+from ...envs.core.dynamics import feasible_order
+from ...envs.core.types import InventoryState, ItemParams, Observation
 from ...envs.demand.distributions import IndependentDemand
-from ...envs.dynamics import feasible_order
-from ...envs.types import InventoryState, ItemParams, Observation
 from ...errors import FractileError, FractileWarning
-from ...forecasters.forecast import FloatArray, IntArray
 from ..base import Policy
 from .single_item import SingleItem
 from .value_iteration import Solution, solve, stationary

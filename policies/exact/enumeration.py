@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...arrays import FloatArray
+from ...envs.core.params import ItemParams
+from ...envs.core.system import State, empty_state, step_of
+from ...envs.core.types import InventoryState, Observation
 from ...envs.demand.distributions import IndependentDemand
-from ...envs.network import Network
-from ...envs.params import ItemParams
-from ...envs.perishable import PerishableState
-from ...envs.system import State, empty_state, step_of
-from ...envs.types import InventoryState, Observation
+from ...envs.networks.network import Network
+from ...envs.systems.perishable import PerishableState
 from ...errors import Faults, FractileError
-from ...forecasters.forecast import FloatArray
 
 TAIL = 1e-12
 """Probability of demand beyond the largest one that is listed."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from ...envs.system import advance
-from ...envs.types import InventoryState, ItemParams, Scenario
+from ...arrays import FloatArray, IntArray
+from ...envs.core.system import advance
+from ...envs.core.types import InventoryState, ItemParams, Scenario
 from ...errors import Faults, FractileError
-from ...forecasters.forecast import FloatArray, IntArray
 
 MEMORY = 8_000_000
 """Numbers that one block of paths and items may hold at once."""

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ...arrays import FloatArray, IntArray
+from ...envs.core.system import State
 from ...envs.demand.distributions import IndependentDemand
-from ...envs.system import State
 from ...errors import FractileError
-from ...forecasters.forecast import FloatArray, IntArray
 from ..base import Policy
 from .enumeration import SmallSystem
 from .row_table import RowTable
@@ -129,7 +129,7 @@ def exact_cost(
         FractileError: where the system cannot be listed, has too many states, or never settles.
 
     >>> from fractile.envs.demand.distributions import Poisson
-    >>> from fractile.envs.types import ItemParams
+    >>> from fractile.envs.core.types import ItemParams
     >>> from fractile.policies.base_stock import BaseStock
     >>> params = ItemParams(lead_time=2, holding_cost=1, stockout_cost=9, unmet_demand="backorder")
     >>> round(exact_cost(BaseStock(20), Poisson(5.0), params).average_cost, 4)

@@ -11,13 +11,21 @@ import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from ...arrays import FloatArray, IntArray
+from ...envs.core.system import State
+from ...envs.core.types import InventoryState, Observation
 from ...envs.demand.distributions import IndependentDemand
-from ...envs.perishable import PerishableState
-from ...envs.system import State
-from ...envs.types import InventoryState, Observation
+from ...envs.systems.perishable import PerishableState
 from ...errors import Faults, FractileError, FractileWarning
-from ...forecasters.forecast import FloatArray, IntArray
-from .decision_model import Bounds, DecisionModel, default_bounds, enumerate_decisions, inflow, net_inventory, position
+from .decision_model import (
+    Bounds,
+    DecisionModel,
+    default_bounds,
+    enumerate_decisions,
+    inflow,
+    net_inventory,
+    position,
+)
 from .enumeration import SmallSystem
 from .markov import settle
 from .row_table import UNKNOWN
@@ -153,7 +161,7 @@ def optimal_policy(
         FractileError: where the system cannot be listed, or is too large.
 
     >>> from fractile.envs.demand.distributions import Poisson
-    >>> from fractile.envs.types import ItemParams
+    >>> from fractile.envs.core.types import ItemParams
     >>> params = ItemParams(lead_time=1, holding_cost=1, stockout_cost=4, shelf_life=2, waste_cost=3)
     >>> round(optimal_policy(Poisson(3.0), params).average_cost, 3)
     3.412

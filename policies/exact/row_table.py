@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...forecasters.forecast import FloatArray, IntArray
+from ...arrays import FloatArray, IntArray
 from ...randomness import keyed_generator
 
 GRID = 2.0**20

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ...envs.demand.distributions import IndependentDemand
-from ...envs.network import Network
+from ...envs.networks.network import Network
 from ...errors import FractileError
 from ..base import Policy
 from ..dual_sourcing import SingleIndex
@@ -66,7 +66,7 @@ def best_policy(
         FractileError: where the start itself cannot be evaluated; other candidates are passed over.
 
     >>> from fractile.envs.demand.distributions import Poisson
-    >>> from fractile.envs.types import ItemParams
+    >>> from fractile.envs.core.types import ItemParams
     >>> from fractile.policies.base_stock import BaseStock
     >>> params = ItemParams(lead_time=1, holding_cost=1, stockout_cost=4)
     >>> found = best_policy(BaseStock, {"level": 15}, Poisson(5.0), params)
@@ -123,7 +123,7 @@ def best_dual_sourcing(make: Callable[..., Policy], demand: IndependentDemand, n
         network: of one item, with a slow and a fast supplier.
 
     >>> from fractile.envs.demand.distributions import Poisson
-    >>> from fractile.envs.network_shapes import dual_sourcing
+    >>> from fractile.envs.networks.shapes import dual_sourcing
     >>> from fractile.policies.dual_sourcing import TailoredBaseSurge
     >>> network = dual_sourcing(holding_cost=1.0, stockout_cost=9.0, regular_cost=0.0, expedited_cost=2.0)
     >>> best_dual_sourcing(TailoredBaseSurge, Poisson(2.0), network).parameters

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import FloatArray, IntArray
+from ...envs.core.dynamics import feasible_order, step
+from ...envs.core.types import InventoryState, ItemParams
 from ...envs.demand.distributions import IndependentDemand
-from ...envs.dynamics import feasible_order, step
-from ...envs.types import InventoryState, ItemParams
 from ...errors import Faults, FractileError
-from ...forecasters.forecast import FloatArray, IntArray
 from .stock_models import LevelModel, PipelineModel
 
 TAIL = 1e-13

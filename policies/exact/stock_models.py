@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ...forecasters.forecast import FloatArray, IntArray
+from ...arrays import FloatArray, IntArray
 
 BLOCK = 500_000
 """Numbers that are looked at together in one block of a large grid: about what stays in cache."""

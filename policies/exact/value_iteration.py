@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
-from ...forecasters.forecast import FloatArray, IntArray
 from .stock_models import StockModel
 
 ITERATIONS = 50_000

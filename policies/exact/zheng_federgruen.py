@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...arrays import FloatArray
+from ...envs.core.types import ItemParams
 from ...envs.demand.distributions import IndependentDemand
-from ...envs.types import ItemParams
 from ...errors import Faults
-from ...forecasters.forecast import FloatArray
 from .single_item import DISCRETE_ITEM, TAIL, check_one_item, fractile, is_discrete_item, mean_of, number
 
 

@@ -8,12 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from .. import plots
 from ..folder import read_manifest, replace_file
-from . import findings, record
-from .lineage import build_lineage_page, lineage_section
+from ..league.page import build_lineage_page, lineage_section
+from . import figures as plots, findings, record
 from .read import LEAGUE, Run, read_run
-from .words import number, percent, spoken
+from .words import label, number, percent
 
 REPORT = "report.html"
 
@@ -60,7 +59,7 @@ def render(run: Run) -> str:
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"spoken": spoken, "percent": percent, "number": number}
+    environment.filters |= {"label": label, "percent": percent, "number": number}
     texts = files(__package__ or "")
     template = environment.from_string(texts.joinpath("report.html.j2").read_text(encoding="utf-8"))
     css = texts.joinpath("report.css").read_text(encoding="utf-8")

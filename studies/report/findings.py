@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from .read import Run
-from .words import column, interval, joined, number, percent, spoken
+from .words import column, interval, joined, label, number, percent
 
 LISTED = 5
 """Items listed at either end."""
@@ -33,11 +33,11 @@ class Answer:
 
 def answer(run: Run) -> Answer:
     """Say what the cheapest policy saves, or that nothing is shown to beat the baseline."""
-    rivals, base = run.rivals, spoken(run.baseline)
+    rivals, base = run.rivals, label(run.baseline)
     if not len(rivals):
         return Answer(f"Only the baseline, {base}, was simulated: there is nothing to compare it with.", (), False)
     best: Any = rivals.iloc[0]
-    name, when = f"the {spoken(run.best)} policy", _held_out(run)
+    name, when = f"the {label(run.best)} policy", _held_out(run)
     within = interval(best["saving_low"], best["saving_high"])
     proven = bool(best["saving_low"] > 0)
     if proven:
@@ -57,11 +57,11 @@ def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
     details = []
     sure = rivals[rivals["saving_low"] > 0]
     if not proven and len(sure):
-        said = [f"{spoken(r.policy)} {percent(r.saving)} {interval(r.saving_low, r.saving_high)}" for r in _rows(sure)]
+        said = [f"{label(r.policy)} {percent(r.saving)} {interval(r.saving_low, r.saving_high)}" for r in _rows(sure)]
         details.append(f"A smaller saving is proven: {joined(said)}.")
-    worse = [spoken(r.policy) for r in _rows(rivals[rivals["saving_high"] < 0])]
+    worse = [label(r.policy) for r in _rows(rivals[rivals["saving_high"] < 0])]
     if worse:
-        details.append(f"Proven to cost more than the {spoken(run.baseline)}: {joined(worse)}.")
+        details.append(f"Proven to cost more than the {label(run.baseline)}: {joined(worse)}.")
     if len(rivals) > 1 and rivals["saving"].iloc[0] > SAME:
         details.append(
             f"The cheapest of {len(rivals)} policies was found on these very {run.periods()}, which flatters it a "
@@ -69,7 +69,7 @@ def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
         )
     for bound in _rows(run.comparison[run.comparison["kind"] == "bound"]):
         details.append(
-            f"{_capital(spoken(bound.policy))} is shown the future and saves {percent(bound.saving)}: "
+            f"{_capital(label(bound.policy))} is shown the future and saves {percent(bound.saving)}: "
             "a bound that no policy can reach."
         )
     return details
@@ -87,7 +87,7 @@ def comparison_rows(run: Run) -> list[dict[str, Any]]:
         role = "baseline" if row.policy == run.baseline else "bound" if row.kind == "bound" else "policy"
         rows.append(
             {
-                "policy": spoken(row.policy),
+                "policy": label(row.policy),
                 "role": role,
                 **{name: texts[i] for name, texts in units.items()},
                 "fill_rate": percent(row.fill_rate),
@@ -123,8 +123,8 @@ def worse_off(run: Run) -> WorseOff | None:
     saving = (costs[run.baseline] - costs[run.best]).sort_values(kind="stable")
     losing, gaining = saving[saving < -SAME], saving[saving > SAME]
     sentence = (
-        f"Under {spoken(run.best)}, {len(losing)} of {len(saving)} items ({percent(len(losing) / len(saving), 0)}) "
-        f"cost more than under the {spoken(run.baseline)}: together {number(-losing.sum())} a {run.periods(1)} more. "
+        f"Under {label(run.best)}, {len(losing)} of {len(saving)} items ({percent(len(losing) / len(saving), 0)}) "
+        f"cost more than under the {label(run.baseline)}: together {number(-losing.sum())} a {run.periods(1)} more. "
         f"{len(gaining)} cost less: together {number(gaining.sum())} less."
     )
     facts = run.items.drop_duplicates("item_id").set_index("item_id")
@@ -193,7 +193,7 @@ def forecaster_sentence(run: Run) -> str:
         return "The run holds no valuation of forecasters (forecast_value.parquet)."
     top: Any = value.sort_values("cost", kind="stable").iloc[0]
     text = (
-        f"Decisions were cheapest on {top['forecaster']}: in the hands of the {spoken(str(top['policy']))} they cost "
+        f"Decisions were cheapest on {top['forecaster']}: in the hands of the {label(str(top['policy']))} they cost "
         f"{number(top['cost'])} a {run.periods(1)}."
     )
     if not len(scores) or scores["forecaster"].nunique() < 2:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ...forecasters.forecast import FloatArray
+from ...arrays import FloatArray
 from .drawing import BLUE, INK, MUTED, ORANGE, PAPER, bare
 from .words import interval, percent, tick
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...errors import FractileError, InputError
 from ..folder import read_manifest
-from .lineage_read import LineageRun, read_lineage
+from ..league.read import LineageRun, read_lineage
 from .words import period_of
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .read import Run
-from .words import column, percent, spoken, tick
+from .words import column, label, percent, tick
 
 LISTED = 10
 """Orders that are listed."""
@@ -38,7 +38,7 @@ def next_orders(run: Run) -> NextOrders | None:
     last = run.manifest.get("data", {}).get("last_date")
     when = f" for the {run.periods(1)} after that of {last}" if last else f" for the next {run.periods(1)}"
     sentence = (
-        f"The cheapest policy here, {spoken(cheapest)}, orders {tick(table['order'].sum())} units in all{when}: "
+        f"The cheapest policy here, {label(cheapest)}, orders {tick(table['order'].sum())} units in all{when}: "
         f"something of {(table['order'] > 0).sum():,} of {len(table):,} items."
     )
     shown = table.head(LISTED)

@@ -11,7 +11,7 @@ UNITS = {"W": "week", "D": "day", "B": "business day", "M": "month", "Q": "quart
 MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 
 
-def spoken(name: str) -> str:
+def label(name: str) -> str:
     """Return a name without underscores: "tuned newsvendor"."""
     return name.replace("_", " ")
 

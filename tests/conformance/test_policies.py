@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 import fractile as fr
+from fractile import (
+    POLICIES,
+    FractileError,
+    make_policy,
+)
+from fractile.envs.core.types import ItemParams
 from fractile.envs.demand.distributions import draw_scenario
-from fractile.envs.observation import ObservationEncoder
-from fractile.envs.types import ItemParams
-from fractile.errors import FractileError
+from fractile.envs.gym.observation import ObservationEncoder
 from fractile.policies.neural import NeuralPolicy
-from fractile.policies.registry import POLICIES, make_policy
 
 PARAMS = ItemParams(
     lead_time=np.array([1, 2, 4]),

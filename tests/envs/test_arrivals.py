@@ -8,17 +8,23 @@ import pytest
 from scipy import stats
 
 import fractile as fr
-from fractile.envs.arrivals.deliveries import LostDeliveries, ShortDeliveries, SplitDeliveries
-from fractile.envs.arrivals.fitted import FittedArrivals
-from fractile.envs.arrivals.model import (
+from fractile import (
+    FractileError,
+    InputError,
+    InventoryState,
+    Scenario,
+)
+from fractile.envs.arrivals import (
     ArrivalModel,
     ConstantLeadTime,
+    FittedArrivals,
+    LostDeliveries,
     RandomLeadTime,
+    ShortDeliveries,
+    SplitDeliveries,
     expected_lead_time,
     with_arrivals,
 )
-from fractile.envs.types import InventoryState, Scenario
-from fractile.errors import FractileError, InputError
 from fractile.policies.rollout import roll
 
 UNIFORM = np.full(3, 1 / 3)

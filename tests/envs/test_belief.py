@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.demand.belief import Believed, Distortion
-from fractile.envs.demand.distributions import NegativeBinomial, Normal, Poisson, draw_scenario
-from fractile.envs.demand.forecast_demand import ForecastDemand
-from fractile.envs.demand.replay import Replay
-from fractile.errors import FractileError
+from fractile import (
+    DEFAULT_LEVELS,
+    Believed,
+    Distortion,
+    ForecastDemand,
+    FractileError,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+    QuantileForecast,
+    Replay,
+    make_forecaster,
+)
+from fractile.envs.demand.distributions import draw_scenario
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.forecast import DEFAULT_LEVELS, Dependence, QuantileForecast
-from fractile.forecasters.registry import make_forecaster
+from fractile.forecasters.forecast import Dependence
 
 SEED = 4
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.optimize import minimize
 
 import fractile as fr
-from fractile.envs.capacity import SharedCapacity, project_orders
-from fractile.envs.shared_capacity import shared_capacity_step
-from fractile.envs.types import InventoryState, ItemParams
+from fractile import InventoryState
+from fractile.envs.core.types import ItemParams
+from fractile.envs.gym.catalogue import (
+    SharedCapacity,
+    project_orders,
+    shared_capacity_step,
+)
 
 ITEMS = 4
 lists = st.lists(st.floats(0.0, 20.0, width=32), min_size=ITEMS, max_size=ITEMS)

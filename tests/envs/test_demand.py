@@ -8,19 +8,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fractile.envs.demand.distributions import (
+from fractile import (
+    DEFAULT_LEVELS,
+    ForecastDemand,
+    FractileError,
     Geometric,
     NegativeBinomial,
     Normal,
     Poisson,
-    draw_scenario,
+    QuantileForecast,
+    Replay,
+    make_forecaster,
 )
-from fractile.envs.demand.forecast_demand import ForecastDemand
-from fractile.envs.demand.replay import Replay, uncensored
-from fractile.errors import FractileError
+from fractile.envs.demand.distributions import draw_scenario
+from fractile.envs.demand.replay import uncensored
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.forecast import DEFAULT_LEVELS, Dependence, QuantileForecast
-from fractile.forecasters.registry import make_forecaster
+from fractile.forecasters.forecast import Dependence
 from fractile.randomness import keyed_generator
 
 UNITS = np.arange(40)

@@ -16,12 +16,12 @@ DISCRETE = {
     "poisson": fr.Poisson(np.array([5.0, 0.4])),
     "negative binomial": fr.NegativeBinomial(np.array([6.0, 2.0]), np.array([0.7, 4.0])),
     "geometric": fr.Geometric(np.array([5.0, 1.0])),
-    "compound": fr.CompoundPoisson(np.array([2.0, 9.0]), SIZES),
-    "compound by item": fr.CompoundPoisson(2.0, np.array([SIZES, SIZES[::-1]])),
-    "uniform": fr.Discrete.uniform(4),
-    "discrete": fr.Discrete(np.array([[3.0, 0.0, 1.0], [1.0, 1.0, 2.0]])),
-    "rounded gamma": fr.Rounded(fr.Gamma(np.array([4.0, 1.0]), cv=0.5)),
-    "rounded normal": fr.Rounded(fr.Normal(np.array([4.0, 1.0]), 1.0)),
+    "compound": fr.demand.CompoundPoisson(np.array([2.0, 9.0]), SIZES),
+    "compound by item": fr.demand.CompoundPoisson(2.0, np.array([SIZES, SIZES[::-1]])),
+    "uniform": fr.demand.Discrete.uniform(4),
+    "discrete": fr.demand.Discrete(np.array([[3.0, 0.0, 1.0], [1.0, 1.0, 2.0]])),
+    "rounded gamma": fr.demand.Rounded(fr.Gamma(np.array([4.0, 1.0]), cv=0.5)),
+    "rounded normal": fr.demand.Rounded(fr.Normal(np.array([4.0, 1.0]), 1.0)),
 }
 CONTINUOUS = {
     "normal": fr.Normal(np.array([50.0, 9.0]), np.array([8.0, 2.0])),
@@ -145,28 +145,28 @@ def test_scaled_models_have_another_mean(model):
 
 def test_fixed_values_have_no_mean_to_move():
     with pytest.raises(fr.FractileError, match="the mean of Discrete demand cannot move"):
-        fr.Discrete.uniform(4).scaled(2.0)
+        fr.demand.Discrete.uniform(4).scaled(2.0)
 
 
 def test_uniform_demand_of_dual_sourcing():
-    demand = fr.Discrete.uniform(4)
+    demand = fr.demand.Discrete.uniform(4)
     np.testing.assert_allclose(demand.pmf(np.arange(-1, 6)), [0, 0.2, 0.2, 0.2, 0.2, 0.2, 0])
     np.testing.assert_allclose(demand.pmf(np.arange(9), span=2), np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25)
     np.testing.assert_array_equal(demand.quantile([0.2, 0.4, 0.6, 0.8, 0.99]), [0, 1, 2, 3, 4])
-    np.testing.assert_allclose(fr.Discrete.uniform(5, smallest=3).pmf([2, 3, 5, 6]), [0, 1 / 3, 1 / 3, 0])
+    np.testing.assert_allclose(fr.demand.Discrete.uniform(5, smallest=3).pmf([2, 3, 5, 6]), [0, 1 / 3, 1 / 3, 0])
 
 
 def test_empirical_demand_is_what_was_seen():
-    demand = fr.Discrete.empirical([[2, 0], [2, 1], [5, 0], [0, 0]])
+    demand = fr.demand.Discrete.empirical([[2, 0], [2, 1], [5, 0], [0, 0]])
     np.testing.assert_allclose(
         demand.pmf(column(np.arange(6))).T, [[0.25, 0, 0.5, 0, 0, 0.25], [0.75, 0.25, 0, 0, 0, 0]]
     )
     with pytest.raises(fr.FractileError, match="whole numbers >= 0; round them"):
-        fr.Discrete.empirical([1.5])
+        fr.demand.Discrete.empirical([1.5])
 
 
 def test_rounded_gamma_of_the_perishables_literature():
-    base, demand = fr.Gamma(4.0, cv=0.5), fr.Rounded(fr.Gamma(4.0, cv=0.5))
+    base, demand = fr.Gamma(4.0, cv=0.5), fr.demand.Rounded(fr.Gamma(4.0, cv=0.5))
     exact = stats.gamma(4.0, scale=1.0)
     expected = exact.cdf(UNITS[:40] + 0.5) - exact.cdf(UNITS[:40] - 0.5)
     np.testing.assert_allclose(demand.pmf(UNITS[:40]), expected, atol=1e-14)
@@ -180,13 +180,13 @@ def test_compound_poisson_is_a_sum_of_a_poisson_number_of_sizes():
     for weight in weights:
         total[: len(sizes)] += weight * sizes
         sizes = np.convolve(sizes, SIZES)
-    np.testing.assert_allclose(fr.CompoundPoisson(rate, SIZES).pmf(np.arange(600)), total, rtol=1e-9, atol=1e-18)
+    np.testing.assert_allclose(fr.demand.CompoundPoisson(rate, SIZES).pmf(np.arange(600)), total, rtol=1e-9, atol=1e-18)
 
 
 def test_compound_poisson_of_single_units_is_poisson():
     for rate in (0.02, 5.0, 3 * PARTS):
         units = np.unique(stats.poisson(rate).ppf(np.linspace(1e-9, 1 - 1e-9, 60)))
-        got = fr.CompoundPoisson(rate, [0.0, 1.0]).pmf(units)
+        got = fr.demand.CompoundPoisson(rate, [0.0, 1.0]).pmf(units)
         np.testing.assert_allclose(got, stats.poisson(rate).pmf(units), rtol=1e-8)
 
 
@@ -242,11 +242,11 @@ def test_gamma_takes_either_measure_of_spread():
         (lambda: fr.Gamma(1.0, standard_deviation=0.0), "cv of demand must be a finite number above 0"),
         (lambda: fr.NegativeBinomial(0.0, -2.0), "mean of demand .* got 0.0\nsize of demand .* got -2.0"),
         (lambda: fr.Poisson("many"), "mean of demand must be a number, or one an item, got 'many'"),
-        (lambda: fr.CompoundPoisson(0.0, SIZES), "rate of demand must be a finite number above 0"),
-        (lambda: fr.CompoundPoisson(1.0, [0.5, -0.5]), "sizes of demand must be numbers >= 0"),
-        (lambda: fr.CompoundPoisson(np.ones(3), np.ones((2, 4))), "rate has 3, sizes 2"),
-        (lambda: fr.Discrete([0.0, 0.0]), "probabilities of demand must be numbers >= 0 that do not all vanish"),
-        (lambda: fr.Rounded(fr.Poisson(3.0)), "base of Rounded must be continuous demand"),
+        (lambda: fr.demand.CompoundPoisson(0.0, SIZES), "rate of demand must be a finite number above 0"),
+        (lambda: fr.demand.CompoundPoisson(1.0, [0.5, -0.5]), "sizes of demand must be numbers >= 0"),
+        (lambda: fr.demand.CompoundPoisson(np.ones(3), np.ones((2, 4))), "rate has 3, sizes 2"),
+        (lambda: fr.demand.Discrete([0.0, 0.0]), "probabilities of demand must be numbers >= 0 that do not all vanish"),
+        (lambda: fr.demand.Rounded(fr.Poisson(3.0)), "base of Rounded must be continuous demand"),
         (lambda: fr.Gamma(4.0, 0.5).pmf(3), "Gamma demand is continuous and has no pmf; use cdf"),
         (lambda: fr.NegativeBinomial(np.ones(3), np.ones(2)), "mean and size of demand must be of the same items"),
     ],

@@ -28,16 +28,16 @@ def regimes(low, high, **options):
 PROCESSES = {
     "seasonal poisson": seasonal(fr.Poisson(np.array([6.0, 1.5]))),
     "seasonal negative binomial": seasonal(fr.NegativeBinomial(8.0, 2.0)),
-    "seasonal compound": seasonal(fr.CompoundPoisson(3.0, [0.0, 0.6, 0.0, 0.4])),
-    "seasonal rounded": seasonal(fr.Rounded(fr.Gamma(6.0, cv=0.5))),
+    "seasonal compound": seasonal(fr.demand.CompoundPoisson(3.0, [0.0, 0.6, 0.0, 0.4])),
+    "seasonal rounded": seasonal(fr.demand.Rounded(fr.Gamma(6.0, cv=0.5))),
     "seasonal gamma": seasonal(fr.Gamma(6.0, cv=np.array([0.4, 1.2]))),
     "seasonal normal": seasonal(fr.Normal(40.0, 8.0)),
-    "ramp": fr.NewItemRamp(
+    "ramp": fr.demand.NewItemRamp(
         fr.Poisson(np.array([20.0, 10.0])), half_way=4.0, launch=np.array([-3, 2]), shape="logistic"
     ),
-    "new item with seasons": fr.NewItemRamp(seasonal(fr.NegativeBinomial(20.0, 5.0)), half_way=3.0),
-    "promotions": fr.Promotions(fr.NegativeBinomial(6.0, 3.0), PRICES, 2.5, list_price=10.0),
-    "correlated": fr.Correlated(seasonal(fr.Poisson(np.array([6.0, 1.5, 30.0]))), 0.5),
+    "new item with seasons": fr.demand.NewItemRamp(seasonal(fr.NegativeBinomial(20.0, 5.0)), half_way=3.0),
+    "promotions": fr.demand.Promotions(fr.NegativeBinomial(6.0, 3.0), PRICES, 2.5, list_price=10.0),
+    "correlated": fr.demand.Correlated(seasonal(fr.Poisson(np.array([6.0, 1.5, 30.0]))), 0.5),
     "autoregressive": fr.AR1(np.array([30.0, 20.0]), np.array([0.7, -0.5]), np.array([4.0, 2.0])),
     "clipped autoregressive": fr.AR1(4.0, 0.8, 2.5),
     "regimes": regimes(fr.Poisson(np.array([2.0, 5.0])), fr.Poisson(np.array([9.0, 6.0]))),
@@ -173,7 +173,7 @@ def test_seasons_come_back_as_the_same_forecast():
 
 @pytest.mark.parametrize(("shape", "reached"), [("exponential", 1 - 0.5**0.25), ("logistic", 1 / (1 + np.exp(3.0)))])
 def test_a_ramp_rises_to_half_of_its_level_and_on(shape, reached):
-    model = fr.NewItemRamp(fr.Poisson(100.0), half_way=4.0, launch=2, shape=shape)
+    model = fr.demand.NewItemRamp(fr.Poisson(100.0), half_way=4.0, launch=2, shape=shape)
     factor = model.factors(0, 60)[:, 0]
     np.testing.assert_allclose(factor[:2], UNSOLD)
     assert factor[2] == pytest.approx(reached)
@@ -186,7 +186,7 @@ def test_a_ramp_rises_to_half_of_its_level_and_on(shape, reached):
 
 
 def test_promotions_answer_to_prices_with_constant_elasticity():
-    model = fr.Promotions(fr.Poisson(np.array([20.0, 5.0])), PRICES, np.array([2.0, 0.5]), list_price=10.0)
+    model = fr.demand.Promotions(fr.Poisson(np.array([20.0, 5.0])), PRICES, np.array([2.0, 0.5]), list_price=10.0)
     scenario = fr.draw_scenario(model, 0, 4000, 8)
     expected = np.array([20.0, 5.0]) * (PRICES[:8, None] / 10.0) ** -np.array([2.0, 0.5])
     assert (np.abs(scenario.demand.mean(0) - expected) < 4 * np.sqrt(expected / 4000)).all()
@@ -199,9 +199,11 @@ def test_promotions_answer_to_prices_with_constant_elasticity():
 
 
 def test_relative_prices_stay_out_of_the_scenario():
-    model = fr.Seasonal(fr.Promotions(fr.Poisson(20.0), PRICES / 10.0, 2.0), SEASONS)
+    model = fr.Seasonal(fr.demand.Promotions(fr.Poisson(20.0), PRICES / 10.0, 2.0), SEASONS)
     assert fr.draw_scenario(model, 0, 2, 3).prices is None
-    listed = fr.Correlated(fr.Seasonal(fr.Promotions(fr.Poisson(np.ones(2)), PRICES, 2.0, 10.0), SEASONS), 0.2)
+    listed = fr.demand.Correlated(
+        fr.Seasonal(fr.demand.Promotions(fr.Poisson(np.ones(2)), PRICES, 2.0, 10.0), SEASONS), 0.2
+    )
     np.testing.assert_array_equal(fr.draw_scenario(listed, 0, 2, 3).prices[0, :, 1], PRICES[:3])
 
 
@@ -231,7 +233,7 @@ def test_sums_without_closed_form_are_convolutions():
 @pytest.mark.parametrize("rho", [0.6, -0.4])
 @pytest.mark.parametrize("base", [fr.Normal(np.array([50.0, 80.0]), 8.0), fr.Poisson(np.array([40.0, 90.0]))], ids=str)
 def test_correlation_is_reached_and_marginals_stay(base, rho):
-    demand = fr.draw_scenario(fr.Correlated(base, rho), 0, 2000, 10).demand.reshape(-1, 2)
+    demand = fr.draw_scenario(fr.demand.Correlated(base, rho), 0, 2000, 10).demand.reshape(-1, 2)
     # Rank correlation of a Gaussian copula; ties of whole units take a little from it.
     expected = 6 / np.pi * np.arcsin(rho / 2)
     assert stats.spearmanr(demand).statistic == pytest.approx(expected, abs=4 / np.sqrt(len(demand)) + 0.003)
@@ -242,11 +244,11 @@ def test_correlation_is_reached_and_marginals_stay(base, rho):
 
 def test_a_matrix_correlates_items_pair_by_pair():
     matrix = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, -0.3], [0.0, -0.3, 1.0]])
-    model = fr.Correlated(fr.Normal(np.array([50.0, 50.0, 50.0]), 5.0), matrix)
+    model = fr.demand.Correlated(fr.Normal(np.array([50.0, 50.0, 50.0]), 5.0), matrix)
     demand = fr.draw_scenario(model, 0, 4000, 5).demand.reshape(-1, 3)
     np.testing.assert_allclose(np.corrcoef(demand.T), matrix, atol=4 / np.sqrt(len(demand)))
     np.testing.assert_array_equal(model.select(np.array([2, 1])).matrix, [[1.0, -0.3], [-0.3, 1.0]])
-    alike = fr.draw_scenario(fr.Correlated(fr.Poisson(np.array([5.0, 5.0])), 1.0), 0, 50, 4).demand
+    alike = fr.draw_scenario(fr.demand.Correlated(fr.Poisson(np.array([5.0, 5.0])), 1.0), 0, 50, 4).demand
     np.testing.assert_array_equal(alike[..., 0], alike[..., 1])
 
 
@@ -338,7 +340,7 @@ def test_hidden_regimes_are_inferred_by_bayes_rule():
 
 
 def test_hidden_regimes_that_explain_nothing_leave_the_belief():
-    model = fr.MarkovModulated((fr.Discrete.uniform(2), fr.Discrete.uniform(3)), TRANSITION, hidden=True)
+    model = fr.MarkovModulated((fr.demand.Discrete.uniform(2), fr.demand.Discrete.uniform(3)), TRANSITION, hidden=True)
     beliefs = model.beliefs(np.array([9.0, 1.0]).reshape(1, 2, 1))
     np.testing.assert_allclose(beliefs[:, 1, 0, 0], model.stationary)
 
@@ -352,19 +354,25 @@ def test_hidden_regimes_that_explain_nothing_leave_the_belief():
             lambda: fr.Seasonal(fr.Poisson(np.ones(3)), np.ones((4, 2))),
             "same items as its base, which has 3; got indices",
         ),
-        (lambda: fr.draw_scenario(fr.Seasonal(fr.Discrete.uniform(4), [1.0]), 0, 2, 2), "Discrete demand cannot move"),
-        (lambda: fr.NewItemRamp(fr.Poisson(1.0), 3.0, shape="linear"), "shape must be 'exponential' or 'logistic'"),
-        (lambda: fr.NewItemRamp(fr.Poisson(1.0), -3.0), "half_way of demand must be a finite number above 0"),
-        (lambda: fr.Promotions(fr.Poisson(1.0), [1.0, -1.0], -0.5), "prices of demand .*\nelasticity of demand"),
         (
-            lambda: fr.draw_scenario(fr.Promotions(fr.Poisson(1.0), PRICES[:5], 2.0), 0, 2, 5, 2),
+            lambda: fr.draw_scenario(fr.Seasonal(fr.demand.Discrete.uniform(4), [1.0]), 0, 2, 2),
+            "Discrete demand cannot move",
+        ),
+        (
+            lambda: fr.demand.NewItemRamp(fr.Poisson(1.0), 3.0, shape="linear"),
+            "shape must be 'exponential' or 'logistic'",
+        ),
+        (lambda: fr.demand.NewItemRamp(fr.Poisson(1.0), -3.0), "half_way of demand must be a finite number above 0"),
+        (lambda: fr.demand.Promotions(fr.Poisson(1.0), [1.0, -1.0], -0.5), "prices of demand .*\nelasticity of demand"),
+        (
+            lambda: fr.draw_scenario(fr.demand.Promotions(fr.Poisson(1.0), PRICES[:5], 2.0), 0, 2, 5, 2),
             "prices cover 5 periods, 6 are asked for",
         ),
-        (lambda: fr.Correlated(fr.Poisson(np.ones(3)), -0.6), "for 3 items must be from -0.5"),
-        (lambda: fr.Correlated(fr.Poisson(np.ones(3)), np.eye(2)), r"matrix of shape \(3, 3\), got \(2, 2\)"),
-        (lambda: fr.Correlated(fr.Poisson(np.ones(2)), [[1.0, 0.2], [0.3, 1.0]]), "symmetric, with ones"),
+        (lambda: fr.demand.Correlated(fr.Poisson(np.ones(3)), -0.6), "for 3 items must be from -0.5"),
+        (lambda: fr.demand.Correlated(fr.Poisson(np.ones(3)), np.eye(2)), r"matrix of shape \(3, 3\), got \(2, 2\)"),
+        (lambda: fr.demand.Correlated(fr.Poisson(np.ones(2)), [[1.0, 0.2], [0.3, 1.0]]), "symmetric, with ones"),
         (
-            lambda: fr.Correlated(fr.Poisson(np.ones(3)), [[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]]),
+            lambda: fr.demand.Correlated(fr.Poisson(np.ones(3)), [[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]]),
             "positive semi-definite, its least eigenvalue is -0.8",
         ),
         (lambda: fr.AR1(5.0, 1.0, 0.0), "autocorrelation of demand .*\nnoise_deviation of demand"),

@@ -7,8 +7,11 @@ import pytest
 from scipy import stats
 
 import fractile as fr
-from fractile.envs.demand import sampling_tables
-from fractile.envs.demand.sampling_tables import CELLS, DemandTable, sample_discrete
+from fractile.envs.demand import DemandTable, sampling_tables
+from fractile.envs.demand.sampling_tables import (
+    CELLS,
+    sample_discrete,
+)
 from fractile.randomness import keyed_generator
 
 SIZES = np.array([0.0, 0.6, 0.1, 0.0, 0.0, 0.0, 0.3])
@@ -18,9 +21,9 @@ MODELS = {
     "poisson 900": fr.Poisson(900.0),
     "negative binomial": fr.NegativeBinomial(6.0, 0.7),
     "geometric": fr.Geometric(5.0),
-    "compound": fr.CompoundPoisson(2.0, SIZES),
-    "uniform": fr.Discrete.uniform(4),
-    "rounded": fr.Rounded(fr.Gamma(4.0, cv=0.5)),
+    "compound": fr.demand.CompoundPoisson(2.0, SIZES),
+    "uniform": fr.demand.Discrete.uniform(4),
+    "rounded": fr.demand.Rounded(fr.Gamma(4.0, cv=0.5)),
 }
 TABLES = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from fractile.envs.dynamics import feasible_order, step
-from fractile.envs.system import advance
-from fractile.envs.types import InventoryState, ItemParams, Scenario
+from fractile import (
+    InventoryState,
+    Scenario,
+    step,
+)
+from fractile.envs.core.dynamics import feasible_order
+from fractile.envs.core.system import advance
+from fractile.envs.core.types import ItemParams
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,11 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
 import fractile as fr
-from fractile.envs.demand.distributions import Poisson
-from fractile.envs.inventory_env import InventoryEnv
-from fractile.envs.observation import SMALLEST_SCALE
-from fractile.envs.registration import ENVIRONMENTS
-from fractile.envs.vector_env import InventoryVectorEnv
-from fractile.errors import FractileError
+from fractile import FractileError, Poisson
+from fractile.envs.gym.inventory_env import InventoryEnv
+from fractile.envs.gym.observation import SMALLEST_SCALE
+from fractile.envs.gym.registration import ENVIRONMENTS
+from fractile.envs.gym.vector_env import InventoryVectorEnv
 from fractile.policies.rollout import roll
 
 IDS = sorted(ENVIRONMENTS)

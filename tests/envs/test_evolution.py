@@ -9,16 +9,19 @@ import pandas as pd
 import pytest
 from scipy.special import ndtri
 
+from fractile import (
+    DEFAULT_LEVELS,
+    ForecastDemand,
+    FractileError,
+    QuantileForecast,
+    SalesPanel,
+    make_forecaster,
+)
+from fractile.envs.demand import ForecastEvolution
 from fractile.envs.demand.distributions import draw_scenario
-from fractile.envs.demand.evolution import ForecastEvolution
 from fractile.envs.demand.evolved_forecasts import EvolvedForecasts
-from fractile.envs.demand.forecast_demand import ForecastDemand
-from fractile.errors import FractileError
+from fractile.forecasters.calibration.point_errors.sampling import cdf_bounds
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.registry import make_forecaster
-from fractile.forecasters.sampling import cdf_bounds
 
 LEVELS = np.array(DEFAULT_LEVELS)
 FINE = np.arange(1, 200) / 200.0

@@ -8,14 +8,19 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.demand.belief import Believed, Distortion
-from fractile.envs.demand.distributions import Poisson, draw_scenario
-from fractile.envs.demand.evolution import ForecastEvolution
-from fractile.envs.demand.forecast_demand import ForecastDemand
-from fractile.errors import FractileError
+from fractile import (
+    DEFAULT_LEVELS,
+    Believed,
+    Distortion,
+    ForecastDemand,
+    FractileError,
+    Poisson,
+    QuantileForecast,
+    make_forecaster,
+)
+from fractile.envs.demand import ForecastEvolution
+from fractile.envs.demand.distributions import draw_scenario
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
-from fractile.forecasters.registry import make_forecaster
 
 PANEL = small_panel(items=3)
 MODES = ("fixed", "rolled", "evolved")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.systems import SYSTEMS
+from fractile.envs.gym.catalogue import SYSTEMS
 
 REFERENCE = Path(fr.__file__).parent.parent / "shared" / "reference" / "literature.json"
 FAMILIES = {

@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import fractile as fr
-from fractile.envs.network import OUTSIDE, Link, Network
-from fractile.envs.network_dynamics import network_step, ration
-from fractile.envs.types import InventoryState
+from fractile import InventoryState
+from fractile.envs.networks import (
+    OUTSIDE,
+    Link,
+    Network,
+    network_step,
+)
+from fractile.envs.networks.dynamics import ration
 
 CHAIN = Network(("warehouse", "store"), (Link(OUTSIDE, 0, 1), Link(0, 1, 1)), holding_cost=np.array([0.5, 1.0]))
-FAN = fr.distribution(2, warehouse_lead_time=1, store_lead_time=0, unmet_demand="lost")
+FAN = fr.networks.distribution(2, warehouse_lead_time=1, store_lead_time=0, unmet_demand="lost")
 
 
 def state(net, *pipeline):
@@ -50,14 +54,14 @@ def test_worked_transitions(row):
 
 def test_dual_sourcing_step_of_gijsbrechts():
     """State (8, 3, 1), regular 2, expedited 1, demand 4: next (8, 1, 2), cost 330 (invman's worked step)."""
-    network = fr.dual_sourcing(regular_lead_time=3)
+    network = fr.networks.dual_sourcing(regular_lead_time=3)
     net, pipeline, _, cost = moved(network, state([0], [8], [3], [1]), [2, 1], [4])
     assert (net[0] + pipeline[0][0], pipeline[1][0], pipeline[2][0]) == (8, 1, 2)
     assert cost == [330.0]
 
 
 def test_transshipment_moves_stock_before_demand():
-    network = fr.distribution(2, transshipment_cost=0.25, store_lead_time=1, unmet_demand="lost")
+    network = fr.networks.distribution(2, transshipment_cost=0.25, store_lead_time=1, unmet_demand="lost")
     links = [(link.source, link.destination) for link in network.links]
     order = np.zeros(len(links))
     order[links.index((1, 2))] = 3.0
@@ -83,7 +87,7 @@ def test_one_link_from_outside_is_the_single_location():
 
 def test_two_items_with_two_suppliers_each_do_not_meet():
     rng = np.random.default_rng(0)
-    both, alone = fr.dual_sourcing(items=2), fr.dual_sourcing()
+    both, alone = fr.networks.dual_sourcing(items=2), fr.networks.dual_sourcing()
     before = InventoryState(rng.integers(-3, 9, (5, 2)) * 1.0, rng.integers(0, 5, (2, 5, 2)) * 1.0)
     order, demand = rng.integers(0, 5, (5, 4)) * 1.0, rng.integers(0, 5, (5, 2)) * 1.0
     whole, _ = network_step(before, order, demand, both)
@@ -100,10 +104,10 @@ def networks(draw):
     unmet = draw(st.sampled_from(["lost", "backorder", 0.5]))
     whole = draw(st.booleans())
     if shape == "serial":
-        return fr.serial((2, 0, 1), (0.1, 0.5, 1.0), 9.0, unmet_demand=unmet, whole_units=whole)
+        return fr.networks.serial((2, 0, 1), (0.1, 0.5, 1.0), 9.0, unmet_demand=unmet, whole_units=whole)
     if shape == "fan":
-        return fr.distribution(3, unmet_demand=unmet, whole_units=whole)
-    return fr.distribution(2, warehouses=2, transshipment_cost=1.0, unmet_demand=unmet, whole_units=whole)
+        return fr.networks.distribution(3, unmet_demand=unmet, whole_units=whole)
+    return fr.networks.distribution(2, warehouses=2, transshipment_cost=1.0, unmet_demand=unmet, whole_units=whole)
 
 
 @st.composite

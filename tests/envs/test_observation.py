@@ -9,17 +9,15 @@ import pytest
 import torch
 from scipy import stats
 
-from fractile.envs.demand.distributions import Poisson
-from fractile.envs.observation import (
+from fractile import FractileError, Observation, Poisson, QuantileForecast
+from fractile.envs.core.types import ItemParams
+from fractile.envs.gym.observation import (
     FEATURE_LEVELS,
     ObservationEncoder,
     by_origin,
     order_up_to_level,
     shifted_ratio,
 )
-from fractile.envs.types import ItemParams, Observation
-from fractile.errors import FractileError
-from fractile.forecasters.forecast import QuantileForecast
 
 PARAMS = ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=9.0)
 

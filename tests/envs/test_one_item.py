@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.dynamics import step
-from fractile.envs.inventory_env import InventoryEnv
-from fractile.envs.slots import LooseSlots
-from fractile.envs.types import InventoryState, ItemParams
+from fractile import InventoryState, step
+from fractile.envs.core.slots import LooseSlots
+from fractile.envs.core.types import ItemParams
+from fractile.envs.gym.inventory_env import InventoryEnv
 
 SYSTEMS = {
     "lost sales": {},
@@ -49,7 +49,7 @@ def test_numbers_are_arrays(name):
 def test_what_is_unusual_is_played_on_arrays():
     for options in (
         {"memory": 2},
-        {"arrivals": fr.RandomLeadTime([0.5, 0.5])},
+        {"arrivals": fr.arrivals.RandomLeadTime([0.5, 0.5])},
         {"review_period": 2},
         {"system": "perishable"},
         {"system": "serial"},

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import fractile as fr
-from fractile.envs.perishable import PerishableState, perishable_step
-from fractile.envs.types import ItemParams
+from fractile.envs.core.types import ItemParams
+from fractile.envs.gym.catalogue import (
+    PerishableState,
+    perishable_step,
+)
 
 COSTS = {"holding_cost": 1.0, "stockout_cost": 5.0, "waste_cost": 7.0}
 

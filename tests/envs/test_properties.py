@@ -7,14 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fractile.envs.conformance import check_dynamics
-from fractile.envs.dynamics import feasible_order, step
-from fractile.envs.types import InventoryState, ItemParams
-from fractile.errors import FractileError
+from fractile import FractileError, InventoryState, check_dynamics, step
+from fractile.envs.core.dynamics import feasible_order
+from fractile.envs.core.types import ItemParams
 
 quick = settings(max_examples=60, deadline=None)
 PATHS, ITEMS, SLOTS = 3, 4, 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.demand.distributions import Poisson
+from fractile import Poisson
 from fractile.envs.pictures.picture import align, draw, pixels, render_episode
 from fractile.envs.pictures.series import Capacity, Column, Episode
 
@@ -194,6 +194,8 @@ def test_pictures_of_environments_are_full(name):
 
 
 def test_a_longer_view_of_deliveries_is_drawn():
-    env = gym.make("fractile/LostSales-v0", render_mode="rgb_array", arrivals=fr.SplitDeliveries([0, 0.5, 0.5]))
+    env = gym.make(
+        "fractile/LostSales-v0", render_mode="rgb_array", arrivals=fr.arrivals.SplitDeliveries([0, 0.5, 0.5])
+    )
     env.reset(seed=0)
     assert env.render().shape == (600, 960, 3)

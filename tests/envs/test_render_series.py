@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.batch import InventoryBatch
-from fractile.envs.inventory_env import play
+from fractile.envs.gym.batch import InventoryBatch
+from fractile.envs.gym.catalogue import make_source
+from fractile.envs.gym.inventory_env import play
+from fractile.envs.gym.registration import ENVIRONMENTS
+from fractile.envs.gym.sources import DemandSource, JointSource
 from fractile.envs.pictures.series import FAN_LEVELS, MOST_PANELS, episode_of, latest, reach_of
-from fractile.envs.registration import ENVIRONMENTS
-from fractile.envs.sources import DemandSource, JointSource
-from fractile.envs.systems import make_source
 
 every_id = pytest.mark.parametrize("id_", sorted(ENVIRONMENTS))
 PERIODS = 12
@@ -139,8 +139,8 @@ def perishing(**options) -> tuple[InventoryBatch, list, list]:
         {"shelf_life": 1},
         {"lead_time": 0},
         {"pack_size": 4.0, "minimum_order": 8.0, "maximum_order": 12.0},
-        {"arrivals": fr.RandomLeadTime([0.2, 0.4, 0.4])},
-        {"pack_size": 4.0, "arrivals": fr.ShortDeliveries(fr.ConstantLeadTime(1), 0.7)},
+        {"arrivals": fr.arrivals.RandomLeadTime([0.2, 0.4, 0.4])},
+        {"pack_size": 4.0, "arrivals": fr.arrivals.ShortDeliveries(fr.arrivals.ConstantLeadTime(1), 0.7)},
     ],
     ids=["fifo", "lifo", "backorders", "both", "one period", "no lead time", "rules", "random lead time", "short"],
 )
@@ -171,7 +171,7 @@ def test_a_capacity_that_changes_is_shown_as_it_was():
 
 
 def test_a_store_room_has_no_limit_on_orders():
-    capacity = fr.SharedCapacity(120.0, use=np.array([1.0, 2.0, 1.0, 1.0, 1.0]), limited="storage")
+    capacity = fr.systems.SharedCapacity(120.0, use=np.array([1.0, 2.0, 1.0, 1.0, 1.0]), limited="storage")
     batch = batch_of("shared_capacity", capacity=capacity)
     history = played(batch)
     shared = episode_of(batch, history).capacity
@@ -187,7 +187,7 @@ def many_items(items: int, **options) -> InventoryBatch:
 
 
 @pytest.mark.parametrize(
-    ("options", "shown"), [({}, MOST_PANELS), ({"capacity": fr.SharedCapacity(30.0)}, MOST_PANELS - 1)]
+    ("options", "shown"), [({}, MOST_PANELS), ({"capacity": fr.systems.SharedCapacity(30.0)}, MOST_PANELS - 1)]
 )
 def test_more_items_than_fit_are_left_out_but_paid_for(options, shown):
     batch = many_items(9, **options)
@@ -210,7 +210,7 @@ def test_only_the_latest_periods_are_kept_and_costs_stay_whole():
 
 def test_the_time_ahead_reaches_as_far_as_anything_is_known():
     assert reach_of(episode_of(batch_of("serial"), [])) == 14
-    batch = batch_of("lost_sales", arrivals=fr.SplitDeliveries([0, 0.2, 0.2, 0.2, 0.2, 0.2]))
+    batch = batch_of("lost_sales", arrivals=fr.arrivals.SplitDeliveries([0, 0.2, 0.2, 0.2, 0.2, 0.2]))
     assert reach_of(episode_of(batch, [])) == 5
 
 

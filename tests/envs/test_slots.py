@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import fractile as fr
-from fractile.envs import slots
-from fractile.envs.slots import LooseSlots, moved_up
-from fractile.envs.types import InventoryState, ItemParams
+from fractile import InventoryState
+from fractile.envs.core import slots
+from fractile.envs.core.slots import LooseSlots, moved_up
+from fractile.envs.core.types import ItemParams
 
 PARAMS = ItemParams(lead_time=3, stockout_cost=4.0, unmet_demand=0.5, price=1.5)
 

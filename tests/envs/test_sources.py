@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.batch import InventoryBatch
-from fractile.envs.sources import DemandSource, JointSource, PoolSource
-from fractile.envs.systems import make_source
+from fractile.envs.gym.batch import InventoryBatch
+from fractile.envs.gym.catalogue import make_source
+from fractile.envs.gym.sources import DemandSource, JointSource, PoolSource
 
 
 def run(env, seed=1, steps=30):
@@ -19,7 +19,7 @@ def run(env, seed=1, steps=30):
 
 
 def test_random_lead_times_come_as_data():
-    arrivals = fr.RandomLeadTime([0.0, 0.5, 0.0, 0.5])
+    arrivals = fr.arrivals.RandomLeadTime([0.0, 0.5, 0.0, 0.5])
     env = gym.make("fractile/LostSales-v0", arrivals=arrivals).unwrapped
     _, infos = run(env)
     assert "arriving_3" in env.feature_names
@@ -30,13 +30,13 @@ def test_random_lead_times_come_as_data():
 
 
 def test_constant_arrivals_are_the_constant_lead_time():
-    one = run(gym.make("fractile/LostSales-v0", arrivals=fr.ConstantLeadTime(2)))[0]
+    one = run(gym.make("fractile/LostSales-v0", arrivals=fr.arrivals.ConstantLeadTime(2)))[0]
     assert one == run(gym.make("fractile/LostSales-v0"))[0]
 
 
 def test_arrivals_of_links():
-    network = fr.dual_sourcing(regular_lead_time=2)
-    source = JointSource(fr.Discrete.uniform(4), network, arrivals=fr.RandomLeadTime([0.5, 0.0, 0.5]))
+    network = fr.networks.dual_sourcing(regular_lead_time=2)
+    source = JointSource(fr.demand.Discrete.uniform(4), network, arrivals=fr.arrivals.RandomLeadTime([0.5, 0.0, 0.5]))
     scenario, _ = source.draw(np.random.default_rng(0), 6, 5)
     assert scenario.arrivals.shape == (3, 6, 5, 2)
     batch = InventoryBatch(source, paths=6, periods=5)
@@ -46,7 +46,7 @@ def test_arrivals_of_links():
 
 def test_pools_keep_the_arrivals_of_their_scenario():
     demand = fr.draw_scenario(fr.Poisson(np.array([2.0, 5.0])), seed=1, paths=3, periods=12, span=3)
-    scenario = fr.with_arrivals(demand, fr.RandomLeadTime([0.2, 0.3, 0.5]), seed=2)
+    scenario = fr.arrivals.with_arrivals(demand, fr.arrivals.RandomLeadTime([0.2, 0.3, 0.5]), seed=2)
     pool = PoolSource(scenario, fr.ItemParams(lead_time=2))
     path, item = np.array([0, 2, 1]), np.array([1, 0, 1])
     cut, _ = pool.cut(path, item, start=4, periods=5)
@@ -81,7 +81,7 @@ def test_forecast_driven_demand_evolves_and_is_believed_otherwise():
 
 def test_a_network_needs_demand_for_each_of_its_stores():
     with pytest.raises(fr.FractileError, match="demand must be of 3 items, one for each location with demand, got 1"):
-        JointSource(fr.Poisson(5.0), fr.distribution(3))
+        JointSource(fr.Poisson(5.0), fr.networks.distribution(3))
 
 
 def test_joint_systems_have_no_item_to_choose():
@@ -97,5 +97,5 @@ def test_costs_that_a_constructor_joins_are_not_options_of_their_own(system):
 
 
 def test_short_networks_conform():
-    fr.check_dynamics(fr.serial((1, 1), (0.5, 1.0), 9.0))
-    fr.check_dynamics(fr.dual_sourcing(regular_lead_time=1))
+    fr.check_dynamics(fr.networks.serial((1, 1), (0.5, 1.0), 9.0))
+    fr.check_dynamics(fr.networks.dual_sourcing(regular_lead_time=1))

@@ -6,9 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fractile.envs.item_table import params_from_items
-from fractile.envs.types import InventoryState, ItemParams, Observation, Scenario, Trajectory
-from fractile.errors import FractileError, InputError
+from fractile import (
+    FractileError,
+    InputError,
+    InventoryState,
+    Observation,
+    Scenario,
+    Trajectory,
+)
+from fractile.envs.core.item_table import params_from_items
+from fractile.envs.core.types import ItemParams
 
 
 @pytest.mark.parametrize(

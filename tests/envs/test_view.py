@@ -31,11 +31,11 @@ def shown(view, quantity=2.0):
 
 
 def test_nothing_is_remembered_unless_asked_for():
-    assert shown(fr.View())[0] == [None] * 7
+    assert shown(fr.HistoryView())[0] == [None] * 7
 
 
 def test_history_is_demand_the_last_period_first():
-    seen, demand, _ = shown(fr.View(memory=3))
+    seen, demand, _ = shown(fr.HistoryView(memory=3))
     assert not seen[0].any()
     np.testing.assert_array_equal(seen[1][0], demand[:, 0])
     assert not seen[1][1:].any()
@@ -44,12 +44,12 @@ def test_history_is_demand_the_last_period_first():
 
 
 def test_censored_history_is_sales():
-    seen, demand, run = shown(fr.View(memory=2, censored=True))
+    seen, demand, run = shown(fr.HistoryView(memory=2, censored=True))
     np.testing.assert_array_equal(seen[6][0], run.sales[:, 5])
     np.testing.assert_array_equal(seen[6][1], run.sales[:, 4])
     assert (seen[6][0] < demand[:, 5]).any()
     # Where there is always enough, sales are demand.
-    seen, demand, _ = shown(fr.View(memory=2, censored=True), quantity=50.0)
+    seen, demand, _ = shown(fr.HistoryView(memory=2, censored=True), quantity=50.0)
     np.testing.assert_array_equal(seen[6][0], demand[:, 5])
 
 
@@ -83,4 +83,4 @@ def test_environments_show_the_past_on_request(id_, censored):
 
 def test_memory_is_checked():
     with pytest.raises(fr.FractileError, match="memory must be an integer >= 0, got -1"):
-        fr.View(memory=-1)
+        fr.HistoryView(memory=-1)

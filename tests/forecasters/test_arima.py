@@ -11,14 +11,13 @@ import pandas as pd
 import pytest
 from statsforecast import models as library_models
 
-from fractile.errors import FractileError
-from fractile.forecasters import arima, arima_fit, arima_orders
-from fractile.forecasters.arima import ARIMA, fit_models, joined
-from fractile.forecasters.arima_fit import fit_order, stationary
-from fractile.forecasters.arima_orders import searched_orders
-from fractile.forecasters.arima_recursion import Order, expanded, innovations, projected
+from fractile import FractileError, SalesPanel
+from fractile.forecasters.classical import arima, arima_fit, arima_orders
+from fractile.forecasters.classical.arima import ARIMA, fit_models, joined
+from fractile.forecasters.classical.arima_fit import fit_order, stationary
+from fractile.forecasters.classical.arima_orders import searched_orders
+from fractile.forecasters.classical.arima_recursion import Order, expanded, innovations, projected
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.panel import SalesPanel
 
 ORDERS = (
     Order(p=1),

@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 from scipy.stats import gamma, kstest, poisson
 
-from fractile.forecasters.forecast import QuantileForecast
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.scores import calibration_table, pit, pit_bounds
+from fractile import QuantileForecast, SalesPanel
+from fractile.forecasters.scores.tables import (
+    calibration_table,
+    pit,
+    pit_bounds,
+)
 
 FINE = np.arange(1, 100) / 100
 

@@ -10,12 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fractile.errors import FractileError
-from fractile.forecasters.base import Forecaster
-from fractile.forecasters.conformance import check_forecaster, small_panel
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.registry import FORECASTERS, make_forecaster
-from fractile.forecasters.statistical import SeasonalNaive
+from fractile import (
+    FORECASTERS,
+    Forecaster,
+    FractileError,
+    SalesPanel,
+    check_forecaster,
+    make_forecaster,
+)
+from fractile.forecasters.classical.statistical import SeasonalNaive
+from fractile.forecasters.conformance import small_panel
 
 NETWORKS = ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")
 TREES = ("random_forest", "quantile_forest", "sqrf", "lightgbm")

@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 from statsforecast.models import TSB, CrostonClassic, CrostonSBA
 
-from fractile.errors import FractileError
-from fractile.forecasters.croston import Croston, Rates, croston_levels
-from fractile.forecasters.panel import SalesPanel
+from fractile import FractileError, SalesPanel
+from fractile.forecasters.classical.croston import Croston, Rates, croston_levels
 
 LIBRARY = {"classic": CrostonClassic(), "sba": CrostonSBA(), "tsb": TSB(alpha_d=0.1, alpha_p=0.2)}
 

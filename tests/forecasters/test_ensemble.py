@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fractile.errors import FractileError
-from fractile.forecasters.conformance import check_forecaster, small_panel
+from fractile import FractileError, check_forecaster, make_forecaster
+from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.ensemble import Ensemble
-from fractile.forecasters.registry import make_forecaster
 
 QUICK = {"mqcnn": {"steps": 20, "width": 16}}
 

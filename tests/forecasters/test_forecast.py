@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.special import ndtri
 from scipy.stats import norm
 
-from fractile.errors import FractileError
-from fractile.forecasters.forecast import (
+from fractile import (
     DEFAULT_LEVELS,
-    Dependence,
+    FractileError,
     QuantileForecast,
+)
+from fractile.forecasters.forecast import (
+    Dependence,
     interpolation_weights,
 )
 from fractile.forecasters.joining import concatenate_origins

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from scipy.stats import norm
 
 import fractile
-from fractile.errors import FractileError
+from fractile import FractileError
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.trees.boosting import ForestRows, Trees, grow_forest
 from fractile.forecasters.trees.config import ForestConfig, SparseForestConfig

@@ -7,11 +7,14 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from fractile.errors import FractileError, InputError
-from fractile.forecasters.loading import load_inputs, load_panel
+from fractile import (
+    FractileError,
+    InputError,
+    load_panel,
+)
+from fractile.forecasters.data.loading import load_inputs
 
 MONDAY = pd.Timestamp("2024-01-01")
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from fractile.errors import FractileError
+from fractile import FractileError, SalesPanel
+from fractile.forecasters.classical.statistical import ETS
 from fractile.forecasters.conformance import disturbed, small_panel
 from fractile.forecasters.networks.config import MQCNNConfig
 from fractile.forecasters.networks.history import running_level
@@ -17,9 +18,7 @@ from fractile.forecasters.networks.inputs import InputPlan, build_inputs, plan_i
 from fractile.forecasters.networks.layers import CausalEncoder, MonotoneQuantiles
 from fractile.forecasters.networks.mqcnn import MQCNN
 from fractile.forecasters.networks.network import quantile_loss
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.scores import mean_weighted_quantile_loss, pinball_loss
-from fractile.forecasters.statistical import ETS
+from fractile.forecasters.scores.tables import mean_weighted_quantile_loss, pinball_loss
 
 QUICK = MQCNNConfig(horizon=4, steps=20, width=16)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.stats import nbinom
 
-from fractile.errors import FractileError
+from fractile import FractileError, SalesPanel, make_forecaster
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.networks import adjustment
 from fractile.forecasters.networks.deepar import DeepAR, _log_likelihood, shared_uniforms
@@ -21,8 +21,6 @@ from fractile.forecasters.networks.mqtransformer import MQTransformer
 from fractile.forecasters.networks.network import Batch, censored_loss, quantile_loss
 from fractile.forecasters.networks.quantile_function import Curve, CurveHead, QuantileFunction, at
 from fractile.forecasters.networks.rnn import RNN
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.registry import make_forecaster
 
 NETWORKS = ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")
 QUICK = {"steps": 20, "horizon": 4, "width": 16}

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fractile.errors import FractileError
-from fractile.forecasters.forecast import QuantileForecast
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.registry import make_forecaster
-from fractile.forecasters.scores import mean_weighted_quantile_loss, quantile_loss_cells, score_forecast
-from fractile.forecasters.synthetic import retail_panel
+from fractile import FractileError, QuantileForecast, SalesPanel, make_forecaster, retail_panel
+from fractile.forecasters.scores.tables import (
+    mean_weighted_quantile_loss,
+    quantile_loss_cells,
+    score_forecast,
+)
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from fractile.errors import FractileError
-from fractile.forecasters.panel import SalesPanel
+from fractile import FractileError, SalesPanel
 
 
 def _panel(items=3, periods=6, seed=0):

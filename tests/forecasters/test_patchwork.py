@@ -13,9 +13,8 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import nbinom, poisson
 
 import fractile as fr
-from fractile.errors import FractileError
-from fractile.forecasters.conformance import check_forecaster, small_panel
-from fractile.forecasters.panel import SalesPanel
+from fractile import FractileError, SalesPanel, check_forecaster, retail_panel
+from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.patchwork.columns import columns_of, promoted, relative_price
 from fractile.forecasters.patchwork.engine import DistributionEngine, fit_engine, textbook_quantiles
 from fractile.forecasters.patchwork.factors import factors_of
@@ -26,7 +25,6 @@ from fractile.forecasters.patchwork.level import Start, filtered
 from fractile.forecasters.patchwork.plan import Occasion, Plan, planned
 from fractile.forecasters.patchwork.pooling import WHOLE_SPREAD, Evidence, Spread, pooled
 from fractile.forecasters.patchwork.series import Expected
-from fractile.forecasters.synthetic import retail_panel
 
 DOCS = Path(fr.__file__).parent / "docs"
 ALL = {"seasonal": True, "elasticity": True, "cold_start": True}

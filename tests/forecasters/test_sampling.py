@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import gamma, poisson
 
-from fractile.forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.sampling import (
+from fractile import (
+    DEFAULT_LEVELS,
+    QuantileForecast,
+    SalesPanel,
+)
+from fractile.forecasters.calibration.point_errors.sampling import (
     cdf_bounds,
     fit_dependence,
     fit_error_dependence,

@@ -9,10 +9,8 @@ import scoringrules
 from scipy.special import ndtri
 
 import fractile as fr
-from fractile.errors import FractileError
-from fractile.forecasters.forecast import QuantileForecast
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.scores import (
+from fractile import FractileError, QuantileForecast, SalesPanel
+from fractile.forecasters.scores.tables import (
     bias,
     coverage,
     crps,

@@ -10,15 +10,14 @@ import pytest
 from scipy.stats import poisson
 from statsforecast.models import AutoETS
 
-import fractile.forecasters.smoothing as module
-from fractile.errors import FractileError
+import fractile.forecasters.classical.smoothing as module
+from fractile import DEFAULT_LEVELS, FractileError, SalesPanel
+from fractile.forecasters.base import targets_of
+from fractile.forecasters.calibration.point_errors.error_distribution import error_power, fit_error_distribution
+from fractile.forecasters.classical.smoothing import filled, fit_smoothing
+from fractile.forecasters.classical.statistical import ETS, SeasonalNaive, last_mean, season_ago
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.error_distribution import error_power, fit_error_distribution
-from fractile.forecasters.forecast import DEFAULT_LEVELS
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.scores import coverage, targets_of
-from fractile.forecasters.smoothing import filled, fit_smoothing
-from fractile.forecasters.statistical import ETS, SeasonalNaive, last_mean, season_ago
+from fractile.forecasters.scores.tables import coverage
 
 LEVELS = np.array(DEFAULT_LEVELS)
 

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fractile.errors import FractileError
+from fractile import (
+    FORECASTERS,
+    FractileError,
+    make_forecaster,
+)
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.registry import FORECASTERS, make_forecaster
 from fractile.forecasters.storage import load_forecaster, load_state, save_forecaster, save_state
 
 NETWORKS = ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fractile.errors import FractileError
-from fractile.forecasters.loading import load_inputs
-from fractile.forecasters.synthetic import retail_panel
-from fractile.forecasters.synthetic_market import draw_market, draw_traits
+from fractile import FractileError, retail_panel
+from fractile.forecasters.data.loading import load_inputs
+from fractile.forecasters.retail.market import draw_market, draw_traits
 
 
 @pytest.fixture(scope="module")

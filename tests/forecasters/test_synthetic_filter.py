@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom, poisson
 
-from fractile.errors import FractileError
-from fractile.forecasters.forecast import QuantileForecast
-from fractile.forecasters.scores import calibration_table, mean_weighted_quantile_loss
-from fractile.forecasters.synthetic import retail_panel
-from fractile.forecasters.synthetic_filter import filter_levels
+from fractile import FractileError, QuantileForecast, retail_panel
+from fractile.forecasters.retail.filter import filter_levels
+from fractile.forecasters.scores.tables import calibration_table, mean_weighted_quantile_loss
 
 LEVELS = np.arange(1, 10) / 10
 HORIZON = 8

@@ -7,12 +7,14 @@ import pytest
 from scipy.special import ndtr, ndtri
 from scipy.stats import nbinom
 
-from fractile.errors import FractileError
-from fractile.forecasters.count_mixture import CountMixture, score_correlation
-from fractile.forecasters.forecast import QuantileForecast
+from fractile import FractileError, QuantileForecast, retail_panel
 from fractile.forecasters.interpolation import cdf_at
-from fractile.forecasters.scores import calibration_table, excess_volatility, mean_weighted_quantile_loss
-from fractile.forecasters.synthetic import retail_panel
+from fractile.forecasters.retail.count_mixture import CountMixture, score_correlation
+from fractile.forecasters.scores.tables import (
+    calibration_table,
+    excess_volatility,
+    mean_weighted_quantile_loss,
+)
 
 LEVELS = np.arange(1, 10) / 10
 FINE = np.arange(1, 100) / 100

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fractile.errors import InputError
-from fractile.forecasters.tables import (
+from fractile import InputError
+from fractile.forecasters.data.tables import (
     ITEM_COLUMNS,
     collect_history,
     cross_check,

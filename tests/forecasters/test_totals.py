@@ -10,13 +10,15 @@ import pytest
 from scipy.special import ndtr
 from scipy.stats import gamma
 
-from fractile.errors import FractileError
-from fractile.forecasters.dependence import Dependence
-from fractile.forecasters.forecast import QuantileForecast
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.sampling import ErrorDependence, cdf_bounds, fit_error_dependence
-from fractile.forecasters.schaake import TEMPLATES, fit_templates, shuffled_uniforms, template_uniforms
-from fractile.forecasters.synthetic import retail_panel
+from fractile import FractileError, QuantileForecast, SalesPanel, retail_panel
+from fractile.forecasters.calibration.point_errors.dependence import Dependence
+from fractile.forecasters.calibration.point_errors.sampling import ErrorDependence, cdf_bounds, fit_error_dependence
+from fractile.forecasters.calibration.point_errors.schaake import (
+    TEMPLATES,
+    fit_templates,
+    shuffled_uniforms,
+    template_uniforms,
+)
 
 LEVELS = np.array([0.01, 0.02, *(np.arange(1, 20) / 20), 0.98, 0.99])
 HORIZON = 8

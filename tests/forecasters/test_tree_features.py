@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fractile import SalesPanel
 from fractile.forecasters.base import targets_of
 from fractile.forecasters.conformance import disturbed, small_panel
-from fractile.forecasters.panel import SalesPanel
 from fractile.forecasters.trees.config import TreeConfig
 from fractile.forecasters.trees.examples import Examples, example_blocks, examples_of
 from fractile.forecasters.trees.features import FeatureBlock, feature_blocks

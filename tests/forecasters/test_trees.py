@@ -11,13 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fractile.errors import FractileError
+from fractile import (
+    FORECASTERS,
+    FractileError,
+    SalesPanel,
+    check_forecaster,
+    make_forecaster,
+)
 from fractile.forecasters.base import targets_of
-from fractile.forecasters.conformance import check_forecaster, small_panel
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.registry import FORECASTERS, make_forecaster
-from fractile.forecasters.scores import weighted_quantile_loss
-from fractile.forecasters.statistical import ETS
+from fractile.forecasters.classical.statistical import ETS
+from fractile.forecasters.conformance import small_panel
+from fractile.forecasters.scores.tables import weighted_quantile_loss
 from fractile.forecasters.trees.config import BoostingConfig
 
 NAMES = ("random_forest", "quantile_forest", "sqrf", "lightgbm")

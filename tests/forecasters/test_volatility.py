@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from scipy.stats import nbinom, norm
 
-from fractile.errors import FractileError
-from fractile.forecasters.forecast import QuantileForecast
-from fractile.forecasters.panel import SalesPanel
-from fractile.forecasters.scores import VolatilityCells, excess_volatility, volatility_cells
+from fractile import FractileError, QuantileForecast, SalesPanel
+from fractile.forecasters.scores.tables import (
+    VolatilityCells,
+    excess_volatility,
+    volatility_cells,
+)
 
 FINE = np.arange(1, 100) / 100
 HORIZON = 4

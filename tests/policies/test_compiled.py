@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import fractile as fr
-from fractile.envs.observation import ObservationEncoder
-from fractile.envs.slots import LooseSlots
+from fractile.envs.core.slots import LooseSlots
+from fractile.envs.gym.observation import ObservationEncoder
 from fractile.policies.compiled import _compiler
 from fractile.policies.neural import NeuralPolicy, initial_layers
 
@@ -30,7 +30,7 @@ def assert_as_simulated(policy, params, demand, *, warm_up=0, forecast=None, **o
     """Compare cost and final state with those of a plain simulation of the same paths."""
     forecasts = None if forecast is None else [forecast] * demand.shape[1]
     plain = fr.simulate(policy, fr.Scenario(demand, forecasts), params, warm_up=warm_up)
-    cost, state = fr.compile_rollout(policy, params, forecast=forecast, **options)(demand, warm_up=warm_up)
+    cost, state = fr.policies.compile_rollout(policy, params, forecast=forecast, **options)(demand, warm_up=warm_up)
     np.testing.assert_allclose(cost, plain.cost.sum(1), rtol=1e-12, atol=1e-12)
     assert isinstance(cost, np.ndarray)
     return cost, state
@@ -66,7 +66,7 @@ CASES = {
     "perishable": (fr.make_policy("base_stock", level=14.0), replace(PARAMS, lead_time=1, shelf_life=3)),
     "shared capacity": (
         fr.make_policy("base_stock", level=26.0),
-        replace(PARAMS, capacity=fr.SharedCapacity(limit=9.0)),
+        replace(PARAMS, capacity=fr.systems.SharedCapacity(limit=9.0)),
     ),
 }
 
@@ -83,8 +83,8 @@ def test_every_system_costs_what_simulate_says(case):
 @needs_compiler
 def test_single_precision_is_good_to_six_digits():
     policy, demand = fr.make_policy("base_stock", level=26.0), poisson(200, 40)
-    double, _ = fr.compile_rollout(policy, PARAMS)(demand)
-    single, _ = fr.compile_rollout(policy, PARAMS, dtype="float32")(demand)
+    double, _ = fr.policies.compile_rollout(policy, PARAMS)(demand)
+    single, _ = fr.policies.compile_rollout(policy, PARAMS, dtype="float32")(demand)
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, double, rtol=1e-6)
 
@@ -116,7 +116,7 @@ def test_gradients_of_a_neural_policy_are_those_of_the_simulator():
         return replace(policy, layers=tuple(zip(flat[::2], flat[1::2], strict=True)))
 
     start = fr.InventoryState(torch.full((64, 1), 12.0).double(), torch.full((4, 64, 1), 4.0).double())
-    rollout = fr.compile_rollout(rebuilt, PARAMS, forecast=forecast, weights=weights, chunk=3)
+    rollout = fr.policies.compile_rollout(rebuilt, PARAMS, forecast=forecast, weights=weights, chunk=3)
     cost, _ = rollout(demand, start)
     compiled = torch.autograd.grad(cost.mean(), weights)
     scenario, costs = fr.Scenario(demand, [forecast] * 7), []
@@ -145,33 +145,35 @@ def test_a_policy_that_reads_numbers_out_of_tensors_is_refused():
 
     start = fr.InventoryState(np.zeros((8, 1)), np.zeros((4, 8, 1)))
     with pytest.raises(fr.FractileError, match=r"cannot be compiled.*fr\.simulate"):
-        fr.compile_rollout(Peeks(), PARAMS, chunk=2)(poisson(8, 4), start)
+        fr.policies.compile_rollout(Peeks(), PARAMS, chunk=2)(poisson(8, 4), start)
 
 
 @needs_compiler
 def test_parameters_that_differ_from_path_to_path_are_refused():
     params = replace(PARAMS, holding_cost=np.linspace(1.0, 2.0, 6)[:, None])
     with pytest.raises(fr.FractileError, match=r"cannot be compiled|same in every path"):
-        fr.compile_rollout(fr.make_policy("base_stock", level=26.0), params, chunk=2, block=1)(poisson(6, 4, 1))
+        fr.policies.compile_rollout(fr.make_policy("base_stock", level=26.0), params, chunk=2, block=1)(
+            poisson(6, 4, 1)
+        )
 
 
 def test_a_missing_compiler_is_said(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(fr.FractileError, match="'no-such-compiler', which is not there: install one"):
-        fr.compile_rollout(fr.make_policy("base_stock", level=26.0), PARAMS)
+        fr.policies.compile_rollout(fr.make_policy("base_stock", level=26.0), PARAMS)
 
 
 def test_all_faults_of_a_setting_are_said_at_once():
     params = replace(PARAMS, review_period=3)
     with pytest.raises(fr.FractileError) as caught:
-        fr.compile_rollout(fr.make_policy("base_stock", level=26.0), params, chunk=10, block=0, dtype="int8")
+        fr.policies.compile_rollout(fr.make_policy("base_stock", level=26.0), params, chunk=10, block=0, dtype="int8")
     for part in ("chunk must be a multiple of the review period, 3", "block must be an integer >= 1", "dtype must be"):
         assert part in str(caught.value)
 
 
 @needs_compiler
 def test_what_a_call_cannot_do_is_said():
-    rollout = fr.compile_rollout(fr.make_policy("base_stock", level=26.0), PARAMS)
+    rollout = fr.policies.compile_rollout(fr.make_policy("base_stock", level=26.0), PARAMS)
     with pytest.raises(fr.FractileError, match="warm_up must be from 0 to 3, got 4"):
         rollout(poisson(2, 4), warm_up=4)
     with pytest.raises(fr.FractileError, match="pipeline of 4 slots"):

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import fractile as fr
-from fractile.envs.types import ItemParams, Observation
-from fractile.errors import FractileError
+from fractile import FractileError, Observation
+from fractile.envs.core.types import ItemParams
 from fractile.policies.dual_sourcing import CappedDualIndex, DualIndex, SingleIndex, TailoredBaseSurge
-from fractile.policies.exact.search import best_dual_sourcing
+from fractile.policies.exact import best_dual_sourcing
 
 POLICIES = {
     "single_index": SingleIndex([9.0, 5.0], [6.0, 4.0]),
@@ -18,13 +18,15 @@ POLICIES = {
     "capped_dual_index": CappedDualIndex([9.0, 5.0], 3.0, [2.0, np.inf]),
     "tailored_base_surge": TailoredBaseSurge([1.0, 2.0], 4.0),
 }
-NETWORK = fr.dual_sourcing(regular_lead_time=3, expedited_lead_time=1, items=2)
+NETWORK = fr.networks.dual_sourcing(regular_lead_time=3, expedited_lead_time=1, items=2)
 
 
 def observed(net, *pipeline, network=None):
     """One item: net inventory, and what arrives now, in one period, in two …"""
     slots = np.array(pipeline, dtype=float)[:, None, None]
-    return Observation(0, np.array([[float(net)]]), slots, network or fr.dual_sourcing(regular_lead_time=len(pipeline)))
+    return Observation(
+        0, np.array([[float(net)]]), slots, network or fr.networks.dual_sourcing(regular_lead_time=len(pipeline))
+    )
 
 
 def test_the_single_index_looks_at_all_that_is_under_way():
@@ -41,7 +43,7 @@ def test_the_dual_index_looks_at_what_comes_in_time():
 
 
 def test_an_expedited_order_that_takes_a_period_waits_for_what_is_due_then():
-    network = fr.dual_sourcing(regular_lead_time=3, expedited_lead_time=1)
+    network = fr.networks.dual_sourcing(regular_lead_time=3, expedited_lead_time=1)
     np.testing.assert_array_equal(DualIndex(9, 5).order(observed(1, 1, 2, 3, network=network)), [[1.0, 1.0]])
 
 
@@ -78,7 +80,7 @@ def test_items_are_on_their_own(name):
     rng = np.random.default_rng(1)
     net, pipeline = rng.normal(3, 4, (20, 2)), rng.gamma(1.0, 1.0, (3, 20, 2))
     both = POLICIES[name].order(Observation(0, net, pipeline, NETWORK))
-    single = fr.dual_sourcing(regular_lead_time=3, expedited_lead_time=1)
+    single = fr.networks.dual_sourcing(regular_lead_time=3, expedited_lead_time=1)
     for item in (0, 1):
         alone = fr.make_policy(name, **{k: v[item] for k, v in options.items()})
         order = alone.order(Observation(0, net[:, [item]], pipeline[:, :, [item]], single))
@@ -96,7 +98,7 @@ def test_simulations_start_at_the_target(name):
 
 @pytest.mark.parametrize(
     "params",
-    [ItemParams(lead_time=2), fr.serial((1, 1), (0.5, 1.0), 9.0), fr.distribution(2)],
+    [ItemParams(lead_time=2), fr.networks.serial((1, 1), (0.5, 1.0), 9.0), fr.networks.distribution(2)],
     ids=lambda p: type(p).__name__,
 )
 @pytest.mark.parametrize("name", POLICIES)
@@ -123,7 +125,7 @@ def test_parameters_out_of_range_are_named(make, message):
 
 def test_the_best_policies_of_two_fast_suppliers_know_their_lead_time():
     # The fast supplier takes a period: its level covers two.
-    network = fr.dual_sourcing(
+    network = fr.networks.dual_sourcing(
         regular_lead_time=2,
         expedited_lead_time=1,
         regular_cost=0.0,
@@ -131,8 +133,8 @@ def test_the_best_policies_of_two_fast_suppliers_know_their_lead_time():
         holding_cost=1.0,
         stockout_cost=9.0,
     )
-    demand = fr.Discrete.uniform(3)
-    optimal = fr.optimal_policy(demand, network).average_cost
+    demand = fr.demand.Discrete.uniform(3)
+    optimal = fr.exact.optimal_policy(demand, network).average_cost
     costs = [best_dual_sourcing(kind, demand, network).cost for kind in (SingleIndex, DualIndex, CappedDualIndex)]
     assert optimal - 1e-6 < costs[2] <= costs[1] + 1e-9
     assert costs[1] < costs[0] + 1e-9

@@ -9,21 +9,21 @@ import pytest
 import torch
 
 import fractile as fr
-from fractile.envs.types import ItemParams, Observation
-from fractile.errors import FractileError
+from fractile import FractileError, Observation
+from fractile.envs.core.types import ItemParams
 from fractile.policies.base_stock import BaseStock
 from fractile.policies.echelon import EchelonBaseStock
 from fractile.policies.perishable import EstimatedWaste, estimated_waste
 
 NETWORKS = {
-    "serial": (fr.serial((2, 1, 1), (0.2, 0.5, 1.0), 9.0), [30.0, 20.0, 12.0]),
-    "distribution": (fr.distribution(2, whole_units=True), [40.0, 12.0, 9.0]),
-    "transshipment": (fr.distribution(2, warehouses=2, transshipment_cost=0.5), [50.0, 50.0, 12.0, 9.0]),
+    "serial": (fr.networks.serial((2, 1, 1), (0.2, 0.5, 1.0), 9.0), [30.0, 20.0, 12.0]),
+    "distribution": (fr.networks.distribution(2, whole_units=True), [40.0, 12.0, 9.0]),
+    "transshipment": (fr.networks.distribution(2, warehouses=2, transshipment_cost=0.5), [50.0, 50.0, 12.0, 9.0]),
 }
 
 
 def test_an_echelon_is_a_location_and_all_it_supplies():
-    chain = fr.serial((1, 1), (0.5, 1.0), 9.0)
+    chain = fr.networks.serial((1, 1), (0.5, 1.0), 9.0)
     obs = Observation(0, np.array([[6.0, -2.0]]), np.array([[[4.0, 3.0]]]), chain)
     # Upstream: 20 − (6 + 4 − 2 + 3); downstream: 10 − (−2 + 3), more than there is to ship.
     np.testing.assert_array_equal(EchelonBaseStock([20.0, 10.0]).order(obs), [[9.0, 9.0]])
@@ -31,7 +31,7 @@ def test_an_echelon_is_a_location_and_all_it_supplies():
 
 
 def test_stores_order_for_themselves_and_share_their_warehouses():
-    network = fr.distribution(2, warehouses=2, transshipment_cost=1.0)
+    network = fr.networks.distribution(2, warehouses=2, transshipment_cost=1.0)
     obs = Observation(0, np.array([[1.0, 2.0, 3.0, 4.0]]), np.zeros((3, 1, 4)), network)
     order = EchelonBaseStock([20.0, 30.0, 7.0, 5.0]).order(obs)[0]
     np.testing.assert_array_equal(order, [20 - 8, 30 - 9, 2.0, 0.5, 2.0, 0.5, 0.0, 0.0])

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.types import InventoryState, ItemParams, Scenario
-from fractile.errors import FractileError
+from fractile import (
+    FractileError,
+    InventoryState,
+    Scenario,
+)
+from fractile.envs.core.types import ItemParams
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.exact.hindsight import Hindsight
 from fractile.policies.newsvendor import Newsvendor

@@ -7,15 +7,20 @@ import pytest
 from scipy import stats
 
 import fractile as fr
-from fractile.envs.observation import ObservationEncoder, order_up_to_level
-from fractile.envs.types import ItemParams, Observation, Scenario
-from fractile.errors import FractileError
+from fractile import (
+    POLICIES,
+    FractileError,
+    Observation,
+    Scenario,
+    make_policy,
+)
+from fractile.envs.core.types import ItemParams
+from fractile.envs.gym.observation import ObservationEncoder, order_up_to_level
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
 from fractile.policies.neural import NeuralPolicy, initial_layers
 from fractile.policies.newsvendor import Newsvendor, TunedNewsvendor
 from fractile.policies.projected import Projected
-from fractile.policies.registry import POLICIES, make_policy
 from fractile.policies.storage import load_policy, save_policy
 
 BACKORDER = ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=9.0, unmet_demand="backorder")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import fractile as fr
-from fractile.errors import FractileError
+from fractile import FractileError
 from fractile.policies.base_stock import BaseStock
 from fractile.policies.reorder_point import ReorderPointOrderUpTo, ReorderPointQuantity
 from fractile.policies.storage import load_policy, save_policy

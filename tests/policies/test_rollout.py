@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.system import advance
-from fractile.envs.types import InventoryState, ItemParams, Observation, Scenario
-from fractile.errors import FractileError
+from fractile import (
+    FractileError,
+    InventoryState,
+    Observation,
+    Scenario,
+)
+from fractile.envs.core.system import advance
+from fractile.envs.core.types import ItemParams
 from fractile.policies.base_stock import BaseStock, ConstantOrder
 from fractile.policies.exact.hindsight import Hindsight
 from fractile.policies.newsvendor import Newsvendor

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.policies import streaming
-from fractile.policies.streaming import stream
+from fractile.policies import stream, streaming
 from fractile.randomness import keyed_generator
 
 ITEMS = 10
@@ -80,7 +79,7 @@ means = np.linspace(0.5, 20.0, 1_000_000)
 params = fr.ItemParams(lead_time=2, stockout_cost=9.0)
 began = time.process_time()
 policy = fr.make_policy("base_stock", level=4.0 * means)
-totals = fr.stream(policy, fr.Poisson(means), params, seed=1, paths=20, periods=52, warm_up=8)
+totals = fr.policies.stream(policy, fr.Poisson(means), params, seed=1, paths=20, periods=52, warm_up=8)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, time.process_time() - began, totals.mean_cost)
 """
 

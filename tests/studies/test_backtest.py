@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import fractile as fr
+from fractile.envs.core.item_table import params_from_items
 from fractile.envs.demand.replay import uncensored
-from fractile.envs.item_table import params_from_items
 from fractile.studies.backtest import windows
 from fractile.studies.config import load_config
 from fractile.studies.data import StudyData

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.studies.compare import compare
+from fractile import compare
 
 PARAMS = fr.ItemParams(lead_time=1, holding_cost=1.0, stockout_cost=4.0, pack_size=1)
 

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from fractile.errors import InputError
-from fractile.forecasters.registry import make_forecaster
+from fractile import InputError, make_forecaster
 from fractile.studies.config import QUICK_STEPS, StudyConfig, load_config
 from fractile.studies.toml import to_toml
 

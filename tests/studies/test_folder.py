@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fractile.errors import InputError
+from fractile import InputError
 from fractile.studies import folder
 from fractile.studies.folder import (
     free_target,

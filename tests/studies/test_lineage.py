@@ -15,20 +15,23 @@ import pytest
 from typer.testing import CliRunner
 
 import fractile as fr
+from fractile import (
+    DEFAULT_LEVELS,
+    InputError,
+    QuantileForecast,
+    SalesPanel,
+)
 from fractile.cli import app
-from fractile.errors import InputError
-from fractile.forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
-from fractile.forecasters.panel import SalesPanel
-from fractile.studies import lineage_entry
 from fractile.studies.config import load_config
-from fractile.studies.lineage import league, played
-from fractile.studies.lineage_contest import LOSS_LEVELS, contest
-from fractile.studies.lineage_entry import entered, key_of, load_entry, save_entry
-from fractile.studies.lineage_items import telling_items
-from fractile.studies.lineage_names import TRUTH, in_order, pairs_of
-from fractile.studies.lineage_run import lineage_run
-from fractile.studies.lineage_scores import by_target
-from fractile.studies.lineage_table import held
+from fractile.studies.league import contest, entry as lineage_entry, league
+from fractile.studies.league.entry import entered, key_of, load_entry, save_entry
+from fractile.studies.league.items import telling_items
+from fractile.studies.league.league import played
+from fractile.studies.league.names import TRUTH, in_order, pairs_of
+from fractile.studies.league.run import lineage_run
+from fractile.studies.league.scores import by_target
+from fractile.studies.league.table import held
+from fractile.studies.league.task import LOSS_LEVELS
 from fractile.studies.report.build import build_report
 from fractile.studies.run import run_study
 from fractile.studies.statistics import paired_saving
@@ -159,7 +162,7 @@ def test_differences_are_paired(fixed):
 
 def played_as(asked, names):
     """Play without asking the registry whether it knows the names."""
-    from fractile.studies.lineage_table import league_of
+    from fractile.studies.league.table import league_of
 
     return league_of(asked, [entered(asked, name, {}) for name in in_order(names)])
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fractile.errors import FractileError
-from fractile.studies import plots
+from fractile import FractileError
+from fractile.studies.report import figures as plots
 from fractile.studies.report.build import build_report
 from fractile.studies.report.drawing import BLUE, INK, MUTED, ORANGE
 from fractile.studies.report.findings import answer, forecaster_sentence, worse_off

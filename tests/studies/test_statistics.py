@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fractile.errors import FractileError
+from fractile import FractileError
 from fractile.studies.statistics import mean_interval, paired_saving
 
 

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 import fractile as fr
-from fractile.errors import FractileError
-from fractile.policies.exact.clark_scarf import clark_scarf
+from fractile import FractileError
+from fractile.policies.exact import clark_scarf
 
 FOUR_STAGES = {
     1: (6.899, 8.367, 9.608, 10.701),

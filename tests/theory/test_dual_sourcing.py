@@ -12,14 +12,12 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.network_dynamics import network_step
-from fractile.envs.types import InventoryState
+from fractile import InventoryState
+from fractile.envs.networks import network_step
 from fractile.policies.dual_sourcing import CappedDualIndex, DualIndex, SingleIndex, TailoredBaseSurge
-from fractile.policies.exact.markov import exact_cost
-from fractile.policies.exact.markov_decisions import optimal_policy
-from fractile.policies.exact.search import best_dual_sourcing
+from fractile.policies.exact import best_dual_sourcing, exact_cost, optimal_policy
 
-DEMAND = fr.Discrete.uniform(4)
+DEMAND = fr.demand.Discrete.uniform(4)
 
 OPTIMAL = {
     (2, 105): 216.7698,
@@ -46,7 +44,7 @@ KINDS = (SingleIndex, DualIndex, CappedDualIndex, TailoredBaseSurge)
 
 
 def network_of(instance):
-    return fr.dual_sourcing(regular_lead_time=instance[0], expedited_cost=float(instance[1]))
+    return fr.networks.dual_sourcing(regular_lead_time=instance[0], expedited_cost=float(instance[1]))
 
 
 def gap(cost, instance):

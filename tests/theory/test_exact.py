@@ -8,10 +8,14 @@ import torch
 from scipy import stats
 
 import fractile as fr
-from fractile.envs import instance_tables as table
-from fractile.envs.backend import positive_part
-from fractile.envs.system import advance
-from fractile.envs.types import InventoryState, ItemParams, Scenario
+from fractile import (
+    InventoryState,
+    Scenario,
+)
+from fractile.envs.core.backend import positive_part
+from fractile.envs.core.system import advance
+from fractile.envs.core.types import ItemParams
+from fractile.envs.instances.catalogue import tables as table
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
 

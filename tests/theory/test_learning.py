@@ -7,7 +7,7 @@ import time
 import pytest
 
 import fractile as fr
-from fractile.envs.sources import DemandSource
+from fractile.envs.gym.sources import DemandSource
 
 OPTIMUM = fr.instances["zipkin2008-poisson-b4-L2"].optimal
 PARAMS = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=4.0, pack_size=1.0)
@@ -22,7 +22,8 @@ def gap(policy) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_backprop_is_within_one_per_cent(seed):
-    from fractile.training.backprop import BackpropConfig, train_backprop
+    from fractile.training import BackpropConfig
+    from fractile.training.backprop import train_backprop
 
     start = time.process_time()
     policy = train_backprop(DemandSource(fr.Poisson(5.0), PARAMS), BackpropConfig(seed=seed))
@@ -35,7 +36,8 @@ def test_backprop_is_within_one_per_cent(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_ppo_is_within_three_per_cent(seed):
-    from fractile.training.rl import PPOConfig, train_ppo
+    from fractile.training import PPOConfig
+    from fractile.training.rl import train_ppo
 
     start = time.process_time()
     policy = train_ppo(DemandSource(fr.Poisson(5.0), PARAMS), PPOConfig(seed=seed, steps=1_000_000))

@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.system import step_of
-from fractile.envs.types import InventoryState, ItemParams
-from fractile.errors import FractileError, FractileWarning
+from fractile import (
+    FractileError,
+    FractileWarning,
+    InventoryState,
+)
+from fractile.envs.core.system import step_of
+from fractile.envs.core.types import ItemParams
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
-from fractile.policies.exact import markov
+from fractile.policies.exact import best_policy, exact_cost, markov, optimal_policy
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
 from fractile.policies.exact.enumeration import SmallSystem, demand_points
-from fractile.policies.exact.markov import exact_cost
-from fractile.policies.exact.markov_decisions import optimal_policy
 from fractile.policies.exact.row_table import RowTable
-from fractile.policies.exact.search import best_policy
 
-COIN = fr.Discrete([0.5, 0.5])
-ALWAYS_ONE = fr.Discrete([0.0, 1.0])
+COIN = fr.demand.Discrete([0.5, 0.5])
+ALWAYS_ONE = fr.demand.Discrete([0.0, 1.0])
 
 
 class Policy:
@@ -34,7 +35,9 @@ class Policy:
 
 def birth_and_death():
     """One unit comes a period, and two are asked for with probability 0.7: x goes up or down by one."""
-    return exact_cost(ConstantOrder(1), fr.Discrete([0.3, 0.0, 0.7]), ItemParams(holding_cost=1.0, stockout_cost=5.0))
+    return exact_cost(
+        ConstantOrder(1), fr.demand.Discrete([0.3, 0.0, 0.7]), ItemParams(holding_cost=1.0, stockout_cost=5.0)
+    )
 
 
 def test_two_states_by_hand():
@@ -153,8 +156,8 @@ SYSTEMS = {
     "backorder, mixed": ItemParams(lead_time=1, unmet_demand=0.5, fixed_order_cost=3.0),
     "perishable": ItemParams(lead_time=2, shelf_life=3, waste_cost=7.0, unmet_demand="backorder"),
     "perishable, LIFO": ItemParams(lead_time=1, shelf_life=2, waste_cost=7.0, issuing="lifo"),
-    "serial": fr.serial((2, 1), (0.5, 1.0), 9.0),
-    "dual sourcing": fr.dual_sourcing(regular_lead_time=3),
+    "serial": fr.networks.serial((2, 1), (0.5, 1.0), 9.0),
+    "dual sourcing": fr.networks.dual_sourcing(regular_lead_time=3),
 }
 
 
@@ -254,7 +257,7 @@ def test_optimal_policy_refuses(options, message):
         (fr.Normal(5.0, 1.0), ItemParams(), "discrete demand of one item"),
         (fr.Poisson(np.array([1.0, 2.0])), ItemParams(), "discrete demand of one item"),
         (fr.Poisson(1.0), ItemParams(review_period=2), "review_period must be 1"),
-        (fr.Poisson(1.0), fr.distribution(2), "demand at one location, got 2"),
+        (fr.Poisson(1.0), fr.networks.distribution(2), "demand at one location, got 2"),
     ],
 )
 def test_systems_that_cannot_be_listed(demand, params, message):
@@ -267,7 +270,7 @@ def test_stock_that_grows_without_end_is_found(monkeypatch):
         exact_cost(ConstantOrder(6), fr.Poisson(5.0), ItemParams(), max_states=200)
     monkeypatch.setattr(markov, "SWEEPS", 600)
     with pytest.raises(FractileError, match="ConstantOrder leads to no steady state"):
-        exact_cost(ConstantOrder(2), fr.Discrete.uniform(4), ItemParams())
+        exact_cost(ConstantOrder(2), fr.demand.Discrete.uniform(4), ItemParams())
 
 
 def test_discounted_cost_needs_a_discount():

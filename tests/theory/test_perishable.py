@@ -18,14 +18,12 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.types import ItemParams
+from fractile.envs.core.types import ItemParams
 from fractile.policies.base_stock import BaseStock
-from fractile.policies.exact.markov import exact_cost
-from fractile.policies.exact.markov_decisions import optimal_policy
-from fractile.policies.exact.search import best_policy
+from fractile.policies.exact import best_policy, exact_cost, optimal_policy
 from fractile.policies.perishable import EstimatedWaste
 
-DEMAND = fr.Rounded(fr.Gamma(4.0, cv=0.5))
+DEMAND = fr.demand.Rounded(fr.Gamma(4.0, cv=0.5))
 FIFO = ItemParams(
     lead_time=1,
     holding_cost=1.0,
@@ -121,7 +119,7 @@ def test_stock_that_never_perishes_in_time_is_stock_that_keeps():
     # Twelve periods of life for at most a few periods of demand: waste has probability zero, to all intents.
     keeps = ItemParams(lead_time=1, stockout_cost=4.0)
     exact = [
-        exact_cost(BaseStock(5), fr.Discrete([0.1, 0.5, 0.4]), params).average_cost
+        exact_cost(BaseStock(5), fr.demand.Discrete([0.1, 0.5, 0.4]), params).average_cost
         for params in (keeps, replace(keeps, shelf_life=12, waste_cost=9.0))
     ]
     assert exact[0] == pytest.approx(exact[1], abs=1e-6)

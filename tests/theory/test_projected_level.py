@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import fractile as fr
-from fractile.errors import FractileError
+from fractile import FractileError
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
 from fractile.policies.projected_level import Projection
 

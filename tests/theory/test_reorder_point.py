@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs import instance_tables as table
-from fractile.errors import FractileError
+from fractile import FractileError
+from fractile.envs.instances.catalogue import tables as table
+from fractile.policies.exact import zheng_federgruen
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
-from fractile.policies.exact.zheng_federgruen import zheng_federgruen
 from fractile.policies.reorder_point import ReorderPointOrderUpTo, ReorderPointQuantity
 
 

@@ -7,27 +7,27 @@ import pytest
 from scipy.special import ndtri
 
 import fractile as fr
-from fractile.envs.types import InventoryState, Scenario
-from fractile.errors import FractileError
+from fractile import (
+    FractileError,
+    InventoryState,
+    Scenario,
+)
 from fractile.policies.echelon import EchelonBaseStock
-from fractile.policies.exact.bounds import transshipment_bound
-from fractile.policies.exact.clark_scarf import clark_scarf
-from fractile.policies.exact.markov import exact_cost
-from fractile.policies.exact.markov_decisions import optimal_policy
+from fractile.policies.exact import clark_scarf, exact_cost, optimal_policy, transshipment_bound
 from fractile.randomness import keyed_generator
 
 SMALL = [
-    ((1, 1), (0.5, 1.0), 9.0, fr.Discrete.uniform(2)),
-    ((2, 1), (0.5, 1.0), 4.0, fr.Discrete.uniform(2)),
-    ((1, 2), (0.3, 1.0), 9.0, fr.Discrete.uniform(3)),
-    ((1, 1, 1), (0.3, 0.6, 1.0), 5.0, fr.Discrete([0.3, 0.5, 0.2])),
+    ((1, 1), (0.5, 1.0), 9.0, fr.demand.Discrete.uniform(2)),
+    ((2, 1), (0.5, 1.0), 4.0, fr.demand.Discrete.uniform(2)),
+    ((1, 2), (0.3, 1.0), 9.0, fr.demand.Discrete.uniform(3)),
+    ((1, 1, 1), (0.3, 0.6, 1.0), 5.0, fr.demand.Discrete([0.3, 0.5, 0.2])),
 ]
 """Lead times and holding costs upstream to downstream, stock-out cost, demand."""
 
 
 @pytest.mark.parametrize(("lead_times", "holding", "stockout", "demand"), SMALL)
 def test_clark_scarf_exact_cost_and_value_iteration_agree(lead_times, holding, stockout, demand):
-    network = fr.serial(lead_times, holding, stockout)
+    network = fr.networks.serial(lead_times, holding, stockout)
     solution = clark_scarf(demand, lead_times[::-1], holding[::-1], stockout)
     policy = EchelonBaseStock(solution.levels[::-1])
     assert exact_cost(policy, demand, network).average_cost == pytest.approx(solution.cost, abs=1e-8)
@@ -60,7 +60,7 @@ def test_simulated_serial_system_costs_what_clark_and_scarf_say(last, stockout):
     known = HDPO[last][(4, 9, 19, 39).index(stockout)]
     solution = clark_scarf(demand, lead_times[::-1], holding[::-1], float(stockout), step=1 / 32)
     assert solution.cost == pytest.approx(known, abs=2e-3)
-    network = fr.serial(lead_times, holding, float(stockout))
+    network = fr.networks.serial(lead_times, holding, float(stockout))
     drawn = demand.sample(np.random.default_rng(8), 500, 460)
     mean, error = simulated(network, EchelonBaseStock(solution.levels[::-1]), drawn)
     assert error < 0.01 * known
@@ -122,7 +122,7 @@ def test_a_policy_comes_close_to_the_transshipment_bound():
     pooled = 0.5 * (deviation**2).sum() + 0.5 * deviation.sum() ** 2
     spread = np.sqrt(3 * pooled + (lead_time + 1) * deviation.sum() ** 2)
     level = mean.sum() * (3 + lead_time + 1) + ndtri(stockout / (stockout + 1)) * spread
-    network = fr.distribution(
+    network = fr.networks.distribution(
         3, warehouse_lead_time=3, store_lead_time=lead_time, warehouse_holding_cost=0.0, stockout_cost=stockout
     )
     covariance = np.outer(deviation, deviation) * (0.5 + 0.5 * np.eye(3))
@@ -147,7 +147,7 @@ def test_transshipment_bound_refuses(options, message):
 
 @pytest.mark.parametrize("whole_units", [False, True])
 def test_proportional_allocation_conserves_units(whole_units):
-    network = fr.distribution(3, warehouse_lead_time=1, store_lead_time=[1, 2, 1], whole_units=whole_units)
+    network = fr.networks.distribution(3, warehouse_lead_time=1, store_lead_time=[1, 2, 1], whole_units=whole_units)
     policy = EchelonBaseStock([40.0, 12.0, 9.0, 15.0])
     demand = fr.Poisson(np.array([3.0, 2.0, 5.0])).sample(np.random.default_rng(1), 20, 60)
     start = InventoryState(np.full((20, 4), 4.0), np.zeros((2, 20, 4)))

@@ -7,8 +7,11 @@ import pytest
 from scipy import stats
 
 import fractile as fr
-from fractile.envs import instance_tables as table
-from fractile.errors import FractileError, FractileWarning
+from fractile import (
+    FractileError,
+    FractileWarning,
+)
+from fractile.envs.instances.catalogue import tables as table
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
 from fractile.policies.exact.stock_models import PipelineModel

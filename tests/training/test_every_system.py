@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.batch import InventoryBatch
-from fractile.envs.encoders import make_encoder
-from fractile.envs.sources import JointSource
-from fractile.envs.systems import SYSTEMS, make_source
+from fractile.envs.gym.batch import InventoryBatch
+from fractile.envs.gym.catalogue import SYSTEMS, make_source
+from fractile.envs.gym.encoders import make_encoder
+from fractile.envs.gym.sources import JointSource
 from fractile.policies.neural import NeuralPolicy
 from fractile.policies.rollout import roll
 from fractile.policies.storage import load_policy, save_policy
 from fractile.randomness import keyed_generator
-from fractile.training.backprop import BackpropConfig, train_backprop
+from fractile.training import BackpropConfig
+from fractile.training.backprop import train_backprop
 
 QUICK = BackpropConfig(
     steps=12, paths=64, periods=20, warm_up=6, validation_paths=64, evaluate_every=6, learning_rate=1e-2
@@ -61,7 +62,8 @@ def test_gradients_lower_the_cost_and_the_network_is_kept(system, tmp_path):
 
 @pytest.mark.parametrize("system", ["shared_capacity", "distribution", "dual_sourcing"])
 def test_an_agent_trains_and_is_the_policy_that_is_kept(system, tmp_path):
-    from fractile.training.rl import PPOConfig, train_ppo
+    from fractile.training import PPOConfig
+    from fractile.training.rl import train_ppo
 
     source = make_source(system)
     policy = train_ppo(source, PPOConfig(steps=2048, num_envs=32, periods=20, rollout=16, batch_size=256))
@@ -76,7 +78,7 @@ def test_an_agent_trains_and_is_the_policy_that_is_kept(system, tmp_path):
 @pytest.mark.slow
 def test_learned_allocation_beats_proportional_rationing():
     """Stores whose stock-outs cost very differently: a network that sees all of them allocates better."""
-    network = fr.distribution(
+    network = fr.networks.distribution(
         3, stockout_cost=np.array([4.0, 19.0, 39.0]), warehouse_holding_cost=0.9, unmet_demand="lost"
     )
     source = JointSource(fr.Poisson(np.array([5.0, 5.0, 5.0])), network)

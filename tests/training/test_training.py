@@ -9,15 +9,19 @@ import pytest
 import torch
 
 import fractile as fr
-from fractile.envs.batch import InventoryBatch
-from fractile.envs.observation import ObservationEncoder
-from fractile.envs.sources import DemandSource, PoolSource
+from fractile import train_policy
+from fractile.envs.gym.batch import InventoryBatch
+from fractile.envs.gym.observation import ObservationEncoder
+from fractile.envs.gym.sources import DemandSource, PoolSource
 from fractile.policies.neural import NeuralPolicy
 from fractile.policies.newsvendor import TunedNewsvendor
 from fractile.policies.storage import load_policy, save_policy
-from fractile.training.backprop import BackpropConfig, rollout_cost, train_backprop
-from fractile.training.rl import PPOConfig, train_ppo
-from fractile.training.trainers import TrainingProblem, train_policy
+from fractile.training import BackpropConfig, PPOConfig, TrainingProblem
+from fractile.training.backprop import (
+    rollout_cost,
+    train_backprop,
+)
+from fractile.training.rl import train_ppo
 from fractile.training.tune import tune_base_stock, tune_constant_order, tune_newsvendor
 
 PARAMS = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=4.0, pack_size=1)

@@ -1,0 +1,1 @@
+"""What every inventory system shares: types, parameters, physics, the system protocol."""

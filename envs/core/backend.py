@@ -1,0 +1,135 @@
+"""The few array operations that numpy and torch spell differently, so that the physics is written once."""
+
+from __future__ import annotations
+
+import math
+import sys
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import Array
+
+"""A numpy array or a torch tensor; or a Python float, which an environment of one item is played with: on a single
+number it is thirty times as fast as an array."""
+
+KEPT_ZEROS = 32_768
+"""Numbers up to which an array of zeros is kept for `positive_part`: numpy compares two arrays faster than array and
+number."""
+
+
+def is_torch(x: Array) -> bool:
+    """Whether x is a torch tensor; never imports torch."""
+    if isinstance(x, np.ndarray):
+        return False
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+def like(value: Array, reference: Array) -> Array:
+    """Bring a number or a numpy array into the library, dtype and device of `reference`."""
+    if not isinstance(value, np.ndarray) or not is_torch(reference):
+        return value
+    return sys.modules["torch"].as_tensor(value, dtype=reference.dtype, device=reference.device)
+
+
+def zeros(shape: tuple[int, ...], reference: Array) -> Array:
+    """Zeros in the library, dtype and device of `reference`."""
+    if is_torch(reference):
+        return reference.new_zeros(shape)
+    return np.zeros(shape, dtype=reference.dtype)
+
+
+def positive_part(x: Array) -> Array:
+    """Return max(x, 0); its gradient at zero is zero."""
+    if type(x) is float:
+        return x if x > 0.0 else 0.0
+    if is_torch(x):
+        return x.relu()
+    kept = isinstance(x, np.ndarray) and x.dtype == np.float64 and x.size <= KEPT_ZEROS
+    return np.maximum(x, _nothing(x.shape) if kept else 0.0)
+
+
+@lru_cache(maxsize=8)
+def _nothing(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    kept = np.zeros(shape)
+    kept.flags.writeable = False
+    return kept
+
+
+def tanh(x: Array) -> Array:
+    """Return the hyperbolic tangent."""
+    return x.tanh() if is_torch(x) else np.tanh(x)
+
+
+def clip(x: Array, low: float, high: float) -> Array:
+    """Return x, held between two numbers."""
+    return x.clip(low, high)
+
+
+def minimum(x: Array, y: Array) -> Array:
+    """Return the smaller of two arrays, elementwise."""
+    if type(x) is float:
+        return x if x < y else y
+    return x.minimum(y) if is_torch(x) else np.minimum(x, y)
+
+
+def where(condition: Array, x: Array, y: Array) -> Array:
+    """Return x where the condition holds, else y."""
+    if type(condition) is bool:
+        return x if condition else y
+    return sys.modules["torch"].where(condition, x, y) if is_torch(condition) else np.where(condition, x, y)
+
+
+def indicator(condition: Array, reference: Array) -> Array:
+    """Return 1.0 where the condition holds, else 0.0, in the dtype of `reference`."""
+    if type(condition) is bool:
+        return float(condition)
+    return condition.to(reference.dtype) if is_torch(condition) else condition.astype(reference.dtype)
+
+
+def concatenate(parts: list[Array], axis: int = 0) -> Array:
+    """Join along an axis."""
+    return sys.modules["torch"].cat(parts, axis) if is_torch(parts[0]) else np.concatenate(parts, axis)
+
+
+def last(x: Array) -> Array:
+    """Return the array with its first axis last; nothing is copied."""
+    return x.moveaxis(0, -1) if is_torch(x) else x.transpose(*range(1, x.ndim), 0)
+
+
+def straight_through(value: Array, smooth: Array) -> Array:
+    """Return `value`, with the gradient of `smooth`."""
+    return smooth + (value - smooth).detach() if is_torch(smooth) else value
+
+
+def sorted_descending(key: Array, values: list[Array]) -> list[Array]:
+    """Return arrays sorted along the last axis by a key, the largest first."""
+    if is_torch(key):
+        order = key.argsort(dim=-1, descending=True, stable=True)
+        return [value.gather(-1, order) for value in values]
+    order = np.argsort(-key, axis=-1, kind="stable")
+    return [np.take_along_axis(value, order, -1) for value in values]
+
+
+def cumulative(x: Array) -> Array:
+    """Return sums of the first entries along the last axis."""
+    return x.cumsum(-1)
+
+
+def largest(x: Array) -> Array:
+    """Return the largest entry along the last axis, which stays with length 1."""
+    return x.amax(-1, keepdim=True) if is_torch(x) else x.max(-1, keepdims=True)
+
+
+def floor(x: Array) -> Array:
+    """Return the next whole number below; its gradient is zero."""
+    if type(x) is float:
+        return float(math.floor(x))
+    return x.floor() if is_torch(x) else np.floor(x)
+
+
+def stack_first(parts: list[Array]) -> Array:
+    """Stack along a new first axis."""
+    return sys.modules["torch"].stack(parts, 0) if is_torch(parts[0]) else np.stack(parts, 0)

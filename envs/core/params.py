@@ -1,0 +1,255 @@
+"""Lead times, costs and order rules of items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from ...arrays import Array, FloatArray, IntArray
+from ...errors import Faults, FractileError
+from ..systems.capacity import SharedCapacity
+
+Number = float | FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class ItemParams:
+    """Lead times, costs and order rules; each a scalar or an array that broadcasts to (paths, items).
+
+    Attributes:
+        lead_time: periods from order to receipt, integers >= 0. [L]
+        review_period: an order may be placed in periods 0, R, 2R, …; integers >= 1. [R]
+        holding_cost: money per unit on hand at a period's end. [h]
+        stockout_cost: money per unit short at a period's end. [b]
+        fixed_order_cost: money per order placed. [K]
+        unit_cost: money per unit ordered. [c]
+        price: money per unit of demand that is accepted (sold at once or backordered); 0 where costs are
+            minimised and the lost margin is in `stockout_cost`. [p]
+        unmet_demand: "lost", "backorder", or the share of unmet demand that is lost, in [0, 1].
+        pack_size: orders are multiples of it; None = any quantity. 1 = whole units.
+        minimum_order: smallest order that is not zero; None = none.
+        maximum_order: largest order; None or infinity = none.
+        shelf_life: periods in which a unit can be sold, the one of its arrival included, integers >= 1, infinity for
+            an item that keeps; None = no stock perishes. [m]
+        waste_cost: money per unit that perishes. [w]
+        issuing: "fifo", the oldest unit is sold first, or "lifo", the freshest.
+        capacity: what all items share; None = nothing.
+        discount: factor a period on later costs, in (0, 1].
+        salvage_value: money back per unit on hand behind the last period.
+
+    Raises:
+        FractileError: with every field that breaks its rule.
+    """
+
+    lead_time: int | IntArray = 0
+    review_period: int | IntArray = 1
+    holding_cost: Number = 1.0
+    stockout_cost: Number = 9.0
+    fixed_order_cost: Number = 0.0
+    unit_cost: Number = 0.0
+    price: Number = 0.0
+    unmet_demand: Literal["lost", "backorder"] | Number = "lost"
+    pack_size: Number | None = None
+    minimum_order: Number | None = None
+    maximum_order: Number | None = None
+    shelf_life: int | Number | IntArray | None = None
+    discount: float = 1.0
+    salvage_value: Number = 0.0
+    waste_cost: Number = 0.0
+    issuing: Literal["fifo", "lifo"] = "fifo"
+    capacity: SharedCapacity | None = None
+    _arrivals: dict[int, FloatArray | None] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        for name, low, whole in _RULES:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _checked(name, value, low, whole, faults))
+        object.__setattr__(self, "unmet_demand", _checked_unmet(self.unmet_demand, faults))
+        if self.issuing not in ("fifo", "lifo"):
+            faults.add(f"issuing must be 'fifo' or 'lifo', got {self.issuing!r}")
+        if self.capacity is not None and self.shelf_life is not None:
+            faults.add("capacity and shelf_life exclude each other: leave one of them out")
+        if not 0 < self.discount <= 1:
+            faults.add(f"discount must lie in (0, 1], got {self.discount}; 1 means no discount")
+        faults.raise_if_any()
+        _check_order_rules(self)
+        # What `step` asks for is worked out here: torch.compile cannot look into a property that is not cached yet.
+        for name in ("lost_share", "order_rules", "order_range", "priced", "order_charges"):
+            getattr(self, name)
+        self.arrivals_into(self.slots)
+
+    @property
+    def critical_ratio(self) -> Number:
+        """The share of periods in which demand should be met: b / (b + h)."""
+        return self.stockout_cost / (self.stockout_cost + self.holding_cost)
+
+    @property
+    def protection_interval(self) -> Any:
+        """Periods of demand that an order must last for: L + R."""
+        return self.lead_time + self.review_period
+
+    @cached_property
+    def lost_share(self) -> Number:
+        """Share of unmet demand that is lost: 1 for lost sales, 0 for backorders."""
+        named = {"lost": 1.0, "backorder": 0.0}
+        return named[self.unmet_demand] if isinstance(self.unmet_demand, str) else self.unmet_demand
+
+    @cached_property
+    def slots(self) -> int:
+        """Slots that the pipeline needs: the longest lead time."""
+        return int(np.max(self.lead_time))
+
+    @cached_property
+    def ages(self) -> int:
+        """Slots that stock by remaining life needs: the longest shelf life that ends; 0 where nothing perishes."""
+        if self.shelf_life is None:
+            return 0
+        life = np.asarray(self.shelf_life, dtype=np.float64)
+        return int(np.max(life, where=np.isfinite(life), initial=1.0))
+
+    def ordering_cost(self, order: FloatArray) -> FloatArray:
+        """Return what orders cost, fixed and by the unit, money; of the shape of `order` (..., items)."""
+        cost: FloatArray = self.fixed_order_cost * (order > 0) + self.unit_cost * order
+        return cost
+
+    def arrivals_into(self, slots: int) -> FloatArray | None:
+        """Return one-hot arrivals (slots + 1, ..., items), or None where every order goes to the last slot."""
+        if slots not in self._arrivals:
+            slot = np.arange(slots + 1).reshape(-1, *[1] * max(np.ndim(self.lead_time), 2))
+            last = np.min(self.lead_time) == slots
+            self._arrivals[slots] = None if last else (slot == np.asarray(self.lead_time)).astype(np.float64)
+        return self._arrivals[slots]
+
+    @cached_property
+    def every_period(self) -> bool:
+        """Whether all items may be ordered in every period."""
+        return bool(np.all(np.asarray(self.review_period) == 1))
+
+    @cached_property
+    def order_rules(self) -> bool:
+        """Whether any of pack size, minimum and maximum order applies."""
+        return any(x is not None for x in (self.pack_size, self.minimum_order, self.maximum_order))
+
+    @cached_property
+    def order_range(self) -> tuple[Number, Number]:
+        """The smallest order that is not zero and the largest one, units: the rules' own, in whole packs."""
+        least = 0.0 if self.minimum_order is None else self.minimum_order
+        most = np.inf if self.maximum_order is None else self.maximum_order
+        if self.pack_size is None:
+            return least, most
+        # A quantity that is whole packs but for rounding counts as whole packs.
+        up, down = np.ceil(least / self.pack_size - 1e-9), np.floor(most / self.pack_size + 1e-9)
+        return _plain(up * self.pack_size), _plain(down * self.pack_size)
+
+    @cached_property
+    def priced(self) -> bool:
+        """Whether accepted demand brings a price, for any item."""
+        return bool(np.any(self.price))
+
+    @cached_property
+    def order_charges(self) -> tuple[bool, bool]:
+        """Whether orders cost a fixed amount, and whether they cost by the unit, for any item."""
+        return bool(np.any(self.fixed_order_cost)), bool(np.any(self.unit_cost))
+
+    def select(self, items: Array) -> ItemParams:
+        """Return the parameters of some items; scalars stay scalars."""
+        chosen = self._mapped(lambda array: array[..., items])
+        return chosen if self.capacity is None else replace(chosen, capacity=self.capacity.select(items))
+
+    def per_path(self, items: IntArray) -> ItemParams:
+        """Return parameters for paths that hold one item each: shape (len(items), 1).
+
+        Raises:
+            FractileError: where items share a capacity: they cannot be told apart.
+        """
+        if self.capacity is not None:
+            raise FractileError("items that share a capacity are simulated together: episodes of one item need none")
+        return self._mapped(lambda array: array[items, None])
+
+    def as_numbers(self) -> ItemParams:
+        """Return the parameters of a single item as plain numbers."""
+        return self._mapped(lambda array: array.reshape(-1)[0].item())
+
+    def _mapped(self, change: Callable[[Any], Any]) -> ItemParams:
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        changed = {k: change(v) for k, v in values.items() if isinstance(v, np.ndarray)}
+        return replace(self, **changed) if changed else self
+
+
+def _plain(value: Any) -> Any:
+    """Return a Python float where there is one number."""
+    return float(value) if np.ndim(value) == 0 else value
+
+
+# Field, smallest value, whether whole numbers only.
+_RULES = (
+    ("lead_time", 0, True),
+    ("review_period", 1, True),
+    ("shelf_life", 1, True),
+    ("holding_cost", 0, False),
+    ("stockout_cost", 0, False),
+    ("fixed_order_cost", 0, False),
+    ("unit_cost", 0, False),
+    ("price", 0, False),
+    ("pack_size", 0, False),
+    ("minimum_order", 0, False),
+    ("maximum_order", 0, False),
+    ("salvage_value", 0, False),
+    ("waste_cost", 0, False),
+)
+
+
+_MAY_BE_INFINITE = ("maximum_order", "shelf_life")
+
+
+def _checked(name: str, value: Any, low: float, whole: bool, faults: Faults) -> Any:
+    """Return a Python number or a numpy array of the right type; keep a fault where the rule is broken."""
+    kind = "an integer" if whole else "a number"
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        faults.add(f"{name} must be {kind} >= {low}, got {value!r}")
+        return value
+    finite = np.isfinite(array) | ((array == np.inf) & (name in _MAY_BE_INFINITE))
+    bad = ~finite | (array < low) | (whole & (array != np.floor(array)))
+    if bad.any():
+        shown = array[bad].flat[0]
+        faults.add(f"{name} must be {kind} >= {low}, got {shown:g}" + _remedy(name, shown))
+        return value
+    array = array.astype(np.int64) if whole and np.isfinite(array).all() else array
+    return array.item() if array.ndim == 0 else array
+
+
+def _remedy(name: str, value: float) -> str:
+    if name == "lead_time" and np.isfinite(value) and value > 0:
+        return "; round it or model it as random through arrivals"
+    return ""
+
+
+def _checked_unmet(value: Any, faults: Faults) -> Any:
+    if isinstance(value, str):
+        if value not in ("lost", "backorder"):
+            faults.add(f"unmet_demand must be 'lost', 'backorder' or a share in [0, 1], got {value!r}")
+        return value
+    share = _checked("unmet_demand", value, 0, False, faults)
+    if np.any(np.asarray(share, dtype=np.float64) > 1):
+        faults.add(f"unmet_demand as a share that is lost must be at most 1, got {value}")
+    return share
+
+
+def _check_order_rules(params: ItemParams) -> None:
+    faults = Faults()
+    for name in ("pack_size", "maximum_order"):
+        value = getattr(params, name)
+        if value is not None and np.any(np.asarray(value) <= 0):
+            faults.add(f"{name} must be above 0, got {np.min(value):g}; use None for none")
+    low, high = params.minimum_order, params.maximum_order
+    if low is not None and high is not None and np.any(np.asarray(low) > np.asarray(high)):
+        faults.add("minimum_order must not exceed maximum_order")
+    faults.raise_if_any()

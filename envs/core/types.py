@@ -1,0 +1,274 @@
+"""The types that everything about stock is written in: state, parameters, scenario, observation, trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...arrays import Array, FloatArray
+from ...errors import FractileError
+from ...forecasters.forecast import (
+    QuantileForecast,
+)
+from .backend import (
+    concatenate,
+    zeros,
+)
+from .params import ItemParams, Number
+
+
+class InventoryState(NamedTuple):
+    """What a period begins with, before the order.
+
+    Attributes:
+        net_inventory: on hand minus backorders, units, shape (paths, items). [IN]
+        pipeline: orders under way, units, shape (slots, paths, items); slot k arrives in k periods.
+    """
+
+    net_inventory: Array
+    pipeline: Array
+
+    @classmethod
+    def empty(cls, paths: int, items: int, slots: int) -> InventoryState:
+        """Nothing on hand, nothing under way."""
+        return cls(np.zeros((paths, items)), np.zeros((slots, paths, items)))
+
+
+class PeriodOutcome(NamedTuple):
+    """What one period did, each in units and of shape (paths, items), the cost in money.
+
+    Attributes:
+        order: the feasible order that was placed. [q]
+        received: units that arrived.
+        sales: demand met from stock at once.
+        shortfall: units short at the period's end: lost, or outstanding as backorders.
+        on_hand: units in stock at the period's end.
+        cost: holding + stock-out + ordering + purchase − revenue.
+    """
+
+    order: Array
+    received: Array
+    sales: Array
+    shortfall: Array
+    on_hand: Array
+    cost: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """Everything that the policy cannot change.
+
+    Attributes:
+        demand: units, shape (paths, periods, items). [D]
+        forecasts: one forecast a period, made before that period's demand; values (items, 1 or paths, horizon, Q).
+            None where nothing is forecast.
+        arrivals: the share of the order placed in period t that arrives k periods later, shape
+            (slots + 1, paths or 1, periods, items); None = the constant lead times of the parameters.
+        prices: money per unit, shape (paths or 1, periods, items); replaces the parameters' price.
+        capacity: what all items share in each period, shape (paths or 1, periods); replaces the limit of the
+            parameters' capacity.
+    """
+
+    demand: Array
+    forecasts: Sequence[QuantileForecast] | None = None
+    arrivals: Array | None = None
+    prices: Array | None = None
+    capacity: Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.demand.ndim != 3:
+            raise FractileError(f"demand must have the shape (paths, periods, items), got {tuple(self.demand.shape)}")
+        if self.forecasts is not None and len(self.forecasts) != self.periods:
+            raise FractileError(
+                f"forecasts must be one a period: {self.periods} periods, {len(self.forecasts)} forecasts"
+            )
+
+    @property
+    def paths(self) -> int:
+        """Number of demand paths."""
+        return int(self.demand.shape[0])
+
+    @property
+    def periods(self) -> int:
+        """Number of periods."""
+        return int(self.demand.shape[1])
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        return int(self.demand.shape[2])
+
+    def window(self, first: int, last: int) -> Scenario:
+        """Return periods first ... last - 1."""
+        span = slice(first, last)
+        return Scenario(
+            self.demand[:, span],
+            None if self.forecasts is None else self.forecasts[span],
+            None if self.arrivals is None else self.arrivals[:, :, span],
+            None if self.prices is None else self.prices[:, span],
+            None if self.capacity is None else self.capacity[:, span],
+        )
+
+    def forecast(self, period: int) -> QuantileForecast | None:
+        """Return the forecast that is valid when `period` begins."""
+        return None if self.forecasts is None else self.forecasts[period]
+
+
+@dataclass(frozen=True)
+class HistoryView:
+    """What a policy is shown of the past.
+
+    Attributes:
+        memory: periods that `Observation.history` holds.
+        censored: show sales where demand was not met, instead of demand.
+    """
+
+    memory: int = 0
+    censored: bool = False
+
+    def __post_init__(self) -> None:
+        if self.memory < 0:
+            raise FractileError(f"memory must be an integer >= 0, got {self.memory}")
+
+    def begin(self, like: Array) -> Array | None:
+        """Return the history before the first period: zeros in the shape (memory, *like.shape), or None."""
+        return zeros((self.memory, *like.shape), like) if self.memory else None
+
+    def after(self, history: Array | None, demand: Array, sales: Array) -> Array | None:
+        """Return the history behind one more period."""
+        if history is None:
+            return None
+        return concatenate([(sales if self.censored else demand)[None], history[:-1]])
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What a policy may know when period t begins: nothing of that period's demand.
+
+    Attributes:
+        period: t, counted from 0.
+        net_inventory: units, shape (paths, items). [IN]
+        pipeline: units, shape (slots, paths, items); slot k arrives in k periods.
+        params: costs, lead times and order rules of the items, or the network.
+        forecast: made before D_t, values (items, 1 or paths, horizon, Q); horizon 1 is period t.
+        stock: units on hand by remaining life, shape (ages, paths, items), where stock perishes; else None.
+        history: what was seen of the periods just before, the last one first, shape (memory, paths, items): demand,
+            or sales where demand is censored; zeros where nothing was before. None where nothing is remembered.
+    """
+
+    period: int
+    net_inventory: Array
+    pipeline: Array
+    params: Any
+    forecast: QuantileForecast | None = None
+    stock: Array | None = None
+    history: Array | None = None
+
+    @property
+    def on_order(self) -> Array:
+        """Units under way, shape (paths, items)."""
+        return self.pipeline.sum(0)
+
+    @cached_property
+    def inventory_position(self) -> Array:
+        """Net inventory plus units under way, shape (paths, items). [IP]"""
+        return self.net_inventory + self.on_order if len(self.pipeline) else self.net_inventory
+
+    def known_forecast(self) -> QuantileForecast:
+        """Return the forecast.
+
+        Raises:
+            FractileError: where the scenario has none.
+        """
+        if self.forecast is None:
+            raise FractileError(
+                "this policy needs a forecast: give Scenario(forecasts=...), "
+                "or draw the scenario from a demand model (model.scenario(...))"
+            )
+        return self.forecast
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """What happened when a policy met a scenario, each array of shape (paths, periods − warm_up, items).
+
+    Attributes:
+        order, received, sales, shortfall, on_hand: units.
+        cost: money.
+        demand: units.
+        params: what the costs were charged with.
+        extra: what the system's outcomes hold besides, by name, e.g. `waste`.
+    """
+
+    order: FloatArray
+    received: FloatArray
+    sales: FloatArray
+    shortfall: FloatArray
+    on_hand: FloatArray
+    cost: FloatArray
+    demand: FloatArray
+    params: Any = field(repr=False)
+    extra: Mapping[str, FloatArray] = field(default_factory=dict, repr=False)
+
+    @property
+    def mean_cost(self) -> float:
+        """Cost per period and item."""
+        return float(self.cost.mean())
+
+    @property
+    def holding(self) -> FloatArray:
+        """Holding cost, money."""
+        return self.params.holding_cost * self.on_hand
+
+    @property
+    def stockout(self) -> FloatArray:
+        """Stock-out cost, money."""
+        return self.params.stockout_cost * self.shortfall
+
+    @property
+    def ordering(self) -> FloatArray:
+        """Fixed order cost plus purchase cost, money."""
+        return np.asarray(self.params.ordering_cost(self.order))
+
+    @property
+    def waste(self) -> FloatArray:
+        """Units that perished."""
+        return self.extra.get("waste", np.zeros_like(self.on_hand))
+
+    @property
+    def waste_cost(self) -> FloatArray:
+        """What perished units cost, money."""
+        return getattr(self.params, "waste_cost", 0.0) * self.waste
+
+    @property
+    def fill_rate(self) -> float:
+        """Share of demanded units met from stock at once."""
+        return float(self.sales.sum() / self.demand.sum()) if self.demand.any() else 1.0
+
+    @property
+    def volatility_ratio(self) -> float:
+        """Variance of orders over variance of demand, over time, averaged over paths and items."""
+        variance = self.demand.var(1).mean()
+        return float(self.order.var(1).mean() / variance) if variance > 0 else float("nan")
+
+    @property
+    def discounted_cost(self) -> FloatArray:
+        """Cost of each path and item, discounted to the first period, shape (paths, items)."""
+        weights = self.params.discount ** np.arange(self.cost.shape[1])
+        return np.einsum("pti,t->pi", self.cost, weights)
+
+
+__all__ = [
+    "HistoryView",
+    "InventoryState",
+    "ItemParams",
+    "Number",
+    "Observation",
+    "PeriodOutcome",
+    "Scenario",
+    "Trajectory",
+]

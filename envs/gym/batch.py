@@ -1,0 +1,142 @@
+"""Many episodes that advance together: what the single, the vector and the Stable-Baselines3 environment share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...arrays import FloatArray
+from ...errors import FractileError
+from ...forecasters.forecast import (
+    QuantileForecast,
+)
+from ..core.system import State, advance, columns_of, empty_state, observation, state_of
+from ..core.types import HistoryView, InventoryState, ItemParams, Observation, Scenario
+from ..networks.network import Network
+from .encoders import Encoder, make_encoder
+from .observation import order_up_to_level
+from .sources import EpisodeSource
+
+
+class InventoryBatch:
+    """Episodes of equal length, all in the same period; no Gymnasium in here.
+
+    Args:
+        source: where episodes come from.
+        paths: how many run side by side.
+        periods: length of an episode.
+        encoder: what observations are turned into and actions mean; `make_encoder(source)` where None.
+        start: "target" begins at a random point around the encoder's newsvendor level, "empty" with nothing.
+        view: what is seen of the past.
+    """
+
+    def __init__(
+        self,
+        source: EpisodeSource,
+        *,
+        paths: int,
+        periods: int,
+        encoder: Encoder | None = None,
+        start: str = "target",
+        view: HistoryView | None = None,
+    ) -> None:
+        if periods < 1 or paths < 1:
+            raise FractileError(f"an episode needs at least one period and one path, got {periods} and {paths}")
+        if start not in ("target", "empty"):
+            raise FractileError(f"start must be 'target' or 'empty', got {start!r}")
+        self.source, self.paths, self.periods, self.start = source, paths, periods, start
+        self.view = view or HistoryView()
+        self.encoder = encoder or make_encoder(source, memory=self.view.memory)
+        self.columns = source.columns
+        self.orders = columns_of(source.params, self.columns)[1]
+        self.scenario: Scenario
+        self.params: Any
+        self.state: State
+        self.period = 0
+        self._history: Any = None
+        self._observed: Observation | None = None
+
+    def reset(self, rng: np.random.Generator) -> Observation:
+        """Draw new episodes and return what is known before their first order."""
+        # One period more than is played: the last observation has a forecast, too.
+        self.scenario, self.params = self.source.draw(rng, self.paths, self.periods + 1)
+        self.period = 0
+        self.state = self._initial_state(rng)
+        self._history, self._observed = self.view.begin(self.state.net_inventory), None
+        return self.observe()
+
+    def observe(self) -> Observation:
+        """Return what is known before the order of this period."""
+        if self._observed is None:
+            self._observed = observation(self.state, self.period, self.params, self.scenario, self._history)
+        return self._observed
+
+    def step(self, order: FloatArray) -> Any:
+        """Place orders (paths, orders), let a period happen, and return what it did."""
+        self.state, outcome = advance(self.state, order, self.scenario, self.period, self.params)
+        self._history = self.view.after(self._history, self.scenario.demand[:, self.period], outcome.sales)
+        self.period += 1
+        self._observed = None
+        return outcome
+
+    def put(self, state: State) -> None:
+        """Go on from another state."""
+        self.state, self._observed = state, None
+
+    @property
+    def over(self) -> bool:
+        """Whether the episodes have reached their length."""
+        return self.period >= self.periods
+
+    def _initial_state(self, rng: np.random.Generator) -> State:
+        params = self.source.params
+        slots = self.source.slots
+        if self.start == "empty":
+            return empty_state(params, self.paths, self.columns, slots)
+        forecast = self.scenario.forecast(0)
+        if forecast is None:
+            raise FractileError("start='target' needs a forecast; use start='empty'")
+        if isinstance(params, Network):
+            return _network_state(forecast, params, rng, self.paths, slots)
+        level = self.encoder.level(forecast, self.params)
+        state = target_state(forecast, self.params, self.paths, slots, level)
+        around = rng.uniform(0.0, 1.5, (self.paths, self.columns))
+        return state_of(self.params, _whole(state.net_inventory * around, self.params), state.pipeline)
+
+
+def _network_state(
+    forecast: QuantileForecast, network: Network, rng: np.random.Generator, paths: int, slots: int
+) -> InventoryState:
+    """Mean demand under way on the slowest regular link into each location, and up to three periods' on hand."""
+    flow = forecast.mean()[:, :, 0].T @ network.flow * np.ones((paths, 1))
+    regular = network.into * np.where(network.lateral, -1, network.lead_time)[:, None]
+    due = np.arange(slots)[:, None, None] < regular.max(0)
+    on_hand = flow * rng.uniform(0.0, 3.0, (paths, network.locations))
+    pipeline = np.where(due, flow, 0.0)
+    return InventoryState(*(np.rint(x) if network.whole_units else x for x in (on_hand, pipeline)))
+
+
+def target_state(
+    forecast: QuantileForecast, params: ItemParams, paths: int, slots: int, target: Any = None
+) -> InventoryState:
+    """Return a state at a target: mean demand in each pipeline slot, the rest of the target on hand.
+
+    Args:
+        forecast: made at the start, values (items, 1 or paths, horizon, Q).
+        params: lead times and costs.
+        paths: number of paths.
+        slots: number of pipeline slots.
+        target: inventory position, units, broadcasts to (paths, items); the newsvendor's level where None.
+    """
+    level = order_up_to_level(forecast, params) if target is None else target
+    shape = (paths, forecast.values.shape[0])
+    mean = _whole(np.broadcast_to(forecast.mean()[:, :, 0].T, shape), params)
+    due = np.arange(slots)[:, None, None] < np.asarray(params.lead_time)
+    pipeline = np.where(due, mean, 0.0)
+    return InventoryState(_whole(np.maximum(level - pipeline.sum(0), 0.0), params), pipeline)
+
+
+def _whole(units: FloatArray, params: ItemParams) -> FloatArray:
+    """Round to whole units where orders come in packs."""
+    return np.rint(units) if params.pack_size is not None else units

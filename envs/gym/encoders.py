@@ -1,0 +1,108 @@
+"""What turns observations into features and actions into orders, for every system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ...arrays import Array
+from ..core.types import Observation
+from ..networks.encoder import NetworkEncoder
+from ..networks.network import Network
+from .observation import ActionMode, ObservationEncoder
+from .sources import EpisodeSource
+
+Encoder: TypeAlias = Any
+"""An `ObservationEncoder`, a `NetworkEncoder`, or a class of your own with their methods."""
+
+
+def make_encoder(
+    source: EpisodeSource,
+    *,
+    action: ActionMode = "order_up_to",
+    memory: int = 0,
+    level_scale: float = 1.0,
+    level_shift: float = 0.0,
+    together: bool = True,
+) -> Encoder:
+    """Return the encoder of a system.
+
+    Args:
+        source: where episodes come from.
+        action: what an action moves.
+        memory: periods of the past that are read.
+        level_scale: of the newsvendor that actions move around (items).
+        level_shift: likewise.
+        together: read all items of an episode together, as an agent does; False = each by itself, by one network.
+    """
+    params = source.params
+    if isinstance(params, Network):
+        return NetworkEncoder(params, slots=source.slots, action=action, memory=memory)
+    each = ObservationEncoder(
+        source.slots,
+        action=action,
+        level_scale=level_scale,
+        level_shift=level_shift,
+        ages=getattr(params, "ages", 0),
+        memory=memory,
+        shared=getattr(params, "capacity", None) is not None,
+    )
+    return FlatEncoder(each, source.columns) if together and source.columns > 1 else each
+
+
+@dataclass(frozen=True, eq=False)
+class FlatEncoder:
+    """Reads all items of a path together: what a Stable-Baselines3 agent sees of items that share a capacity.
+
+    Attributes:
+        each: the encoder of a single item.
+        columns: number of items.
+    """
+
+    each: ObservationEncoder
+    columns: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each feature is."""
+        return tuple(f"{name}, item {column + 1}" for column in range(self.columns) for name in self.each.names)
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        return self.columns * self.each.size
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a network puts out for a row of features."""
+        return self.columns
+
+    def level(self, forecast: Any, params: Any) -> Any:
+        """Return the newsvendor's level of every item: see `ObservationEncoder`."""
+        return self.each.level(forecast, params)
+
+    def encode(self, obs: Observation) -> Array:
+        """Return features, shape (paths, items · features)."""
+        features = self.each.encode(obs)
+        return features.reshape(len(features), -1)
+
+    def decode(self, action: Array, obs: Observation) -> Array:
+        """Return orders (paths, items) from actions (paths, items)."""
+        return self.each.decode(action, obs)
+
+    def collect(self, action: Array) -> Array:
+        """Return a network's output (paths, items) as actions: it is that already."""
+        return action
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what a file has to hold, as text and numbers."""
+        return {"kind": "flat", "each": self.each.to_config(), "columns": self.columns}
+
+
+def encoder_from_config(config: dict[str, Any]) -> Encoder:
+    """Return the encoder that its `to_config` described."""
+    if config.get("kind") == "network":
+        return NetworkEncoder.from_config(config)
+    if config.get("kind") == "flat":
+        return FlatEncoder(ObservationEncoder(**config["each"]), config["columns"])
+    return ObservationEncoder(**config)

@@ -1,0 +1,142 @@
+"""The Gymnasium environment of one episode: an item, items that share a capacity, or a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import Float32Array
+from ..core.types import HistoryView
+from .batch import InventoryBatch
+from .catalogue import make_source
+from .encoders import make_encoder
+from .observation import ActionMode
+from .one_item import OneItem
+
+
+class InventoryEnv(gym.Env[Float32Array, Float32Array]):
+    """Buying one item, several that share a capacity, or for every location of a network, period after period.
+
+    **Observation.** `Box(float32, (features,))`, scale-free: for each item net inventory, pipeline, stock by
+    remaining life, the gap to the newsvendor's level, quantiles of demand over the protection interval and of the
+    next period, all divided by the item's forecast demand per period; then the level, log demand, critical ratio and
+    lead time. Networks: see `NetworkEncoder`. `feature_names` lists them.
+
+    **Action.** `Box(−1, 1, (orders,))`: for each item, or link of a network, moves the newsvendor's order-up-to level
+    by up to one protection interval's mean demand either way (`action="order_up_to"`), or sets the order itself
+    (`action="order"`, 0 = mean demand).
+
+    **Reward.** Minus the period's cost, in money. **End.** Truncation after `periods`; inventory never terminates.
+
+    **Order of events** in a period: observe, order, receive what is due, demand, costs; see the system's `step`.
+
+    Args:
+        system: a key of `SYSTEMS`, e.g. "lost_sales".
+        periods: length of an episode.
+        action: what an action moves.
+        start: "target": a random point around the newsvendor's target; "empty": nothing on hand.
+        memory: periods of the past that the observation holds.
+        censored: what is seen of the past is sales, not demand.
+        render_mode: None or "rgb_array".
+        **options: see `make_source`: demand, forecast, forecaster, panel, mode, item, arrivals, params, or single
+            fields of `ItemParams` or arguments of the network's constructor.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
+
+    def __init__(
+        self,
+        system: str = "lost_sales",
+        *,
+        periods: int = 100,
+        action: ActionMode = "order_up_to",
+        start: str = "target",
+        memory: int = 0,
+        censored: bool = False,
+        render_mode: str | None = None,
+        **options: Any,
+    ) -> None:
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
+        self.render_mode = render_mode
+        source = make_source(system, **options)
+        encoder, view = (
+            make_encoder(source, action=action, memory=memory),
+            HistoryView(memory, censored),
+        )
+        self._batch = InventoryBatch(source, paths=1, periods=periods, encoder=encoder, start=start, view=view)
+        self.feature_names = self._batch.encoder.names
+        self.observation_space, self.action_space = spaces(self._batch)
+        self._one = OneItem(self._batch) if render_mode is None and OneItem.plays(self._batch) else None
+        self._in_numbers = False
+        self._history: list[tuple[NDArray[np.float64], Any]] = []
+
+    @property
+    def batch(self) -> InventoryBatch:
+        """The episode as arrays; who looks at it, or changes it, has the rest of the episode played on arrays."""
+        if self._in_numbers and self._one is not None:
+            self._one.settle()
+            self._in_numbers = False
+        return self._batch
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Float32Array, dict[str, Any]]:
+        """Begin an episode; the same seed gives the same demand."""
+        super().reset(seed=seed, options=options)
+        self._history.clear()
+        self._batch.reset(self.np_random)
+        self._in_numbers = self._one is not None and self._one.begin()
+        return flat_observation(self._batch)[0], {"period": 0}
+
+    def step(self, action: Float32Array) -> tuple[Float32Array, float, bool, bool, dict[str, Any]]:
+        """Order, receive, meet demand and pay."""
+        batch = self._batch
+        if self._in_numbers and self._one is not None:
+            one, told = self._one.step(min(max(float(np.ravel(action)[0]), -1.0), 1.0))
+            known = {**one._asdict(), "demand": told, "period": batch.period}
+            return self._one.features(), -one.cost, False, batch.over, known
+        demand = batch.scenario.demand[0, batch.period]
+        outcome = play(batch, action)
+        if self.render_mode is not None:
+            self._history.append((demand, outcome))
+        info = {name: plain(value[0]) for name, value in zip(outcome._fields, outcome, strict=True)}
+        info["demand"], info["period"] = plain(demand), batch.period
+        reward = -float(outcome.cost.sum())
+        return flat_observation(batch)[0], reward, False, batch.over, info
+
+    def render(self) -> Any:
+        """Return a picture of the episode so far, or None where no render mode was chosen."""
+        if self.render_mode is None:
+            return None
+        from ..pictures.picture import picture
+
+        return picture(self.batch, self._history)
+
+
+def plain(values: NDArray[np.float64]) -> Any:
+    """Return a float where there is one number, else an array of the caller's own."""
+    return float(values[0]) if len(values) == 1 else values.copy()
+
+
+def spaces(batch: InventoryBatch) -> tuple[Any, Any]:
+    """Return the observation and action space of one episode."""
+    unbounded = gym.spaces.Box(-np.inf, np.inf, (batch.encoder.size,), np.float32)
+    return unbounded, gym.spaces.Box(-1.0, 1.0, (batch.orders,), np.float32)
+
+
+def flat_observation(batch: InventoryBatch) -> Float32Array:
+    """Return the features of every episode, shape (paths, features)."""
+    features = batch.encoder.encode(batch.observe())
+    return features.astype(np.float32).reshape(batch.paths, -1)
+
+
+def play(batch: InventoryBatch, action: Any) -> Any:
+    """Turn actions (paths, orders) into orders and let a period happen."""
+    moved = np.asarray(action, dtype=np.float64).reshape(batch.paths, batch.orders)
+    # Two plain calls: np.clip takes three times as long on a few numbers.
+    held = np.minimum(np.maximum(moved, -1.0), 1.0)
+    return batch.step(batch.encoder.decode(held, batch.observe()))

@@ -1,0 +1,3 @@
+"""Instances of the literature."""
+
+from .catalogue import Instance as Instance, instances as instances

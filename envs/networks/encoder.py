@@ -1,0 +1,215 @@
+"""From what is known of a network to numbers that an agent can read, and back from its actions to orders on links."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from ...arrays import Array, FloatArray
+from ...errors import FractileError
+from ...forecasters.forecast import (
+    QuantileForecast,
+)
+from ..core.backend import (
+    concatenate,
+    like,
+    positive_part,
+)
+from ..core.types import Observation
+from ..gym.observation import SMALLEST_SCALE, ActionMode
+from .network import Link, Network
+
+SPREAD_LEVELS = (0.1587, 0.8413)
+"""One standard deviation below and above the mean of a normal distribution."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkEncoder:
+    """Turns observations of a network into features, shape (paths, features), and actions into orders on links.
+
+    An action in [−1, 1] a link. With "order_up_to" it moves the level that the link orders its destination's echelon
+    up to, by as much as the demand of its lead time and a period; 0 is the newsvendor's level of that echelon. The
+    position counts what is on hand and under way in the echelon as far as the link's own lead time reaches, and what
+    faster links order now: two links from outside are a dual-index policy. Transshipment links order nothing at
+    0 and below, and up to a period's demand at 1. With "order" an action sets the order itself: 0 is the mean demand
+    that passes the link, −1 nothing, 1 `widest_order` times as much.
+
+    Attributes:
+        network: locations and links.
+        slots: pipeline slots that are read; the network's own where None.
+        action: what an action moves.
+        widest_order: see above.
+        memory: periods of the past that are read.
+    """
+
+    network: Network
+    slots: int | None = None
+    action: ActionMode = "order_up_to"
+    widest_order: float = 3.0
+    memory: int = 0
+    _memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.action not in ("order_up_to", "order"):
+            raise FractileError(f"action must be 'order_up_to' or 'order', got {self.action!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is remembered goes by address, which means nothing in another process.
+        return {**self.__dict__, "_memo": {}}
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what a file has to hold, as text and numbers."""
+        network = {f.name: getattr(self.network, f.name) for f in fields(Network) if f.init}
+        plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in network.items()}
+        plain["links"] = [{**asdict(link), "maximum_order": _finite(link.maximum_order)} for link in self.network.links]
+        rest = {"slots": self.slots, "action": self.action, "widest_order": self.widest_order, "memory": self.memory}
+        return {"kind": "network", "network": plain, **rest}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> NetworkEncoder:
+        """Return the encoder that `to_config` described."""
+        rows = config["network"]["links"]
+        links = [Link(**{**row, "maximum_order": row["maximum_order"] or np.inf}) for row in rows]
+        rest = {k: v for k, v in config.items() if k not in ("kind", "network")}
+        network: dict[str, Any] = dict(config["network"], links=links)
+        numbers = {k: np.asarray(v) for k, v in network.items() if isinstance(v, list) and k not in ("names", "links")}
+        return cls(Network(**{**network, **numbers}), **rest)
+
+    @property
+    def orders(self) -> int:
+        """Actions: one a link."""
+        return len(self.network.links)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each feature is; units are divided by the demand per period that passes the location."""
+        where = self.network.names
+        number = self.network.slots if self.slots is None else self.slots
+        slots = [f"arriving_{k + 1}" for k in range(number)]
+        past = [f"past_{k + 1}" for k in range(self.memory)]
+        gaps = [f"order_up_to_gap, {self._link_name(i)}" for i in range(self.orders)]
+        demands = [f"log_mean_demand, {where[i]}" for i in np.asarray(self.network.demand_at)]
+        return (*(f"{name}, {place}" for name in ("net_inventory", *slots, *past) for place in where), *gaps, *demands)
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        return len(self.names)
+
+    def encode(self, obs: Observation) -> Array:
+        """Return features, shape (paths, features), in the library of the observation."""
+        flow, level, logs = self._forecast_part(obs.known_forecast(), obs.net_inventory)
+        seen = [obs.net_inventory, *obs.pipeline, *(obs.history if self.memory and obs.history is not None else ())]
+        gap = (level - self._positions(obs)) / (flow @ like(self.network.into.T, flow))
+        return concatenate([*(x / flow for x in seen), gap, logs + 0.0 * obs.net_inventory[:, :1]], axis=-1)
+
+    def decode(self, action: Array, obs: Observation) -> Array:
+        """Return the orders that actions ask for.
+
+        Args:
+            action: shape (paths, links), any real; [−1, 1] covers the usual range.
+            obs: what the action was chosen on.
+
+        Returns:
+            units, shape (paths, links). [q]
+        """
+        flow, level, _ = self._forecast_part(obs.known_forecast(), obs.net_inventory)
+        through = flow @ like(self.network.into.T, flow)
+        lateral = like(self.network.lateral.astype(np.float64), action)
+        usual = self._direct(action, through) if self.action == "order" else self._up_to(action, through, level, obs)
+        return usual * (1.0 - lateral) + positive_part(action) * through * lateral
+
+    def collect(self, action: Array) -> Array:
+        """Return a network's output (paths, links) as actions: it is that already."""
+        return action
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a network puts out for a row of features."""
+        return self.orders
+
+    def _direct(self, action: Array, through: Array) -> Array:
+        upward = (self.widest_order - 1.0) * positive_part(action)
+        return positive_part(through * like(self._shares, action) * (1.0 + upward - positive_part(-action)))
+
+    def _up_to(self, action: Array, through: Array, level: Array, obs: Observation) -> Array:
+        reach = through * like(self.network.lead_time + 1.0, action)
+        gap = level + reach * action - self._positions(obs)
+        order, shares = 0.0 * gap, like(self._shares, action)
+        for rank, faster in self._ranks:
+            # What faster links bring to the same location counts as under way.
+            coming = order @ like(faster, order)
+            order = order + like(rank, order) * shares * positive_part(gap - coming)
+        return order
+
+    def _positions(self, obs: Observation) -> Array:
+        """Units on hand and under way that each link's level counts, shape (paths, links)."""
+        network = self.network
+        echelon = obs.net_inventory @ like(network.downstream.T @ network.into.T, obs.net_inventory)
+        if not len(obs.pipeline):
+            return echelon
+        below = (network.downstream - np.eye(network.locations)).T @ network.into.T
+        echelon = echelon + obs.pipeline.sum(0) @ like(below, echelon)
+        reached = np.arange(len(obs.pipeline))[:, None] <= network.lead_time
+        due = [
+            (pipeline @ like(network.into.T, echelon)) * like(counts.astype(np.float64), echelon)
+            for pipeline, counts in zip(obs.pipeline, reached, strict=True)
+        ]
+        return echelon + sum(due)
+
+    def _forecast_part(self, forecast: QuantileForecast, now: Array) -> tuple[Array, Array, Array]:
+        """Return flows (1 or paths, locations), levels (1 or paths, links) and log demand (1 or paths, demands)."""
+        key = (id(forecast), type(now), now.dtype)
+        if key not in self._memo:
+            if len(self._memo) > 256:
+                self._memo.clear()
+            # The forecast is kept beside its features, so that its id is not given to another one.
+            self._memo[key] = (forecast, tuple(like(part, now) for part in self._levels(forecast)))
+        return self._memo[key][1]
+
+    def _levels(self, forecast: QuantileForecast) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Each link's echelon level: mean demand of the way to the customers and a period, and safety for as long."""
+        network, demand_at = self.network, np.asarray(self.network.demand_at)
+        span = network.horizon
+        mean = (forecast.total(span).mean()[:, :, 0] / span).T
+        low, high = (forecast.quantile(level)[:, :, 0].T for level in SPREAD_LEVELS)
+        flow = np.maximum(mean @ network.flow, SMALLEST_SCALE)
+        spread = np.sqrt(((high - low) / 2) ** 2 @ network.flow)
+        ratio = np.broadcast_to(network.stock.critical_ratio, network.locations)[demand_at].mean()
+        periods = network.lead_time + network.onward[network.destination] + 1.0
+        into = network.into.T
+        level = flow @ into * periods + ndtri(ratio) * spread @ into * np.sqrt(periods)
+        return flow, level, np.log(np.maximum(mean, SMALLEST_SCALE))
+
+    @cached_property
+    def _shares(self) -> FloatArray:
+        """Share of a location's need that each of its links takes: equal among links as fast as each other."""
+        network = self.network
+        alike = (network.destination[:, None] == network.destination) & (
+            network.lead_time[:, None] == network.lead_time
+        )
+        return 1.0 / (alike & ~network.lateral).sum(1).clip(1)
+
+    @cached_property
+    def _ranks(self) -> list[tuple[FloatArray, FloatArray]]:
+        """Links from the fastest on: which belong to a rank (links,), and which come before which (links, links)."""
+        network = self.network
+        same = (network.destination[:, None] == network.destination) & ~network.lateral[:, None]
+        faster = same & (network.lead_time[:, None] < network.lead_time)
+        times = np.unique(network.lead_time[~network.lateral])
+        return [((network.lead_time == time) * 1.0, faster * 1.0) for time in times]
+
+    def _link_name(self, i: int) -> str:
+        link, where = self.network.links[i], self.network.names
+        return (
+            f"{'outside' if link.source < 0 else where[link.source]} to {where[link.destination]} in {link.lead_time}"
+        )
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity: a limit that never binds is none."""
+    return value if np.isfinite(value) else None

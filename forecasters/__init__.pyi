@@ -1,0 +1,3 @@
+"""From sales history to quantile forecasts."""
+
+from . import scores as scores

@@ -1,0 +1,1 @@
+"""How wrong forecasts were: error distributions and their dependence over the horizon."""

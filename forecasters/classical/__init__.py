@@ -1,0 +1,1 @@
+"""Textbook series for many items at once."""

@@ -1,0 +1,1 @@
+"""Sales history: tables read, checked and turned into a panel."""

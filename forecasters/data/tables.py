@@ -1,0 +1,277 @@
+"""History, items and state: files or frames read into checked frames, every fault reported at once.
+
+Each `read_…` function raises one `InputError` with all faults of its table. The `collect_…` functions add
+them to a `Faults` instead, so that several tables can be reported together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ...arrays import BoolArray, FloatArray
+from ...errors import Faults
+from .columns import NumberRule, Table, listing
+from .files import Source, read_raw
+
+HISTORY_COLUMNS = ("item_id", "date", "sales")
+KNOWN_AHEAD = ("price", "promotion", "holiday")
+"""Covariates that are known ahead unless the caller says otherwise."""
+
+
+def _at_least(bound: float, whole: bool = False) -> Callable[[FloatArray], BoolArray]:
+    def holds(x: FloatArray) -> BoolArray:
+        enough: BoolArray = x >= bound
+        return enough & (x == np.floor(x)) if whole else enough
+
+    return holds
+
+
+def _above_zero(x: FloatArray) -> BoolArray:
+    return x > 0
+
+
+_SALES = NumberRule("a number >= 0", _at_least(0), "take returns out of the sales")
+_COST = NumberRule("a number >= 0", _at_least(0), "write the cost as a positive amount")
+_PRICE = NumberRule("a number >= 0", _at_least(0), "write the price of a unit, or nothing", optional=True)
+_UNITS = NumberRule("a number >= 0", _at_least(0), "write units, 0 where there are none")
+_LIMIT = NumberRule("a number > 0", _above_zero, "leave the cell empty where there is no such limit", optional=True)
+
+_ITEM_RULES = {
+    "lead_time": NumberRule("an integer >= 0", _at_least(0, whole=True), "round it or model it as random"),
+    "review_period": NumberRule("an integer >= 1", _at_least(1, whole=True), "give whole periods"),
+    "holding_cost": _COST,
+    "stockout_cost": _COST,
+    "price": _COST,
+    "unit_cost": _COST,
+    "fixed_order_cost": _COST,
+    "pack_size": _LIMIT,
+    "minimum_order": _LIMIT,
+    "maximum_order": _LIMIT,
+    "shelf_life": NumberRule(
+        "an integer > 0",
+        _at_least(1, whole=True),
+        "leave the cell empty where nothing perishes",
+        optional=True,
+    ),
+}
+ITEM_COLUMNS = tuple(_ITEM_RULES)
+"""Columns of the items file that describe buying; every other column is an attribute of the item."""
+
+
+def read_history(source: Source, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Read sales history.
+
+    Args:
+        source: a .csv or .parquet file, or a frame.
+        columns: our names to the file's, e.g. `{"item_id": "StockCode", "sales": "units"}`.
+
+    Returns:
+        A row an item and date, in the file's order: `item_id` (text as written), `date` (datetime64[ns]),
+        `sales` (units, float64), `in_stock` (bool, True where the file has no such column), then the file's
+        other columns as they are.
+
+    Raises:
+        InputError: with one message a fault.
+    """
+    return _raised(lambda faults: collect_history(source, faults, columns))
+
+
+def read_items(source: Source) -> pd.DataFrame:
+    """Read what is known of each item.
+
+    `stockout_cost` is `price - unit_cost` where the file has both and no `stockout_cost`. An empty cell of
+    `pack_size`, `minimum_order`, `maximum_order` or `shelf_life` stays NaN: the item has no such limit.
+
+    Returns:
+        A row an item, in the file's order: `item_id`, those of `ITEM_COLUMNS` that are there (`lead_time` and
+        `review_period` int64, the rest float64), and the attributes as they are.
+
+    Raises:
+        InputError: with one message a fault.
+    """
+    return _raised(lambda faults: collect_items(source, faults))
+
+
+def read_state(source: Source, item_ids: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read what is on hand and on order at the end of the history.
+
+    Args:
+        source: a .csv or .parquet file, or a frame.
+        item_ids: the items of the history; rows come back in this order, and an item in one of the two only
+            is a fault. None keeps the file's items and order.
+
+    Returns:
+        A row an item: `item_id`, `on_hand`, `arriving_1` ... `arriving_n`, `backorders` (0 where the file has
+        none), float64 units.
+
+    Raises:
+        InputError: with one message a fault.
+    """
+
+    def checked(faults: Faults) -> pd.DataFrame | None:
+        state = collect_state(source, faults)
+        if state is None or item_ids is None:
+            return state
+        for message in cross_check(item_ids, state_ids=state["item_id"]):
+            faults.add(message)
+        return in_order(state, item_ids)
+
+    return _raised(checked)
+
+
+def collect_history(source: Source, faults: Faults, columns: Mapping[str, str] | None = None) -> pd.DataFrame | None:
+    """Read sales history as `read_history` does; faults are added, None means that there is no frame."""
+    columns = columns or {}
+    text = [columns.get(name, name) for name in ("item_id", "date")]
+    raw = read_raw(source, faults, name="history", text=text)
+    if raw is None:
+        return None
+    table = Table(raw, faults)
+    table.rename(columns)
+    table.refuse_lookalikes(["in_stock", *KNOWN_AHEAD])
+    if not table.require(HISTORY_COLUMNS):
+        return None
+    stocked = "in_stock" in table.frame
+    core = {
+        "item_id": table.ids(),
+        "date": table.dates(),
+        "sales": table.numbers("sales", _SALES),
+        "in_stock": table.flags("in_stock") if stocked else np.ones(len(table.frame), dtype=bool),
+    }
+    frame = pd.DataFrame(core)
+    _refuse_repeated_dates(table, frame)
+    others = table.frame.drop(columns=[*HISTORY_COLUMNS, *(["in_stock"] if stocked else [])])
+    for column in others.columns.difference(["price"]):
+        table.covariate(column)
+    if "price" in others:
+        others["price"] = table.numbers("price", _PRICE)
+    return pd.concat([frame, others], axis=1)
+
+
+def collect_items(source: Source, faults: Faults) -> pd.DataFrame | None:
+    """Read items as `read_items` does; faults are added, None means that there is no frame."""
+    table = _item_table(source, faults, "items", attributes=True)
+    if table is None:
+        return None
+    table.refuse_lookalikes(ITEM_COLUMNS)
+    frame = table.frame.assign(item_id=_unique_ids(table))
+    for column in [name for name in ITEM_COLUMNS if name in frame]:
+        frame[column] = table.numbers(column, _ITEM_RULES[column])
+    _refuse_crossed_limits(table, frame)
+    if "stockout_cost" not in frame and {"price", "unit_cost"} <= set(frame.columns):
+        frame["stockout_cost"] = frame["price"] - frame["unit_cost"]
+        rule = "price must exceed unit_cost, because stockout_cost is their difference"
+        lost = (frame["stockout_cost"] <= 0).to_numpy()
+        table.fault(lost, rule, "add a column stockout_cost or correct the price", frame["price"].to_numpy())
+    return _whole(frame, ("lead_time", "review_period"))
+
+
+def collect_state(source: Source, faults: Faults) -> pd.DataFrame | None:
+    """Read the state as `read_state` does; faults are added, None means that there is no frame."""
+    table = _item_table(source, faults, "state")
+    if table is None or not table.require(["on_hand"]):
+        return None
+    table.refuse_lookalikes(["backorders"])
+    state: dict[str, NDArray[Any]] = {"item_id": _unique_ids(table)}
+    for column in ["on_hand", *_arriving(table), "backorders"]:
+        known = column in table.frame
+        state[column] = table.numbers(column, _UNITS) if known else np.zeros(len(table.frame))
+    return pd.DataFrame(state)
+
+
+def cross_check(
+    history_ids: Collection[str],
+    items_ids: Collection[str] | None = None,
+    state_ids: Collection[str] | None = None,
+) -> tuple[str, ...]:
+    """Return one message for each pair of tables in which an item is in one only.
+
+    Args:
+        history_ids: every item of the history; repeats do no harm, here and below.
+        items_ids: every item of the items file, None where there is none.
+        state_ids: every item of the state file, None where there is none.
+    """
+    messages = []
+    for name, ids in (("items", items_ids), ("state", state_ids)):
+        if ids is not None:
+            messages += _one_sided("history", history_ids, name, ids)
+            messages += _one_sided(name, ids, "history", history_ids)
+    return tuple(messages)
+
+
+def in_order(frame: pd.DataFrame, item_ids: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of these items in this order; an item without a row is left out."""
+    single = frame.drop_duplicates("item_id")
+    place = _index(single["item_id"]).get_indexer(_index(item_ids))
+    return single.iloc[place[place >= 0]].reset_index(drop=True)
+
+
+def _raised(collect: Callable[[Faults], pd.DataFrame | None]) -> pd.DataFrame:
+    faults = Faults()
+    frame = collect(faults)
+    faults.raise_if_any()
+    return pd.DataFrame() if frame is None else frame
+
+
+def _index(ids: Collection[str]) -> pd.Index[str]:
+    index: pd.Index[str] = pd.Index(np.array(list(ids), dtype=object))
+    return index
+
+
+def _item_table(source: Source, faults: Faults, name: str, attributes: bool = False) -> Table | None:
+    raw = read_raw(source, faults, name=name, text=["item_id"], attributes=attributes)
+    table = None if raw is None else Table(raw, faults)
+    return table if table is not None and table.require(["item_id"]) else None
+
+
+def _unique_ids(table: Table) -> NDArray[np.object_]:
+    ids = table.ids()
+    table.unique(ids, "keep one row an item")
+    return ids
+
+
+def _refuse_repeated_dates(table: Table, frame: pd.DataFrame) -> None:
+    keys = pd.DataFrame({"item": pd.factorize(frame["item_id"])[0], "date": frame["date"]})
+    sound = frame["date"].notna() & (frame["item_id"] != "")
+    again = (keys.duplicated() & sound).to_numpy()
+    pairs = frame["item_id"].where(again, "") + " on " + frame["date"].where(again).dt.date.astype(str)
+    rule = "item_id and date must stand together once"
+    table.fault(again, rule, "keep one row or add the sales up", pairs.to_numpy(dtype=object))
+
+
+def _refuse_crossed_limits(table: Table, frame: pd.DataFrame) -> None:
+    if {"minimum_order", "maximum_order"} <= set(frame.columns):
+        crossed = (frame["minimum_order"] > frame["maximum_order"]).to_numpy()
+        rule = "minimum_order must not exceed maximum_order"
+        table.fault(crossed, rule, "correct one of them", frame["minimum_order"].to_numpy())
+
+
+def _whole(frame: pd.DataFrame, columns: Collection[str]) -> pd.DataFrame:
+    for column in columns:
+        if column in frame and np.isfinite(frame[column]).all():
+            frame[column] = frame[column].astype(np.int64)
+    return frame
+
+
+def _arriving(table: Table) -> list[str]:
+    found = {str(column) for column in table.frame.columns if str(column).lower().startswith("arriving")}
+    columns = [f"arriving_{k}" for k in range(1, len(found) + 1)]
+    if found != set(columns):
+        names = ", ".join(repr(name) for name in sorted(found))
+        rule = f"columns of arrivals must be arriving_1, arriving_2, ... without a hole, got {names}"
+        table.faults.add(f"{table.name}: {rule}; add the missing one, with 0 where nothing arrives")
+    return sorted((name for name in found if name[9:].isdigit()), key=lambda name: int(name[9:]))
+
+
+def _one_sided(here: str, ids: Collection[str], there: str, others: Collection[str]) -> list[str]:
+    absent = list(_index(ids).unique().difference(_index(others), sort=False))
+    if not absent or absent == [""]:
+        return []
+    word = "item is" if len(absent) == 1 else "items are"
+    counted = f"{len(absent):,} {word} in the {here} but not in the {there}: {listing(absent)}"
+    return [f"{counted}; add a row to the {there} or remove the item from the {here}"]

@@ -1,0 +1,1 @@
+"""The embedded retail panel and the truth behind it."""

@@ -1,0 +1,254 @@
+"""What drives demand in the embedded retail panel: items, categories, calendar, prices and hidden levels.
+
+Each draw is keyed by its purpose and by the item, category or supplier it belongs to, so that adding items
+leaves the others as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from ...arrays import BoolArray, FloatArray, IntArray
+from ...randomness import keyed_generator
+from ..data.calendar import year_angle
+from .levels import INTEREST, LEVEL, SHOCK, HiddenLevels
+
+CATEGORIES = pd.DataFrame(
+    [
+        ("toys", 0.10, 340, 1.10, 0.25),
+        ("garden", 0.80, 150, -0.30, 0.35),
+        ("beverages", 0.30, 200, 0.35, 0.15),
+        ("confectionery", 0.15, 20, 0.70, 0.80),
+        ("household", 0.05, 90, 0.00, 0.00),
+        ("clothing", 0.40, 330, 0.40, 0.05),
+        ("stationery", 0.45, 245, 0.15, -0.10),
+        ("pets", 0.05, 30, 0.10, 0.00),
+    ],
+    columns=["category", "amplitude", "peak_day", "christmas", "spring"],
+)
+"""Yearly swing, its day of the year, and holiday effects, all on the log of demand."""
+
+SUPPLIERS = tuple(f"supplier-{k:02d}" for k in range(1, 11))
+VIEWS_ALWAYS = 5.0
+VIEWS_PER_UNIT = 15.0
+"""Page views of an item that interests nobody, and per unit of base demand at usual interest."""
+_LEAD_TIMES = np.array([1, 2, 2, 3, 1, 4, 2, 3, 1, 2])
+_DEPTHS = np.array([0.10, 0.20, 0.25, 0.30, 0.40])
+_PACKS = np.array([6.0, 10.0, 12.0, 24.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Traits:
+    """What is fixed about each item, arrays of shape (items,).
+
+    Attributes:
+        item_ids: one text an item.
+        category: position in `CATEGORIES`.
+        brand: a number from 1 on.
+        supplier: position in `SUPPLIERS`.
+        lead_time: periods, by supplier. [L]
+        base: typical units per period, all effects aside.
+        dispersion: size of the negative binomial; variance = mean + mean**2 / dispersion.
+        price: regular price in the first period.
+        unit_cost: purchase cost per unit. [c]
+        critical_ratio: the share of periods that demand should be met in. [b / (b + h)]
+        pack_size: units an order comes in.
+        elasticity: change of log demand per log price, negative.
+        display: what a promotion adds to log demand beside its price.
+        promotion_rate: chance that a promotion starts in a period.
+        swing: the item's own yearly amplitude on log demand.
+        swing_phase: where it peaks, in radians.
+        trend: change of log demand per year.
+        attention: how strongly log demand follows the public's interest.
+        rise_week: when the regular price goes up each year, in weeks.
+        launch: the item's first period; 0 for one that was always there.
+    """
+
+    item_ids: tuple[str, ...]
+    category: IntArray
+    brand: IntArray
+    supplier: IntArray
+    lead_time: IntArray
+    base: FloatArray
+    dispersion: FloatArray
+    price: FloatArray
+    unit_cost: FloatArray
+    critical_ratio: FloatArray
+    pack_size: FloatArray
+    elasticity: FloatArray
+    display: FloatArray
+    promotion_rate: FloatArray
+    swing: FloatArray
+    swing_phase: FloatArray
+    trend: FloatArray
+    attention: FloatArray
+    rise_week: FloatArray
+    launch: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """What holds in each period, arrays of shape (items, periods).
+
+    Attributes:
+        mean: expected demand given everything, hidden levels included; 0 before the launch.
+        price: what a unit sells for.
+        promotion: whether the item is promoted.
+        holiday: whether the week leads up to Christmas or the spring holiday.
+        fixed: log of expected demand as far as it is known ahead: all but the hidden levels.
+        hidden: levels that nobody has on record.
+        price_effect: what price and promotion add to log demand.
+        listed: False before the launch.
+    """
+
+    mean: FloatArray
+    price: FloatArray
+    promotion: BoolArray
+    holiday: BoolArray
+    fixed: FloatArray
+    hidden: HiddenLevels
+    price_effect: FloatArray
+    listed: BoolArray
+
+    @property
+    def interest(self) -> FloatArray:
+        """The public's interest on a log scale, (items, periods); demand follows one and two periods later."""
+        return self.hidden.interest[:, 2:]
+
+
+def draw_traits(item_ids: Sequence[str], periods: int, seed: int) -> Traits:
+    """Draw what is fixed about each item from its own generator."""
+    draws = [keyed_generator(seed, "retail traits", item_id).random(22) for item_id in item_ids]
+    u = np.array(draws).T
+    supplier = _pick(len(SUPPLIERS), u[2])
+    base, dispersion = _volumes(u[3], u[4], u[5])
+    price = np.round(np.maximum(1.0, 8.0 * np.exp(0.7 * ndtri(u[6]))), 2)
+    packed = (u[9] < 0.35) & (base > 3)
+    return Traits(
+        item_ids=tuple(item_ids),
+        category=_pick(len(CATEGORIES), u[0]),
+        brand=_pick(20, u[1]) + 1,
+        supplier=supplier,
+        lead_time=_LEAD_TIMES[supplier],
+        base=base,
+        dispersion=dispersion,
+        price=price,
+        unit_cost=np.round(price * _between(0.45, 0.75, u[7]), 2),
+        critical_ratio=_between(0.7, 0.97, u[8]),
+        pack_size=np.where(packed, _PACKS[_pick(len(_PACKS), u[10])], 1.0),
+        elasticity=-_between(1.2, 3.2, u[11]),
+        display=_between(0.1, 0.4, u[12]),
+        promotion_rate=np.where(u[13] < 0.6, _between(0.04, 0.12, u[14]), 0.0),
+        swing=_between(0.0, 0.3, u[15]),
+        swing_phase=_between(0.0, 2 * np.pi, u[16]),
+        trend=0.08 * ndtri(u[17]),
+        attention=_between(0.5, 1.0, u[18]),
+        rise_week=np.floor(_between(1, 53, u[19])),
+        launch=np.where(u[20] < 0.15, np.floor(_between(0.1, 0.85, u[21]) * periods), 0).astype(np.int64),
+    )
+
+
+def draw_market(traits: Traits, dates: pd.DatetimeIndex, seed: int) -> Market:
+    """Draw prices, promotions and hidden levels, and the expected demand that follows from them.
+
+    log mean = log base + season + trend + holidays + elasticity * log(price / first price) + display - dip
+    + hidden level + shock of the category + attention * (0.7 interest[t-1] + 0.3 interest[t-2]) + ramp-up
+    """
+    periods = len(dates)
+    u = np.stack([keyed_generator(seed, "retail weeks", k).random((5, periods + 2)) for k in traits.item_ids])
+    price, promotion = _prices(traits, u[:, 0, :periods], u[:, 1, :periods], u[:, 2, :periods])
+    hidden = HiddenLevels(
+        level=LEVEL.of(ndtri(u[:, 4, :periods])),
+        shock=_category_shocks(periods, seed)[traits.category],
+        interest=INTEREST.of(ndtri(u[:, 3])),
+        attention=traits.attention,
+    )
+    christmas, spring = _holidays(dates)
+    age = np.arange(periods) - traits.launch[:, None]
+    price_effect = traits.elasticity[:, None] * np.log(price / traits.price[:, None])
+    price_effect += traits.display[:, None] * promotion
+    log_mean = (
+        np.log(traits.base)[:, None]
+        + _season(traits, dates)
+        + traits.trend[:, None] * np.arange(periods) / 52
+        + _of_category("christmas", traits) * christmas
+        + _of_category("spring", traits) * spring
+        + price_effect
+        - 0.12 * (_before(promotion) & ~promotion)
+        + hidden.level
+        + hidden.shock
+        + hidden.pull
+        + np.where(traits.launch[:, None] > 0, np.log1p(-0.75 * np.exp(-np.maximum(age, 0) / 5)), 0.0)
+    )
+    listed = age >= 0
+    holiday = np.broadcast_to(christmas | spring, listed.shape)
+    mean = np.where(listed, np.exp(log_mean), 0.0)
+    fixed = log_mean - hidden.level - hidden.shock - hidden.pull
+    return Market(mean, price, promotion, holiday, fixed, hidden, price_effect, listed)
+
+
+def _pick(count: int, u: FloatArray) -> IntArray:
+    return np.floor(u * count).astype(np.int64)
+
+
+def _before(flags: BoolArray) -> BoolArray:
+    """Return the flags of the period before, False in the first."""
+    return np.pad(flags, ((0, 0), (1, 0)))[:, :-1]
+
+
+def _between(low: float, high: float, u: FloatArray) -> FloatArray:
+    return low + (high - low) * u
+
+
+def _volumes(kind: FloatArray, u: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return base demand and dispersion: 62 % smooth items, 22 % intermittent, 16 % lumpy."""
+    z = ndtri(u)
+    slow, lumpy = (kind >= 0.62) & (kind < 0.84), kind >= 0.84
+    base = np.select([slow, lumpy], [_between(0.08, 0.7, u), 3.0 * np.exp(0.6 * z)], 12.0 * np.exp(0.9 * z))
+    dispersion = np.select([slow, lumpy], [_between(0.5, 2, v), _between(0.15, 0.4, v)], _between(3, 12, v))
+    return base, dispersion
+
+
+def _prices(traits: Traits, start: FloatArray, second: FloatArray, depth: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Return prices and promotions: one or two weeks at a cut, and a rise of 4 % a year."""
+    starts = start < traits.promotion_rate[:, None]
+    goes_on = _before(starts & (second < 0.4)) & ~starts
+    cut = _DEPTHS[_pick(len(_DEPTHS), depth)]
+    cut = np.where(starts, cut, np.where(goes_on, np.roll(cut, 1, axis=1), 0.0))
+    rises = np.floor((np.arange(start.shape[1]) + 53 - traits.rise_week[:, None]) / 53)
+    regular = traits.price[:, None] * 1.04**rises
+    return np.round(regular * (1 - cut), 2), starts | goes_on
+
+
+def _season(traits: Traits, dates: pd.DatetimeIndex) -> FloatArray:
+    angle = year_angle(dates)
+    peak = 2 * np.pi * _of_category("peak_day", traits) / 365.25
+    own = traits.swing[:, None] * np.cos(angle - traits.swing_phase[:, None])
+    season: FloatArray = _of_category("amplitude", traits) * np.cos(angle - peak) + own
+    return season
+
+
+def _holidays(dates: pd.DatetimeIndex) -> tuple[BoolArray, BoolArray]:
+    """Return the two weeks that lead up to Christmas, and those up to the spring holiday, which moves."""
+    eve = pd.to_datetime(dates.year.astype(str) + "-12-24")
+    before_christmas = (eve - dates).days.to_numpy()
+    easter = pd.date_range(dates[0], dates[-1] + pd.Timedelta(days=400), freq=pd.offsets.Easter())
+    following = easter[easter.searchsorted(dates)]
+    before_easter = (following - dates).days.to_numpy()
+    return (before_christmas >= 0) & (before_christmas < 14), before_easter < 14
+
+
+def _category_shocks(periods: int, seed: int) -> FloatArray:
+    names = CATEGORIES["category"]
+    noise = [keyed_generator(seed, "retail category", name).standard_normal(periods) for name in names]
+    return SHOCK.of(np.array(noise))
+
+
+def _of_category(column: str, traits: Traits) -> FloatArray:
+    values: FloatArray = CATEGORIES[column].to_numpy(dtype=np.float64)[traits.category][:, None]
+    return values

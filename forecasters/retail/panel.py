@@ -1,0 +1,292 @@
+"""The embedded retail panel: several hundred items, three years of weeks, and the truth behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from ...arrays import FloatArray, IntArray
+from ...errors import FractileError
+from ...randomness import keyed_generator
+from ..base import checked_horizon, checked_levels, checked_origins
+from ..data.panel import SalesPanel
+from ..forecast import (
+    DEFAULT_LEVELS,
+    QuantileForecast,
+)
+from .filter import Filtered, filter_levels
+from .market import CATEGORIES, SUPPLIERS, VIEWS_ALWAYS, VIEWS_PER_UNIT, Market, Traits, draw_market, draw_traits
+from .store import StoreRecord, run_store
+from .truth import LevelBelief, Outlook, as_forecast, outlook
+
+Known = Literal["levels", "record", "informative"]
+"""What a true forecast knows of the hidden levels: all of the past, what the record says, or less of it."""
+
+LAST_WEEK = pd.Timestamp("2025-06-30")
+"""The Monday of the panel's last week."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrueDemand:
+    """The distribution that demand was drawn from: a negative binomial for each item and period.
+
+    It is conditional on *everything* but the period's own noise: on what is known ahead (calendar, price,
+    promotion, launch), and on the hidden levels of that very period as well (the item's slow level, the shock
+    common to its category, the public's interest). No forecaster sees those levels, least of all several
+    periods ahead, so its quantiles are an oracle's: a bound that no forecast reaches, not a target; what can
+    be forecast at an origin is `RetailPanel.true_forecast`. Given these levels, demand is independent over
+    items and periods.
+
+    Attributes:
+        mean: units, shape (items, periods); 0 before an item's launch, where demand is 0 for certain.
+        dispersion: size of the negative binomial, shape (items, periods); variance = mean + mean**2 /
+            dispersion.
+    """
+
+    mean: FloatArray
+    dispersion: FloatArray
+
+    @property
+    def success(self) -> FloatArray:
+        """The negative binomial's success probability, dispersion / (dispersion + mean)."""
+        return self.dispersion / (self.dispersion + self.mean)
+
+    def quantile(self, levels: Sequence[float] | FloatArray) -> FloatArray:
+        """Return the smallest demand whose probability is at least each level: (items, periods, levels)."""
+        from scipy.stats import nbinom
+
+        values = nbinom.ppf(np.asarray(levels), self.dispersion[..., None], self.success[..., None])
+        return np.where(self.mean[..., None] > 0, values, 0.0)
+
+    def cdf(self, demand: FloatArray) -> FloatArray:
+        """Return the probability of demand up to these units, shape (items, periods)."""
+        from scipy.stats import nbinom
+
+        inside = nbinom.cdf(demand, self.dispersion, self.success)
+        return np.where(self.mean > 0, inside, (demand >= 0).astype(np.float64))
+
+    def sample(self, rng: np.random.Generator, paths: int) -> FloatArray:
+        """Draw demand in units, shape (paths, periods, items)."""
+        shape = (paths, *self.mean.T.shape)
+        return rng.negative_binomial(self.dispersion.T, self.success.T, size=shape).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class RetailPanel:
+    """The embedded retail panel with the truth kept aside.
+
+    Attributes:
+        panel: what a planner has on record; `price`, `promotion` and `holiday` are known ahead,
+            `page_views` is observed only and leads demand by one and two weeks.
+        demand: what customers wanted, whether it was there or not, shape (items, periods).
+        distribution: what demand was drawn from.
+        items: an items file: lead_time, holding_cost, stockout_cost, price, unit_cost, pack_size, attributes.
+        state: a state file at the end of the panel: on_hand, arriving_1 ... arriving_4.
+        traits: what is fixed about each item, not on record.
+        market: what drove demand in each period, hidden levels included, not on record.
+    """
+
+    panel: SalesPanel
+    demand: FloatArray
+    distribution: TrueDemand
+    items: pd.DataFrame
+    state: pd.DataFrame
+    traits: Traits
+    market: Market
+    _kept: dict[bool, Filtered] = field(default_factory=dict, repr=False)
+
+    def true_forecast(
+        self,
+        horizon: int,
+        levels: ArrayLike = DEFAULT_LEVELS,
+        origins: Sequence[int] | IntArray | None = None,
+        *,
+        known: Known = "levels",
+    ) -> QuantileForecast:
+        """Return the true quantiles of demand at each origin: what no forecaster can beat on average.
+
+        The generator's parameters and the known covariates of the horizon are known; what the hidden levels do
+        after the origin is integrated out. With `known="levels"` they are known up to the period before it,
+        which nobody can see: a bound, and not a tight one. With `known="record"` they are inferred from page
+        views and sales (where these ran out, demand was larger) by a filter that knows the parameters: the best
+        that a forecaster can do, but for the filter's approximation. `known="informative"` leaves stock-outs
+        out, as the forecasters do that learn from `panel.informative`. The dependence over the horizon is a
+        Gaussian copula with demand's covariances.
+
+        Args:
+            horizon: periods ahead. [H]
+            levels: quantile levels, strictly increasing, in (0, 1), shape (Q,). [τ]
+            origins: periods to forecast from, whose horizons end within the panel; the last such where None.
+            known: what is known of the hidden levels before the origin.
+
+        Returns:
+            whole units, shape (items, origins, horizon, Q).
+        """
+        starts = self._origins(horizon, origins)
+        law = self._outlook(horizon, starts, known)
+        panel = self.panel
+        return as_forecast(law, checked_levels(levels), starts, panel.item_ids, panel.dates, panel.freq)
+
+    def true_paths(
+        self,
+        paths: int,
+        rng: np.random.Generator,
+        horizon: int,
+        origins: Sequence[int] | IntArray | None = None,
+        *,
+        known: Known = "levels",
+    ) -> FloatArray:
+        """Draw demand from its true law at each origin, dependent over the horizon as it really is.
+
+        Each item is drawn by itself: the shocks that items of a category share are drawn anew for each.
+
+        Returns:
+            units, shape (paths, items, origins, horizon); arguments as in `true_forecast`.
+        """
+        return self._outlook(horizon, self._origins(horizon, origins), known).sample(paths, rng)
+
+    def _outlook(self, horizon: int, origins: IntArray, known: Known) -> Outlook:
+        if known == "levels":
+            belief = LevelBelief(self.market.hidden.state(origins))
+        elif known in ("record", "informative"):
+            filtered = self._filtered(stock_outs=known == "record")
+            belief = LevelBelief(filtered.mean[:, origins], filtered.covariance[:, origins])
+        else:
+            raise FractileError(f'known must be "levels", "record" or "informative", got {known!r}')
+        return outlook(self.traits, self.market, origins, horizon, belief)
+
+    def _filtered(self, *, stock_outs: bool) -> Filtered:
+        if stock_outs not in self._kept:
+            self._kept[stock_outs] = filter_levels(self.panel, self.traits, self.market, stock_outs=stock_outs)
+        return self._kept[stock_outs]
+
+    def _origins(self, horizon: int, origins: Sequence[int] | IntArray | None) -> IntArray:
+        last = self.panel.periods - checked_horizon(horizon)
+        starts = checked_origins(self.panel, [last] if origins is None and last > 0 else origins)
+        if starts.max() > last:
+            raise FractileError(
+                f"the truth is known up to the panel's end: origins must be at most {last} with a horizon of "
+                f"{horizon}, got {starts.max()}; make a panel of more periods"
+            )
+        return starts
+
+    def write(self, folder: str | Path, history: Literal["csv", "parquet"] = "csv") -> tuple[Path, Path, Path]:
+        """Write history, items.csv and state.csv as the commands read them, and return the three paths.
+
+        Args:
+            folder: where to; it is made where it is not there.
+            history: the history's format.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = folder / f"history.{history}", folder / "items.csv", folder / "state.csv"
+        whole = {name: np.int64 for name in ("sales", "promotion", "holiday", "page_views")}
+        frame = self.panel.to_frame().astype(whole)
+        if history == "parquet":
+            frame.to_parquet(paths[0], index=False)
+        else:
+            frame.to_csv(paths[0], index=False)
+        self.items.astype({"pack_size": np.int64}).to_csv(paths[1], index=False)
+        self.state.set_index("item_id").astype(np.int64).to_csv(paths[2])
+        return paths
+
+
+def retail_panel(items: int = 300, periods: int = 157, seed: int = 0) -> RetailPanel:
+    """Make the embedded retail panel.
+
+    Weekly demand is negative binomial around a mean that has category and item seasons, trend, two holidays
+    (one of which moves), promotions with price cuts and elasticity, a leading indicator, a slow hidden
+    level, shocks common to a category, launches with a ramp-up, and intermittent and lumpy items. A plain
+    base-stock rule with some late deliveries restocks the shop, so that stock-outs censor sales.
+
+    Args:
+        items: number of items, at least 1; an item is the same however many there are.
+        periods: number of weeks, at least 2, that end on `LAST_WEEK`.
+        seed: an integer >= 0.
+
+    >>> retail_panel(items=3, periods=10).panel.sales.shape
+    (3, 10)
+    """
+    if items < 1 or periods < 2:
+        raise FractileError(f"items must be >= 1 and periods >= 2, got {items} and {periods}; ask for more")
+    item_ids = [f"SKU-{k:04d}" for k in range(1, items + 1)]
+    dates = pd.date_range(end=LAST_WEEK, periods=periods, freq="W-MON")
+    traits = draw_traits(item_ids, periods, seed)
+    market = draw_market(traits, dates, seed)
+    truth = TrueDemand(market.mean, np.broadcast_to(traits.dispersion[:, None], market.mean.shape))
+    demand = _draw_demand(truth, item_ids, seed)
+    record = run_store(traits, market, demand, seed)
+    panel = _as_panel(traits, market, record, dates, seed)
+    state = _state_frame(traits, record)
+    return RetailPanel(panel, demand, truth, panel.static.reset_index(), state, traits, market)
+
+
+def _draw_demand(truth: TrueDemand, item_ids: Sequence[str], seed: int) -> FloatArray:
+    return np.array(
+        [
+            keyed_generator(seed, "retail demand", item_id).negative_binomial(size, success)
+            for item_id, size, success in zip(item_ids, truth.dispersion, truth.success, strict=True)
+        ],
+        dtype=np.float64,
+    )
+
+
+def _as_panel(traits: Traits, market: Market, record: StoreRecord, dates: pd.DatetimeIndex, seed: int) -> SalesPanel:
+    listed = market.listed
+    # The panel carries covariates backward over the time before a launch, as loading from a file does.
+    item, first = np.arange(len(listed))[:, None], traits.launch[:, None]
+    shown = np.maximum(np.arange(len(dates)), first)
+    arrays = {"price": market.price, "promotion": market.promotion, "holiday": market.holiday}
+    known = {name: values[item, shown].astype(np.float64) for name, values in arrays.items()}
+    known["holiday"] = market.holiday.astype(np.float64)
+    return SalesPanel(
+        sales=record.sales,
+        in_stock=record.in_stock,
+        listed=listed,
+        dates=pd.DatetimeIndex(dates.to_numpy()),
+        item_ids=traits.item_ids,
+        freq="W-MON",
+        known=known,
+        observed={"page_views": _page_views(traits, market, seed)[item, shown]},
+        static=_items_frame(traits).set_index("item_id"),
+    )
+
+
+def _page_views(traits: Traits, market: Market, seed: int) -> FloatArray:
+    expected = VIEWS_ALWAYS + VIEWS_PER_UNIT * traits.base[:, None] * np.exp(market.interest)
+    draws = [
+        keyed_generator(seed, "retail page views", item_id).poisson(views)
+        for item_id, views in zip(traits.item_ids, expected, strict=True)
+    ]
+    return np.array(draws, dtype=np.float64)
+
+
+def _items_frame(traits: Traits) -> pd.DataFrame:
+    margin = np.round(traits.price - traits.unit_cost, 2)
+    odds = (1 - traits.critical_ratio) / traits.critical_ratio
+    return pd.DataFrame(
+        {
+            "item_id": np.array(traits.item_ids, dtype=object),
+            "lead_time": traits.lead_time,
+            "holding_cost": np.round(margin * odds, 4),
+            "stockout_cost": margin,
+            "price": traits.price,
+            "unit_cost": traits.unit_cost,
+            "pack_size": traits.pack_size,
+            "category": CATEGORIES["category"].to_numpy(dtype=object)[traits.category],
+            "brand": np.array([f"brand-{number:02d}" for number in traits.brand], dtype=object),
+            "supplier": np.array(SUPPLIERS, dtype=object)[traits.supplier],
+        }
+    )
+
+
+def _state_frame(traits: Traits, record: StoreRecord) -> pd.DataFrame:
+    arriving = {f"arriving_{k}": units for k, units in enumerate(record.arriving.T, start=1)}
+    ids = np.array(traits.item_ids, dtype=object)
+    return pd.DataFrame({"item_id": ids, "on_hand": record.on_hand, **arriving})

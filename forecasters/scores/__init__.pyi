@@ -1,0 +1,27 @@
+"""Scores of forecasts: `fr.scores`."""
+
+from .actuals import actual_demand as actual_demand
+from .calibration import calibration_table as calibration_table, pit as pit, pit_bounds as pit_bounds
+from .losses import (
+    bias as bias,
+    coverage as coverage,
+    crps as crps,
+    crps_ensemble as crps_ensemble,
+    interval_score as interval_score,
+    mean_quantile_loss as mean_quantile_loss,
+    pinball_loss as pinball_loss,
+    quantile_error as quantile_error,
+    sharpness as sharpness,
+    weighted_quantile_loss as weighted_quantile_loss,
+)
+from .tables import (
+    mean_weighted_quantile_loss as mean_weighted_quantile_loss,
+    quantile_loss_cells as quantile_loss_cells,
+    score_forecast as score_forecast,
+)
+from .volatility import (
+    VOLATILITY_LEVELS as VOLATILITY_LEVELS,
+    VolatilityCells as VolatilityCells,
+    excess_volatility as excess_volatility,
+    volatility_cells as volatility_cells,
+)

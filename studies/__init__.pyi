@@ -1,0 +1,3 @@
+"""What a policy is worth."""
+
+from . import league as league

@@ -1,0 +1,296 @@
+"""The figures of a report: each takes a frame and returns an SVG element."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ...arrays import FloatArray
+from .drawing import BLUE, INK, MUTED, ORANGE, PAPER, PURPLE, RED, SKY, TEAL, bare, draw
+from .marks import (
+    colour_of,
+    colours_of,
+    frame_intervals,
+    interval_mark,
+    intervals,
+    label_beside,
+    reach,
+    scale_of,
+    thousands,
+)
+from .words import label, number, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 430
+"""Natural width of a figure, pixels: two stand side by side, and on a phone one can still be read."""
+FAR = 3.0
+"""Costs beyond so many times the baseline's are cut off or left out, so that the others can be told apart."""
+NEAR = 1.6
+"""Likewise, where costs are told apart by their height."""
+COSTS = {"holding": TEAL, "stockout": RED, "ordering": PURPLE}
+FORECASTERS = (PURPLE, TEAL, RED, INK, SKY, MUTED)
+MARKERS = "osD^vP"
+FAN = ((0.05, 0.95), (0.1, 0.9), (0.2, 0.8), (0.3, 0.7), (0.4, 0.6))
+"""Pairs of levels that a fan is drawn between, as far as the forecast has them."""
+
+
+def saving_forest(table: pd.DataFrame, *, baseline: str, level: float, width: float = 700, key: str = "forest") -> str:
+    """Draw each policy's saving with its interval; a hollow dot where the interval covers zero.
+
+    Args:
+        table: columns policy, kind, cost, saving, saving_low, saving_high (shares of the baseline's cost).
+        baseline: the policy at zero.
+        level: of the intervals.
+        width: natural width, pixels.
+        key: names the figure.
+    """
+    rows = table[table["policy"] != baseline].sort_values("saving", kind="stable")
+    colours = dict(zip(table["policy"].astype(str), colours_of(table, baseline), strict=True))
+    labels = [label(str(name)) + (" (bound)" if kind == "bound" else "") for name, kind in _pairs(rows)]
+    caption = f"Saving of each policy against {label(baseline)}, with its {level:.0%} interval"
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        intervals(axes, rows, labels, [colours[str(name)] for name in rows["policy"]])
+        axes.set_xlabel(f"saving, % of the {label(baseline)}’s cost")
+
+    return draw(key, caption, width, 62 + 27 * len(rows), paint)
+
+
+def cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
+    """Draw what each policy pays for holding, stock-outs and ordering, cheapest on top.
+
+    Args:
+        table: columns policy, cost, holding, stockout, ordering (money a period).
+        baseline: its name is set bold.
+        period: what a period is called, e.g. "week".
+    """
+    rows = table.sort_values("cost", ascending=False, kind="stable")
+    paid = rows[list(COSTS)].to_numpy(dtype=float)
+    limit = _limit(rows, baseline, paid.sum(1))
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        left = np.zeros(len(rows))
+        for column, colour in COSTS.items():
+            part = rows[column].to_numpy(dtype=float)
+            if part.any():
+                axes.barh(range(len(rows)), part, left=left, color=colour, height=0.66, label=_cost_name(column))
+            left = left + part
+        for y, total in enumerate(paid.sum(1)):
+            text = number(total) + (" →" if total > limit else "")
+            axes.annotate(text, (min(total, limit), y), (4, 0), textcoords="offset points", va="center_baseline")
+        axes.set_xlim(0, 1.2 * limit)
+        axes.set_xlabel(f"money a {period}, all items")
+        thousands(axes.xaxis)
+        _policy_ticks(axes, rows, baseline)
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0, handlelength=1.0)
+        bare(axes, grid="x")
+
+    return draw("split", "Cost of each policy, split by cause", WIDTH, 84 + 26 * len(rows), paint)
+
+
+def service(table: pd.DataFrame, *, baseline: str, period: str) -> str:
+    """Draw fill rate against cost: right and low is better.
+
+    Args:
+        table: columns policy, kind, cost (money a period), fill_rate.
+        baseline: drawn in its own colour; what is far from it, bounds too, is set at the edge with its numbers.
+        period: what a period is called.
+    """
+    rows = table.sort_values("cost", kind="stable")
+    values = np.stack([100 * rows["fill_rate"].to_numpy(dtype=float), rows["cost"].to_numpy(dtype=float)], axis=1)
+    near = values[:, 1] <= NEAR * values[(rows["policy"] == baseline).to_numpy(), 1]
+    low, high = reach(values[near & (rows["kind"] == "policy").to_numpy()], np.array([0.5, 1e-6]))
+    points = np.clip(values, low, high)
+    off = (points != values).any(1)
+    colours = colours_of(rows, baseline)
+    labels = [
+        label(name) + (f": {percent(fill / 100)}, {number(cost)}" if away else "")
+        for (name, _), (fill, cost), away in zip(_pairs(rows), values, off, strict=True)
+    ]
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for (x, y), colour, away in zip(points, colours, off, strict=True):
+            axes.plot(x, y, "s" if away else "o", color=colour, ms=6.5, zorder=3)
+        label_beside(axes, points, labels, low, high)
+        axes.set_xlabel("fill rate, % of demanded units met at once")
+        axes.set_ylabel(f"cost, money a {period}")
+        thousands(axes.yaxis)
+        bare(axes)
+
+    return draw("service", "Fill rate and cost of each policy", WIDTH, 310, paint)
+
+
+def item_trajectory(
+    key: str, paths: pd.DataFrame, fan: pd.DataFrame, history: pd.DataFrame, *, baseline: str, best: str, period: str
+) -> str:
+    """Draw one item: demand with the forecast made at the first held-out period, stock on hand, and orders.
+
+    Args:
+        key: names the figure.
+        paths: columns policy, date, demand, on_hand, order; of one item.
+        fan: columns date, level, value; one origin of one item; may be empty.
+        history: columns date, sales, in_stock; of one item; may be empty.
+        baseline: drawn in orange.
+        best: drawn in blue.
+        period: what a period is called.
+    """
+    own = [paths[paths["policy"] == name].sort_values("date") for name in dict.fromkeys((baseline, best))]
+
+    def paint(figure: Figure) -> None:
+        above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=[2.1, 1.2, 1.0])
+        _demand(above, own[0], fan, history)
+        for place, (rows, colour) in enumerate(zip(own, (ORANGE, BLUE), strict=False)):
+            middle.step(rows["date"], rows["on_hand"], where="mid", color=colour, lw=1.7)
+            width = 0.38 * _step(rows["date"])
+            below.bar(rows["date"] + (place - 0.5) * width, rows["order"], width=width, color=colour)
+        above.set_ylabel(f"units a {period}")
+        middle.set_ylabel("on hand")
+        below.set_ylabel("order")
+        for axes in (above, middle, below):
+            axes.set_ylim(bottom=0)
+            thousands(axes.yaxis)
+            bare(axes, grid="y")
+        _dates(below)
+        figure.align_ylabels()
+
+    return draw(key, "Demand, forecast, stock on hand and orders of one item", WIDTH, 330, paint)
+
+
+def item_savings(saving: pd.Series[float], *, period: str) -> str:
+    """Draw the saving of every item, sorted: below zero are those that are worse off.
+
+    Args:
+        saving: money a period, one value an item.
+        period: what a period is called.
+    """
+    values = np.sort(saving.to_numpy(dtype=float))
+    rank = np.arange(1, len(values) + 1)
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        style: dict[str, Any] = {"step": "mid", "lw": 0, "alpha": 0.85}
+        axes.fill_between(rank, np.minimum(values, 0), color=ORANGE, **style)
+        axes.fill_between(rank, np.maximum(values, 0), color=BLUE, **style)
+        axes.axhline(0, color=MUTED, lw=0.8)
+        axes.text(0.98, 0.04, "worse off", transform=axes.transAxes, color=ORANGE, ha="right")
+        axes.text(0.02, 0.96, "better off", transform=axes.transAxes, color=BLUE, va="top")
+        axes.set_xlim(0.5, len(values) + 0.5)
+        axes.set_xlabel("items, from the greatest loss to the greatest gain")
+        axes.set_ylabel(f"saving, money a {period}")
+        thousands(axes.yaxis)
+        bare(axes, grid="y")
+
+    return draw("items", "Saving of every item, sorted", WIDTH, 280, paint)
+
+
+def forecast_value(value: pd.DataFrame, *, baseline: str, best: str, level: float) -> str:
+    """Draw what each forecaster saves in the hands of each policy.
+
+    Args:
+        value: columns forecaster, policy, saving, saving_low, saving_high.
+        baseline: drawn in orange.
+        best: drawn in blue.
+        level: of the intervals.
+    """
+    order = value.groupby("forecaster")["saving"].max().sort_values(kind="stable")
+    policies = list(dict.fromkeys(value["policy"]))
+    scale = scale_of(100 * value[["saving_low", "saving", "saving_high"]].to_numpy(dtype=float))
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for i, policy in enumerate(policies):
+            colour, shift = colour_of(str(policy), baseline=baseline, best=best), 0.26 * (i - (len(policies) - 1) / 2)
+            axes.plot([], [], "o-", color=colour, lw=2.2, ms=7, label=label(str(policy)))
+            rows = value[value["policy"] == policy].set_index("forecaster")
+            for y, name in enumerate(order.index):
+                if name in rows.index:
+                    point = 100 * rows.loc[name, ["saving_low", "saving", "saving_high"]].to_numpy(dtype=float)
+                    interval_mark(axes, point, y + shift, scale, colour)
+        frame_intervals(axes, [str(name) for name in order.index], scale)
+        axes.set_xlabel(f"saving, % of the headline baseline’s cost, {percent(level, 0)} interval")
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0)
+
+    return draw("value", "Saving by forecaster and policy", WIDTH, 90 + 46 * len(order), paint)
+
+
+def calibration(scores: pd.DataFrame) -> str:
+    """Draw the share of demand at or below each forecast quantile; on the diagonal the quantiles are right.
+
+    Args:
+        scores: columns forecaster, level, coverage; one row each.
+    """
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.plot([0, 100], [0, 100], color=MUTED, lw=1.0, ls=(0, (4, 3)))
+        for i, (name, rows) in enumerate(scores.groupby("forecaster", sort=False)):
+            rows = rows.sort_values("level")
+            mark: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "ms": 4.5, "lw": 1.5}
+            axes.plot(100 * rows["level"], 100 * rows["coverage"], label=str(name), color=FORECASTERS[i % 6], **mark)
+        axes.set_xlim(0, 100)
+        axes.set_ylim(0, 102)
+        axes.set_xlabel("quantile level, %")
+        axes.set_ylabel("demand at or below it, %")
+        axes.legend(loc="lower right")
+        bare(axes)
+
+    return draw("calibration", "Coverage of the forecast quantiles against their level", WIDTH, 330, paint)
+
+
+def _pairs(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(rows["policy"].astype(str), rows["kind"].astype(str), strict=True))
+
+
+def _cost_name(column: str) -> str:
+    return "stock-out" if column == "stockout" else column
+
+
+def _limit(table: pd.DataFrame, baseline: str, costs: FloatArray) -> float:
+    """The greatest cost within `FAR` times the baseline's."""
+    far = FAR * float(table.loc[table["policy"] == baseline, "cost"].iloc[0])
+    return float(costs[costs <= far].max()) if (costs <= far).any() else float(costs.max())
+
+
+def _policy_ticks(axes: Axes, rows: pd.DataFrame, baseline: str) -> None:
+    axes.set_yticks(range(len(rows)), [label(str(name)) for name in rows["policy"]])
+    for tick, name in zip(axes.get_yticklabels(), rows["policy"], strict=True):
+        tick.set_fontweight("bold" if name == baseline else "normal")
+
+
+def _demand(axes: Axes, rows: pd.DataFrame, fan: pd.DataFrame, history: pd.DataFrame) -> None:
+    table = fan.pivot(index="date", columns="level", values="value") if len(fan) else pd.DataFrame()
+    have = {round(float(level), 6): level for level in table.columns}
+    for low, high in FAN:
+        if low in have and high in have:
+            axes.fill_between(table.index, table[have[low]], table[have[high]], color=SKY, alpha=0.2, lw=0)
+    if 0.5 in have:
+        axes.plot(table.index, table[have[0.5]], color=SKY, lw=1.6)
+    start = rows["date"].min()
+    past = history[history["date"] < start].sort_values("date").tail(len(rows)) if len(history) else history
+    axes.axvline(start - _step(rows["date"]) / 2, color=MUTED, lw=0.8, ls=(0, (4, 3)))
+    if len(past):
+        axes.plot(past["date"], past["sales"], color=MUTED, lw=1.0)
+        out = past[~past["in_stock"].astype(bool)]
+        axes.plot(out["date"], out["sales"], "o", color=MUTED, mfc=PAPER, ms=4)
+    axes.plot(rows["date"], rows["demand"], color=INK, lw=1.3, marker="o", ms=3.2)
+
+
+def _step(dates: pd.Series[pd.Timestamp]) -> Any:
+    return (dates.iloc[-1] - dates.iloc[0]) / max(len(dates) - 1, 1) if len(dates) > 1 else pd.Timedelta(days=1)
+
+
+def _dates(axes: Axes) -> None:
+    from matplotlib import dates
+
+    made: Any = dates  # its constructors have no types
+    locator = made.AutoDateLocator(minticks=3, maxticks=6)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(made.ConciseDateFormatter(locator))
