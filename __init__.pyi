@@ -33,8 +33,7 @@ from .errors import FractileError as FractileError, FractileWarning as FractileW
 from .forecasters import scores as scores
 from .forecasters.base import Forecaster as Forecaster
 from .forecasters.conformance import check_forecaster as check_forecaster
-from .forecasters.data.loading import load_panel as load_panel
-from .forecasters.data.panel import SalesPanel as SalesPanel
+from .forecasters.data.panel import SalesPanel as SalesPanel, load_panel as load_panel
 from .forecasters.forecast import DEFAULT_LEVELS as DEFAULT_LEVELS, QuantileForecast as QuantileForecast
 from .forecasters.registry import FORECASTERS as FORECASTERS, make_forecaster as make_forecaster
 from .forecasters.retail.panel import retail_panel as retail_panel

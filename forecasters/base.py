@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import FloatArray, IntArray
 from ..errors import FractileError, did_you_mean
-from .data.column_names import house_names
 from .data.panel import SalesPanel
+from .data.tables import house_names
 from .forecast import (
     DEFAULT_LEVELS,
     Dependence,

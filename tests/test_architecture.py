@@ -79,7 +79,7 @@ def test_the_resolver_sees_every_kind_of_import():
 
     assert resolve("from ...errors import FractileError", "envs.core.types") == ["errors"]
     assert resolve("from .errors import FractileError", "cli") == ["errors"]
-    assert resolve("from . import panel", "forecasters.data.loading") == ["forecasters.data.panel"]
+    assert resolve("from . import panel", "forecasters.data.panel") == ["forecasters.data.panel"]
     assert resolve("from .panel import SalesPanel", "forecasters.data.__init__") == ["forecasters.data.panel"]
     assert resolve("from ...errors import Faults", "forecasters.networks.mqcnn") == ["errors"]
     assert resolve("import fractile.studies.config", "envs.core.types") == ["studies.config"]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
+from ...forecasters.data.rules import ITEM_RULES
 from .params import ItemParams
 
-_NOT_COLUMNS = ("price", "unit_cost", "issuing", "capacity")
-"""Fields that a table of items does not set: the first two are in the margin, the others are not an item's own."""
+_IN_THE_MARGIN = ("price", "unit_cost")
+"""Columns that a table of items sets through the stock-out cost, their difference."""
 
 
 def params_from_items(items: Any, defaults: dict[str, Any] | None = None) -> ItemParams:
     """Return the parameters of a table of items, a row each.
 
     Args:
-        items: a frame; columns named like fields of `ItemParams` count. Where `stockout_cost` is missing, it is
+        items: a frame; the columns of `rules.ITEM_RULES` count. Where `stockout_cost` is missing, it is
             the lost margin, `price − unit_cost`.
         defaults: fields for columns, or single entries, that the table lacks.
 
@@ -29,9 +29,9 @@ def params_from_items(items: Any, defaults: dict[str, Any] | None = None) -> Ite
         margin = table["price"] - table["unit_cost"]
         table["stockout_cost"] = table["stockout_cost"].fillna(margin) if "stockout_cost" in table else margin
     values = dict(defaults or {})
-    for name in (f.name for f in fields(ItemParams) if f.init):
+    for name in ITEM_RULES:
         # The margin is in the stock-out cost: price and purchase are not charged a second time.
-        if name in table.columns and name not in _NOT_COLUMNS:
+        if name in table.columns and name not in _IN_THE_MARGIN:
             values[name] = _column(table[name], values.get(name))
     return ItemParams(**values)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...arrays import Array, FloatArray, IntArray
 from ...errors import Faults, FractileError
+from ...forecasters.data.rules import ITEM_RULES, NumberRule, no_order_possible
 from ..systems.capacity import SharedCapacity
 
 Number = float | FloatArray
@@ -39,7 +40,7 @@ class ItemParams:
         issuing: "fifo", the oldest unit is sold first, or "lifo", the freshest.
         capacity: what all items share; None = nothing.
         discount: factor a period on later costs, in (0, 1].
-        salvage_value: money back per unit on hand behind the last period.
+        salvage_value: money back per unit on hand after the last period.
 
     Raises:
         FractileError: with every field that breaks its rule.
@@ -66,11 +67,11 @@ class ItemParams:
 
     def __post_init__(self) -> None:
         faults = Faults()
-        for name, low, whole in _RULES:
+        for name, rule in ITEM_RULES.items():
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, _checked(name, value, low, whole, faults))
-        object.__setattr__(self, "unmet_demand", _checked_unmet(self.unmet_demand, faults))
+                object.__setattr__(self, name, _check_number(name, value, rule, faults))
+        object.__setattr__(self, "unmet_demand", _check_unmet_demand(self.unmet_demand, faults))
         if self.issuing not in ("fifo", "lifo"):
             faults.add(f"issuing must be 'fifo' or 'lifo', got {self.issuing!r}")
         if self.capacity is not None and self.shelf_life is not None:
@@ -187,69 +188,44 @@ def _plain(value: Any) -> Any:
     return float(value) if np.ndim(value) == 0 else value
 
 
-# Field, smallest value, whether whole numbers only.
-_RULES = (
-    ("lead_time", 0, True),
-    ("review_period", 1, True),
-    ("shelf_life", 1, True),
-    ("holding_cost", 0, False),
-    ("stockout_cost", 0, False),
-    ("fixed_order_cost", 0, False),
-    ("unit_cost", 0, False),
-    ("price", 0, False),
-    ("pack_size", 0, False),
-    ("minimum_order", 0, False),
-    ("maximum_order", 0, False),
-    ("salvage_value", 0, False),
-    ("waste_cost", 0, False),
-)
-
-
-_MAY_BE_INFINITE = ("maximum_order", "shelf_life")
-
-
-def _checked(name: str, value: Any, low: float, whole: bool, faults: Faults) -> Any:
+def _check_number(name: str, value: Any, rule: NumberRule, faults: Faults) -> Any:
     """Return a Python number or a numpy array of the right type; keep a fault where the rule is broken."""
-    kind = "an integer" if whole else "a number"
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        faults.add(f"{name} must be {kind} >= {low}, got {value!r}")
+        faults.add(f"{name} must be {rule.text}, got {value!r}")
         return value
-    finite = np.isfinite(array) | ((array == np.inf) & (name in _MAY_BE_INFINITE))
-    bad = ~finite | (array < low) | (whole & (array != np.floor(array)))
+    finite = np.isfinite(array)
+    bad = ~np.where(finite, rule.holds(np.where(finite, array, rule.low + 1.0)), (array == np.inf) & rule.unlimited)
     if bad.any():
-        shown = array[bad].flat[0]
-        faults.add(f"{name} must be {kind} >= {low}, got {shown:g}" + _remedy(name, shown))
+        faults.add(f"{name} must be {rule.text}, got {array[bad].flat[0]:g}; {rule.remedy}")
         return value
-    array = array.astype(np.int64) if whole and np.isfinite(array).all() else array
+    array = array.astype(np.int64) if rule.whole and finite.all() else array
     return array.item() if array.ndim == 0 else array
 
 
-def _remedy(name: str, value: float) -> str:
-    if name == "lead_time" and np.isfinite(value) and value > 0:
-        return "; round it or model it as random through arrivals"
-    return ""
-
-
-def _checked_unmet(value: Any, faults: Faults) -> Any:
+def _check_unmet_demand(value: Any, faults: Faults) -> Any:
     if isinstance(value, str):
         if value not in ("lost", "backorder"):
             faults.add(f"unmet_demand must be 'lost', 'backorder' or a share in [0, 1], got {value!r}")
         return value
-    share = _checked("unmet_demand", value, 0, False, faults)
+    share = _check_number("unmet_demand", value, NumberRule(0, "give the share that is lost, in [0, 1]"), faults)
     if np.any(np.asarray(share, dtype=np.float64) > 1):
         faults.add(f"unmet_demand as a share that is lost must be at most 1, got {value}")
     return share
 
 
 def _check_order_rules(params: ItemParams) -> None:
-    faults = Faults()
-    for name in ("pack_size", "maximum_order"):
-        value = getattr(params, name)
-        if value is not None and np.any(np.asarray(value) <= 0):
-            faults.add(f"{name} must be above 0, got {np.min(value):g}; use None for none")
-    low, high = params.minimum_order, params.maximum_order
+    """Refuse limits and packs that leave no order to place."""
+    low, high, pack = params.minimum_order, params.maximum_order, params.pack_size
     if low is not None and high is not None and np.any(np.asarray(low) > np.asarray(high)):
-        faults.add("minimum_order must not exceed maximum_order")
-    faults.raise_if_any()
+        raise FractileError("minimum_order must not exceed maximum_order")
+    stuck = no_order_possible(low, high, pack)
+    if np.any(stuck):
+        item = "" if np.ndim(stuck) == 0 else f"item {np.flatnonzero(np.atleast_2d(stuck).any(0))[0]}: "
+        at = np.unravel_index(int(np.argmax(stuck)), np.shape(stuck))
+        shown = [np.broadcast_to(0.0 if x is None else x, np.shape(stuck))[at] for x in (pack, low, high)]
+        raise FractileError(
+            f"{item}no order is possible: pack_size {shown[0]:g} has no multiple from minimum_order {shown[1]:g} to "
+            f"maximum_order {shown[2]:g} but 0; correct one of them"
+        )

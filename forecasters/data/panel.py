@@ -1,18 +1,46 @@
-"""Sales history of many items on one calendar, as arrays."""
+"""Sales history of many items on one calendar, as arrays, and how it is loaded."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ...arrays import BoolArray, FloatArray
-from ...errors import FractileError
-from .column_names import NIXTLA_NAMES, house_names
+from ...errors import Faults, FractileError, did_you_mean
+from .calendar import Calendar, make_calendar
+from .read import Source, listing
+from .resample import (
+    CORE_COLUMNS,
+    Cells,
+    HistoryRows,
+    Missing,
+    covariate_arrays,
+    find_gaps,
+    place_rows,
+    report_gaps,
+    row_notes,
+    split_known,
+)
+from .rules import ITEM_RULES
+from .tables import (
+    KNOWN_AHEAD,
+    NIXTLA_NAMES,
+    collect_history,
+    collect_items,
+    collect_state,
+    cross_check,
+    house_names,
+    in_order,
+)
+
+_ABSURD_UNITS = 10_000
+_ABSURD_RATIO = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +56,7 @@ class SalesPanel:
         freq: pandas frequency of the periods, e.g. "W-MON" or "D".
         known: covariates known ahead (price, promotion, calendar) by name, each (items, periods).
         observed: covariates known only once their period is over, by name, each (items, periods).
-        static: attributes of the items, a row each, indexed by item_id.
+        static: what is known of the items, a row each, indexed by item_id: attributes, and their parameters.
         notes: what loading did that a reader should know, e.g. partial weeks that were dropped.
     """
 
@@ -58,7 +86,7 @@ class SalesPanel:
         known: Collection[str] | None = (),
         freq: str | None = None,
         *,
-        missing: Literal["error", "zero", "unknown"] = "error",
+        missing: Missing = "error",
         columns: Mapping[str, str] | None = None,
         check: bool = True,
     ) -> SalesPanel:
@@ -82,8 +110,6 @@ class SalesPanel:
         >>> SalesPanel.from_frame(frame).sales
         array([[2., 0., 1.]])
         """
-        from .loading import load_panel
-
         return load_panel(df, items, freq, missing=missing, columns=columns, known=known, check=check)
 
     @classmethod
@@ -94,7 +120,7 @@ class SalesPanel:
         known: Collection[str] | None = (),
         freq: str | None = None,
         *,
-        missing: Literal["error", "zero", "unknown"] = "error",
+        missing: Missing = "error",
         check: bool = True,
     ) -> SalesPanel:
         """Build a panel from the frames that Nixtla's libraries take.
@@ -123,6 +149,15 @@ class SalesPanel:
     def periods(self) -> int:
         """Number of periods."""
         return len(self.dates)
+
+    @property
+    def attributes(self) -> pd.DataFrame:
+        """What forecasters may learn from in `static`: all but the parameters of `rules.ITEM_RULES`.
+
+        A forecast must not depend on lead times, costs and order rules: the same demand is forecast alike, whatever
+        it costs to miss it.
+        """
+        return self.static.drop(columns=[name for name in self.static.columns if name in ITEM_RULES])
 
     @property
     def informative(self) -> BoolArray:
@@ -157,7 +192,7 @@ class SalesPanel:
         )
 
     def extended(self, sales: FloatArray, known: Mapping[str, FloatArray] | None = None) -> SalesPanel:
-        """Return the panel with further periods behind its end, all listed and in stock.
+        """Return the panel with further periods after its end, all listed and in stock.
 
         Args:
             sales: units, shape (items, new periods).
@@ -211,3 +246,191 @@ class SalesPanel:
 
 def _carried(values: FloatArray, periods: int) -> FloatArray:
     return np.repeat(values[:, -1:], periods, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """All that a user gave, checked together.
+
+    Attributes:
+        panel: the sales history.
+        items: a row an item in the panel's order, columns as `read_items` gives them, or None.
+        state: the same for `read_state`.
+    """
+
+    panel: SalesPanel
+    items: pd.DataFrame | None = None
+    state: pd.DataFrame | None = None
+
+
+def load_panel(
+    history: Source,
+    items: Source | None = None,
+    freq: str | None = None,
+    *,
+    missing: Missing = "error",
+    columns: Mapping[str, str] | None = None,
+    known: Collection[str] | None = None,
+    check: bool = True,
+) -> SalesPanel:
+    """Load a sales panel from a CSV or Parquet file, or from a frame.
+
+    Args:
+        history: columns item_id, date, sales (units >= 0); optional in_stock; any other column is a
+            covariate.
+        items: column item_id and any others; all of them become `panel.static`, and those that are no item
+            parameters (`rules.ITEM_RULES`) `panel.attributes`, which forecasters learn from.
+        freq: pandas frequency of the panel, named by the first day of a period: "W-MON" is weeks that start
+            on Monday. Finer data is added up to it; None takes the data's own.
+        missing: what a row missing after an item's first one means: "error", "zero" or "unknown".
+        columns: our names to the file's, e.g. `{"item_id": "StockCode", "sales": "units"}`.
+        known: covariates known ahead; None takes those of price, promotion and holiday that are there. All
+            others are observed only.
+        check: whether to note what is no fault but odd: absurd sales, items never sold.
+
+    Raises:
+        InputError: with one message a fault, all faults of both tables together.
+    """
+    given = load_inputs(history, items, freq=freq, missing=missing, columns=columns, known=known, check=check)
+    return given.panel
+
+
+def load_inputs(
+    history: Source,
+    items: Source | None = None,
+    state: Source | None = None,
+    *,
+    freq: str | None = None,
+    missing: Missing = "error",
+    columns: Mapping[str, str] | None = None,
+    known: Collection[str] | None = None,
+    check: bool = True,
+) -> Inputs:
+    """Load history, items and state, and report the faults of all three together.
+
+    Args:
+        history: as in `load_panel`, like the other options.
+        items: as in `load_panel`.
+        state: columns item_id, on_hand, arriving_1 ... arriving_n, optional backorders (units).
+        freq: as in `load_panel`.
+        missing: as in `load_panel`.
+        columns: as in `load_panel`.
+        known: as in `load_panel`.
+        check: as in `load_panel`.
+
+    Raises:
+        InputError: with one message a fault.
+    """
+    if missing not in get_args(Missing):
+        raise FractileError(f"missing must be 'error', 'zero' or 'unknown', got {missing!r}")
+    faults = Faults()
+    sales = collect_history(history, faults, columns)
+    sound = not faults.messages
+    about = None if items is None else collect_items(items, faults)
+    held = None if state is None else collect_state(state, faults)
+    _cross(faults, sales, about, held)
+    name = "history" if isinstance(history, pd.DataFrame) else str(history)
+    panel = _collect_panel(sales, name, faults, freq, missing, known) if sound and sales is not None else None
+    faults.raise_if_any()
+    if panel is None:
+        raise FractileError(f"{name}: no panel could be built")
+    notes = (*panel.notes, *(_oddities(panel) if check else ()))
+    about = None if about is None else in_order(about, panel.item_ids)
+    held = None if held is None else in_order(held, panel.item_ids)
+    static = pd.DataFrame() if about is None else about.set_index("item_id")
+    return Inputs(replace(panel, static=static, notes=notes), about, held)
+
+
+def _cross(faults: Faults, sales: pd.DataFrame | None, about: pd.DataFrame | None, held: pd.DataFrame | None) -> None:
+    if sales is None:
+        return
+    items_ids = None if about is None else about["item_id"]
+    state_ids = None if held is None else held["item_id"]
+    for message in cross_check(sales["item_id"], items_ids, state_ids):
+        faults.add(message)
+
+
+def _collect_panel(
+    frame: pd.DataFrame,
+    name: str,
+    faults: Faults,
+    freq: str | None,
+    missing: Missing,
+    known: Collection[str] | None,
+) -> SalesPanel | None:
+    """Build the panel of a sound history, or add to `faults` why there is none."""
+    ahead = _known_names(frame, name, faults, known)
+    try:
+        calendar = make_calendar(pd.DatetimeIndex(frame["date"]), freq)
+    except FractileError as error:
+        faults.add(f"{name}: {error}")
+        return None
+    rows = place_rows(frame, calendar)
+    if missing == "error" and report_gaps(rows, calendar, name, faults):
+        return None
+    return _build(rows, calendar, missing, ahead)
+
+
+def _build(rows: HistoryRows, calendar: Calendar, missing: Missing, known: tuple[str, ...]) -> SalesPanel:
+    shape = (rows.items, len(calendar.dates))
+    period = calendar.period_of_slot
+    cells = Cells(rows.item * shape[1] + period[rows.slot], shape, rows.frame["sales"].to_numpy())
+    out = cells.total(1.0 - rows.frame["in_stock"].to_numpy(dtype=np.float64)) > 0
+    gaps = find_gaps(rows, calendar)
+    if missing == "unknown":
+        out |= np.logical_or.reduceat(gaps, np.flatnonzero(calendar.opens), axis=1)
+    if missing != "zero":
+        late = np.flatnonzero(~calendar.opens[rows.first_slot])
+        out[late, period[rows.first_slot[late]]] = True
+    arrays, notes = covariate_arrays(rows.frame.drop(columns=CORE_COLUMNS), cells)
+    ahead, observed = split_known(arrays, known)
+    return SalesPanel(
+        sales=cells.total(cells.sales),
+        in_stock=~out,
+        listed=np.arange(shape[1]) >= period[rows.first_slot][:, None],
+        dates=calendar.dates,
+        item_ids=rows.item_ids,
+        freq=calendar.freq,
+        known=ahead,
+        observed=observed,
+        notes=(*calendar.notes, *row_notes(rows, int(gaps.sum()), missing, bool(arrays)), *notes),
+    )
+
+
+def _known_names(frame: pd.DataFrame, name: str, faults: Faults, known: Collection[str] | None) -> tuple[str, ...]:
+    covariates = [str(column) for column in frame.columns if column not in CORE_COLUMNS]
+    if known is None:
+        return tuple(column for column in KNOWN_AHEAD if column in covariates)
+    for column in known:
+        if column not in covariates:
+            hint = did_you_mean(column, covariates)
+            faults.add(f"{name}: known names {column!r}, which is no covariate of the history{hint}")
+    return tuple(column for column in known if column in covariates)
+
+
+def _oddities(panel: SalesPanel) -> list[str]:
+    """Return what is no fault but looks like one: absurd sales, items never sold."""
+    notes = []
+    sold = panel.sales > 0
+    never = [panel.item_ids[at] for at in np.flatnonzero(~sold.any(axis=1))]
+    if never:
+        notes.append(f"never sold: {listing(never)}")
+    suspects = np.flatnonzero(panel.sales.max(axis=1) > _ABSURD_UNITS)
+    for at in suspects:
+        typical = float(np.median(panel.sales[at][sold[at]]))
+        peak = int(panel.sales[at].argmax())
+        if panel.sales[at, peak] > _ABSURD_RATIO * typical:
+            amount = f"{panel.sales[at, peak]:,.0f} units on {panel.dates[peak].date()}"
+            notes.append(f"absurd sale? item {panel.item_ids[at]!r}: {amount}, {typical:g} in a typical period")
+    return notes
+
+
+def panel_fingerprint(panel: SalesPanel) -> str:
+    """Return a hash of all that forecasters may learn from: everything but notes and item parameters."""
+    names = (panel.item_ids, panel.freq, list(panel.known), list(panel.observed), list(panel.attributes.columns))
+    digest = hashlib.sha256(repr((names, panel.dates.astype(str).tolist())).encode())
+    for array in (panel.sales, panel.in_stock, panel.listed, *panel.known.values(), *panel.observed.values()):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    if len(panel.static):
+        digest.update(pd.util.hash_pandas_object(panel.attributes.astype(str)).to_numpy().tobytes())
+    return digest.hexdigest()

@@ -1,163 +1,251 @@
-"""Calendars: which period each date belongs to, and which dates are missing.
+"""From the rows of a history to (items, periods) arrays.
 
-A *period* is one step of the panel (a week), labelled by its first day. A *slot* is one step of the data as
-it was recorded (a day of that week): where the data is as coarse as the panel, slots and periods are the
-same.
+What a missing row means: before an item's first row the item did not exist yet (not listed). After it, up
+to the panel's end, a missing row is a fault, unless the caller says `missing="zero"` (nothing was sold, the
+item was in stock) or `"unknown"` (the item could not be bought, so sales say nothing).
+
+Where the data is finer than the panel (days into weeks), sales are added up, and a period is in stock where
+every day of it is. Days on which no item at all has a row count as closed, not as missing. Under
+`"unknown"` a period with any missing day is out of stock: its sales are a lower bound of its demand. So is
+the period in which an item starts later than the period does, except under `"zero"`. Partial periods at
+either end of the panel are dropped.
 """
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from ...arrays import BoolArray, IntArray
-from ...errors import FractileError
+from ...arrays import BoolArray, FloatArray, IntArray
+from ...errors import Faults
+from .calendar import Calendar
+from .read import as_numbers, listing
 
-_DAY = pd.Timedelta(days=1)
-_MOST_EMPTY = 50
-"""A calendar with this many times more periods than dates on record comes from a wrong date."""
+Missing = Literal["error", "zero", "unknown"]
+
+CORE_COLUMNS = ["item_id", "date", "sales", "in_stock"]
+
+
+@dataclass(frozen=True, eq=False)
+class HistoryRows:
+    """The rows of a history inside the calendar, sorted by date.
+
+    Attributes:
+        frame: the rows.
+        item_ids: the items on record inside the calendar, in the order of their first row in the file.
+        item: position of each row's item, shape (rows,).
+        slot: position of each row's slot, shape (rows,).
+        first_slot: the slot in which each item starts, 0 for one from before the calendar, shape (items,).
+        dropped: items whose every row lies after the calendar's end.
+    """
+
+    frame: pd.DataFrame
+    item_ids: tuple[str, ...]
+    item: IntArray
+    slot: IntArray
+    first_slot: IntArray
+    dropped: tuple[str, ...]
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        return len(self.item_ids)
+
+
+def place_rows(frame: pd.DataFrame, calendar: Calendar) -> HistoryRows:
+    """Find the item and the slot of each row of a history; rows outside the calendar are left out."""
+    codes, names = pd.factorize(frame["item_id"])
+    first = pd.Series(frame["date"].to_numpy()).groupby(codes).min()
+    first_slot = calendar.slots.searchsorted(pd.DatetimeIndex(first))
+    kept = first_slot < len(calendar.slots)
+    slot = calendar.slots.get_indexer(pd.DatetimeIndex(frame["date"]))
+    inside = np.flatnonzero((slot >= 0) & kept[codes])
+    inside = inside[np.argsort(slot[inside], kind="stable")]
+    renumbered = np.cumsum(kept) - 1
+    return HistoryRows(
+        frame=frame.iloc[inside],
+        item_ids=tuple(names[kept]),
+        item=renumbered[codes[inside]],
+        slot=slot[inside],
+        first_slot=first_slot[kept],
+        dropped=tuple(names[~kept]),
+    )
+
+
+def find_gaps(rows: HistoryRows, calendar: Calendar) -> BoolArray:
+    """Return True where an item that exists already has no row, shape (items, slots)."""
+    gaps = np.arange(len(calendar.slots)) >= rows.first_slot[:, None]
+    gaps[rows.item, rows.slot] = False
+    return gaps
+
+
+def report_gaps(rows: HistoryRows, calendar: Calendar, name: str, faults: Faults) -> bool:
+    """Add a fault that names the first items with missing rows, and return whether there are any."""
+    gaps = find_gaps(rows, calendar)
+    counts = gaps.sum(axis=1)
+    bad = np.flatnonzero(counts)
+    if not len(bad):
+        return False
+    first = calendar.slots[gaps[bad[:3]].argmax(axis=1)]
+    shown = ", ".join(
+        f"item {rows.item_ids[at]!r} from {day.date()} on ({counts[at]:,})"
+        for at, day in zip(bad[:3], first, strict=True)
+    )
+    more = f" and {len(bad) - 3:,} more items" if len(bad) > 3 else ""
+    what = f"{counts.sum():,} rows are missing after the items' first ones: {shown}{more}"
+    remedy = 'add them, or set missing to "zero" (nothing was sold) or "unknown" (it could not be bought)'
+    faults.add(f"{name}: {what}; {remedy}")
+    return True
+
+
+def row_notes(rows: HistoryRows, gaps: int, missing: Missing, covariates: bool) -> list[str]:
+    """Return what was assumed of missing rows and dropped items, a note each."""
+    notes = []
+    if gaps:
+        meaning = "as no sales" if missing == "zero" else "as not in stock"
+        carried = "; their covariates were carried forward" if covariates else ""
+        notes.append(f"{gaps:,} missing rows were taken {meaning}{carried}")
+    if rows.dropped:
+        notes.append(f"items with rows in the dropped last period only were left out: {listing(rows.dropped)}")
+    return notes
 
 
 @dataclass(frozen=True)
-class Calendar:
-    """The periods of a panel and the slots that its rows fall in.
+class Cells:
+    """Which cell of the panel each row of the history goes to.
 
     Attributes:
-        freq: pandas frequency of the periods.
-        dates: the first day of each period, shape (periods,).
-        slots: every date on which any item has a row, and the first day of each period in which none has,
-            shape (slots,).
-        period_of_slot: the period of each slot, shape (slots,).
-        finer: whether the data is finer than the periods, so that rows must be added up.
-        notes: what was dropped or assumed.
+        flat: item * periods + period of each row, shape (rows,), rows in the order of their dates.
+        shape: (items, periods).
+        sales: units of each row, shape (rows,).
     """
 
-    freq: str
-    dates: pd.DatetimeIndex
-    slots: pd.DatetimeIndex
-    period_of_slot: IntArray
-    finer: bool
-    notes: tuple[str, ...] = ()
+    flat: IntArray
+    shape: tuple[int, int]
+    sales: FloatArray
 
-    @property
-    def opens(self) -> BoolArray:
-        """True for the first slot of each period, shape (slots,)."""
-        return np.concatenate([[True], np.diff(self.period_of_slot) > 0])
+    def total(self, values: FloatArray) -> FloatArray:
+        """Add the rows of each cell up."""
+        size = self.shape[0] * self.shape[1]
+        sums: FloatArray = np.bincount(self.flat, weights=values, minlength=size).astype(np.float64)
+        return sums.reshape(self.shape)
+
+    def mean(self, values: FloatArray, weights: FloatArray) -> FloatArray:
+        """Average the rows of each cell that have a value; NaN where none has or the weights are zero."""
+        there = np.isfinite(values)
+        weights = np.where(there, weights, 0.0)
+        share = self.total(weights)
+        summed = self.total(np.where(there, values, 0.0) * weights)
+        average = np.full(self.shape, np.nan)
+        np.divide(summed, share, out=average, where=share > 0)
+        return average
+
+    def largest(self, values: FloatArray) -> FloatArray:
+        """Return the largest value of each cell; NaN where there is none."""
+        cells = np.full(self.shape[0] * self.shape[1], -np.inf)
+        there = np.isfinite(values)
+        np.maximum.at(cells, self.flat[there], values[there])
+        return np.where(np.isfinite(cells), cells, np.nan).reshape(self.shape)
+
+    def last(self, values: FloatArray) -> FloatArray:
+        """Return the latest value of each cell; NaN where there is none."""
+        cells = np.full(self.shape[0] * self.shape[1], np.nan)
+        there = np.isfinite(values)
+        cells[self.flat[there]] = values[there]
+        return cells.reshape(self.shape)
 
 
-def make_calendar(dates: pd.DatetimeIndex, freq: str | None) -> Calendar:
-    """Lay periods over the distinct dates of a history.
+def covariate_arrays(frame: pd.DataFrame, cells: Cells) -> tuple[dict[str, FloatArray], list[str]]:
+    """Turn every column of `frame` (a row as in `cells`) into an (items, periods) array, and say how.
 
-    Args:
-        dates: every row's date, in any order.
-        freq: pandas frequency of the periods ("D", "W-MON", "MS"); None takes the data's own.
-
-    Raises:
-        FractileError: where the frequency is unknown, cannot be inferred or does not suit the dates.
+    Numbers are averaged over the rows of a period, `price` weighted by sales where there are any; flags (0
+    and 1 only) take the largest, text the latest. Text becomes the position of its word among the sorted
+    words. Holes take the period's value where it is the same for all items (a calendar), else the item's
+    value before, else the one after.
     """
-    distinct = dates.unique().sort_values()
-    freq = infer_freq(distinct) if freq is None else _checked_freq(freq)
-    periods = _periods(distinct, freq)
-    finer = not bool(distinct.isin(periods).all())
-    notes: tuple[str, ...] = ()
-    if finer:
-        _refuse_other_anchor(distinct, periods, freq)
-        periods, distinct, notes = _drop_partial(distinct, periods, freq)
-    place = _place(periods, distinct)
-    empty = periods[np.setdiff1d(np.arange(len(periods)), place)]
-    slots = pd.DatetimeIndex(distinct.append(empty).sort_values())
-    return Calendar(freq, periods, slots, _place(periods, slots), finer, notes)
+    arrays, worded, filled, bare = {}, [], [], []
+    for name in frame.columns:
+        values, is_text = _as_codes(frame[name])
+        if is_text:
+            worded.append(str(name))
+        dense = _aggregator(str(name), values, is_text, cells)(values)
+        arrays[str(name)] = _filled(dense)
+        if not np.isfinite(values).all():
+            filled.append(str(name))
+        if not np.isfinite(dense).any(axis=1).all():
+            bare.append(str(name))
+    return arrays, _notes(worded, filled, bare)
 
 
-def infer_freq(distinct: pd.DatetimeIndex) -> str:
-    """Return the pandas frequency of sorted distinct dates; holes in the calendar do no harm.
-
-    Raises:
-        FractileError: where there is no even step.
-    """
-    remedy = "; give freq, e.g. 'D' (days), 'W-MON' (weeks from Monday) or 'MS' (months)"
-    if len(distinct) < 2:
-        raise FractileError(f"freq cannot be inferred from a single date{remedy}")
-    regular = pd.infer_freq(distinct) if len(distinct) > 2 else None
-    if regular is not None:
-        return regular
-    steps = np.diff(distinct.to_numpy())
-    least = pd.Timedelta(steps.min())
-    if (distinct.day == 1).all() and least >= 28 * _DAY:
-        return "MS"
-    if (steps % least.to_timedelta64() == np.timedelta64(0)).all():
-        if least == 7 * _DAY:
-            return f"W-{distinct[0].day_name()[:3].upper()}"
-        if least in (_DAY, pd.Timedelta(hours=1)):
-            return "D" if least == _DAY else "h"
-    shown = ", ".join(str(day.date()) for day in distinct[:4])
-    raise FractileError(f"freq cannot be inferred from the dates {shown}, ...{remedy}")
+def split_known(
+    arrays: Mapping[str, FloatArray], known: tuple[str, ...]
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Return the covariates known ahead, in the order of `known`, and the others."""
+    return {name: arrays[name] for name in known}, {k: v for k, v in arrays.items() if k not in known}
 
 
-def _checked_freq(freq: str) -> str:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            return str(pd.tseries.frequencies.to_offset(freq).freqstr)
-    except (ValueError, FutureWarning, AttributeError) as error:
-        rule = f"freq must be a pandas frequency, got {freq!r}"
-        raise FractileError(f"{rule}; write 'D' (days), 'W-MON' (weeks from Monday) or 'MS' (months)") from error
+def _aggregator(name: str, values: FloatArray, is_text: bool, cells: Cells) -> Callable[[FloatArray], FloatArray]:
+    if is_text or len(cells.flat) == len(np.unique(cells.flat)):
+        return cells.last
+    if np.isin(values[np.isfinite(values)], (0.0, 1.0)).all():
+        return cells.largest
+    if name == "price":
+        return lambda price: _price(price, cells)
+    return lambda numbers: cells.mean(numbers, np.ones_like(numbers))
 
 
-def _periods(distinct: pd.DatetimeIndex, freq: str) -> pd.DatetimeIndex:
-    offset = pd.tseries.frequencies.to_offset(freq)
-    hours = isinstance(offset, pd.offsets.Tick) and pd.Timedelta(offset) < _DAY
-    first = distinct[0].floor(freq) if hours else pd.Timestamp(offset.rollback(distinct[0].normalize()))
-    try:
-        periods = pd.date_range(first, distinct[-1], freq=freq)
-    except (pd.errors.OutOfBoundsDatetime, OverflowError, MemoryError) as error:
-        raise FractileError(f"dates run from {first.date()} to {distinct[-1].date()}; correct them") from error
-    if len(periods) > _MOST_EMPTY * len(distinct) + 400:
-        span = f"dates run from {distinct[0].date()} to {distinct[-1].date()}"
-        few = f"{len(periods):,} periods of freq {freq!r}, but only {len(distinct):,} dates have rows"
-        raise FractileError(f"{span}: {few}; correct the first or the last date")
-    return periods
+def _price(values: FloatArray, cells: Cells) -> FloatArray:
+    paid = cells.mean(values, cells.sales)
+    return np.where(np.isfinite(paid), paid, cells.mean(values, np.ones_like(values)))
 
 
-def _refuse_other_anchor(distinct: pd.DatetimeIndex, periods: pd.DatetimeIndex, freq: str) -> None:
-    """Refuse data as coarse as the periods that starts on another day, and periods named by their end."""
-    if freq.split("-")[0].endswith("E"):
-        raise FractileError(f"periods are named by their first day, got freq {freq!r}; write 'MS', 'QS' or 'YS'")
-    step = np.diff(distinct.to_numpy()).min() if len(distinct) > 1 else np.timedelta64(0)
-    length = np.diff(periods.to_numpy()).min() if len(periods) > 1 else step + np.timedelta64(1)
-    if len(distinct) < 2 or step < length:
-        return
-    own = f"dates such as {distinct[0].date()} ({distinct[0].day_name()})"
-    raise FractileError(f"{own} do not begin a period of freq {freq!r}; leave freq out, or give the data's own")
+def _as_codes(column: pd.Series[Any]) -> tuple[FloatArray, bool]:
+    """Return a column as numbers, and whether it was text."""
+    numbers = as_numbers(column) if not isinstance(column.dtype, pd.CategoricalDtype) else None
+    if numbers is not None and not (np.isnan(numbers) & column.notna().to_numpy()).any():
+        return np.where(np.isfinite(numbers), numbers, np.nan), False
+    codes, _ = pd.factorize(column.astype(object).map(str, na_action="ignore"), sort=True)
+    return np.where(codes >= 0, codes, np.nan).astype(np.float64), True
 
 
-def _drop_partial(
-    distinct: pd.DatetimeIndex, periods: pd.DatetimeIndex, freq: str
-) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex, tuple[str, ...]]:
-    """Drop the first and the last period where a day that could have had sales lies outside the data."""
-    ends = periods.append(pd.date_range(periods[-1], periods=2, freq=freq)[1:])
-    lived = pd.date_range(distinct[0].normalize(), distinct[-1], freq="D")
-    closed = np.setdiff1d(lived.dayofweek, distinct.dayofweek)
-    head = _cut(periods[0], distinct[0], closed)
-    tail = _cut(distinct[-1].normalize() + _DAY, ends[-1], closed)
-    kept = periods[int(head) : len(periods) - int(tail)]
-    if not len(kept):
-        raise FractileError(f"the data covers no whole period of freq {freq!r}; give a finer freq or more dates")
-    inside = distinct[(distinct >= kept[0]) & (distinct < ends[len(periods) - int(tail)])]
-    lost = [periods[0]] * head + [periods[-1]] * tail
-    notes = tuple(f"the partial period from {day.date()} was dropped" for day in lost)
-    return kept, inside, notes
+def _filled(values: FloatArray) -> FloatArray:
+    holes = ~np.isfinite(values)
+    if not holes.any():
+        return values
+    if _is_calendar(values):
+        shared = np.nanmax(np.where(holes, -np.inf, values), axis=0)
+        values = np.where(holes & np.isfinite(shared), shared, values)
+    values = _carry(_carry(values)[:, ::-1])[:, ::-1]
+    rest = np.isfinite(values)
+    return np.where(rest, values, np.median(values[rest]) if rest.any() else 0.0)
 
 
-def _cut(first: pd.Timestamp, end: pd.Timestamp, closed: IntArray) -> bool:
-    """Say whether first ... end - 1 day holds a weekday other than those on which nobody ever sells."""
-    days = pd.date_range(first.normalize(), end.normalize() - _DAY, freq="D")
-    return not bool(np.isin(days.dayofweek, closed).all())
+def _is_calendar(values: FloatArray) -> bool:
+    """Say whether all items have one value in each period, so that a hole can be read off another item."""
+    there = np.isfinite(values)
+    low = np.where(there, values, np.inf).min(axis=0)
+    high = np.where(there, values, -np.inf).max(axis=0)
+    several = there.sum(axis=0) > 1
+    return bool(several.any() and (low[several] == high[several]).all())
 
 
-def _place(periods: pd.DatetimeIndex, dates: pd.DatetimeIndex) -> IntArray:
-    found: IntArray = periods.searchsorted(dates, side="right") - 1
-    return found
+def _carry(values: FloatArray) -> FloatArray:
+    """Put each row's latest value into the holes after it."""
+    at = np.where(np.isfinite(values), np.arange(values.shape[1]), 0)
+    latest = np.maximum.accumulate(at, axis=1)
+    return np.take_along_axis(values, latest, axis=1)
+
+
+def _notes(worded: list[str], filled: list[str], bare: list[str]) -> list[str]:
+    notes = []
+    if worded:
+        notes.append(f"text covariates became category codes in alphabetical order: {listing(worded)}")
+    if filled:
+        notes.append(f"missing values were carried forward, then backward, within the item: {listing(filled)}")
+    if bare:
+        notes.append(f"items without any value took the median of the others: {listing(bare)}")
+    return notes

@@ -13,54 +13,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...arrays import BoolArray, FloatArray
 from ...errors import Faults
-from .columns import NumberRule, Table, listing
-from .files import Source, read_raw
+from .read import Source, Table, listing, read_raw
+from .rules import ITEM_RULES, NumberRule, no_order_possible
+
+NIXTLA_NAMES = {"item_id": "unique_id", "date": "ds", "sales": "y"}
+"""Our name of a column → theirs."""
 
 HISTORY_COLUMNS = ("item_id", "date", "sales")
 KNOWN_AHEAD = ("price", "promotion", "holiday")
 """Covariates that are known ahead unless the caller says otherwise."""
 
 
-def _at_least(bound: float, whole: bool = False) -> Callable[[FloatArray], BoolArray]:
-    def holds(x: FloatArray) -> BoolArray:
-        enough: BoolArray = x >= bound
-        return enough & (x == np.floor(x)) if whole else enough
-
-    return holds
-
-
-def _above_zero(x: FloatArray) -> BoolArray:
-    return x > 0
-
-
-_SALES = NumberRule("a number >= 0", _at_least(0), "take returns out of the sales")
-_COST = NumberRule("a number >= 0", _at_least(0), "write the cost as a positive amount")
-_PRICE = NumberRule("a number >= 0", _at_least(0), "write the price of a unit, or nothing", optional=True)
-_UNITS = NumberRule("a number >= 0", _at_least(0), "write units, 0 where there are none")
-_LIMIT = NumberRule("a number > 0", _above_zero, "leave the cell empty where there is no such limit", optional=True)
-
-_ITEM_RULES = {
-    "lead_time": NumberRule("an integer >= 0", _at_least(0, whole=True), "round it or model it as random"),
-    "review_period": NumberRule("an integer >= 1", _at_least(1, whole=True), "give whole periods"),
-    "holding_cost": _COST,
-    "stockout_cost": _COST,
-    "price": _COST,
-    "unit_cost": _COST,
-    "fixed_order_cost": _COST,
-    "pack_size": _LIMIT,
-    "minimum_order": _LIMIT,
-    "maximum_order": _LIMIT,
-    "shelf_life": NumberRule(
-        "an integer > 0",
-        _at_least(1, whole=True),
-        "leave the cell empty where nothing perishes",
-        optional=True,
-    ),
-}
-ITEM_COLUMNS = tuple(_ITEM_RULES)
-"""Columns of the items file that describe buying; every other column is an attribute of the item."""
+_SALES = NumberRule(0, "take returns out of the sales")
+_PRICE = NumberRule(0, "write the price of a unit, or nothing", optional=True)
+_UNITS = NumberRule(0, "write units, 0 where there are none")
 
 
 def read_history(source: Source, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -88,7 +55,7 @@ def read_items(source: Source) -> pd.DataFrame:
     `pack_size`, `minimum_order`, `maximum_order` or `shelf_life` stays NaN: the item has no such limit.
 
     Returns:
-        A row an item, in the file's order: `item_id`, those of `ITEM_COLUMNS` that are there (`lead_time` and
+        A row an item, in the file's order: `item_id`, columns of `ITEM_RULES` that are there (`lead_time` and
         `review_period` int64, the rest float64), and the attributes as they are.
 
     Raises:
@@ -158,11 +125,11 @@ def collect_items(source: Source, faults: Faults) -> pd.DataFrame | None:
     table = _item_table(source, faults, "items", attributes=True)
     if table is None:
         return None
-    table.refuse_lookalikes(ITEM_COLUMNS)
+    table.refuse_lookalikes(ITEM_RULES)
     frame = table.frame.assign(item_id=_unique_ids(table))
-    for column in [name for name in ITEM_COLUMNS if name in frame]:
-        frame[column] = table.numbers(column, _ITEM_RULES[column])
-    _refuse_crossed_limits(table, frame)
+    for column in [name for name in ITEM_RULES if name in frame]:
+        frame[column] = table.numbers(column, ITEM_RULES[column])
+    _refuse_impossible_orders(table, frame)
     if "stockout_cost" not in frame and {"price", "unit_cost"} <= set(frame.columns):
         frame["stockout_cost"] = frame["price"] - frame["unit_cost"]
         rule = "price must exceed unit_cost, because stockout_cost is their difference"
@@ -244,11 +211,22 @@ def _refuse_repeated_dates(table: Table, frame: pd.DataFrame) -> None:
     table.fault(again, rule, "keep one row or add the sales up", pairs.to_numpy(dtype=object))
 
 
-def _refuse_crossed_limits(table: Table, frame: pd.DataFrame) -> None:
-    if {"minimum_order", "maximum_order"} <= set(frame.columns):
-        crossed = (frame["minimum_order"] > frame["maximum_order"]).to_numpy()
-        rule = "minimum_order must not exceed maximum_order"
-        table.fault(crossed, rule, "correct one of them", frame["minimum_order"].to_numpy())
+def _refuse_impossible_orders(table: Table, frame: pd.DataFrame) -> None:
+    """Add a fault where minimum, maximum and pack size leave no order to place."""
+    minimum, maximum, pack = (
+        frame[name].to_numpy(dtype=np.float64) if name in frame else np.full(len(frame), np.nan)
+        for name in ("minimum_order", "maximum_order", "pack_size")
+    )
+    crossed = minimum > maximum
+    rule = "minimum_order must not exceed maximum_order"
+    table.fault(crossed, rule, "correct one of them", frame["minimum_order"].to_numpy() if crossed.any() else None)
+    # Without a pack only crossed limits allow no order.
+    for at in np.flatnonzero(no_order_possible(minimum, maximum, pack) & ~crossed & (pack > 0) & (maximum > 0)):
+        least = 0.0 if np.isnan(minimum[at]) else minimum[at]
+        limits = f"({least:g}, {maximum[at]:g}]" if least == 0 else f"[{least:g}, {maximum[at]:g}]"
+        stuck = f"item {frame['item_id'].iloc[at]!r} can never be ordered"
+        rule = f"{stuck}: pack_size {pack[at]:g} has no multiple in {limits}"
+        table.fault(np.arange(len(frame)) == at, rule, "correct pack_size, minimum_order or maximum_order")
 
 
 def _whole(frame: pd.DataFrame, columns: Collection[str]) -> pd.DataFrame:
@@ -275,3 +253,11 @@ def _one_sided(here: str, ids: Collection[str], there: str, others: Collection[s
     word = "item is" if len(absent) == 1 else "items are"
     counted = f"{len(absent):,} {word} in the {here} but not in the {there}: {listing(absent)}"
     return [f"{counted}; add a row to the {there} or remove the item from the {here}"]
+
+
+def house_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with our names where it has theirs; `unique_id` may be its index."""
+    if frame.index.name == "unique_id" and "unique_id" not in frame:
+        frame = frame.reset_index()
+    ours = {theirs: name for name, theirs in NIXTLA_NAMES.items() if theirs in frame and name not in frame}
+    return frame.rename(columns=ours)

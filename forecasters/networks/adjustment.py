@@ -123,7 +123,7 @@ def membership(panel: SalesPanel, attribute: str, categories: tuple[str, ...]) -
     """Return 1 where an item belongs to a category, shape (items, categories)."""
     if not categories:
         return np.zeros((panel.items, 0))
-    text = panel.static[attribute].astype(str).to_numpy()
+    text = panel.attributes[attribute].astype(str).to_numpy()
     return (text[:, None] == np.asarray(categories)).astype(np.float64)
 
 

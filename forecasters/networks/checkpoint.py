@@ -12,8 +12,7 @@ from typing import Any
 import torch
 
 from ...errors import FractileError
-from ..data.fingerprint import panel_fingerprint
-from ..data.panel import SalesPanel
+from ..data.panel import SalesPanel, panel_fingerprint
 from .config import NetworkConfig
 
 CHECKPOINT = "checkpoint.pt"

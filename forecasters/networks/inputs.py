@@ -108,7 +108,7 @@ class Inputs:
 def plan_inputs(panel: SalesPanel, horizon: int, *, adjust: bool = True) -> InputPlan:
     """Learn names, scales, categories and, where `adjust`, the lift from the training panel."""
     season = season_of(panel.freq)
-    categories, numeric = _static_columns(panel.static)
+    categories, numeric = _static_columns(panel.attributes)
     mean = panel.sales[panel.informative].mean()
     plan = InputPlan(
         known=tuple(_column(name, panel.known[name]) for name in sorted(panel.known)),
@@ -267,6 +267,6 @@ def _get(table: Mapping[str, FloatArray], name: str, what: str) -> FloatArray:
 
 
 def _attribute(panel: SalesPanel, name: str) -> pd.Series[Any]:
-    if name not in panel.static.columns:
+    if name not in panel.attributes.columns:
         raise FractileError(f"the panel lacks the static attribute {name!r} that the network was fitted with")
-    return panel.static[name]
+    return panel.attributes[name]

@@ -76,7 +76,7 @@ class FittedEffects:
 
     def of(self, panel: SalesPanel) -> FloatArray:
         """Return the effects of a panel's items, (items, columns): new items have those of their category."""
-        group = codes_of(panel.static, self.attribute, self.labels, panel.items)
+        group = codes_of(panel.attributes, self.attribute, self.labels, panel.items)
         new = np.where((group >= 0)[:, None], self.effects.group[group], self.effects.whole)
         position = {item: row for row, item in enumerate(self.item_ids)}
         rows = np.array([position.get(item, -1) for item in panel.item_ids], dtype=np.int64)
@@ -114,7 +114,7 @@ def fit_effects(record: Record, panel: SalesPanel, noise: FloatArray, start: Fit
         now = replace(now, dispersion=dispersions(record, log_level, now.effects.item))
         if turn == 1 and start is None:
             now = _grouped(now, panel, evidence_of(record, log_level, now))
-        group = codes_of(panel.static, now.attribute, now.labels, panel.items)
+        group = codes_of(panel.attributes, now.attribute, now.labels, panel.items)
         for _ in range(STEPS if columns else 0):
             evidence = evidence_of(record, log_level, now).blurred(noise)
             effects, spread = pooled(evidence, group, now.spread)
@@ -191,8 +191,8 @@ def _grouped(now: FittedEffects, panel: SalesPanel, evidence: Evidence) -> Fitte
     """Choose the attribute whose categories differ most in their effects, by the evidence for them."""
     score = evidence.vector - (evidence.precision @ now.effects.item[..., None])[..., 0]
     best: tuple[float, str, tuple[str, ...]] = (0.0, now.attribute, now.labels)
-    for name, labels in categorical(panel.static, panel.items // 4).items():
-        group = codes_of(panel.static, name, labels, panel.items)
+    for name, labels in categorical(panel.attributes, panel.items // 4).items():
+        group = codes_of(panel.attributes, name, labels, panel.items)
         gain = _gain(score, evidence.precision, group, len(labels))
         best = max(best, (gain, name, labels), key=_first)
     _, attribute, labels = best

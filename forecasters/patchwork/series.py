@@ -102,7 +102,7 @@ class Series:
         price = log_prices(panel)
         first = np.minimum(launches(panel)[:, None], origins)
         at_launch = np.take_along_axis(price, np.minimum(first, panel.periods - 1), axis=1)
-        return np.stack([self.launch.of(panel.static, column) for column in at_launch.T], axis=1)
+        return np.stack([self.launch.of(panel.attributes, column) for column in at_launch.T], axis=1)
 
     def _start(self, panel: SalesPanel, sales: FloatArray, factor: FloatArray) -> Start:
         """What is believed before the first sale; without a cold start, that sale itself."""

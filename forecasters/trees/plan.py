@@ -94,7 +94,7 @@ def plan_features(panel: SalesPanel, horizon: int) -> FeaturePlan:
     """Learn names, kinds, categories and the season of each category from the training panel."""
     season = season_of(panel.freq)
     seasons = tuple(m for m in (season, YEAR.get(panel.freq[:1], 0)) if 1 < m < panel.periods)
-    categories, numeric = _attributes(panel.static)
+    categories, numeric = _attributes(panel.attributes)
     pooled = {name: values for name, values in categories.items() if len(values) <= MOST_CATEGORIES}
     groups = {"": np.zeros(panel.items, dtype=np.int64)}
     groups |= {name: codes_of(panel, name, values) for name, values in pooled.items()}
@@ -125,9 +125,9 @@ def attribute(panel: SalesPanel, name: str) -> pd.Series[Any]:
     Raises:
         FractileError: where the panel lacks it.
     """
-    if name not in panel.static.columns:
+    if name not in panel.attributes.columns:
         raise FractileError(f"the panel lacks the static attribute {name!r} that the trees were fitted with; add it")
-    return panel.static[name]
+    return panel.attributes[name]
 
 
 def covariate(table: Mapping[str, FloatArray], wanted: Covariate, what: str) -> FloatArray:

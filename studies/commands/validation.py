@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
-from ...forecasters.data.loading import Inputs, load_inputs
+from ...forecasters.data.panel import Inputs, load_inputs
 
 if TYPE_CHECKING:
     from ..config import DataConfig

@@ -12,8 +12,7 @@ import numpy as np
 from ...arrays import FloatArray, IntArray
 from ...errors import InputError
 from ...forecasters.base import checked_horizon
-from ...forecasters.data.fingerprint import panel_fingerprint
-from ...forecasters.data.panel import SalesPanel
+from ...forecasters.data.panel import SalesPanel, panel_fingerprint
 from ...forecasters.forecast import (
     DEFAULT_LEVELS,
     QuantileForecast,

@@ -14,7 +14,7 @@ from fractile import (
     InputError,
     load_panel,
 )
-from fractile.forecasters.data.loading import load_inputs
+from fractile.forecasters.data.panel import load_inputs
 
 MONDAY = pd.Timestamp("2024-01-01")
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fractile import FractileError, retail_panel
-from fractile.forecasters.data.loading import load_inputs
+from fractile.forecasters.data.panel import load_inputs
 from fractile.forecasters.retail.market import draw_market, draw_traits
 
 

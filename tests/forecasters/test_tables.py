@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from fractile import InputError
+from fractile.forecasters.data.rules import ITEM_RULES
 from fractile.forecasters.data.tables import (
-    ITEM_COLUMNS,
     collect_history,
     cross_check,
     read_history,
@@ -217,13 +217,13 @@ def test_a_given_stockout_cost_stands_even_without_a_margin():
         ("stockout_cost", np.nan, "stockout_cost must be a number >= 0, is missing"),
         ("fixed_order_cost", np.inf, "fixed_order_cost must be a number >= 0 and finite"),
         ("pack_size", 0, "pack_size must be a number > 0, got 0"),
-        ("minimum_order", -2, "minimum_order must be a number > 0, got -2"),
+        ("minimum_order", -2, "minimum_order must be a number >= 0, got -2"),
         ("maximum_order", "many", "maximum_order must be a number > 0, got 'many'"),
-        ("shelf_life", 2.5, "shelf_life must be an integer > 0, got 2.5"),
+        ("shelf_life", 2.5, "shelf_life must be an integer >= 1, got 2.5"),
     ],
 )
 def test_a_bad_item_value_is_one_fault(column, value, words):
-    assert column in ITEM_COLUMNS
+    assert column in ITEM_RULES
     [fault] = _faults(read_items, pd.DataFrame({"item_id": ["a", "b"], column: pd.Series([1, value], dtype=object)}))
     assert fault.startswith(f"items: row 1: {words}")
 
@@ -231,6 +231,11 @@ def test_a_bad_item_value_is_one_fault(column, value, words):
 def test_faults_between_item_columns():
     crossed = pd.DataFrame({"item_id": ["a"], "minimum_order": [9], "maximum_order": [5]})
     assert "minimum_order must not exceed maximum_order" in _faults(read_items, crossed)[0]
+    packed = pd.DataFrame({"item_id": ["a", "b"], "pack_size": [6, 6], "maximum_order": [12, 4]})
+    [fault] = _faults(read_items, packed)
+    assert fault.startswith(
+        "items: row 1: item 'b' can never be ordered: pack_size 6 has no multiple in (0, 4]; correct"
+    )
     dear = pd.DataFrame({"item_id": ["a"], "price": [3.0], "unit_cost": [3.0]})
     assert "price must exceed unit_cost" in _faults(read_items, dear)[0]
     twice = pd.DataFrame({"item_id": ["a", "a"]})

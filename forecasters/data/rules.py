@@ -1,0 +1,92 @@
+"""The rule book of numbers: what a column, a field of `ItemParams` and a key of a config must be.
+
+`ITEM_RULES` names the parameters of items (lead time, costs, order rules). Files, `ItemParams` and the config's
+`[defaults]` read them here, and `SalesPanel.attributes` leaves them out of what forecasters may learn from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...arrays import BoolArray, FloatArray
+
+
+@dataclass(frozen=True)
+class NumberRule:
+    """What a number must be.
+
+    Attributes:
+        low: the smallest one.
+        remedy: what to do about one that breaks the rule.
+        above: the number must exceed `low`.
+        whole: the number must be whole.
+        optional: a cell may be empty, a field None.
+        unlimited: infinity stands for "no limit".
+    """
+
+    low: float
+    remedy: str
+    above: bool = False
+    whole: bool = False
+    optional: bool = False
+    unlimited: bool = False
+
+    @property
+    def text(self) -> str:
+        """The rule in words, e.g. "an integer >= 0"."""
+        return f"{'an integer' if self.whole else 'a number'} {'>' if self.above else '>='} {self.low:g}"
+
+    def holds(self, values: FloatArray) -> BoolArray:
+        """Return whether each finite number keeps the rule."""
+        enough: BoolArray = values > self.low if self.above else values >= self.low
+        return enough & (values == np.floor(values)) if self.whole else enough
+
+
+_NO_LIMIT = "leave it out (an empty cell, None) where there is no such limit"
+_COST = NumberRule(0, "write the cost as a positive amount")
+
+ITEM_RULES = {
+    "lead_time": NumberRule(0, "round it or model it as random through arrivals", whole=True),
+    "review_period": NumberRule(1, "give whole periods", whole=True),
+    "holding_cost": _COST,
+    "stockout_cost": _COST,
+    "price": _COST,
+    "unit_cost": _COST,
+    "fixed_order_cost": _COST,
+    "waste_cost": _COST,
+    "salvage_value": NumberRule(0, "write the value as a positive amount"),
+    "pack_size": NumberRule(0, _NO_LIMIT, above=True, optional=True),
+    "minimum_order": NumberRule(0, _NO_LIMIT, optional=True),
+    "maximum_order": NumberRule(0, _NO_LIMIT, above=True, optional=True, unlimited=True),
+    "shelf_life": NumberRule(
+        1, "leave it out (an empty cell, None) where nothing perishes", whole=True, optional=True, unlimited=True
+    ),
+}
+"""Parameters of items: a column of the items file and a field of `ItemParams` each."""
+
+
+def no_order_possible(
+    minimum: ArrayLike | None, maximum: ArrayLike | None, pack_size: ArrayLike | None
+) -> BoolArray | np.bool_:
+    """Return where the order rules leave no order but zero: no multiple of the pack lies between the limits.
+
+    Args:
+        minimum: smallest order that is not zero, units; None or NaN = none.
+        maximum: largest order, units; None, NaN or infinity = none.
+        pack_size: units; None or NaN = any quantity.
+    """
+    least = np.nan_to_num(np.asarray(0.0 if minimum is None else minimum, dtype=np.float64), nan=0.0)
+    most = np.asarray(np.inf if maximum is None else maximum, dtype=np.float64)
+    most = np.where(np.isnan(most), np.inf, most)
+    if pack_size is None:
+        return least > most
+    pack = np.asarray(pack_size, dtype=np.float64)
+    packed = np.isfinite(pack) & (pack > 0)
+    pack = np.where(packed, pack, 1.0)
+    # A quantity that is whole packs but for rounding counts as whole packs.
+    up = np.maximum(np.ceil(least / pack - 1e-9), 1.0) * pack
+    down = np.floor(most / pack + 1e-9) * pack
+    return np.where(packed, up, least) > np.where(packed, down, most)
