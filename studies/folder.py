@@ -81,7 +81,7 @@ def new_run(target: Path | str, *, overwrite: bool = False) -> Iterator[RunFolde
     Raises:
         InputError: where the target cannot be used, before any work and again before the rename.
     """
-    target = Path(os.path.abspath(Path(target).expanduser()))
+    target = _absolute(target)
     check_target(target, overwrite=overwrite)
     path = _existing(target.parent) / f".{target.name}.{uuid4().hex[:8]}.partial"
     path.mkdir()
@@ -91,6 +91,63 @@ def new_run(target: Path | str, *, overwrite: bool = False) -> Iterator[RunFolde
         _publish(path, target)
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def resumable_run(target: Path | str, *, overwrite: bool = False, resume: bool = False) -> Iterator[RunFolder]:
+    """Give a temporary folder that becomes `target` when the block ends, and stays for a later run when it raises.
+
+    It stands beside the target as `.NAME.partial`. Write a manifest into it first: a partial folder without one holds
+    no work, and is discarded. `find_resumable` finds the others, so that a caller can check what they were made from.
+
+    Args:
+        target: the run folder; it may be missing or empty.
+        overwrite: replace a run folder that stands there, and discard an unfinished run.
+        resume: continue an unfinished run, or a copy of the run folder that stands there; where there is neither,
+            begin a new run.
+
+    Raises:
+        InputError: where the target cannot be used, or an unfinished run is neither resumed nor overwritten.
+    """
+    target = _absolute(target)
+    path, earlier = _unfinished(target), find_resumable(target)
+    if resume and earlier is not None:
+        read_manifest(earlier)  # raises where it is no run folder
+    else:
+        check_target(target, overwrite=overwrite)
+        if earlier == path and not overwrite:
+            raise InputError(
+                [f"{target}: an unfinished run of it is kept; continue it (--resume) or discard it (--overwrite)"]
+            )
+    if not resume or earlier != path:
+        shutil.rmtree(path, ignore_errors=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if resume and earlier is not None:
+            # Under a third name first: a copy that was cut short must not be taken for an unfinished run.
+            copy = path.with_name(f".{target.name}.{uuid4().hex[:8]}.partial")
+            shutil.copytree(earlier, copy)
+            copy.rename(path)
+        else:
+            path.mkdir()
+    yield RunFolder(path, target)
+    check_target(target, overwrite=overwrite or resume)
+    _publish(path, target)
+
+
+def find_resumable(target: Path | str) -> Path | None:
+    """Return the folder that `resumable_run` continues from: the unfinished run, else what stands at the target."""
+    target = _absolute(target)
+    if (_unfinished(target) / MANIFEST).is_file():
+        return _unfinished(target)
+    return target if target.is_dir() and any(target.iterdir()) else None
+
+
+def _unfinished(target: Path) -> Path:
+    return target.with_name(f".{target.name}.partial")
+
+
+def _absolute(target: Path | str) -> Path:
+    return Path(os.path.abspath(Path(target).expanduser()))
 
 
 def check_target(target: Path, *, overwrite: bool = False) -> None:
@@ -115,9 +172,9 @@ def _occupied(target: Path, *, overwrite: bool) -> str:
 
 
 def free_target(target: Path) -> Path:
-    """Return `target`, or the first of target-2, target-3, … that is not taken."""
+    """Return `target`, or the first of target-2, target-3, … at which neither a file nor an unfinished run stands."""
     candidate, number = target, 2
-    while os.path.lexists(candidate):
+    while os.path.lexists(candidate) or os.path.lexists(_unfinished(candidate)):
         candidate, number = target.with_name(f"{target.name}-{number}"), number + 1
     return candidate
 
@@ -130,7 +187,7 @@ def _existing(folder: Path) -> Path:
 def _publish(path: Path, target: Path) -> None:
     """Rename `path` to `target`; what stood there comes back if that fails."""
     made = [p for p in (target.parent, *target.parent.parents) if not p.exists()]
-    old = path.with_suffix(".old")
+    old = path.with_name(f".{target.name}.{uuid4().hex[:8]}.old")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         if target.exists():

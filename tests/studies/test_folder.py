@@ -14,11 +14,13 @@ import pytest
 from fractile import InputError
 from fractile.studies import folder
 from fractile.studies.folder import (
+    find_resumable,
     free_target,
     manifest,
     new_run,
     read_manifest,
     replace_file,
+    resumable_run,
     sha256,
     write_frame,
 )
@@ -122,6 +124,72 @@ def test_a_target_that_was_taken_meanwhile_is_kept(tmp_path):
         target.mkdir()
         (target / "theirs.txt").write_text("theirs")
     assert tree(tmp_path) == ["run", "run/theirs.txt"]
+
+
+def interrupt(target, text="half", **how):
+    """Begin a resumable run that writes a file and is then cut short."""
+    with pytest.raises(KeyboardInterrupt), resumable_run(target, **how) as run:  # noqa: PT012
+        run.write_json("manifest.json", {"name": text})
+        run.write_text(f"{text}.txt", text)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_resumable_run_is_continued(tmp_path):
+    target = tmp_path / "runs" / "league"
+    assert find_resumable(target) is None
+    interrupt(target)
+    assert not target.exists()
+    assert find_resumable(target) == tmp_path / "runs" / ".league.partial"
+    with resumable_run(target, resume=True) as run:
+        assert (run.path / "half.txt").read_text() == "half"
+        run.write_json("manifest.json", {"name": "whole"})
+    assert tree(tmp_path / "runs") == ["league", "league/half.txt", "league/manifest.json"]
+    assert find_resumable(target) == target
+
+
+def test_a_finished_run_is_continued_in_a_copy(tmp_path):
+    target = finished_run(tmp_path / "league", "old")
+    interrupt(target, resume=True)
+    assert read_manifest(target)["name"] == "old"
+    assert tree(target) == ["manifest.json"]
+    with resumable_run(target, resume=True):
+        pass
+    assert tree(tmp_path) == ["league", "league/half.txt", "league/manifest.json"]
+
+
+def test_an_unfinished_run_is_neither_forgotten_nor_mixed_up(tmp_path):
+    target = tmp_path / "league"
+    interrupt(target)
+    with pytest.raises(InputError, match=r"unfinished run of it is kept; continue it \(--resume\) or discard it"):
+        resumable_run(target).__enter__()
+    assert free_target(target) == tmp_path / "league-2"
+    with resumable_run(target, overwrite=True) as run:
+        assert tree(run.path) == []
+        run.write_json("manifest.json", {})
+    assert tree(tmp_path) == ["league", "league/manifest.json"]
+
+
+def test_overwriting_resumably_keeps_the_old_run_until_the_new_one_is_whole(tmp_path):
+    target = finished_run(tmp_path / "league", "old")
+    with pytest.raises(InputError, match="exists and is not empty"):
+        resumable_run(target).__enter__()
+    interrupt(target, overwrite=True)
+    assert read_manifest(target)["name"] == "old"
+    with resumable_run(target, resume=True) as run:
+        run.write_json("manifest.json", {"name": "new"})
+    assert read_manifest(target)["name"] == "new"
+    assert tree(tmp_path) == ["league", "league/half.txt", "league/manifest.json"]
+
+
+def test_only_run_folders_are_continued(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not a run folder"):
+        resumable_run(tmp_path / "home", resume=True).__enter__()
+    (tmp_path / ".league.partial").mkdir()  # of a run that was cut short before its manifest
+    with resumable_run(tmp_path / "league", resume=True) as run:
+        run.write_json("manifest.json", {})
+    assert tree(tmp_path) == ["home", "home/mine.txt", "league", "league/manifest.json"]
 
 
 def test_free_target_counts_on(tmp_path):
