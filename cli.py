@@ -180,12 +180,12 @@ def lineage(given: Given) -> None:
     if given["resume"] and given["out"] is None:
         raise InputError(["--resume: needs the folder to go on in; give --out, too"])
     out = Path(given["out"]) if given["resume"] else _run_target(given, f"{config.name}-lineage")
-    from .studies.league.run import document_of, lineage_run
+    from .studies.league.run import command_document, lineage_run
 
     with working(given) as progress:
         flags = {"resume": True} if given["resume"] else _overwrite(given)
         found = lineage_run(config, out, command=_command_line(), progress=progress, **flags)
-    emit(given, document_of(out, found), f"{found.to_text()}\n\nPage: {out / 'lineage.html'}")
+    emit(given, command_document(out, found), f"{found.to_text()}\n\nPage: {out / 'lineage.html'}")
     _fail_if(found.failed)
 
 

@@ -23,15 +23,12 @@ from lineage_page import draw_calibration, draw_cost, page_of
 
 import fractile as fr
 from fractile.randomness import keyed_generator
-from fractile.studies.league import (
-    Contest,
-    contest,
-)
-from fractile.studies.league.entry import entered, key_of, save_entry
+from fractile.studies.league import LeagueTask, league_task
+from fractile.studies.league.entry import entry_key, make_entry, save_entry
 from fractile.studies.league.files import write_league
-from fractile.studies.league.league import kept_entry, quick_options
-from fractile.studies.league.names import TRUTH, in_order
-from fractile.studies.league.table import league_of
+from fractile.studies.league.names import TRUTH, sort_by_history
+from fractile.studies.league.run import load_kept_entry, quick_options
+from fractile.studies.league.table import make_league
 
 HERE = Path(__file__).parent
 SAMPLE = 5000
@@ -115,30 +112,30 @@ class Job:
 
 
 @cache
-def asked(job: Job, name: str) -> Contest:
+def asked(job: Job, name: str) -> LeagueTask:
     """Return the contest of a panel."""
     panel = PANELS[name]
     if panel.load is None:
         retail = fr.retail_panel(QUICK_ITEMS) if job.quick else fr.retail_panel()
         truth = partial(retail.true_forecast, known="record")
-        return contest(retail.panel, panel.horizon, truth=retail.demand, reference=truth)
+        return league_task(retail.panel, panel.horizon, truth=retail.demand, reference=truth)
     found = panel.load(job.data)
-    return contest(found.select(np.arange(QUICK_ITEMS)) if job.quick else found, panel.horizon)
+    return league_task(found.select(np.arange(QUICK_ITEMS)) if job.quick else found, panel.horizon)
 
 
 def names_of(job: Job, panel: str, chosen: list[str]) -> tuple[str, ...]:
-    names = in_order(chosen or fr.FORECASTERS)
+    names = sort_by_history(chosen or fr.FORECASTERS)
     return (*names, TRUTH) if asked(job, panel).reference is not None else names
 
 
 def finished(job: Job, panel: str, name: str) -> Any:
     """Return the entry that was kept for this panel, these questions and options; None where there is none."""
-    entry = kept_entry(job.folder(panel), name)
-    return entry if entry is not None and entry.key == key_of(asked(job, panel), name, job.options(name)) else None
+    entry = load_kept_entry(job.folder(panel), name)
+    return entry if entry is not None and entry.key == entry_key(asked(job, panel), name, job.options(name)) else None
 
 
 def run_one(job: Job, panel: str, name: str) -> None:
-    entry = entered(asked(job, panel), name, job.options(name))
+    entry = make_entry(asked(job, panel), name, job.options(name))
     save_entry(job.folder(panel), entry)
     print(f"{panel} {name}: {entry.error or 'done'}", flush=True)
 
@@ -192,7 +189,7 @@ def write_page(job: Job, page: Path) -> None:
             if absent:
                 print(f"{panel}: not in the page, for want of results: {', '.join(absent)}", file=sys.stderr)
             if found:
-                leagues[panel] = league_of(asked(job, panel), found)
+                leagues[panel] = make_league(asked(job, panel), found)
                 write_league(job.work / panel, leagues[panel])
     page.parent.mkdir(parents=True, exist_ok=True)
     pictures = page.parent / "pictures"

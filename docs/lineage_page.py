@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fractile.studies.league import League, plots
-from fractile.studies.league.files import facts
-from fractile.studies.league.names import NETS, TRUTH, era_of, in_order
-from fractile.studies.league.table import held
+from fractile.studies.league.files import describe_task
+from fractile.studies.league.names import NETS, TRUTH, era_of, sort_by_history
+from fractile.studies.league.table import check_history_order
 from fractile.studies.report.drawing import STYLE
 from fractile.studies.report.words import interval, joined, label, percent, period_of
 
@@ -78,7 +78,7 @@ def summary(leagues: dict[str, League]) -> str:
     tables = {panel: league.table.set_index("forecaster")["wql"] for panel, league in leagues.items()}
     whole = pd.DataFrame(tables)
     whole = whole.loc[
-        [*in_order(name for name in whole.index if name != TRUTH), *(n for n in whole.index if n == TRUTH)]
+        [*sort_by_history(name for name in whole.index if name != TRUTH), *(n for n in whole.index if n == TRUTH)]
     ]
     best = whole.drop(index=TRUTH, errors="ignore").min()
     lines = [f"| wql | {' | '.join(tables)} |", f"|---|{'---:|' * len(tables)}"]
@@ -90,7 +90,7 @@ def summary(leagues: dict[str, League]) -> str:
 
 def about(league: League) -> str:
     """What the panel is made of, and what was asked."""
-    said, freq = facts(league.contest), str(league.contest.panel.freq)
+    said, freq = describe_task(league.task), str(league.task.panel.freq)
     weeks, days = period_of(freq), joined([str(origin) for origin in said["origins"]])
     scored = "true demand, whether it was in stock or not" if said["truth"] else "item-periods listed and in stock"
     return (
@@ -176,7 +176,7 @@ def steps(rows: pd.DataFrame) -> str:
 def order(rows: pd.DataFrame) -> str:
     """Where the order that history claims holds, and where not."""
     titles = {"holds": "The history’s order holds", "open": "It is not shown", "fails": "It does not hold"}
-    found, lines = held(rows), []
+    found, lines = check_history_order(rows), []
     for verdict, title in titles.items():
         chosen = found[found["verdict"] == verdict]
         pairs = [

@@ -1,4 +1,4 @@
-"""One forecaster of a league: fitted once, asked from every origin, scored, and kept."""
+"""One forecaster of a league: fitted once, forecasting from every origin, scored with intervals, and kept on disk."""
 
 from __future__ import annotations
 
@@ -14,20 +14,101 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...arrays import FloatArray
+from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
 from ...forecasters.base import Arrays
 from ...forecasters.forecast import (
     DEFAULT_LEVELS,
     QuantileForecast,
 )
-from ...forecasters.scores import bias, calibration_table, crps, score_forecast, sharpness
+from ...forecasters.scores import (
+    bias,
+    calibration_table,
+    crps,
+    quantile_loss_cells,
+    score_forecast,
+    sharpness,
+    volatility_cells,
+)
 from ...forecasters.storage import load_state, save_state
 from ..backtest import new_forecaster
 from ..folder import plain
+from ..statistics import Interval, Saving, mean_interval, paired_saving
 from .names import TRUTH
-from .scores import Cells, followed_cells, loss_cells
-from .task import Contest
+from .task import LOSS_LEVELS, LeagueTask
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Values and what they are weighed with; both 0 where nothing is known.
+
+    Attributes:
+        value: shape (periods, items).
+        weight: likewise.
+    """
+
+    value: FloatArray
+    weight: FloatArray
+
+
+def loss_cells(forecast: QuantileForecast, task: LeagueTask) -> Cells:
+    """Return twice the quantile loss, averaged over `LOSS_LEVELS`, and demand, by target period and item."""
+    loss, demand = quantile_loss_cells(forecast, task.panel, LOSS_LEVELS, truth=task.truth)
+    known = ~np.isnan(demand)
+    parts = (np.where(known, loss, 0.0), np.where(known, np.abs(demand), 0.0))
+    return Cells(*(by_target(part, task.origins) for part in parts))
+
+
+def followed_cells(forecast: QuantileForecast, task: LeagueTask) -> Cells:
+    """Return the excess volatility of the followed items, by target period and item; every known cell weighs 1."""
+    rows = task.followed
+    truth = None if task.truth is None else task.truth[rows]
+    excess = volatility_cells(forecast, task.panel.select(rows), truth=truth).excess.T
+    known = np.isfinite(excess)
+    return Cells(np.where(known, excess, 0.0), known.astype(np.float64))
+
+
+def by_target(values: FloatArray, origins: IntArray) -> FloatArray:
+    """Add up values of the same target period.
+
+    Args:
+        values: shape (items, origins, horizon).
+        origins: shape (origins,).
+
+    Returns:
+        shape (targets, items), the periods in order.
+    """
+    targets, position = np.unique(origins[:, None] + np.arange(values.shape[2]), return_inverse=True)
+    out = np.zeros((len(targets), len(values)))
+    np.add.at(out, position.reshape(-1), values.reshape(len(values), -1).T)
+    return out
+
+
+def ratio(cells: Cells, task: LeagueTask) -> Interval:
+    """Return Σ value / Σ weight with its interval (two-way clusters: items × blocks of periods)."""
+    found = paired_saving(cells.weight[None], cells.value[None], **_how(task))
+    return Interval(1.0 - found.saving, 1.0 - found.high, 1.0 - found.low, found.standard_error)
+
+
+def reduction(earlier: Cells, later: Cells, task: LeagueTask) -> Saving:
+    """Return by which share the later forecaster's summed loss is below the earlier one's, with its interval."""
+    return paired_saving(earlier.value[None], later.value[None], **_how(task))
+
+
+def mean(cells: Cells, task: LeagueTask) -> Interval:
+    """Return the weighted mean of the values with its interval."""
+    return mean_interval(cells.value[None], weight=cells.weight[None], **_how(task))
+
+
+def change(earlier: Cells, later: Cells, task: LeagueTask) -> Interval:
+    """Return the weighted mean of what the later values are below the earlier ones, with its interval."""
+    known = (earlier.weight > 0) & (later.weight > 0)
+    return mean(Cells(earlier.value - later.value, np.where(known, later.weight, 0.0)), task)
+
+
+def _how(task: LeagueTask) -> dict[str, Any]:
+    return {"level": task.level, "clusters": "item_time", "block": task.block}
+
 
 Options = Mapping[str, Any]
 FINE_LEVELS = tuple(k / 50 for k in range(1, 50))
@@ -46,7 +127,7 @@ class Entry:
         scores: a row a horizon (0: all) and level: see `score_forecast`.
         calibration: a row a level: see `calibration_table`.
         cells: losses and demand, volatility: arrays that intervals are computed from.
-        fans: quantiles of the telling items, shape (telling items, origins, horizon, levels).
+        fans: quantiles of the examples items, shape (examples items, origins, horizon, levels).
     """
 
     name: str
@@ -69,62 +150,62 @@ class Entry:
         return Cells(self.cells["volatility"], self.cells["volatility_weight"])
 
 
-def key_of(contest: Contest, name: str, options: Options) -> str:
-    """Return a hash of the contest, a forecaster and its options."""
-    text = json.dumps(plain([contest.fingerprint, name, dict(options)]), sort_keys=True)
+def entry_key(task: LeagueTask, name: str, options: Options) -> str:
+    """Return a hash of the task, a forecaster and its options."""
+    text = json.dumps(plain([task.fingerprint, name, dict(options)]), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def entered(contest: Contest, name: str, options: Options) -> Entry:
+def make_entry(task: LeagueTask, name: str, options: Options) -> Entry:
     """Fit, ask and score a forecaster; what goes wrong becomes the entry's error.
 
     Args:
-        contest: what is asked.
+        task: what is task.
         name: of the forecaster, or `TRUTH`.
         options: of the forecaster.
     """
-    key = key_of(contest, name, options)
+    key = entry_key(task, name, options)
     try:
-        return _scored(contest, name, key, *_asked(contest, name, options))
+        return _score(task, name, key, *_forecast(task, name, options))
     except Exception as fault:  # whatever a forecaster raises, the others must not go down with it
         return Entry(name, key, " ".join(f"{type(fault).__name__}: {fault}".split()))
 
 
 @dataclass(frozen=True, eq=False)
-class _Answers:
+class _Forecasts:
     """Forecasts of all items from the origins, and of the followed items from successive ones."""
 
     main: QuantileForecast
     followed: QuantileForecast
 
 
-def _asked(contest: Contest, name: str, options: Options) -> tuple[_Answers, dict[str, float]]:
+def _forecast(task: LeagueTask, name: str, options: Options) -> tuple[_Forecasts, dict[str, float]]:
     """Fit and ask; the CPU-seconds are those of the fit and of the forecasts that losses are taken of."""
     if name == TRUTH:
-        return _truth(contest), {}
-    forecaster = new_forecaster(name, options, contest.horizon, contest.seed)
-    history, panel, followed = contest.history, contest.panel, contest.followed
+        return _truth(task), {}
+    forecaster = new_forecaster(name, options, task.horizon, task.seed)
+    history, panel, followed = task.history, task.panel, task.followed
     began = cpu_seconds()
     forecaster.fit(history)
     fitted = cpu_seconds()
-    main = forecaster.predict(panel, contest.horizon, DEFAULT_LEVELS, origins=contest.origins)
+    main = forecaster.predict(panel, task.horizon, DEFAULT_LEVELS, origins=task.origins)
     seconds = {"fit_seconds": fitted - began, "forecast_seconds": cpu_seconds() - fitted}
     few = panel if len(followed) == panel.items else panel.select(followed)
-    return _Answers(main, forecaster.predict(few, contest.horizon, FINE_LEVELS, origins=contest.successive)), seconds
+    return _Forecasts(main, forecaster.predict(few, task.horizon, FINE_LEVELS, origins=task.successive)), seconds
 
 
-def _truth(contest: Contest) -> _Answers:
-    if contest.reference is None:
+def _truth(task: LeagueTask) -> _Forecasts:
+    if task.reference is None:
         raise FractileError("the true quantiles of this panel are not known; leave them out")
-    main = contest.reference(contest.horizon, DEFAULT_LEVELS, contest.origins)
-    return _Answers(main, contest.reference(contest.horizon, FINE_LEVELS, contest.successive).select(contest.followed))
+    main = task.reference(task.horizon, DEFAULT_LEVELS, task.origins)
+    return _Forecasts(main, task.reference(task.horizon, FINE_LEVELS, task.successive).select(task.followed))
 
 
-def _scored(contest: Contest, name: str, key: str, answers: _Answers, seconds: dict[str, float]) -> Entry:
+def _score(task: LeagueTask, name: str, key: str, answers: _Forecasts, seconds: dict[str, float]) -> Entry:
     forecast = answers.main
     if not all(np.isfinite(given.values).all() for given in (forecast, answers.followed)):
         raise FloatingPointError("the forecast holds values that are not finite numbers")
-    loss, volatility = loss_cells(forecast, contest), followed_cells(answers.followed, contest)
+    loss, volatility = loss_cells(forecast, task), followed_cells(answers.followed, task)
     parts = {"loss": loss.value, "demand": loss.weight}
     return Entry(
         name,
@@ -132,12 +213,12 @@ def _scored(contest: Contest, name: str, key: str, answers: _Answers, seconds: d
         numbers={
             **seconds,
             "forecasts": float(forecast.values[..., 0, 0].size),
-            **_numbers(contest.demand(), forecast),
+            **_numbers(task.demand(), forecast),
         },
-        scores=score_forecast(forecast, contest.panel, truth=contest.truth),
-        calibration=calibration_table(forecast, contest.panel, truth=contest.truth, confidence=contest.level),
+        scores=score_forecast(forecast, task.panel, truth=task.truth),
+        calibration=calibration_table(forecast, task.panel, truth=task.truth, confidence=task.level),
         cells={**parts, "volatility": volatility.value, "volatility_weight": volatility.weight},
-        fans=forecast.values[[item.position for item in contest.telling]],
+        fans=forecast.values[[item.position for item in task.examples]],
     )
 
 
@@ -170,7 +251,7 @@ def save_entry(folder: Path, entry: Entry) -> None:
         "calibration": _columns(entry.calibration),
     }
     arrays = {} if entry.fans is None else {"fans": entry.fans}
-    save_state(folder, file_of(entry.name), plain(about), {**entry.cells, **arrays})
+    save_state(folder, entry_file(entry.name), plain(about), {**entry.cells, **arrays})
 
 
 def load_entry(folder: Path, name: str) -> Entry:
@@ -179,7 +260,7 @@ def load_entry(folder: Path, name: str) -> Entry:
     Raises:
         FractileError: where a file is missing or damaged.
     """
-    about, arrays = load_state(folder, file_of(name))
+    about, arrays = load_state(folder, entry_file(name))
     fans = arrays.pop("fans", None)
     numbers = {k: np.nan if v is None else float(v) for k, v in about["numbers"].items()}
     frames = pd.DataFrame(about["scores"]), pd.DataFrame(about["calibration"])
@@ -190,6 +271,6 @@ def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
     return {str(column): values.tolist() for column, values in frame.items()}
 
 
-def file_of(name: str) -> str:
+def entry_file(name: str) -> str:
     """Return the name of an entry's files, without an ending."""
     return name.replace(" ", "_")

@@ -62,7 +62,7 @@ TRUTH = "true quantiles"
 """Name of the row of the quantiles that demand was drawn from."""
 
 
-def in_order(names: Iterable[str]) -> tuple[str, ...]:
+def sort_by_history(names: Iterable[str]) -> tuple[str, ...]:
     """Return names in the order of history; strangers stand behind, as they came."""
     known = list(LINEAGE)
     return tuple(sorted(dict.fromkeys(names), key=lambda n: known.index(n) if n in LINEAGE else len(known)))
@@ -73,13 +73,13 @@ def era_of(name: str) -> str:
     return LINEAGE[name].era if name in LINEAGE else ""
 
 
-def pairs_of(names: Iterable[str]) -> list[tuple[str, str, str]]:
+def comparison_pairs(names: Iterable[str]) -> list[tuple[str, str, str]]:
     """Return which forecasters are compared: (earlier or baseline, other, why).
 
     Why is "baseline", or "step" where the first is the other's predecessor in history: the one before it in
     the order of history among these names, or its rival in `STEPS`.
     """
-    present = [name for name in in_order(names) if name != TRUTH]
+    present = [name for name in sort_by_history(names) if name != TRUTH]
     against = [(base, name, "baseline") for base in BASELINES if base in present for name in present if name != base]
     chain = [name for name in present if era_of(name) != OUTSIDE]
     steps = [*pairwise(chain), *(pair for pair in STEPS if set(pair) <= set(chain))]

@@ -1,4 +1,4 @@
-"""The section *Forecast lineage* of a report, and the page of a league that stands alone."""
+"""The page of a league, and its section in a study's report: sentences, tables and figures."""
 
 from __future__ import annotations
 
@@ -6,13 +6,121 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ..folder import read_manifest, replace_file
 from ..report.figures import FAN
-from ..report.words import joined, label, number, percent
-from . import plots, words as said
-from .names import ERAS, era_of
-from .read import LineageRun, read_lineage
+from ..report.words import MINUS, column, interval, joined, label, number, percent
+from . import plots
+from .files import LeagueFiles, read_league
+from .names import ERAS, TRUTH, era_of
 from .task import LOSS_LEVELS
+
+SHARES = ("coverage_10", "coverage_50", "coverage_90", "inside_80")
+
+
+def findings(run: LeagueFiles) -> list[str]:
+    """Return the answer first: who loses least, and against whom that is shown."""
+    if not len(run.ranked):
+        return ["No forecaster could be scored: all of them failed."]
+    best: Any = run.ranked.iloc[0]
+    name = str(best["forecaster"])
+    sentences = [f"{_capital(label(name))} loses least: mean weighted quantile loss {number(best['wql'], 4)}."]
+    rows = run.differences
+    against = rows[(rows["later"] == name) & (rows["why"] == "baseline")]
+    for row in against.itertuples(index=False):
+        sentences.append(_against(row))
+    truth = run.sound[run.sound["forecaster"] == TRUTH]
+    if len(truth):
+        over = float(best["wql"]) / float(truth["wql"].iloc[0]) - 1.0
+        sentences.append(f"Its loss is {percent(over)} above that of the quantiles that demand was drawn from.")
+    return sentences
+
+
+def _against(row: Any) -> str:
+    within = interval(row.reduction_low, row.reduction_high)
+    base = label(row.earlier)
+    if row.reduction_low > 0:
+        return f"It loses {percent(row.reduction)} {within} less than {base}."
+    if row.reduction_high < 0:
+        return (
+            f"It loses {percent(-row.reduction)} {interval(-row.reduction_high, -row.reduction_low)} more than {base}."
+        )
+    return f"Against {base} nothing is shown: {percent(row.reduction)} less, but {within} covers zero."
+
+
+def league_rows(run: LeagueFiles) -> list[dict[str, Any]]:
+    """Return the league table's cells as text, in the order of history."""
+    table = run.sound
+    texts: dict[str, list[str]] = {"wql": [f"{value:.4f}" for value in table["wql"]]}
+    texts |= {name: column(table[name], 3) for name in ("p50", "p90")}
+    texts |= {name: [f"{100 * share:.0f}" for share in table[name]] for name in SHARES}
+    texts |= {
+        "bias": column(100 * table["bias"], 3),
+        "volatility": [f"{value:.4f}".replace("-", MINUS) for value in table["volatility"]],
+    }
+    texts |= {name: [_seconds(value) for value in table[name]] for name in ("fit_seconds", "forecast_seconds")}
+    best = run.ranked["forecaster"].iloc[0] if len(run.ranked) else None
+    rows = []
+    for i, row in enumerate(_rows(table)):
+        role = "bound" if row.forecaster == TRUTH else "baseline" if row.forecaster == best else "policy"
+        within = f"[{row.wql_low:.3f}, {row.wql_high:.3f}]"
+        cells = {name: values[i] for name, values in texts.items()}
+        rows.append({"forecaster": label(row.forecaster), "era": row.era, "role": role, "interval": within, **cells})
+    return rows
+
+
+def league_baselines(run: LeagueFiles) -> list[str]:
+    """Return the baselines that are there."""
+    against = run.differences[run.differences["why"] == "baseline"]
+    return [str(name) for name in dict.fromkeys(against["earlier"])]
+
+
+def against_rows(run: LeagueFiles) -> list[dict[str, str]]:
+    """Return what each forecaster loses less than each baseline, as text."""
+    rows, bases = run.differences[run.differences["why"] == "baseline"], league_baselines(run)
+    cells = {
+        (row.earlier, row.later): gain(row.reduction, row.reduction_low, row.reduction_high) for row in _rows(rows)
+    }
+    names = [str(name) for name in run.sound["forecaster"] if name != TRUTH]
+    return [
+        {"forecaster": label(name), **{base: cells.get((base, name), "–") for base in bases}}
+        for name in names
+        if any((base, name) in cells for base in bases)
+    ]
+
+
+def step_rows(run: LeagueFiles) -> list[dict[str, str]]:
+    """Return each step of history as text: who is expected to do better than whom, and what came of it."""
+    said = {"holds": "holds", "open": "not shown", "fails": "does not hold"}
+    rows = []
+    for row in _rows(run.held):
+        shown = gain(row.gain, row.gain_low, row.gain_high) if row.what == "loss" else _points(row)
+        pair = f"{label(row.later)} after {label(row.earlier)}"
+        rows.append({"pair": pair, "what": row.what, "gain": shown, "verdict": said[row.verdict]})
+    return rows
+
+
+def gain(value: float, low: float, high: float) -> str:
+    """Return a share with its interval as text."""
+    return f"{percent(value)} {interval(low, high)}"
+
+
+def _points(row: Any) -> str:
+    return f"{number(row.gain, 3)} [{number(row.gain_low, 3)}, {number(row.gain_high, 3)}]"
+
+
+def _seconds(value: Any) -> str:
+    return number(value, 3) if value is not None and float(value) >= 1 else column([value], 1)[0]
+
+
+def _rows(frame: pd.DataFrame) -> list[Any]:
+    return list(frame.itertuples(index=False))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
 
 PAGE = "lineage.html"
 SIDE_BY_SIDE = 4
@@ -31,29 +139,29 @@ def build_lineage_page(folder: Path) -> Path:
     """Write `lineage.html` from the files of a league's folder, the same bytes for the same files."""
     from markupsafe import Markup
 
-    run, made = read_lineage(folder), read_manifest(folder)
+    run, made = read_league(folder), read_manifest(folder)
     css = (files("fractile.studies.report") / "report.css").read_text(encoding="utf-8")
     section = Markup(lineage_section(run))
     page = _template("page.html.j2").render(css=Markup(css), section=section, manifest=made, run=run)
     return replace_file(folder / PAGE, lambda path: path.write_text(page, encoding="utf-8", newline="\n"))
 
 
-def lineage_section(run: LineageRun) -> str:
+def lineage_section(run: LeagueFiles) -> str:
     """Return the section as HTML."""
     return _template("league.html.j2").render(
         run=run,
-        rows=said.league_rows(run),
+        rows=league_rows(run),
         failures=run.table[run.table["error"].notna()].to_dict("records"),
-        sentences=said.findings(run),
-        bases=said.bases_of(run),
-        against=said.against_rows(run),
-        steps=said.step_rows(run),
+        sentences=findings(run),
+        bases=league_baselines(run),
+        against=against_rows(run),
+        steps=step_rows(run),
         volatility_note=VOLATILITY,
         calibration_note=CALIBRATION,
         figures=_figures(run),
         calibrations=_calibrations(run),
         fans=_fans(run),
-        eras=plots.key_of_eras([str(name) for name in run.sound["forecaster"]]),
+        eras=plots.era_keys([str(name) for name in run.sound["forecaster"]]),
     )
 
 
@@ -65,7 +173,7 @@ def _template(name: str) -> Any:
     return environment.from_string((files(__package__ or "") / name).read_text(encoding="utf-8"))
 
 
-def _figures(run: LineageRun) -> dict[str, Any]:
+def _figures(run: LeagueFiles) -> dict[str, Any]:
     from markupsafe import Markup
 
     if not len(run.ranked):
@@ -82,7 +190,7 @@ def _figures(run: LineageRun) -> dict[str, Any]:
     return {name: Markup(svg) for name, svg in drawn.items()}
 
 
-def _calibrations(run: LineageRun) -> list[dict[str, Any]]:
+def _calibrations(run: LeagueFiles) -> list[dict[str, Any]]:
     from markupsafe import Markup
 
     rows, names = run.calibration, [str(name) for name in run.sound["forecaster"]]
@@ -95,26 +203,26 @@ def _calibrations(run: LineageRun) -> list[dict[str, Any]]:
     ]
 
 
-def shown_forecasters(run: LineageRun) -> list[str]:
+def shown_forecasters(run: LeagueFiles) -> list[str]:
     """Return the best forecaster of each era, in the order of the eras: those whose fans are drawn."""
     best = {era_of(str(name)): str(name) for name in run.ranked["forecaster"][::-1]}
     eras = [best[era] for era in (*ERAS, "") if era in best]
     return eras[:SIDE_BY_SIDE]
 
 
-def _fans(run: LineageRun) -> list[dict[str, Any]]:
-    """A row of pictures for each telling item."""
+def _fans(run: LeagueFiles) -> list[dict[str, Any]]:
+    """A row of pictures for each examples item."""
     from markupsafe import Markup
 
     rows, names = [], shown_forecasters(run)
-    for i, item in enumerate(run.telling):
+    for i, item in enumerate(run.examples):
         past = run.history[run.history["item_id"] == item["item_id"]]
         own = run.fans[(run.fans["item_id"] == item["item_id"]) & run.fans["forecaster"].isin(names)]
         if not len(own):
             continue
         drawn = own[own["level"] <= FAN[0][1]]["value"].to_numpy(dtype=float)
         demand, later = past["demand"].to_numpy(dtype=float), (past["date"] >= own["date"].min()).to_numpy()
-        top = plots.top_of(drawn, demand[later], demand[~later])
+        top = plots.axis_top(drawn, demand[later], demand[~later])
         frames = {name: own[own["forecaster"] == name] for name in names}
         svgs = [
             {"name": label(name), "svg": Markup(plots.fan(frame, past, top, name, f"fan{i}x{k}"))}

@@ -25,7 +25,7 @@ SMALL = 190
 """Natural width of one of many small figures, pixels."""
 
 
-def colour_of(name: str) -> str:
+def era_colour(name: str) -> str:
     """Return the colour of a forecaster: its era's."""
     return INK if name == TRUTH else COLOURS.get(era_of(name), MUTED)
 
@@ -67,7 +67,7 @@ def paint_dots(axes: Axes, table: pd.DataFrame, column: str) -> None:
     low, middle, high = (rows[name].to_numpy(dtype=float) for name in (f"{column}_low", column, f"{column}_high"))
     most = 1.5 * float(np.nanmax(middle))  # an interval that is not known must not squeeze the others
     for y, (a, b, c, name) in enumerate(zip(low, middle, high, rows["forecaster"], strict=True)):
-        colour = colour_of(str(name))
+        colour = era_colour(str(name))
         axes.plot([max(a, -most), min(c, most)], [y, y], color=colour, lw=2.2, solid_capstyle="butt", alpha=0.75)
         axes.plot(b, y, "o", color=colour, ms=6, zorder=3)
     axes.set_yticks(range(len(rows)), [label(str(name)) for name in rows["forecaster"]])
@@ -98,7 +98,7 @@ def paint_cost(axes: Axes, table: pd.DataFrame) -> None:
     points = np.stack([seconds, rows["wql"].to_numpy(dtype=float)], axis=1)
     low, high = reach(points, np.array([1.0, 1e-6]))
     for (x, y), name in zip(points, rows["forecaster"], strict=True):
-        axes.plot(x, y, "o", color=colour_of(str(name)), ms=6.5, zorder=3)
+        axes.plot(x, y, "o", color=era_colour(str(name)), ms=6.5, zorder=3)
     label_beside(axes, points, [label(str(name)) for name in rows["forecaster"]], low, high)
     bound = table[table["forecaster"] == TRUTH]
     if len(bound):
@@ -134,7 +134,7 @@ def paint_by_horizon(axes: Axes, scores: pd.DataFrame) -> None:
     ends = sorted(lines, key=lambda name: float(lines[name]["wql"].iloc[-1]))
     for name, rows in lines.items():
         style: dict[str, Any] = {"ls": (0, (4, 3))} if name == TRUTH else {"marker": "o", "ms": 3}
-        axes.plot(rows["horizon"], rows["wql"], color=colour_of(name), lw=1.4, **style)
+        axes.plot(rows["horizon"], rows["wql"], color=era_colour(name), lw=1.4, **style)
     points = np.array([lines[name][["horizon", "wql"]].iloc[-1].to_numpy(dtype=float) for name in ends])
     whole = scores[["horizon", "wql"]].to_numpy(dtype=float)
     label_beside(axes, points, [label(name) for name in ends], whole.min(0), whole.max(0))
@@ -163,7 +163,7 @@ def paint_calibration(axes: Axes, scores: pd.DataFrame, name: str) -> None:
     """Observed against nominal shares; on the diagonal the quantiles are right."""
     rows = scores.sort_values("level")
     axes.plot([0, 100], [0, 100], color=MUTED, lw=1.0, ls=(0, (4, 3)))
-    level, colour = 100 * rows["level"], colour_of(name)
+    level, colour = 100 * rows["level"], era_colour(name)
     axes.fill_between(level, 100 * rows["share_low"], 100 * rows["share_high"], color=colour, alpha=0.22, lw=0)
     axes.plot(level, 100 * rows["coverage"], "o", color=colour, mfc=PAPER, ms=2.6, mew=0.8, lw=0)
     axes.plot(level, 100 * rows["share"], "o-", color=colour, ms=2.8, lw=1.4)
@@ -188,7 +188,7 @@ def fan(frame: pd.DataFrame, history: pd.DataFrame, top: float, name: str, key: 
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        paint_fan(axes, frame, history, colour_of(name))
+        paint_fan(axes, frame, history, era_colour(name))
         axes.set_ylim(0, top)
 
     return draw(key, f"Forecasts of {label(name)} and what came, one item", 1.3 * SMALL, 0.85 * SMALL, paint)
@@ -218,7 +218,7 @@ def paint_fan(axes: Axes, frame: pd.DataFrame, history: pd.DataFrame, colour: st
     bare(axes, grid="y")
 
 
-def key_of_eras(names: Sequence[str]) -> list[tuple[str, str]]:
+def era_keys(names: Sequence[str]) -> list[tuple[str, str]]:
     """Return which eras are there and the variable of each one's colour in the style sheet."""
     variables = {ORANGE: "orange", TEAL: "teal", BLUE: "blue", PURPLE: "purple", SKY: "sky"}
     present = {era_of(name) for name in names}
@@ -226,7 +226,7 @@ def key_of_eras(names: Sequence[str]) -> list[tuple[str, str]]:
     return [*keys, *([(TRUTH, "ink")] if TRUTH in names else [])]
 
 
-def top_of(fans: FloatArray, came: FloatArray, before: FloatArray) -> float:
+def axis_top(fans: FloatArray, came: FloatArray, before: FloatArray) -> float:
     """Return where the axis of an item's fans ends: all that came, and most of the forecasts and of what was before.
 
     Args:

@@ -1,25 +1,153 @@
-"""The lineage as a command of its own, which can be taken up again, and as a part of a study."""
+"""The forecast lineage: every forecaster of the history on the same task, in one league table.
+
+    |…… history: what all forecasters learn from ……|… window 1 …|… window 2 …|… window 3 …|
+                                                   ^ origin 1   ^ origin 2   ^ origin 3   ^ the panel's end
+
+Each forecaster is fitted once, on the periods before the first origin, and forecasts a horizon from every origin,
+knowing what was on record there. Losses are compared on the same item-periods; intervals and paired differences
+hold under shocks common to all items (two-way clusters: items × blocks of target periods).
+"""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError
+from ...arrays import FloatArray
+from ...errors import FractileError, InputError, did_you_mean
+from ...forecasters.data.panel import SalesPanel
+from ...forecasters.ensemble import DEFAULT_MEMBERS, Ensemble
 from ...forecasters.registry import FORECASTERS
+from ...forecasters.retail.panel import retail_panel
+from ...registry import option_names
+from ..commands.validation import read_inputs
 from ..config import StudyConfig
-from ..folder import MANIFEST, RunFolder, check_target, manifest, read_manifest, sha256
-from .files import document, facts, write_league
-from .league import played, quick_options
-from .table import League
-from .task import Contest, contest
+from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run, sha256
+from .entry import Entry, entry_file, entry_key, load_entry, make_entry, save_entry
+from .files import describe_task, league_document, write_league
+from .names import TRUTH, sort_by_history
+from .table import League, make_league
+from .task import LeagueTask, league_task
 
 if TYPE_CHECKING:
     from ..commands.terminal import Progress
     from ..pipeline import Study
+
+QUICK = {"steps": 150, "trees": 40}
+"""Options that quick work lowers, where a forecaster has them and nobody says otherwise."""
+
+
+def league(
+    panel: SalesPanel,
+    names: Iterable[str],
+    horizon: int,
+    *,
+    origins: int = 3,
+    spacing: int | None = None,
+    truth: FloatArray | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    progress: Progress | None = None,
+    **rest: Any,
+) -> League:
+    """Fit and score forecasters on the last periods of a panel.
+
+    Args:
+        panel: the whole history.
+        names: of forecasters; see `FORECASTERS`.
+        horizon: periods ahead. [H]
+        origins: how many are forecast from; the last one is a horizon before the panel's end.
+        spacing: periods from one origin to the next; a horizon where None, so that windows touch.
+        truth: demand to score against, shape (items, periods); None: sales of listed item-periods in stock.
+        options: keyword arguments by forecaster name.
+        progress: receives what goes on.
+        **rest: further attributes of `LeagueTask`, e.g. `seed`.
+
+    Raises:
+        FractileError: where a name is unknown or the history is too short. A forecaster that fails is no reason
+            to stop: `League.failed` and its row say why.
+    """
+    task = league_task(panel, horizon, origins=origins, spacing=spacing, truth=truth, **rest)
+    return run_league(task, names, options or {}, progress=progress)
+
+
+def run_league(
+    task: LeagueTask,
+    names: Iterable[str],
+    options: Mapping[str, Mapping[str, Any]],
+    *,
+    keep: Path | None = None,
+    progress: Progress | None = None,
+) -> League:
+    """Fit and score forecasters on one task, one after the other.
+
+    Args:
+        task: the task.
+        names: of forecasters; the truth, where there is one, is added.
+        options: keyword arguments by forecaster name.
+        keep: folder that every entry is written to as soon as it is there, and read from where it already lies
+            there under the same key.
+        progress: receives what goes on.
+    """
+    chosen = sort_by_history(names)
+    _check(chosen)
+    if task.reference is not None:
+        chosen = (*chosen, TRUTH)
+    entries = []
+    for i, name in enumerate(chosen):
+        if progress is not None:
+            progress(f"{name} ({i + 1} of {len(chosen)})", i / len(chosen))
+        entries.append(_entry(task, name, options.get(name, {}), keep))
+    return make_league(task, entries)
+
+
+def _entry(task: LeagueTask, name: str, options: Mapping[str, Any], keep: Path | None) -> Entry:
+    if keep is None:
+        return make_entry(task, name, options)
+    found = load_kept_entry(keep, name)
+    if found is not None and found.key == entry_key(task, name, options) and found.error is None:
+        return found
+    entry = make_entry(task, name, options)
+    save_entry(keep, entry)
+    return entry
+
+
+def load_kept_entry(keep: Path, name: str) -> Entry | None:
+    """Return the entry that lies in a folder; None where none does, or what lies there is no whole one."""
+    if not (keep / f"{entry_file(name)}.json").is_file():
+        return None
+    try:
+        return load_entry(keep, name)
+    except (FractileError, KeyError, TypeError, ValueError):
+        return None  # written by another version, or cut off: the entry is made again
+
+
+def quick_options(names: Iterable[str], options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return options under which training is short; those that are given stay."""
+    return {name: _quick(name, options.get(name, {})) for name in names}
+
+
+def _quick(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    known = _options_of(name)
+    short: dict[str, Any] = {k: v for k, v in QUICK.items() if k in known}
+    if name == Ensemble.name:
+        short["options"] = {member: _quick(member, {}) for member in given.get("members", DEFAULT_MEMBERS)}
+    return short | dict(given)
+
+
+def _options_of(name: str) -> tuple[str, ...]:
+    try:
+        return option_names(FORECASTERS.known(name))
+    except ImportError:
+        return ()  # a library is missing; the forecaster will say so when it is its turn
+
+
+def _check(names: Iterable[str]) -> None:
+    unknown = [name for name in names if name not in list(FORECASTERS)]
+    if unknown:
+        raise InputError(f"unknown forecaster {name!r}{did_you_mean(name, FORECASTERS)}" for name in unknown)
+
 
 KIND = "lineage"
 """The kind of run, in its manifest."""
@@ -31,121 +159,125 @@ USUAL_HORIZON = 8
 def lineage_run(
     config: StudyConfig, out: Path, *, command: str, progress: Progress, overwrite: bool = False, resume: bool = False
 ) -> League:
-    """Make a league and write its folder: entries as they come, then tables and the page.
+    """Run a league and write its folder.
+
+    Entries are kept under the folder's temporary name as soon as they are there. The folder appears, and replaces an
+    older one, only once tables and page are written, too; an interrupted run stays under its temporary name.
 
     Args:
         config: what to do.
         out: the run folder.
         command: how it was called, for the record.
-        progress: told what goes on.
-        overwrite: replace a run folder that stands there.
-        resume: go on in a folder that an earlier call has left: forecasters whose entry was made from the same data,
-            questions and options are not fitted again.
+        progress: receives what goes on.
+        overwrite: replace a run folder that stands there, and discard an interrupted run of it.
+        resume: continue an interrupted run, or a league that stands there: forecasters whose entry was made from the
+            same data, task and options are not fitted again.
 
     Raises:
         InputError: with the faults of data or configuration; nothing is written then.
     """
     progress("reading")
-    asked = contest_of(config)
-    check_folder(out, asked.fingerprint, overwrite=overwrite, resume=resume)
-    if overwrite and not resume and out.is_dir():
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-    run, record = RunFolder(out, out), _record(config, asked, command)
-    run.write_text("config.toml", config.to_toml())
-    run.write_json(MANIFEST, record | {"status": "running"})
-    found = played(asked, names_of(config), options_of(config), keep=out / ENTRIES, progress=progress)
-    write_league(out, found)
-    run.write_json(MANIFEST, record | {"failed": found.failed})
-    from .page import build_lineage_page
+    task = task_from_config(config)
+    earlier = find_resumable(out) if resume else None
+    if earlier is not None:
+        _check_same_league(earlier, out, task)
+    with resumable_run(out, overwrite=overwrite, resume=resume) as run:
+        record = _record(config, task, command)
+        run.write_json(MANIFEST, record | {"status": "running"})
+        run.write_text("config.toml", config.to_toml())
+        names, options = league_names(config), league_options(config)
+        found = run_league(task, names, options, keep=run.path / ENTRIES, progress=progress)
+        write_league(run.path, found)
+        progress("drawing")
+        from .page import build_lineage_page  # matplotlib is loaded once there is something to draw
 
-    progress("drawing")
-    build_lineage_page(out)
+        build_lineage_page(run.path)
+        run.write_json(MANIFEST, record | {"failed": found.failed})
     return found
 
 
-def check_folder(out: Path, fingerprint: str, *, overwrite: bool, resume: bool) -> None:
-    """Refuse a folder that a league cannot be written to, or be taken up again in."""
-    if not resume or not out.is_dir() or not any(out.iterdir()):
-        return check_target(out.absolute(), overwrite=overwrite)
-    there = read_manifest(out)
+def _check_same_league(earlier: Path, out: Path, task: LeagueTask) -> None:
+    """Refuse to continue a folder that holds no league, or one of another task."""
+    there = read_manifest(earlier)
     if there.get("kind") != KIND:
         raise InputError([f"{out}: is no run of `fractile lineage`; give --out another folder"])
-    if there.get("fingerprint") != fingerprint:
+    if there.get("fingerprint") != task.fingerprint:
         raise InputError(
             [
                 f"{out}: is a league of other data, origins, horizon or seed; resume it with the same, or give --out "
                 "another folder"
             ]
         )
-    return None
 
 
 def study_lineage(study: Study, run: RunFolder) -> League | None:
     """Make the league of a study's panel inside its run folder, where the config asks for one."""
     if not study.config.lineage.forecasters:
         return None
-    asked = contest_of(study.config)
+    task = task_from_config(study.config)
     with study.stage("forecast lineage"):
-        found = played(asked, names_of(study.config), options_of(study.config), progress=study.progress)
+        found = run_league(task, league_names(study.config), league_options(study.config), progress=study.progress)
     write_league(run.path / KIND, found)
     return found
 
 
-def contest_of(config: StudyConfig) -> Contest:
-    """Return what a config's league asks: of its files, or of the embedded panel, whose truth is known.
+def task_from_config(config: StudyConfig) -> LeagueTask:
+    """Return the league task of a config: on its files, or on the embedded panel, whose truth is known.
 
     Raises:
         InputError: with the faults of all files.
     """
     settings = config.lineage
-    asked: dict[str, Any] = {"origins": settings.origins, "spacing": settings.spacing, "seed": config.seed}
-    asked |= {"level": config.statistics.level, "volatility_items": settings.volatility_items}
     horizon = settings.horizon or config.forecast.horizon or USUAL_HORIZON
+    make_task = partial(
+        league_task,
+        horizon=horizon,
+        origins=settings.origins,
+        spacing=settings.spacing,
+        seed=config.seed,
+        level=config.statistics.level,
+        volatility_items=settings.volatility_items,
+    )
     if config.data.history is not None:
-        from ..commands.validation import read_inputs
-
-        return contest(read_inputs(config.data).panel, horizon, **asked)
-    from ...forecasters.retail.panel import retail_panel
-
+        return make_task(read_inputs(config.data).panel)
     retail = retail_panel(config.data.embedded_items, config.data.embedded_periods, config.seed)
     truth = partial(retail.true_forecast, known="record")
-    return contest(retail.panel, horizon, truth=retail.demand, reference=truth, **asked)
+    return make_task(retail.panel, truth=retail.demand, reference=truth)
 
 
-def names_of(config: StudyConfig) -> tuple[str, ...]:
+def league_names(config: StudyConfig) -> tuple[str, ...]:
     """Return the forecasters of a league: those that the config names, or all."""
     return config.lineage.forecasters or tuple(FORECASTERS)
 
 
-def options_of(config: StudyConfig) -> dict[str, dict[str, Any]]:
+def league_options(config: StudyConfig) -> dict[str, dict[str, Any]]:
     """Return the options of each of them."""
     given: Mapping[str, Mapping[str, Any]] = config.forecast.options
     if config.lineage.quick:
-        return quick_options(names_of(config), given)
+        return quick_options(league_names(config), given)
     return {name: dict(options) for name, options in given.items()}
 
 
-def document_of(out: Path, found: League) -> dict[str, Any]:
+def command_document(out: Path, found: League) -> dict[str, Any]:
     """Return what the command prints as JSON."""
-    kept = document(found)
+    kept = league_document(found)
     tables = {name: kept[name] for name in ("table", "differences", "held")}
     return {"folder": out, "page": out / "lineage.html", **tables, "failed": found.failed}
 
 
-def _record(config: StudyConfig, asked: Contest, command: str) -> dict[str, Any]:
+def _record(config: StudyConfig, task: LeagueTask, command: str) -> dict[str, Any]:
     files = {name: getattr(config.data, name) for name in ("history", "items")}
     given = {name: Path(path) for name, path in files.items() if path is not None}
     data = {
         "source": "embedded panel" if config.data.history is None else Path(config.data.history).name,
-        "freq": asked.panel.freq,
+        "freq": task.panel.freq,
         "hashes": {path.name: sha256(path) for path in given.values()},
-        "notes": list(asked.panel.notes),
+        "notes": list(task.panel.notes),
     }
     return manifest(config.name, command=command, seed=config.seed) | {
         "kind": KIND,
-        "fingerprint": asked.fingerprint,
+        "fingerprint": task.fingerprint,
         "data": data,
-        "asked": facts(asked),
-        "forecasters": list(names_of(config)),
+        "asked": describe_task(task),
+        "forecasters": list(league_names(config)),
     }

@@ -1,4 +1,4 @@
-"""What the forecasters of a league are asked, and what of the panel they may learn from."""
+"""The task of a league: one panel, its origins and horizon, what forecasters may learn from, and the items drawn."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray
+from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import InputError
 from ...forecasters.base import checked_horizon
-from ...forecasters.data.panel import SalesPanel, panel_fingerprint
+from ...forecasters.data.panel import (
+    SalesPanel,
+    panel_fingerprint,
+)
 from ...forecasters.forecast import (
     DEFAULT_LEVELS,
     QuantileForecast,
@@ -20,7 +23,86 @@ from ...forecasters.forecast import (
 from ...forecasters.scores.actuals import demand_at
 from ...randomness import keyed_generator
 from ..backtest import SHORTEST_HISTORY
-from .items import TellingItem, telling_items
+
+OFTEN_ZERO = 0.6
+"""Share of periods without a sale from which on an item counts as intermittent."""
+YOUNG = 0.25
+"""Share of the history that a young item has at most."""
+PROMOTED = (0.02, 0.6)
+"""An item counts as promoted where this share of its periods is: more would be its usual state."""
+
+
+@dataclass(frozen=True)
+class ExampleItem:
+    """An item that is drawn.
+
+    Attributes:
+        position: among the panel's items.
+        item_id: its name.
+        rule: why it was chosen.
+    """
+
+    position: int
+    item_id: str
+    rule: str
+
+
+def choose_example_items(history: SalesPanel) -> tuple[ExampleItem, ...]:
+    """Choose up to four items by rules that look at the history alone.
+
+    Args:
+        history: what was known before the first origin.
+
+    Returns:
+        the largest, a promoted, an intermittent and a young one; a rule that fits no item is left out, and no
+        item stands twice.
+    """
+    units = np.where(history.informative, history.sales, 0.0).sum(1)
+    rules: list[tuple[str, Callable[[SalesPanel], BoolArray]]] = [
+        ("the largest: most units sold", lambda panel: np.ones(panel.items, dtype=bool)),
+        ("promoted: most units among items with promotions in 2 to 60 % of their periods", _promoted),
+        ("intermittent: most units among items without a sale in 60 % of their periods or more", _intermittent),
+        ("young: most units among items listed for a quarter of the history at most", _young),
+    ]
+    chosen: list[ExampleItem] = []
+    for rule, fits in rules:
+        open_ = fits(history) & (units > 0)
+        open_[[item.position for item in chosen]] = False
+        if open_.any():
+            best = int(np.argmax(np.where(open_, units, -1.0)))
+            chosen.append(ExampleItem(best, history.item_ids[best], rule))
+    return tuple(chosen)
+
+
+def _promoted(panel: SalesPanel) -> BoolArray:
+    active = _promotions(panel)
+    if active is None:
+        return np.zeros(panel.items, dtype=bool)
+    share = _share(active > 0, panel.listed)
+    return (share >= PROMOTED[0]) & (share <= PROMOTED[1])
+
+
+def _promotions(panel: SalesPanel) -> FloatArray | None:
+    """A covariate known ahead that is 0 or 1, differs between items, and so marks something done to an item."""
+    for values in panel.known.values():
+        if np.isin(values, (0.0, 1.0)).all() and (values != values[:1]).any():
+            return values
+    return None
+
+
+def _intermittent(panel: SalesPanel) -> BoolArray:
+    informative = panel.informative
+    return _share(panel.sales == 0, informative) >= OFTEN_ZERO
+
+
+def _young(panel: SalesPanel) -> BoolArray:
+    age = panel.listed.sum(1)
+    return (age > 0) & (age <= YOUNG * panel.periods)
+
+
+def _share(what: BoolArray, among: BoolArray) -> FloatArray:
+    return np.asarray((what & among).sum(1) / np.maximum(among.sum(1), 1))
+
 
 LOSS_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Levels that the mean weighted quantile loss is taken over."""
@@ -34,11 +116,11 @@ TrueForecast = Callable[[int, Sequence[float], IntArray], QuantileForecast]
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
-    """One panel, one set of questions.
+class LeagueTask:
+    """One panel, forecast by all from the same origins over the same horizon.
 
     Attributes:
-        panel: the whole history; what lies behind the first origin is for scoring.
+        panel: the whole history; what lies after the first origin is for scoring.
         horizon: periods ahead. [H]
         origins: periods that are forecast from, shape (origins,).
         truth: demand to score against, shape (items, periods), NaN where it does not count; None: sales of
@@ -47,6 +129,8 @@ class Contest:
         seed: of everything random.
         level: of the intervals.
         volatility_items: items at most that are forecast from successive origins as well.
+        examples: items that are drawn, chosen on the history before the first origin.
+        fingerprint: a hash of the panel, the truth and the task.
     """
 
     panel: SalesPanel
@@ -57,7 +141,12 @@ class Contest:
     seed: int = 0
     level: float = 0.95
     volatility_items: int = VOLATILITY_ITEMS
-    _facts: dict[str, Any] = field(default_factory=dict, repr=False)
+    examples: tuple[ExampleItem, ...] = field(init=False)
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "examples", choose_example_items(self.history))
+        object.__setattr__(self, "fingerprint", _fingerprint(self))
 
     @property
     def first(self) -> int:
@@ -94,27 +183,12 @@ class Contest:
         chosen = keyed_generator(self.seed, "volatility items").choice(items, self.volatility_items, replace=False)
         return np.sort(chosen)
 
-    @property
-    def telling(self) -> tuple[TellingItem, ...]:
-        """Items that are drawn, chosen on the history before the first origin."""
-        return self._once("telling", lambda: telling_items(self.history))
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of the panel, the truth and the questions."""
-        return self._once("fingerprint", lambda: _hash(self))
-
     def demand(self) -> FloatArray:
         """Return what forecasts are held against, NaN where it is not known, shape (items, origins, horizon)."""
         return demand_at(self.panel, self.origins, self.horizon, self.truth)
 
-    def _once(self, name: str, find: Callable[[], Any]) -> Any:
-        if name not in self._facts:
-            self._facts[name] = find()
-        return self._facts[name]
 
-
-def contest(
+def league_task(
     panel: SalesPanel,
     horizon: int,
     *,
@@ -122,16 +196,16 @@ def contest(
     spacing: int | None = None,
     truth: FloatArray | None = None,
     **rest: Any,
-) -> Contest:
-    """Return a contest whose last windows end with the panel.
+) -> LeagueTask:
+    """Return a task whose last windows end with the panel.
 
     Args:
         panel: the whole history.
         horizon: periods ahead. [H]
         origins: how many are forecast from.
         spacing: periods from one origin to the next; a horizon where None, so that windows touch.
-        truth: see `Contest`; item-periods that were not listed never count.
-        **rest: further attributes of `Contest`.
+        truth: see `LeagueTask`; item-periods that were not listed never count.
+        **rest: further attributes of `LeagueTask`.
 
     Raises:
         InputError: where the history is too short, or a number is none.
@@ -149,7 +223,7 @@ def contest(
         )
     if truth is not None:
         truth = np.where(panel.listed, truth, np.nan)
-    found = Contest(panel, horizon, starts, truth, **rest)
+    found = LeagueTask(panel, horizon, starts, truth, **rest)
     if not np.nansum(found.demand()) > 0:
         raise InputError(
             [
@@ -160,10 +234,10 @@ def contest(
     return found
 
 
-def _hash(contest: Contest) -> str:
+def _fingerprint(task: LeagueTask) -> str:
     """Hash everything that an entry depends on but the forecaster and its options."""
-    said = (contest.horizon, contest.origins.tolist(), contest.seed, contest.volatility_items, DEFAULT_LEVELS)
-    digest = hashlib.sha256(repr((said, panel_fingerprint(contest.panel))).encode())
-    if contest.truth is not None:
-        digest.update(np.ascontiguousarray(contest.truth).tobytes())
+    said = (task.horizon, task.origins.tolist(), task.seed, task.volatility_items, DEFAULT_LEVELS)
+    digest = hashlib.sha256(repr((said, panel_fingerprint(task.panel))).encode())
+    if task.truth is not None:
+        digest.update(np.ascontiguousarray(task.truth).tobytes())
     return digest.hexdigest()

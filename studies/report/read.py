@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...errors import FractileError, InputError
 from ..folder import read_manifest
-from ..league.read import LineageRun, read_lineage
+from ..league.files import LeagueFiles, read_league
 from .words import period_of
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -60,7 +60,7 @@ class Run:
     history: pd.DataFrame
     items: pd.DataFrame
     orders: pd.DataFrame
-    lineage: LineageRun | None = None
+    lineage: LeagueFiles | None = None
 
     @property
     def baseline(self) -> str:
@@ -104,7 +104,7 @@ def read_run(folder: Path) -> Run:
     if missing:
         raise InputError([f"{folder / name}: is missing; `fractile study` writes it: run it again" for name in missing])
     frames = {name: _frame(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()}
-    league = read_lineage(folder / LEAGUE) if (folder / LEAGUE).is_dir() else None
+    league = read_league(folder / LEAGUE) if (folder / LEAGUE).is_dir() else None
     run = Run(manifest, **frames, orders=_frame(folder / "orders.csv", ORDERS), lineage=league)
     _check(folder, run)
     return run

@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,15 +26,20 @@ from fractile import (
 )
 from fractile.cli import app
 from fractile.studies.config import load_config
-from fractile.studies.league import contest, entry as lineage_entry, league
-from fractile.studies.league.entry import entered, key_of, load_entry, save_entry
-from fractile.studies.league.items import telling_items
-from fractile.studies.league.league import played
-from fractile.studies.league.names import TRUTH, in_order, pairs_of
-from fractile.studies.league.run import lineage_run
-from fractile.studies.league.scores import by_target
-from fractile.studies.league.table import held
-from fractile.studies.league.task import LOSS_LEVELS
+from fractile.studies.league import (
+    Entry,
+    entry as lineage_entry,
+    league,
+    league_task,
+    make_league,
+    page as lineage_page,
+    run as lineage_module,
+)
+from fractile.studies.league.entry import by_target, entry_key, load_entry, make_entry, save_entry
+from fractile.studies.league.names import TRUTH, comparison_pairs, sort_by_history
+from fractile.studies.league.run import lineage_run, run_league
+from fractile.studies.league.table import check_history_order
+from fractile.studies.league.task import LOSS_LEVELS, choose_example_items
 from fractile.studies.report.build import build_report
 from fractile.studies.run import run_study
 from fractile.studies.statistics import paired_saving
@@ -149,7 +157,7 @@ def test_what_was_sold_out_of_stock_does_not_count():
 def test_differences_are_paired(fixed):
     fixed(ets=Fixed(2.0), lightgbm=Fixed(1.0), mqcnn=Fixed(1.0))
     names = ["mqcnn", "lightgbm", "ets"]
-    asked = contest(flat_panel(), HORIZON)
+    asked = league_task(flat_panel(), HORIZON)
     rows = played_as(asked, names).differences.set_index(["earlier", "later", "why"])
     same = rows.loc[("lightgbm", "mqcnn", "baseline")]
     assert (same["reduction"], same["reduction_low"], same["reduction_high"]) == (0.0, 0.0, 0.0)
@@ -161,10 +169,8 @@ def test_differences_are_paired(fixed):
 
 
 def played_as(asked, names):
-    """Play without asking the registry whether it knows the names."""
-    from fractile.studies.league.table import league_of
-
-    return league_of(asked, [entered(asked, name, {}) for name in in_order(names)])
+    """Run a league of stand-ins, whose names the registry need not know."""
+    return make_league(asked, [make_entry(asked, name, {}) for name in sort_by_history(names)])
 
 
 def test_paired_intervals_are_those_of_paired_savings():
@@ -187,6 +193,19 @@ def test_paired_intervals_are_those_of_paired_savings():
         [expected.saving, expected.low, expected.high],
         rtol=1e-9,
     )
+
+
+def test_the_calmer_one_of_a_pair_has_the_lower_volatility():
+    def entry(name, volatility):
+        cells = {"loss": np.ones((6, 3)), "demand": np.ones((6, 3)), "volatility_weight": np.ones((6, 3))}
+        levels = pd.DataFrame({"horizon": 0, "level": (0.1, 0.5, 0.9), "wql": 0.2, "coverage": 0.5})
+        return Entry(name, "", scores=levels, cells=cells | {"volatility": np.full((6, 3), volatility)})
+
+    found = make_league(league_task(flat_panel(), HORIZON), [entry("mqcnn", 0.3), entry("mqtransformer", 0.1)])
+    steps = found.differences.set_index(["earlier", "later", "why"])
+    assert steps.loc[("mqcnn", "mqtransformer", "step"), "calmer"] == pytest.approx(0.2)
+    order = check_history_order(found.differences).set_index(["earlier", "later", "what"])
+    assert order.loc[("mqcnn", "mqtransformer", "volatility"), "verdict"] == "holds"
 
 
 def test_windows_that_overlap_share_their_target_periods():
@@ -212,7 +231,7 @@ def test_what_comes_later_leaves_the_first_forecast_as_it_was(name):
         in_stock=PANEL.in_stock ^ later,
         observed={k: np.where(later, -v, v) for k, v in PANEL.observed.items()},
     )
-    one, other = (entered(contest(p, HORIZON, truth=RETAIL.demand), name, {}) for p in (PANEL, changed))
+    one, other = (make_entry(league_task(p, HORIZON, truth=RETAIL.demand), name, {}) for p in (PANEL, changed))
     assert one.error is None
     np.testing.assert_array_equal(one.fans[:, 0], other.fans[:, 0])
     assert not np.array_equal(one.fans[:, 1:], other.fans[:, 1:])
@@ -220,27 +239,27 @@ def test_what_comes_later_leaves_the_first_forecast_as_it_was(name):
 
 
 def test_origins_are_spaced():
-    asked = contest(PANEL, HORIZON, origins=2, spacing=3)
+    asked = league_task(PANEL, HORIZON, origins=2, spacing=3)
     assert asked.origins.tolist() == [83, 86]
     assert asked.targets.tolist() == list(range(83, 90))
-    assert contest(PANEL, HORIZON).origins.tolist() == [78, 82, 86]
+    assert league_task(PANEL, HORIZON).origins.tolist() == [78, 82, 86]
 
 
 def test_a_short_history_is_refused_with_the_remedy():
     with pytest.raises(InputError, match=r"leave 0 to learn from.*fewer origins \(lineage.origins\)"):
-        contest(PANEL.until(12), HORIZON)
+        league_task(PANEL.until(12), HORIZON)
 
 
 def test_a_panel_without_demand_in_its_windows_is_refused():
     with pytest.raises(InputError, match="nothing can be scored"):
-        contest(flat_panel(demand=0.0), HORIZON)
+        league_task(flat_panel(demand=0.0), HORIZON)
 
 
 def test_items_whose_forecasts_are_followed_are_bounded(fixed):
     stand_in = Fixed()
     fixed(ets=stand_in)
-    asked = contest(flat_panel(items=9), HORIZON, volatility_items=4)
-    entry = entered(asked, "ets", {})
+    asked = league_task(flat_panel(items=9), HORIZON, volatility_items=4)
+    entry = make_entry(asked, "ets", {})
     assert stand_in.asked == [(9, (28, 32, 36)), (4, tuple(range(28, 37)))]
     assert entry.volatility.value.shape[1] == 4
     assert entry.numbers["forecasts"] == 9 * 3
@@ -249,7 +268,7 @@ def test_items_whose_forecasts_are_followed_are_bounded(fixed):
 def test_all_items_are_followed_where_they_are_few(fixed):
     stand_in = Fixed()
     fixed(ets=stand_in)
-    entry = entered(contest(flat_panel(), HORIZON), "ets", {})
+    entry = make_entry(league_task(flat_panel(), HORIZON), "ets", {})
     assert stand_in.asked == [(3, (28, 32, 36)), (3, tuple(range(28, 37)))]
     assert entry.volatility.value.shape == (6, 3)  # targets that are followed from all of four origins
     assert entry.loss.value.shape == (12, 3)
@@ -262,8 +281,8 @@ def test_a_forecast_that_never_moves_has_no_volatility_beyond_what_is_learnt(fix
 
 
 def test_the_truth_has_a_row_where_it_is_known():
-    asked = contest(PANEL, HORIZON, truth=RETAIL.demand, reference=RETAIL.true_forecast)
-    found = played(asked, ["seasonal_naive"], {})
+    asked = league_task(PANEL, HORIZON, truth=RETAIL.demand, reference=RETAIL.true_forecast)
+    found = run_league(asked, ["seasonal_naive"], {})
     assert found.table["forecaster"].tolist() == ["seasonal_naive", TRUTH]
     assert row(found, TRUTH)["wql"] < row(found, "seasonal_naive")["wql"]
     assert np.isnan(row(found, TRUTH)["fit_seconds"])
@@ -293,8 +312,8 @@ def test_forecasts_that_are_no_numbers_are_a_failure(fixed):
 
 
 def test_an_entry_comes_back_as_it_was_kept(tmp_path):
-    asked = contest(PANEL, HORIZON)
-    entry = entered(asked, "seasonal_naive", {})
+    asked = league_task(PANEL, HORIZON)
+    entry = make_entry(asked, "seasonal_naive", {})
     save_entry(tmp_path, entry)
     again = load_entry(tmp_path, "seasonal_naive")
     assert (again.name, again.key, again.error, dict(again.numbers)) == (
@@ -312,25 +331,25 @@ def test_an_entry_comes_back_as_it_was_kept(tmp_path):
 
 def test_what_is_kept_is_not_made_again(fixed, tmp_path):
     built = fixed(ets=Fixed(), seasonal_naive=Fixed(2.0))
-    asked = contest(flat_panel(), HORIZON)
-    first = played(asked, ["ets", "seasonal_naive"], {}, keep=tmp_path)
-    again = played(asked, ["ets", "seasonal_naive"], {}, keep=tmp_path)
+    asked = league_task(flat_panel(), HORIZON)
+    first = run_league(asked, ["ets", "seasonal_naive"], {}, keep=tmp_path)
+    again = run_league(asked, ["ets", "seasonal_naive"], {}, keep=tmp_path)
     assert built == ["seasonal_naive", "ets"]
     pd.testing.assert_frame_equal(again.table, first.table)
-    played(asked, ["ets", "seasonal_naive"], {"ets": {"season_length": 3}}, keep=tmp_path)
+    run_league(asked, ["ets", "seasonal_naive"], {"ets": {"season_length": 3}}, keep=tmp_path)
     assert built[2:] == ["ets"]
-    played(contest(flat_panel(demand=6.0), HORIZON), ["ets"], {}, keep=tmp_path)
+    run_league(league_task(flat_panel(demand=6.0), HORIZON), ["ets"], {}, keep=tmp_path)
     assert built[3:] == ["ets"]
 
 
 def test_failures_and_damaged_entries_are_made_again(fixed, tmp_path):
     broken = Fixed(error="no")
     built = fixed(ets=broken, seasonal_naive=Fixed())
-    asked = contest(flat_panel(), HORIZON)
-    played(asked, ["ets", "seasonal_naive"], {}, keep=tmp_path)
+    asked = league_task(flat_panel(), HORIZON)
+    run_league(asked, ["ets", "seasonal_naive"], {}, keep=tmp_path)
     broken.error = None
     (tmp_path / "seasonal_naive.json").write_text("{")
-    found = played(asked, ["ets", "seasonal_naive"], {}, keep=tmp_path)
+    found = run_league(asked, ["ets", "seasonal_naive"], {}, keep=tmp_path)
     assert built == ["seasonal_naive", "ets"] * 2
     assert found.failed == {}
 
@@ -345,12 +364,12 @@ def test_failures_and_damaged_entries_are_made_again(fixed, tmp_path):
     ],
 )
 def test_a_key_stands_for_all_that_an_entry_depends_on(change):
-    one, other = (contest(p, HORIZON, truth=RETAIL.demand) for p in (PANEL, replace(PANEL, **change)))
-    assert key_of(one, "ets", {}) == key_of(contest(PANEL, HORIZON, truth=RETAIL.demand), "ets", {})
-    assert key_of(one, "ets", {}) != key_of(other, "ets", {})
-    assert key_of(one, "ets", {}) != key_of(one, "ets", {"trend": 1})
-    assert key_of(one, "ets", {}) != key_of(one, "arima", {})
-    assert key_of(one, "ets", {}) != key_of(contest(PANEL, HORIZON, truth=RETAIL.demand, seed=1), "ets", {})
+    one, other = (league_task(p, HORIZON, truth=RETAIL.demand) for p in (PANEL, replace(PANEL, **change)))
+    assert entry_key(one, "ets", {}) == entry_key(league_task(PANEL, HORIZON, truth=RETAIL.demand), "ets", {})
+    assert entry_key(one, "ets", {}) != entry_key(other, "ets", {})
+    assert entry_key(one, "ets", {}) != entry_key(one, "ets", {"trend": 1})
+    assert entry_key(one, "ets", {}) != entry_key(one, "arima", {})
+    assert entry_key(one, "ets", {}) != entry_key(league_task(PANEL, HORIZON, truth=RETAIL.demand, seed=1), "ets", {})
 
 
 def test_an_unknown_name_is_refused_with_all_others():
@@ -361,11 +380,11 @@ def test_an_unknown_name_is_refused_with_all_others():
 
 
 def test_the_order_is_that_of_history():
-    assert in_order(["lightgbm", "mine", "mqcnn", "ets", "ets"]) == ("ets", "mqcnn", "lightgbm", "mine")
+    assert sort_by_history(["lightgbm", "mine", "mqcnn", "ets", "ets"]) == ("ets", "mqcnn", "lightgbm", "mine")
 
 
 def test_who_is_compared_with_whom():
-    pairs = pairs_of(["ets", "arima", "patchwork", "lightgbm", TRUTH])
+    pairs = comparison_pairs(["ets", "arima", "patchwork", "lightgbm", TRUTH])
     assert [(one, other) for one, other, why in pairs if why == "step"] == [
         ("ets", "arima"),
         ("arima", "patchwork"),
@@ -385,7 +404,7 @@ def test_where_the_order_holds():
         ("mqcnn", "mqtransformer", "step", -0.1, -0.2, -0.05, 0.3, 0.2, 0.4),
         ("rnn", "deepar", "step", 0.1, 0.05, 0.2, 0.0, 0.0, 0.0),
     ]
-    found = held(pd.DataFrame(rows, columns=["earlier", "later", "why", *names]))
+    found = check_history_order(pd.DataFrame(rows, columns=["earlier", "later", "why", *names]))
     assert found[["later", "what", "verdict"]].to_numpy().tolist() == [
         ["patchwork", "loss", "holds"],
         ["mqcnn", "loss", "open"],
@@ -403,7 +422,7 @@ def test_telling_items_are_chosen_on_history():
     promoted = np.zeros((5, 40))
     promoted[1, ::10] = 1.0
     panel = replace(panel, sales=np.where(listed, sales, 0.0), listed=listed, known={"promotion": promoted})
-    assert [(item.position, item.rule.partition(":")[0]) for item in telling_items(panel)] == [
+    assert [(item.position, item.rule.partition(":")[0]) for item in choose_example_items(panel)] == [
         (0, "the largest"),
         (1, "promoted"),
         (2, "intermittent"),
@@ -494,6 +513,99 @@ def test_a_run_is_taken_up_again(finished, tmp_path, monkeypatch):
         lineage_run(other, out, command="x", progress=silent, resume=True)
     with pytest.raises(InputError, match="exists and is not empty"):
         lineage_run(config, out, command="x", progress=silent)
+
+
+MOMENTS = ("save_entry", "write_league", "replace_file")
+"""Calls that an interruption falls on: an entry is kept, tables are written, the page is written."""
+
+
+def files_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def interrupt(monkeypatch, moment):
+    """Make the call of that name raise as Ctrl-C does."""
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lineage_page if moment == "replace_file" else lineage_module, moment, stopped)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_an_interrupted_overwrite_keeps_the_old_league_and_can_be_resumed(moment, fixed, tmp_path, monkeypatch):
+    out, config = tmp_path / "run", load_config(None, SMALL_NAMES)
+    fixed(ets=Fixed(), seasonal_naive=Fixed())
+    lineage_run(config, out, command="old", progress=silent)
+    old = files_of(out)
+    with monkeypatch.context() as patched:
+        interrupt(patched, moment)
+        with pytest.raises(KeyboardInterrupt):
+            lineage_run(config, out, command="new", progress=silent, overwrite=True)
+    assert files_of(out) == old
+    with pytest.raises(InputError, match="exists and is not empty"):
+        lineage_run(config, out, command="new", progress=silent)
+    built = fixed(ets=Fixed(), seasonal_naive=Fixed())
+    built.clear()
+    lineage_run(config, out, command="resumed", progress=silent, resume=True)
+    assert built == (["seasonal_naive", "ets"] if moment == "save_entry" else [])
+    assert json.loads((out / "manifest.json").read_text())["command"] == "resumed"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("again", ["resume", "overwrite"])
+def test_an_interrupted_league_can_be_resumed_or_discarded(again, fixed, tmp_path, monkeypatch):
+    out, config = tmp_path / "run", load_config(None, SMALL_NAMES)
+    fixed(ets=Fixed(), seasonal_naive=Fixed())
+    with monkeypatch.context() as patched:
+        interrupt(patched, "write_league")
+        with pytest.raises(KeyboardInterrupt):
+            lineage_run(config, out, command="cut off", progress=silent)
+    assert not out.exists()
+    with pytest.raises(InputError, match=r"an unfinished run of it is kept; continue it \(--resume\) or discard it"):
+        lineage_run(config, out, command="x", progress=silent)
+    built = fixed(ets=Fixed(), seasonal_naive=Fixed())
+    built.clear()
+    lineage_run(config, out, command="whole", progress=silent, **{again: True})
+    assert built == ([] if again == "resume" else ["seasonal_naive", "ets"])
+    assert (out / "lineage.html").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+KILLED = """
+import os, signal, sys
+from fractile.cli import main
+from fractile.studies.league import run
+keep, calls = run.{moment}, []
+
+def killed(*arguments):
+    calls.append(1)
+    if len(calls) == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return keep(*arguments)
+
+run.{moment} = killed
+sys.argv = ["fractile", *{arguments}]
+main()
+"""
+
+
+@pytest.mark.parametrize(("moment", "call", "kept"), [("save_entry", 2, 1), ("write_league", 1, 2)])
+def test_a_killed_league_is_resumed_without_fitting_again(history, tmp_path, moment, call, kept):
+    names = ("--forecasters", "seasonal_naive,croston", "--horizon", "4", "--out", "here")
+    arguments = ["lineage", "--history", str(history), *names]
+    program = KILLED.format(moment=moment, call=call, arguments=arguments)
+    dead = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert dead.returncode == -signal.SIGKILL
+    assert not (tmp_path / "here").exists()
+    entries = {path: path.stat().st_mtime_ns for path in (tmp_path / ".here.partial" / "entries").glob("*.json")}
+    assert len(entries) == kept
+    result = invoke(*arguments, "--resume")
+    assert result.exit_code == 0, result.output
+    stamps = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "here" / "entries").glob("*.json")}
+    assert len(stamps) == 2
+    assert all(stamps[path.name] == stamp for path, stamp in entries.items())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "here"]
 
 
 RUNNER = CliRunner()
@@ -587,7 +699,7 @@ def test_the_page_of_the_docs_shows_tables_failures_and_what_was_written_by_hand
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     fixed(ets=Fixed(2.0), seasonal_naive=Fixed(error="no"), mqcnn=Fixed(1.5), mqtransformer=Fixed(1.0))
-    found = played_as(contest(flat_panel(), HORIZON), ["ets", "seasonal_naive", "mqcnn", "mqtransformer"])
+    found = played_as(league_task(flat_panel(), HORIZON), ["ets", "seasonal_naive", "mqcnn", "mqtransformer"])
     notes = "<!-- hint -->\n## summary\n\nIn short.\n\n## tiny\n\nBecause.\n"
     page = module.page_of({"tiny": found}, {"tiny": "a tiny panel"}, notes)
     best = row(found, "mqtransformer")
