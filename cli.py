@@ -7,14 +7,14 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from .errors import InputError
 from .studies.commands import options as opt
-from .studies.commands.options import Given, number
-from .studies.commands.terminal import FAILED, command, emit, records, working
+from .studies.commands.options import make_config, parse_columns, parse_levels, parse_names, parse_number
+from .studies.commands.terminal import FAILED, open_terminal, records
 from .studies.folder import (
     FRAME_ENDINGS,
     check_output,
@@ -35,8 +35,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(given: bool) -> None:
+    if given:
         from importlib.metadata import version
 
         typer.echo(f"fractile {version('fractile')}")
@@ -52,207 +52,339 @@ def _fractile(
     """Turn demand forecasts into buying decisions, and prove what those decisions save."""
 
 
-@command(
-    app,
-    opt.CONFIG,
-    opt.HISTORY,
-    opt.ITEMS,
-    opt.STATE,
-    opt.OUT,
-    opt.OVERWRITE,
-    opt.QUICK,
-    opt.NAME,
-    opt.FORECASTER,
-    opt.POLICIES,
-    opt.BASELINE,
-    opt.LINEAGE,
-    *opt.COSTS,
-    *opt.WINDOWS,
-    *opt.READING,
-    opt.SEED,
-)
-def study(given: Given) -> None:
+@app.command()
+def study(
+    config: opt.ConfigFile = None,
+    history: opt.History = None,
+    items: opt.Items = None,
+    state: opt.State = None,
+    out: opt.Out = None,
+    overwrite: opt.Overwrite = False,
+    quick: opt.Quick = False,
+    name: opt.Name = None,
+    forecaster: opt.Forecaster = None,
+    policy: opt.Policies = None,
+    baseline: opt.Baseline = None,
+    lineage: opt.LeagueInStudy = None,
+    lead_time: opt.LeadTime = None,
+    holding_cost: opt.HoldingCost = None,
+    stockout_cost: opt.StockoutCost = None,
+    periods: opt.Periods = None,
+    validation: opt.Validation = None,
+    freq: opt.Freq = None,
+    missing: opt.Missing = None,
+    column: opt.Columns = None,
+    known: opt.Known = None,
+    seed: opt.Seed = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
     """Compare buying policies on held-out weeks: what each saves, with an interval, and a report."""
-    config = given.config()
-    out = _run_target(given, config.name)
-    from .studies.run import run_study
+    with open_terminal(as_json=as_json, debug=debug) as terminal:
+        overrides = {
+            "data.history": history,
+            "data.items": items,
+            "data.state": state,
+            "name": name,
+            "forecast.forecaster": forecaster,
+            "policies.names": policy if baseline is not None else opt.add_baseline(policy, config),
+            "policies.baseline": baseline,
+            "lineage.forecasters": parse_names(lineage),
+            "defaults.lead_time": parse_number(lead_time),
+            "defaults.holding_cost": parse_number(holding_cost),
+            "defaults.stockout_cost": parse_number(stockout_cost),
+            "backtest.periods": parse_number(periods),
+            "backtest.validation": parse_number(validation),
+            "data.freq": freq,
+            "data.missing": missing,
+            "data.columns": parse_columns(column),
+            "data.known": known,
+            "seed": parse_number(seed),
+        }
+        made = make_config(config, overrides, quick=quick, flags={"lineage.forecasters": "--lineage"})
+        target = _run_target(out, made.name, overwrite=overwrite)
+        from .studies.study import run_study
 
-    with working(given) as progress:
-        result = run_study(config, out, command=_command_line(), progress=progress, **_overwrite(given))
-    report = Path(result.folder) / "report.html"
-    document = {
-        "folder": result.folder,
-        "report": report,
-        "baseline": config.policies.baseline,
-        "table": records(result.comparison.table),
-    }
-    emit(given, document, f"{result.comparison.to_text()}\n\nReport: {report}")
-    _fail_if(result.failed)
+        with terminal.progress() as progress:
+            result = run_study(made, target, command=_command_line(), progress=progress, overwrite=overwrite)
+        report = Path(result.folder) / "report.html"
+        document = {
+            "folder": result.folder,
+            "report": report,
+            "baseline": made.policies.baseline,
+            "table": records(result.comparison.table),
+        }
+        terminal.emit(document, f"{result.comparison.to_text()}\n\nReport: {report}")
+        _fail_if(result.failed)
 
 
-@command(
-    app,
-    opt.CONFIG,
-    opt.HISTORY,
-    opt.ITEMS,
-    opt.STATE,
-    opt.OUT,
-    opt.OVERWRITE,
-    opt.QUICK,
-    opt.NAME,
-    opt.FORECASTER,
-    opt.POLICY,
-    *opt.COSTS,
-    *opt.WINDOWS,
-    *opt.READING,
-    opt.SEED,
-)
-def train(given: Given) -> None:
+@app.command()
+def train(
+    config: opt.ConfigFile = None,
+    history: opt.History = None,
+    items: opt.Items = None,
+    state: opt.State = None,
+    out: opt.Out = None,
+    overwrite: opt.Overwrite = False,
+    quick: opt.Quick = False,
+    name: opt.Name = None,
+    forecaster: opt.Forecaster = None,
+    policy: opt.Policy = "newsvendor",
+    lead_time: opt.LeadTime = None,
+    holding_cost: opt.HoldingCost = None,
+    stockout_cost: opt.StockoutCost = None,
+    periods: opt.Periods = None,
+    validation: opt.Validation = None,
+    freq: opt.Freq = None,
+    missing: opt.Missing = None,
+    column: opt.Columns = None,
+    known: opt.Known = None,
+    seed: opt.Seed = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
     """Fit a forecaster, tune or train a policy on it, and keep both for `fractile order`."""
-    policy = given["policy"]
-    config = given.config()
-    out = _run_target(given, f"{config.name}-{policy}")
-    from .studies.run import train_run
+    with open_terminal(as_json=as_json, debug=debug) as terminal:
+        overrides = {
+            "data.history": history,
+            "data.items": items,
+            "data.state": state,
+            "name": name,
+            "forecast.forecaster": forecaster,
+            "policies.names": [policy],
+            "policies.baseline": policy,
+            "defaults.lead_time": parse_number(lead_time),
+            "defaults.holding_cost": parse_number(holding_cost),
+            "defaults.stockout_cost": parse_number(stockout_cost),
+            "backtest.periods": parse_number(periods),
+            "backtest.validation": parse_number(validation),
+            "data.freq": freq,
+            "data.missing": missing,
+            "data.columns": parse_columns(column),
+            "data.known": known,
+            "seed": parse_number(seed),
+        }
+        made = make_config(config, overrides, quick=quick, flags={"policies.baseline": "--policy"})
+        target = _run_target(out, f"{made.name}-{policy}", overwrite=overwrite)
+        from .studies.study import train_run
 
-    with working(given) as progress:
-        folder = train_run(config, out, policy=policy, command=_command_line(), progress=progress, **_overwrite(given))
-    emit(given, {"folder": folder, "policy": policy}, f"Run: {folder}")
+        with terminal.progress() as progress:
+            command = _command_line()
+            folder = train_run(made, target, policy=policy, command=command, progress=progress, overwrite=overwrite)
+        terminal.emit({"folder": folder, "policy": policy}, f"Run: {folder}")
 
 
-@command(app, opt.RUN, opt.NEEDED_HISTORY, opt.STATE, opt.ITEMS, opt.TABLE)
-def order(given: Given) -> None:
+@app.command()
+def order(
+    run: opt.Run,
+    history: opt.NeededHistory,
+    state: opt.State = None,
+    items: opt.Items = None,
+    out: opt.Table = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
     """Give the next period's order of every item, from a kept run."""
-    out = _table_target(given)
-    read_manifest(given["run"])
-    from .studies.orders import next_orders
+    with open_terminal(as_json=as_json, debug=debug) as terminal:
+        _check_table(out)
+        read_manifest(run)
+        from .studies.orders import next_orders
 
-    with working(given) as progress:
-        progress("ordering")
-        orders = next_orders(given["run"], given["history"], given["state"], given["items"])
-    _emit_table(given, out, "orders", orders)
-
-
-@command(
-    app,
-    opt.CONFIG,
-    opt.HISTORY,
-    opt.ITEMS,
-    opt.FORECASTER,
-    opt.HORIZON,
-    opt.LEVELS,
-    opt.TABLE,
-    opt.QUICK,
-    *opt.READING,
-    opt.SEED,
-)
-def forecast(given: Given) -> None:
-    """Forecast quantiles of demand behind the history's end."""
-    out, levels = _table_target(given), _levels(given["levels"])
-    config = given.config()
-    if config.forecast.horizon is None:
-        raise InputError(["--horizon: is missing; say how many periods to forecast, e.g. --horizon 8"])
-    from .studies.run import forecast_file
-
-    with working(given) as progress:
-        progress("forecasting")
-        table = forecast_file(config, config.forecast.horizon, levels)
-    _emit_table(given, out, "forecast", table)
+        with terminal.progress() as progress:
+            progress("ordering")
+            orders = next_orders(run, history, state, items)
+        terminal.emit_table(out, "orders", orders)
 
 
-@command(
-    app,
-    opt.CONFIG,
-    opt.HISTORY,
-    opt.ITEMS,
-    opt.CONTESTANTS,
-    *opt.QUESTIONS,
-    opt.OUT,
-    opt.OVERWRITE,
-    opt.RESUME,
-    opt.QUICK,
-    opt.NAME,
-    *opt.READING,
-    opt.SEED,
-)
-def lineage(given: Given) -> None:
+@app.command()
+def forecast(
+    config: opt.ConfigFile = None,
+    history: opt.History = None,
+    items: opt.Items = None,
+    forecaster: opt.Forecaster = None,
+    horizon: opt.Horizon = None,
+    levels: opt.Levels = None,
+    out: opt.Table = None,
+    quick: opt.Quick = False,
+    freq: opt.Freq = None,
+    missing: opt.Missing = None,
+    column: opt.Columns = None,
+    known: opt.Known = None,
+    seed: opt.Seed = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Forecast quantiles of demand beyond the history's end."""
+    with open_terminal(as_json=as_json, debug=debug) as terminal:
+        _check_table(out)
+        wanted = parse_levels(levels)
+        overrides = {
+            "data.history": history,
+            "data.items": items,
+            "forecast.forecaster": forecaster,
+            "forecast.horizon": parse_number(horizon),
+            "data.freq": freq,
+            "data.missing": missing,
+            "data.columns": parse_columns(column),
+            "data.known": known,
+            "seed": parse_number(seed),
+        }
+        made = make_config(config, overrides, quick=quick)
+        if made.forecast.horizon is None:
+            raise InputError(["--horizon: is missing; say how many periods to forecast, e.g. --horizon 8"])
+        from .studies.study import forecast_file
+
+        with terminal.progress() as progress:
+            progress("forecasting")
+            table = forecast_file(made, made.forecast.horizon, wanted)
+        terminal.emit_table(out, "forecast", table)
+
+
+@app.command()
+def lineage(
+    config: opt.ConfigFile = None,
+    history: opt.History = None,
+    items: opt.Items = None,
+    forecasters: opt.Forecasters = None,
+    horizon: opt.Horizon = None,
+    origins: opt.Origins = None,
+    spacing: opt.Spacing = None,
+    out: opt.Out = None,
+    overwrite: opt.Overwrite = False,
+    resume: opt.Resume = False,
+    quick: opt.Quick = False,
+    name: opt.Name = None,
+    freq: opt.Freq = None,
+    missing: opt.Missing = None,
+    column: opt.Columns = None,
+    known: opt.Known = None,
+    seed: opt.Seed = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
     """Compare forecasters on the last weeks: a league table in the order of history, with intervals, and a page."""
-    config = given.config()
-    if given["resume"] and given["out"] is None:
-        raise InputError(["--resume: needs the folder to go on in; give --out, too"])
-    out = Path(given["out"]) if given["resume"] else _run_target(given, f"{config.name}-lineage")
-    from .studies.league.run import command_document, lineage_run
+    with open_terminal(as_json=as_json, debug=debug) as terminal:
+        overrides = {
+            "data.history": history,
+            "data.items": items,
+            "lineage.forecasters": parse_names(forecasters),
+            "lineage.horizon": parse_number(horizon),
+            "lineage.origins": parse_number(origins),
+            "lineage.spacing": parse_number(spacing),
+            "name": name,
+            "data.freq": freq,
+            "data.missing": missing,
+            "data.columns": parse_columns(column),
+            "data.known": known,
+            "seed": parse_number(seed),
+        }
+        made = make_config(config, overrides, quick=quick)
+        if resume and out is None:
+            raise InputError(["--resume: needs the folder to go on in; give --out, too"])
+        target = out if resume and out else _run_target(out, f"{made.name}-lineage", overwrite=overwrite)
+        from .studies.league.run import command_document, lineage_run
 
-    with working(given) as progress:
-        flags = {"resume": True} if given["resume"] else _overwrite(given)
-        found = lineage_run(config, out, command=_command_line(), progress=progress, **flags)
-    emit(given, command_document(out, found), f"{found.to_text()}\n\nPage: {out / 'lineage.html'}")
-    _fail_if(found.failed)
+        with terminal.progress() as progress:
+            flags = {"resume": True} if resume else {"overwrite": overwrite}
+            found = lineage_run(made, target, command=_command_line(), progress=progress, **flags)
+        terminal.emit(command_document(target, found), f"{found.to_text()}\n\nPage: {target / 'lineage.html'}")
+        _fail_if(found.failed)
 
 
-@command(app, opt.NEEDED_HISTORY, opt.ITEMS, opt.STATE, *opt.READING)
-def validate(given: Given) -> None:
+@app.command()
+def validate(
+    history: opt.NeededHistory,
+    items: opt.Items = None,
+    state: opt.State = None,
+    freq: opt.Freq = None,
+    missing: opt.Missing = None,
+    column: opt.Columns = None,
+    known: opt.Known = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
     """Check the input files: every fault of all of them, none fixed in silence."""
-    config = given.config()
-    from .studies.commands.validation import described, found_in
+    with open_terminal(as_json=as_json, debug=debug) as terminal:
+        overrides = {
+            "data.history": history,
+            "data.items": items,
+            "data.state": state,
+            "data.freq": freq,
+            "data.missing": missing,
+            "data.columns": parse_columns(column),
+            "data.known": known,
+        }
+        made = make_config(None, overrides)
+        from .studies.commands.catalogue import files_text, validate_files
 
-    with working(given) as progress:
-        progress("reading")
-        found = found_in(config.data)
-    emit(given, found, described(found))
+        with terminal.progress() as progress:
+            progress("reading")
+            found = validate_files(made.data)
+        terminal.emit(found, files_text(found))
 
 
-@command(app, opt.REPORTED_RUN)
-def report(given: Given) -> None:
+@app.command()
+def report(run: opt.RunToReport, as_json: opt.Json = False, debug: opt.Debug = False) -> None:
     """Write the report of a run folder anew."""
-    folder = given["run"]
-    read_manifest(folder)
-    from .studies.report.build import build_report
+    with open_terminal(as_json=as_json, debug=debug) as terminal:
+        read_manifest(run)
+        from .studies.report.page import build_report
 
-    with working(given) as progress:
-        progress("drawing")
-        path = build_report(folder)
-    emit(given, {"report": path}, f"Report: {path}")
+        with terminal.progress() as progress:
+            progress("drawing")
+            path = build_report(run)
+        terminal.emit({"report": path}, f"Report: {path}")
 
 
-@command(app, opt.ONLY, opt.PAGE, opt.QUICK)
-def literature(given: Given) -> None:
+@app.command()
+def literature(
+    only: opt.Only = "*",
+    out: opt.Page = None,
+    quick: opt.Quick = False,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
     """Solve and simulate the instances of the literature, and compare with what is known of them."""
-    out = None if given["out"] is None else check_output(given["out"], (".md", *FRAME_ENDINGS))
-    from .studies.literature import PATHS, literature_page, literature_table
+    with open_terminal(as_json=as_json, debug=debug) as terminal:
+        if out is not None:
+            check_output(out, (".md", *FRAME_ENDINGS))
+        from .studies.literature import PATHS, literature_page, literature_table
 
-    with working(given) as progress:
-        paths = PATHS // 20 if given["quick"] else PATHS
-        table = literature_table(given["only"], paths=paths, progress=progress)
-    if out is None:
-        return emit(given, {"literature": records(table)}, literature_page(table))
-    if out.suffix in FRAME_ENDINGS:
-        write_frame(out, table)
-    else:
-        replace_file(out, lambda partial: partial.write_text(literature_page(table), encoding="utf-8", newline="\n"))
-    apart = int((~table["agrees"]).sum())
-    return emit(given, {"out": out, "rows": len(table), "apart": apart}, f"{out}: {len(table)} rows, {apart} apart")
+        with terminal.progress() as progress:
+            table = literature_table(only, paths=PATHS // 20 if quick else PATHS, progress=progress)
+        if out is None:
+            return terminal.emit({"literature": records(table)}, literature_page(table))
+        if out.suffix in FRAME_ENDINGS:
+            write_frame(out, table)
+        else:
+            page = literature_page(table)
+            replace_file(out, lambda partial: partial.write_text(page, encoding="utf-8", newline="\n"))
+        apart = int((~table["agrees"]).sum())
+        terminal.emit({"out": out, "rows": len(table), "apart": apart}, f"{out}: {len(table)} rows, {apart} apart")
+    return None
 
 
-@command(app, opt.QUICK)
-def bench(given: Given) -> None:
+@app.command()
+def bench(quick: opt.Quick = False, as_json: opt.Json = False, debug: opt.Debug = False) -> None:
     """Measure what this machine simulates in a CPU-second, beside a memory copy of the same run."""
-    from .studies.bench import PATHS, QUICK_PATHS, as_document, as_table, benchmark
+    with open_terminal(as_json=as_json, debug=debug) as terminal:
+        from .studies.bench import PATHS, QUICK_PATHS, as_document, as_table, benchmark
 
-    with working(given) as progress:
-        quick = bool(given["quick"])
-        rates = benchmark(QUICK_PATHS if quick else PATHS, repeats=3 if quick else 7, progress=progress)
-    document = as_document(rates)
-    emit(given, document, as_table(document))
+        with terminal.progress() as progress:
+            rates = benchmark(QUICK_PATHS if quick else PATHS, repeats=3 if quick else 7, progress=progress)
+        document = as_document(rates)
+        terminal.emit(document, as_table(document))
 
 
-@command(app)
-def list_(given: Given) -> None:
+@app.command("list")
+def list_(as_json: opt.Json = False, debug: opt.Debug = False) -> None:
     """List the forecasters, policies and environments that there are."""
-    from .studies.commands.catalogue import as_text, catalogue
+    with open_terminal(as_json=as_json, debug=debug) as terminal:
+        from .studies.commands.catalogue import list_names, names_text
 
-    with working(given):
-        found = catalogue()
-    emit(given, found, as_text(found))
+        with terminal.progress():
+            names = list_names()
+        terminal.emit(names, names_text(names))
 
 
 def main() -> None:
@@ -261,27 +393,16 @@ def main() -> None:
     app(prog_name="fractile")
 
 
-def _run_target(given: Given, name: str) -> Path:
-    out = given["out"]
-    target = free_target(Path("runs") / name) if out is None else Path(out)
-    check_target(target.absolute(), overwrite=given["overwrite"])
+def _run_target(out: Path | None, name: str, *, overwrite: bool) -> Path:
+    target = free_target(Path("runs") / name) if out is None else out
+    check_target(target.absolute(), overwrite=overwrite)
     return target
 
 
-def _overwrite(given: Given) -> dict[str, Any]:
-    return {"overwrite": True} if given["overwrite"] else {}
-
-
-def _table_target(given: Given) -> Path | None:
-    return None if given["out"] is None else check_output(given["out"])
-
-
-def _emit_table(given: Given, out: Path | None, title: str, table: Any) -> None:
-    if out is None:
-        emit(given, {title: records(table)}, table.to_csv(index=False, lineterminator="\n").rstrip("\n"))
-        return
-    write_frame(out, table)
-    emit(given, {"out": out, "rows": len(table)}, f"{title.capitalize()}: {out} ({len(table)} rows)")
+def _check_table(out: Path | None) -> None:
+    """Refuse the name of an output file before any work."""
+    if out is not None:
+        check_output(out)
 
 
 def _fail_if(failed: Mapping[str, str]) -> None:
@@ -290,16 +411,6 @@ def _fail_if(failed: Mapping[str, str]) -> None:
         typer.echo(f"error: {name} failed: {error}", err=True)
     if failed:
         raise typer.Exit(FAILED)
-
-
-def _levels(text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    levels = [number(part.strip()) for part in text.split(",")]
-    wrong = [level for level in levels if isinstance(level, str) or not 0 < level < 1]
-    if wrong:
-        raise InputError(f"--levels: must lie between 0 and 1, e.g. 0.1,0.5,0.9, got {level!r}" for level in wrong)
-    return sorted({float(level) for level in levels})
 
 
 def _command_line() -> str:

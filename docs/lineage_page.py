@@ -19,7 +19,7 @@ from fractile.studies.league.files import describe_task
 from fractile.studies.league.names import NETS, TRUTH, era_of, sort_by_history
 from fractile.studies.league.table import check_history_order
 from fractile.studies.report.drawing import STYLE
-from fractile.studies.report.words import interval, joined, label, percent, period_of
+from fractile.studies.report.text import interval, join_words, label, percent, period_of
 
 
 def page_of(leagues: dict[str, League], titles: dict[str, str], notes: str) -> str:
@@ -91,7 +91,7 @@ def summary(leagues: dict[str, League]) -> str:
 def about(league: League) -> str:
     """What the panel is made of, and what was asked."""
     said, freq = describe_task(league.task), str(league.task.panel.freq)
-    weeks, days = period_of(freq), joined([str(origin) for origin in said["origins"]])
+    weeks, days = period_of(freq), join_words([str(origin) for origin in said["origins"]])
     scored = "true demand, whether it was in stock or not" if said["truth"] else "item-periods listed and in stock"
     return (
         f"{said['items']:,} items, {said['periods']} {weeks} ({said['first_date']} to {said['last_date']}); origins "
@@ -145,7 +145,7 @@ def differences(league: League) -> list[str]:
     if nets:
         against = rows[(rows["why"] == "baseline") & (rows["later"] == nets[0])]
         said = [f"{gain(row)} than {label(row.earlier)}" for row in against.itertuples(index=False)]
-        parts.append(f"The best network here, {label(nets[0])}, loses {joined(said)}." if said else "")
+        parts.append(f"The best network here, {label(nets[0])}, loses {join_words(said)}." if said else "")
     truth = sound[sound["forecaster"] == TRUTH]
     if len(truth) and len(sound) > 1:
         best = sound[sound["forecaster"] != TRUTH].iloc[0]
@@ -183,7 +183,7 @@ def order(rows: pd.DataFrame) -> str:
             f"{label(row.later)} after {label(row.earlier)}{' in volatility' if row.what == 'volatility' else ''}"
             for row in chosen.itertuples(index=False)
         ]
-        lines += [f"{title}: {joined(pairs)}."] if pairs else []
+        lines += [f"{title}: {join_words(pairs)}."] if pairs else []
     return " ".join(lines)
 
 

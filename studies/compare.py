@@ -22,13 +22,13 @@ LONGEST_NAME = 18
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Costs and savings of policies that met the same demand.
+    """Costs and savings of policies on the same demand.
 
     Attributes:
         table: a row a policy, cheapest first: `cost`, `holding`, `stockout`, `ordering`, `waste` (money a period,
             over all items), `fill_rate`, `mean_on_hand` (units a period, over all items), `volatility_ratio`, `saving`,
             `saving_low`, `saving_high` (shares of the baseline's cost), `kind` ("policy", or "bound": not attainable).
-        trajectories: what each policy went through.
+        trajectories: the simulation of each policy.
         baseline: the policy that savings are measured against.
         level: of the intervals.
         clusters: what the intervals treat as independent: "path" or "item_time".
@@ -43,21 +43,23 @@ class Comparison:
     @property
     def paths(self) -> int:
         """Demand paths."""
-        return int(self._shape[0])
+        return int(self.trajectories[self.baseline].cost.shape[0])
 
     @property
     def periods(self) -> int:
         """Periods that count."""
-        return int(self._shape[1])
+        return int(self.trajectories[self.baseline].cost.shape[1])
 
     @property
     def items(self) -> int:
         """Items."""
-        return int(self._shape[2])
+        return int(self.trajectories[self.baseline].cost.shape[2])
 
     @property
-    def _shape(self) -> tuple[int, ...]:
-        return self.trajectories[self.baseline].cost.shape
+    def cheapest(self) -> str:
+        """The policy that costs least; bounds do not count, the baseline does."""
+        costs = self.table.loc[self.table["kind"] == "policy", "cost"]
+        return str(costs.idxmin())
 
     def per_item(self, item_ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the cost a period of each item under each policy, and the saving against the baseline.
@@ -77,53 +79,37 @@ class Comparison:
 
     def to_text(self) -> str:
         """Return the table as text of at most 100 columns."""
-        titles = {
-            "cost": "cost",
-            "holding": "holding",
-            "stockout": "stock-out",
-            "ordering": "ordering",
-            "waste": "waste",
-        }
-        money = [titles[column] for column in self._money]
-        head = ["policy", *money, "fill rate", f"saving [{self.level:.0%} interval]"]
-        rows = [head, *(self._text_row(str(name)) for name in self.table.index)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+        titles = {"cost": "cost", "holding": "holding", "stockout": "stock-out", "ordering": "ordering"}
+        if self.table["waste"].any():  # a column of its own only where anything perishes
+            titles["waste"] = "waste"
+        places = 2 if self.table["cost"].abs().max() < LARGE else 0
+        rows = [["policy", *titles.values(), "fill rate", f"saving [{self.level:.0%} interval]"]]
+        for index, row in self.table.iterrows():
+            name = str(index)
+            shown = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+            low, high = 100 * row["saving_low"], 100 * row["saving_high"]
+            saving = f"{100 * row['saving']:.1f} % [{low:.1f}, {high:.1f}]"
+            rows.append(
+                [
+                    f"{shown} *" if row["kind"] == "bound" else shown,
+                    *(f"{row[column]:,.{places}f}" for column in titles),
+                    f"{row['fill_rate']:.1%}",
+                    "baseline" if name == self.baseline else saving,
+                ]
+            )
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
         lines.insert(1, "-" * max(map(len, lines)))
-        return "\n".join([*lines, *self._footnotes()])
+        lines.append(
+            f"{self.items} items, {self.periods} periods, {self.paths} demand path{'s' * (self.paths > 1)}; "
+            "costs are a period's, over all items"
+        )
+        if (self.table["kind"] == "bound").any():
+            lines.append("* a bound: knows the future, free of packs and minimum orders; no policy can reach it")
+        return "\n".join(lines)
 
     def __str__(self) -> str:
         return self.to_text()
-
-    @property
-    def _money(self) -> list[str]:
-        """Columns of money in text; waste only where anything perishes."""
-        columns = ["cost", "holding", "stockout", "ordering"]
-        return [*columns, "waste"] if self.table["waste"].any() else columns
-
-    def _text_row(self, name: str) -> list[str]:
-        row: Any = self.table.loc[name]
-        places = 2 if self.table["cost"].abs().max() < LARGE else 0
-        money = [f"{row[column]:,.{places}f}" for column in self._money]
-        label = (name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…") + (
-            " *" if row["kind"] == "bound" else ""
-        )
-        return [label, *money, f"{row['fill_rate']:.1%}", self._saving_text(name, row)]
-
-    def _saving_text(self, name: str, row: Any) -> str:
-        if name == self.baseline:
-            return "baseline"
-        low, high = 100 * row["saving_low"], 100 * row["saving_high"]
-        return f"{100 * row['saving']:.1f} % [{low:.1f}, {high:.1f}]"
-
-    def _footnotes(self) -> list[str]:
-        notes = [
-            f"{self.items} items, {self.periods} periods, {self.paths} demand path{'s' * (self.paths > 1)}; "
-            "costs are a period's, over all items"
-        ]
-        if (self.table["kind"] == "bound").any():
-            notes.append("* a bound: shown the future, free of packs and minimum orders; no policy can reach it")
-        return notes
 
 
 def compare(
@@ -138,7 +124,7 @@ def compare(
     initial_state: InventoryState | None = None,
     warm_up: int = 0,
 ) -> Comparison:
-    """Let policies meet the same scenario and compare what they cost, pair by pair.
+    """Simulate policies on the same scenario and compare what they cost, pair by pair.
 
     Args:
         policies: by name; planners (e.g. hindsight) count as bounds.
@@ -180,13 +166,24 @@ def summarise(
         bounds: names that no policy can reach.
     """
     _check_baseline(baseline, trajectories)
-    base = trajectories[baseline]
     rows, used = {}, ""
     for name, trajectory in trajectories.items():
-        saving = paired_saving(base.cost, trajectory.cost, level=level, clusters=clusters, block=block)
+        money = {
+            "cost": trajectory.cost,
+            "holding": trajectory.holding,
+            "stockout": trajectory.stockout,
+            "ordering": trajectory.ordering,
+            "waste": trajectory.waste_cost,
+        }
+        saving = paired_saving(
+            trajectories[baseline].cost, trajectory.cost, level=level, clusters=clusters, block=block
+        )
         used = saving.clusters
         rows[name] = {
-            **_row(trajectory),
+            **{column: _per_period(values) for column, values in money.items()},
+            "fill_rate": trajectory.fill_rate,
+            "mean_on_hand": _per_period(trajectory.on_hand),
+            "volatility_ratio": trajectory.volatility_ratio,
             "saving": saving.saving,
             "saving_low": saving.low,
             "saving_high": saving.high,
@@ -196,20 +193,9 @@ def summarise(
     return Comparison(table, trajectories, baseline, level, used)
 
 
-def _row(trajectory: Trajectory) -> dict[str, float]:
-    def a_period(array: Any) -> float:
-        return float(np.asarray(array).sum(2).mean())
-
-    return {
-        "cost": a_period(trajectory.cost),
-        "holding": a_period(trajectory.holding),
-        "stockout": a_period(trajectory.stockout),
-        "ordering": a_period(trajectory.ordering),
-        "waste": a_period(trajectory.waste_cost),
-        "fill_rate": trajectory.fill_rate,
-        "mean_on_hand": a_period(trajectory.on_hand),
-        "volatility_ratio": trajectory.volatility_ratio,
-    }
+def _per_period(values: Any) -> float:
+    """Return the mean over paths and periods of what all items have together."""
+    return float(np.asarray(values).sum(2).mean())
 
 
 def _check_baseline(baseline: str, policies: Collection[str]) -> None:

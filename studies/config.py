@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
 from ..errors import InputError
-from .config_faults import faults_of
 from .sections import (
     BacktestConfig,
     DataConfig,
@@ -23,8 +23,8 @@ from .sections import (
     StatisticsConfig,
     TrainingConfig,
     absolute,
+    list_faults,
 )
-from .toml import to_toml
 
 __all__ = [
     "BacktestConfig",
@@ -72,12 +72,15 @@ class StudyConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _named(cls, raw: Any) -> Any:
+    def _name_after_history(cls, raw: Any) -> Any:
         if not isinstance(raw, dict) or "name" in raw:
             return raw
         data = raw.get("data", {})
         history = data.get("history") if isinstance(data, dict) else getattr(data, "history", None)
-        return {**raw, "name": _folder_name(history)} if isinstance(history, str | Path) else raw
+        if not isinstance(history, str | Path):
+            return raw
+        name = re.sub(r"[^\w.-]+", "_", absolute(Path(history)).parent.name).strip("._")
+        return {**raw, "name": name or "study"}
 
     @model_validator(mode="after")
     def _history_is_long_enough(self) -> StudyConfig:
@@ -89,7 +92,7 @@ class StudyConfig(Section):
 
     @classmethod
     def from_mapping(cls, raw: Mapping[str, Any]) -> StudyConfig:
-        """Return the checked config of a nested mapping.
+        """Build and check the config of a nested mapping.
 
         Raises:
             InputError: with every fault, each with its dotted path.
@@ -97,14 +100,14 @@ class StudyConfig(Section):
         try:
             return cls.model_validate(dict(raw))
         except ValidationError as error:
-            raise InputError(faults_of(cls, error)) from None
+            raise InputError(list_faults(cls, error)) from None
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> StudyConfig:
         """Return a checked copy in which dotted keys, e.g. "training.ppo_steps", have other values."""
-        return self.from_mapping(_overridden(self.model_dump(), overrides))
+        return self.from_mapping(_override(self.model_dump(), overrides))
 
     def quick(self) -> StudyConfig:
-        """Return a copy that answers within a minute: fewer items, forecasters and training steps."""
+        """Return a copy that takes about a minute: fewer items, forecasters and training steps."""
         training, options = self.training, self.forecast.options.get("mqcnn", {})
         steps = options.get("steps", QUICK_STEPS)
         return self.with_overrides(
@@ -121,7 +124,7 @@ class StudyConfig(Section):
 
     def to_toml(self) -> str:
         """Return TOML that `load_config` reads back as this config; paths in it are absolute."""
-        return to_toml(self.model_dump(exclude_none=True))
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
 def load_config(path: Path | str | None = None, overrides: Mapping[str, Any] | None = None) -> StudyConfig:
@@ -136,9 +139,9 @@ def load_config(path: Path | str | None = None, overrides: Mapping[str, Any] | N
         InputError: with every fault, each with its dotted path.
     """
     overrides = overrides or {}
-    raw = {} if path is None else _read(Path(path))
+    raw = {} if path is None else read_toml(Path(path))
     try:
-        return StudyConfig.from_mapping(_overridden(raw, overrides))
+        return StudyConfig.from_mapping(_override(raw, overrides))
     except InputError as error:
         own = [fault.startswith(tuple(overrides)) or path is None for fault in error.faults]
         raise InputError(
@@ -146,7 +149,8 @@ def load_config(path: Path | str | None = None, overrides: Mapping[str, Any] | N
         ) from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a config file; its relative paths become relative to its folder."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -166,7 +170,7 @@ def _read(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _overridden(raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _override(raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(raw)
     for key, value in overrides.items():
         head, _, rest = key.partition(".")
@@ -174,10 +178,5 @@ def _overridden(raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
         if not rest:
             result[head] = value
         elif isinstance(below, Mapping):  # anything else is a fault that checking reports
-            result[head] = _overridden(below, {rest: value})
+            result[head] = _override(below, {rest: value})
     return result
-
-
-def _folder_name(history: str | Path) -> str:
-    folder = absolute(Path(history)).parent.name
-    return re.sub(r"[^\w.-]+", "_", folder).strip("._") or "study"

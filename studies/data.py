@@ -1,8 +1,9 @@
-"""The data of a study: panel, parameters, starting stock, and the demand that a replay meets."""
+"""The data of a study: panel, parameters, starting stock, and the demand that a replay serves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,9 @@ from ..envs.core.system import State, state_of
 from ..envs.core.types import ItemParams
 from ..envs.demand.replay import uncensored
 from ..errors import InputError
+from ..forecasters.data.panel import Inputs, load_inputs
 from ..forecasters.data.panel import SalesPanel
-from .config import DefaultsConfig, StudyConfig
+from .config import DataConfig, DefaultsConfig, StudyConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class StudyData:
     Attributes:
         panel: the sales history.
         params: lead times, costs and order rules of its items, in its order.
-        demand: what replays meet, units, shape (items, periods): sales, with what stands in for them in
+        demand: what replays serve, units, shape (items, periods): sales, with what stands in for them in
             stock-outs, or the truth where the panel is synthetic.
         state: what is on hand and under way at the history's end; None where it is not given.
     """
@@ -36,19 +38,40 @@ class StudyData:
 
 
 def load_data(config: StudyConfig) -> StudyData:
-    """Return the data that a config names: its files, or the embedded panel.
+    """Load the data that a config names: its files, or the embedded panel.
 
     Raises:
         InputError: with the faults of all files.
     """
     if config.data.history is None:
-        return _embedded(config)
-    from .commands.validation import read_inputs
+        from ..forecasters.retail.panel import retail_panel
 
+        retail = retail_panel(config.data.embedded_items, config.data.embedded_periods, config.seed)
+        params = item_params(retail.panel, retail.items, config.defaults)
+        return StudyData(retail.panel, params, retail.demand, read_stock(retail.state, params))
     inputs = read_inputs(config.data)
     params = item_params(inputs.panel, inputs.items, config.defaults)
     state = None if inputs.state is None else read_stock(inputs.state, params)
     return StudyData(inputs.panel, params, uncensored(inputs.panel), state)
+
+
+def read_inputs(data: DataConfig) -> Inputs:
+    """Read the files that a config names, checked together.
+
+    Raises:
+        InputError: with the faults of all files.
+    """
+    if data.history is None:
+        raise InputError(["data.history: is missing; name a file of sales (--history)"])
+    return load_inputs(
+        data.history,
+        data.items,
+        data.state,
+        freq=data.freq,
+        missing=data.missing,
+        columns=data.columns,
+        known=data.known,
+    )
 
 
 def item_params(panel: SalesPanel, items: pd.DataFrame | None, defaults: DefaultsConfig) -> ItemParams:
@@ -60,10 +83,7 @@ def item_params(panel: SalesPanel, items: pd.DataFrame | None, defaults: Default
     if values["pack_size"] is None and panel.integer_demand:
         values["pack_size"] = 1.0
     params = params_from_items(pd.DataFrame() if items is None else items, values)
-    weightless = np.asarray(params.stockout_cost) + np.asarray(params.holding_cost) == 0
-    idle = np.asarray(params.stockout_cost) == 0
-    free = np.asarray(params.holding_cost) == 0
-    if (weightless | idle | free).any():
+    if (np.asarray(params.stockout_cost) == 0).any() or (np.asarray(params.holding_cost) == 0).any():
         raise InputError(
             ["items: holding_cost and stockout_cost must both be above 0, or no quantity is the best; set them"]
         )
@@ -78,30 +98,37 @@ def read_stock(state: pd.DataFrame, params: ItemParams) -> State:
     Raises:
         InputError: where something arrives later than an order placed now would.
     """
+    check_arrivals(state, params.lead_time)
     backorders = state["backorders"].to_numpy(float) if "backorders" in state else 0.0
-    net = state["on_hand"].to_numpy(float) - backorders
-    names = [f"arriving_{k}" for k in range(1, len(state.columns)) if f"arriving_{k}" in state]
-    arriving = np.array([state[name].to_numpy(float) for name in names]).reshape(len(names), len(state))
-    lead_time = np.broadcast_to(params.lead_time, (len(state),))
-    late = (np.arange(len(names))[:, None] >= lead_time) & (arriving > 0)
+    _, arriving = _arrivals(state)
+    pipeline = np.zeros((params.slots, 1, len(state)))
+    used = min(params.slots, len(arriving))
+    pipeline[:used, 0] = arriving[:used]
+    return state_of(params, (state["on_hand"].to_numpy(float) - backorders)[None], pipeline)
+
+
+def check_arrivals(state: pd.DataFrame, lead_time: Any) -> None:
+    """Raise an `InputError` where a table of stock has something arrive later than an order placed now would.
+
+    Args:
+        state: columns item_id, arriving_1 … arriving_n.
+        lead_time: of each item, periods; NaN where it is not known, so that nothing can be too late.
+    """
+    names, arriving = _arrivals(state)
+    lead_times = np.broadcast_to(lead_time, (len(state),))
+    late = (np.arange(len(names))[:, None] >= lead_times) & (arriving > 0)
     if late.any():
         slot, item = np.argwhere(late)[0]
         raise InputError(
             [
                 f"state: item {state['item_id'].iloc[item]!r} has {names[slot]} = {arriving[slot, item]:g}, but with "
-                f"its lead time of {lead_time[item]} it would be due after an order placed now "
+                f"its lead time of {lead_times[item]:g} it would be due after an order placed now "
                 f"({int(late.sum())} such entries); correct the state or the lead time"
             ]
         )
-    pipeline = np.zeros((params.slots, 1, len(state)))
-    used = min(params.slots, len(names))
-    pipeline[:used, 0] = arriving[:used]
-    return state_of(params, net[None], pipeline)
 
 
-def _embedded(config: StudyConfig) -> StudyData:
-    from ..forecasters.retail.panel import retail_panel
-
-    retail = retail_panel(config.data.embedded_items, config.data.embedded_periods, config.seed)
-    params = item_params(retail.panel, retail.items, config.defaults)
-    return StudyData(retail.panel, params, retail.demand, read_stock(retail.state, params))
+def _arrivals(state: pd.DataFrame) -> tuple[list[str], FloatArray]:
+    """Return the names arriving_1 … arriving_n that a table has, and their units, shape (n, items)."""
+    names = [f"arriving_{k}" for k in range(1, len(state.columns)) if f"arriving_{k}" in state]
+    return names, np.array([state[name].to_numpy(float) for name in names]).reshape(len(names), len(state))

@@ -1,8 +1,9 @@
-"""The sections of a study's config: every key with its rule and default."""
+"""The sections of a study's config: every key with its rule and default, and faults in the words of the rules."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,8 +18,10 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StrictStr,
+    ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from ..errors import InputError, did_you_mean
 
@@ -28,25 +31,25 @@ def absolute(path: Path) -> Path:
     return Path(os.path.abspath(path.expanduser()))
 
 
-def _forecaster(name: str) -> str:
+def _check_forecaster(name: str) -> str:
     from ..forecasters.registry import FORECASTERS
 
-    return _known(name, "forecaster", FORECASTERS)
+    return _check_known(name, "forecaster", FORECASTERS)
 
 
-def _policy(name: str) -> str:
+def _check_policy(name: str) -> str:
     from ..policies.registry import POLICIES
 
-    return _known(name, "policy", POLICIES)
+    return _check_known(name, "policy", POLICIES)
 
 
-def _known(name: str, kind: str, names: Iterable[str]) -> str:
+def _check_known(name: str, kind: str, names: Iterable[str]) -> str:
     if name not in list(names):  # a registry's own `in` may import the module
         raise ValueError(f"unknown {kind} {name!r}{did_you_mean(name, names)}")
     return name
 
 
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"each name may stand once, got {', '.join(map(repr, twice))} more than once")
@@ -61,10 +64,10 @@ OptionalCount = Annotated[Count | None, Field(description="a whole number >= 1")
 OptionalPositive = Annotated[Positive | None, Field(description="a number of units > 0")]
 OptionalText = Annotated[str | None, Field(min_length=1, description="a text")]
 File = Annotated[Annotated[Path, AfterValidator(absolute)] | None, Field(description="the path of a file")]
-Texts = Annotated[tuple[str, ...], AfterValidator(_distinct)]
+Texts = Annotated[tuple[str, ...], AfterValidator(_check_distinct)]
 OptionalTexts = Annotated[Texts | None, Field(description="a list of column names")]
-ForecasterName = Annotated[str, AfterValidator(_forecaster), Field(description="a forecaster's name")]
-PolicyName = Annotated[str, AfterValidator(_policy), Field(description="a policy's name")]
+ForecasterName = Annotated[str, AfterValidator(_check_forecaster), Field(description="a forecaster's name")]
+PolicyName = Annotated[str, AfterValidator(_check_policy), Field(description="a policy's name")]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Options = Mapping[str, Scalar | list[Scalar]]
 """Keyword arguments of one forecaster or policy."""
@@ -72,9 +75,47 @@ OPTIONS_RULE = "options, each a number, a text, a truth value or a list of them"
 
 
 class Section(BaseModel):
-    """What all sections share: frozen, no unknown keys, no NaN; faults quote a field's description."""
+    """Base of all sections: frozen, no unknown keys, no NaN; faults quote a field's description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=False)
+
+
+_ALTERNATIVE = re.compile(r"bool|int|float|str|constrained-.*|\w*\[.*\]")
+
+
+def list_faults(model: type[BaseModel], error: ValidationError) -> list[str]:
+    """Return one message a field: a union reports each of its alternatives, the field's rule says it all."""
+    faults: dict[str, str] = {}
+    for detail in error.errors():
+        cause = detail.get("ctx", {}).get("error")
+        if isinstance(cause, InputError):
+            faults.update({fault: fault for fault in cause.faults})
+            continue
+        path, field, siblings = _locate(model, [str(part) for part in detail["loc"]])
+        if detail["type"] == "extra_forbidden":
+            reason = f"unknown key{did_you_mean(str(detail['loc'][-1]), siblings)}"
+        elif cause is not None:
+            reason = str(cause)
+        else:
+            rule = field.description if field else None
+            reason = f"must be {rule or 'of another type'}, got {detail['input']!r}"
+        faults.setdefault(path, f"{path}: {reason}")
+    return list(faults.values())
+
+
+def _locate(section: type[BaseModel], loc: list[str]) -> tuple[str, FieldInfo | None, Iterable[str]]:
+    """Return the dotted path of an error, its field, and the keys that may stand beside it."""
+    for depth, part in enumerate(loc):
+        field = section.model_fields.get(part)
+        if field is None:
+            return ".".join(loc[: depth + 1]), None, section.model_fields
+        inner = field.annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            # Below a field, pydantic adds the names of a union's alternatives to the field's own keys: leave them out.
+            keys = [part for part in loc[depth + 1 :] if not _ALTERNATIVE.fullmatch(part)]
+            return ".".join([*loc[: depth + 1], *keys]), field, section.model_fields
+        section = inner
+    return ".".join(loc), field, section.model_fields
 
 
 class DataConfig(Section):
@@ -171,13 +212,13 @@ class ForecastConfig(Section):
     Attributes:
         forecaster: name of the forecaster that policies see.
         also: forecasters that are scored as well.
-        horizon: periods ahead; None: as far as the longest protection interval asks for.
+        horizon: periods ahead; None: as far as the longest protection interval reaches.
         options: keyword arguments by forecaster name.
     """
 
     forecaster: ForecasterName = "mqcnn"
     also: Annotated[
-        tuple[ForecasterName, ...], AfterValidator(_distinct), Field(description="a list of forecaster names")
+        tuple[ForecasterName, ...], AfterValidator(_check_distinct), Field(description="a list of forecaster names")
     ] = ("seasonal_naive", "ets")
     horizon: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
     options: Annotated[
@@ -190,7 +231,7 @@ class ForecastConfig(Section):
         return tuple(dict.fromkeys((self.forecaster, *self.also)))
 
 
-def _every(names: Any) -> Any:
+def _expand_all(names: Any) -> Any:
     from ..forecasters.registry import FORECASTERS
 
     return tuple(FORECASTERS) if names in ("all", ("all",), ["all"]) else names
@@ -200,7 +241,7 @@ class LineageConfig(Section):
     """`[lineage]`: the league table over the forecasters of the history.
 
     Attributes:
-        forecasters: who takes part, or "all"; nobody: a study makes no league, `fractile lineage` one of all.
+        forecasters: names of those compared, or "all"; none: a study makes no league, `fractile lineage` one of all.
         horizon: periods ahead; None: `forecast.horizon`, or 8.
         origins: how many are forecast from.
         spacing: periods from one origin to the next; None: a horizon.
@@ -210,8 +251,8 @@ class LineageConfig(Section):
 
     forecasters: Annotated[
         tuple[ForecasterName, ...],
-        BeforeValidator(_every),
-        AfterValidator(_distinct),
+        BeforeValidator(_expand_all),
+        AfterValidator(_check_distinct),
         Field(description="'all' or a list of forecaster names"),
     ] = ()
     horizon: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
@@ -226,7 +267,7 @@ class PoliciesConfig(Section):
 
     names: Annotated[
         tuple[PolicyName, ...],
-        AfterValidator(_distinct),
+        AfterValidator(_check_distinct),
         Field(min_length=1, description="a list of at least one policy name"),
     ] = (
         "newsvendor",

@@ -49,7 +49,7 @@ def paired_saving(
     clusters: Clusters = "auto",
     block: int | None = None,
 ) -> Saving:
-    """Return what a policy saves against a baseline that met the same demand.
+    """Return what a policy saves against a baseline on the same demand.
 
     The saving is a ratio of sums; its error follows from the influence of each cell,
     `(ratio · baseline − cost) / Σ baseline` (delta method), summed over clusters. "path": paths are independent

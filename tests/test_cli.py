@@ -18,9 +18,9 @@ from fractile import (
     InputError,
 )
 from fractile.cli import app
-from fractile.studies import orders as orders_module, run as run_module
+from fractile.studies import orders as orders_module, study as study_module
 from fractile.studies.folder import new_run
-from fractile.studies.report import build as build_module
+from fractile.studies.report import page as page_module
 
 RUNNER = CliRunner()
 
@@ -55,7 +55,7 @@ def studied(monkeypatch):
             folder=out, comparison=SimpleNamespace(table=table, to_text=lambda: "policy saving"), failed={}
         )
 
-    monkeypatch.setattr(run_module, "run_study", run_study)
+    monkeypatch.setattr(study_module, "run_study", run_study)
     return calls
 
 
@@ -144,7 +144,7 @@ def test_train_keeps_one_policy(monkeypatch):
         calls.append(SimpleNamespace(config=config, out=out, **rest))
         return out
 
-    monkeypatch.setattr(run_module, "train_run", train_run)
+    monkeypatch.setattr(study_module, "train_run", train_run)
     result = invoke("train", "--policy", "ppo", "--forecaster", "ets", "--json")
     assert json.loads(result.stdout) == {"folder": "runs/embedded-ppo", "policy": "ppo"}
     assert calls[0].policy == "ppo"
@@ -187,7 +187,7 @@ def test_forecast_takes_horizon_and_levels(monkeypatch):
         calls.append((config, horizon, levels))
         return pd.DataFrame({"item_id": ["a"], "0.5": [1.0]})
 
-    monkeypatch.setattr(run_module, "forecast_file", forecast_file)
+    monkeypatch.setattr(study_module, "forecast_file", forecast_file)
     result = invoke("forecast", "--horizon", 8, "--levels", "0.9, 0.1", "--forecaster", "ets")
     assert result.stdout == "item_id,0.5\na,1.0\n"
     config, horizon, levels = calls[0]
@@ -226,7 +226,7 @@ def test_what_the_user_can_mend_is_exit_code_2(monkeypatch, error):
     def failing(*_, **__):
         raise error
 
-    monkeypatch.setattr(run_module, "run_study", failing)
+    monkeypatch.setattr(study_module, "run_study", failing)
     result = invoke("study")
     assert (result.exit_code, result.stderr) == (2, "error: cannot: do this\n")
 
@@ -235,7 +235,7 @@ def test_what_nobody_expected_is_exit_code_1(monkeypatch):
     def failing(*_, **__):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr(run_module, "run_study", failing)
+    monkeypatch.setattr(study_module, "run_study", failing)
     result = invoke("study")
     assert result.exit_code == 1
     assert result.stderr == "error: unexpected RuntimeError: two lines (--debug shows where)\n"
@@ -261,7 +261,7 @@ def test_validate_counts(tmp_path):
 def test_report_builds_anew(monkeypatch, tmp_path):
     with new_run(tmp_path / "run") as run:
         run.write_json("manifest.json", {"name": "run"})
-    monkeypatch.setattr(build_module, "build_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr(page_module, "build_report", lambda folder: folder / "report.html")
     assert invoke("report", "run").stdout == "Report: run/report.html\n"
     assert invoke("report", "gone").exit_code == 2
 
@@ -303,7 +303,7 @@ def test_a_terminated_run_leaves_no_folder(tmp_path):
         "def slow(config, out, **_):\n"
         "    with new_run(out):\n"
         "        open('started', 'w').close(); time.sleep(60)\n"
-        "sys.modules['fractile.studies.run'] = types.SimpleNamespace(run_study=slow)\n"
+        "sys.modules['fractile.studies.study'] = types.SimpleNamespace(run_study=slow)\n"
         "sys.argv = ['fractile', 'study', '--out', 'here']; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)

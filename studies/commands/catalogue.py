@@ -1,4 +1,4 @@
-"""What there is by name, a line each."""
+"""What `fractile list` and `fractile validate` find: names with a line each, and the content of sound files."""
 
 from __future__ import annotations
 
@@ -10,24 +10,74 @@ from ...envs.gym.catalogue import SYSTEMS
 from ...envs.gym.registration import ENVIRONMENTS
 from ...forecasters.registry import FORECASTERS
 from ...policies.registry import POLICIES, TRAINED_BY
+from ..config import DataConfig, DefaultsConfig
+from ..data import check_arrivals, item_params, read_inputs
 
 
-def catalogue() -> dict[str, dict[str, str]]:
+def list_names() -> dict[str, dict[str, str]]:
     """Return the forecasters, policies and environments, each with one line about it."""
+    forecasters, policies = (
+        {name: (inspect.getdoc(found) or "").partition("\n")[0] for name, found in registry.items()}
+        for registry in (FORECASTERS, POLICIES)
+    )
     environments = {name: SYSTEMS[system].description for name, system in ENVIRONMENTS.items()}
-    policies = {**_lines(POLICIES), **TRAINED_BY}
-    return {"forecasters": _lines(FORECASTERS), "policies": policies, "environments": environments}
+    return {"forecasters": forecasters, "policies": {**policies, **TRAINED_BY}, "environments": environments}
 
 
-def _lines(registry: Mapping[str, Any]) -> dict[str, str]:
-    return {name: (inspect.getdoc(thing) or "").partition("\n")[0] for name, thing in registry.items()}
-
-
-def as_text(found: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the catalogue as aligned lines under a title each."""
-    width = max(len(name) for entries in found.values() for name in entries)
+def names_text(names: Mapping[str, Mapping[str, str]]) -> str:
+    """Return names as aligned lines under a title each."""
+    width = max(len(name) for entries in names.values() for name in entries)
     blocks = [
         "\n".join([title, *(f"  {name:<{width}}  {line}" for name, line in entries.items())])
-        for title, entries in found.items()
+        for title, entries in names.items()
     ]
     return "\n\n".join(blocks)
+
+
+def validate_files(data: DataConfig) -> dict[str, Any]:
+    """Check a config's files and describe them: counts, the calendar, shares of zero and out-of-stock periods.
+
+    The files alone are checked: where they say nothing of an item's lead time, nothing can arrive too late.
+
+    Raises:
+        InputError: with the faults of all files.
+    """
+    inputs = read_inputs(data)
+    panel, items, state = inputs.panel, inputs.items, inputs.state
+    if items is not None:
+        item_params(panel, items, DefaultsConfig())
+        if state is not None and "lead_time" in items:
+            check_arrivals(state, items["lead_time"].to_numpy(float))
+    listed = panel.listed
+    return {
+        "items": panel.items,
+        "periods": panel.periods,
+        "freq": panel.freq,
+        "first": panel.dates[0].date(),
+        "last": panel.dates[-1].date(),
+        "units": float(panel.sales[listed].sum()),
+        "zero_share": float((panel.sales[listed] == 0).mean()),
+        "out_of_stock_share": float((~panel.in_stock[listed]).mean()),
+        "known": list(panel.known),
+        "observed": list(panel.observed),
+        "static": [str(column) for column in panel.static.columns],
+        "items_with_attributes": None if items is None else len(items),
+        "items_with_state": None if state is None else len(state),
+        "notes": list(panel.notes),
+    }
+
+
+def files_text(found: Mapping[str, Any]) -> str:
+    """Return the description of `validate_files` as text."""
+    lines = [
+        f"items         {found['items']:,}",
+        f"periods       {found['periods']:,} ({found['freq']}), {found['first']} to {found['last']}",
+        f"units sold    {found['units']:,.0f}",
+        f"zero sales    {found['zero_share']:.1%} of item-periods",
+        f"out of stock  {found['out_of_stock_share']:.1%} of item-periods",
+    ]
+    columns = {"known ahead": found["known"], "observed": found["observed"], "attributes": found["static"]}
+    lines += [f"{title:<13} {', '.join(names)}" for title, names in columns.items() if names]
+    if found["items_with_state"] is not None:
+        lines.append(f"state         {found['items_with_state']:,} items")
+    return "\n".join([*lines, *(f"note: {note}" for note in found["notes"]), "no faults"])

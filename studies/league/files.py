@@ -14,7 +14,7 @@ import pandas as pd
 from ...errors import FractileError
 from ...forecasters.forecast import DEFAULT_LEVELS
 from ..folder import RunFolder
-from ..report.words import period_of
+from ..report.text import period_of
 from .entry import Entry
 from .names import TRUTH
 from .table import DIFFERENCES, ORDER_COLUMNS, League, check_history_order

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..folder import read_manifest, replace_file
 from ..report.figures import FAN
-from ..report.words import MINUS, column, interval, joined, label, number, percent
+from ..report.text import MINUS, column, interval, join_words, label, number, percent
 from . import plots
 from .files import LeagueFiles, read_league
 from .names import ERAS, TRUTH, era_of
@@ -169,7 +169,7 @@ def _template(name: str) -> Any:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"label": label, "percent": percent, "number": number, "joined": joined}
+    environment.filters |= {"label": label, "percent": percent, "number": number, "joined": join_words}
     return environment.from_string((files(__package__ or "") / name).read_text(encoding="utf-8"))
 
 

@@ -9,10 +9,24 @@ import numpy as np
 import pandas as pd
 
 from ...arrays import FloatArray
-from ..report.drawing import BLUE, GRID, INK, MUTED, ORANGE, PAPER, PURPLE, SKY, TEAL, bare, draw
+from ..report.drawing import (
+    BLUE,
+    GRID,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    PURPLE,
+    SKY,
+    TEAL,
+    bare,
+    draw,
+    label_beside,
+    reach,
+    thousands,
+)
 from ..report.figures import FAN, WIDTH
-from ..report.marks import label_beside, reach, thousands
-from ..report.words import label, tick
+from ..report.text import label, tick
 from .names import ERAS, FORESTS, NETS, OUTSIDE, TEXTBOOK, TRUTH, era_of
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from ...forecasters.ensemble import DEFAULT_MEMBERS, Ensemble
 from ...forecasters.registry import FORECASTERS
 from ...forecasters.retail.panel import retail_panel
 from ...registry import option_names
-from ..commands.validation import read_inputs
 from ..config import StudyConfig
+from ..data import read_inputs
 from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run, sha256
 from .entry import Entry, entry_file, entry_key, load_entry, make_entry, save_entry
 from .files import describe_task, league_document, write_league
@@ -32,8 +32,8 @@ from .table import League, make_league
 from .task import LeagueTask, league_task
 
 if TYPE_CHECKING:
+    from ..backtest import Study
     from ..commands.terminal import Progress
-    from ..pipeline import Study
 
 QUICK = {"steps": 150, "trees": 40}
 """Options that quick work lowers, where a forecaster has them and nobody says otherwise."""

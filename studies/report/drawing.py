@@ -1,14 +1,21 @@
-"""Figures as SVG text whose colours are the page's, so that they can be read in light and in dark."""
+"""Drawing for reports: SVG text whose colours are the page's, and the marks that several figures share."""
 
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+
+from ...arrays import FloatArray
+from .text import interval, percent, tick
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID, PAPER = "#1f2933", "#5a6775", "#dde3e9", "#fefefe"
@@ -25,7 +32,7 @@ ROLES = {
     "purple": PURPLE,
     "sky": SKY,
 }
-"""Variable of the style sheet, and its colour in light. After Okabe and Ito: safe for the colour-blind."""
+"""Variable of the style sheet, and its colour in light mode. After Okabe and Ito: safe for the colour-blind."""
 
 POINTS_PER_INCH = 72
 STYLE: dict[str, Any] = {
@@ -54,13 +61,18 @@ STYLE: dict[str, Any] = {
     "text.parse_math": False,
     "axes.unicode_minus": True,
 }
+NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+"""Neither date nor version in a figure: the same figure is the same text."""
+SVG = "http://www.w3.org/2000/svg"
+WORST_SAVING = -0.6
+"""Savings below it are an arrow head at the edge of the scale."""
 
 
 def draw(key: str, label: str, width: float, height: float, paint: Callable[[Figure], None]) -> str:
     """Return a figure as an SVG element, the same text for the same figure.
 
     Args:
-        key: names the figure, once a page; all its ids begin with it.
+        key: names the figure, once a page; its ids are hashed with it, and so differ from those of other figures.
         label: what the figure shows, for readers who do not see it.
         width: natural width, CSS pixels.
         height: natural height, CSS pixels.
@@ -73,8 +85,23 @@ def draw(key: str, label: str, width: float, height: float, paint: Callable[[Fig
         figure = Figure(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH), layout="constrained")
         paint(figure)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(buffer.getvalue(), key, label, width)
+        figure.savefig(buffer, format="svg", transparent=True, metadata=NO_METADATA)
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+    root = ElementTree.fromstring(buffer.getvalue())
+    root.remove(root[0])  # a style element, which would hold for the whole page; report.css has the same for figures
+    for group in root.iter(f"{{{SVG}}}g"):
+        group.attrib.pop("id", None)  # counted anew in each figure, and nothing refers to them
+    root.attrib = {
+        "role": "img",
+        "aria-label": label,
+        "style": f"max-width:{1.25 * width:.0f}px",
+        "viewBox": root.attrib["viewBox"],
+    }
+    svg = ElementTree.tostring(root, encoding="unicode")
+    for role, colour in ROLES.items():
+        svg = svg.replace(colour, f"var(--{role})")
+    return svg
 
 
 def bare(axes: Axes, *, grid: str = "both") -> None:
@@ -85,17 +112,111 @@ def bare(axes: Axes, *, grid: str = "both") -> None:
             axis.grid(visible=False)
 
 
-def _inline(svg: str, key: str, label: str, width: float) -> str:
-    """Keep the element alone, its ids unique in the page and its colours the page's."""
-    svg = svg[svg.index("<svg") :].strip()
-    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{key}-", svg)
-    svg = re.sub(r"\s*<defs>\s*<style.*?</defs>", "", svg, count=1, flags=re.DOTALL)
-    for role, colour in ROLES.items():
-        svg = svg.replace(colour, f"var(--{role})")
-    head = f'<svg role="img" aria-label="{_escaped(label)}" style="max-width:{1.25 * width:.0f}px"'
-    return re.sub(r'<svg( xmlns:xlink="[^"]*")? width="[^"]*" height="[^"]*"', rf"{head}\1", svg, count=1)
+def colour_of(policy: str, *, baseline: str, best: str, kind: str = "policy") -> str:
+    """The colour of a policy in every figure: the baseline orange, the best other blue, bounds grey, the rest ink."""
+    if policy == baseline:
+        return ORANGE
+    return MUTED if kind == "bound" else BLUE if policy == best else INK
 
 
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;").replace("\\", "")
+def colours_of(table: pd.DataFrame, baseline: str) -> list[str]:
+    """The colour of each row of a comparison; see `colour_of`."""
+    rivals = table[(table["kind"] == "policy") & (table["policy"] != baseline)].sort_values("cost", kind="stable")
+    best = str(rivals["policy"].iloc[0]) if len(rivals) else baseline
+    pairs = zip(table["policy"], table["kind"], strict=True)
+    return [colour_of(str(name), baseline=baseline, best=best, kind=str(kind)) for name, kind in pairs]
+
+
+def thousands(*axes: Axis) -> None:
+    """Write the numbers on these axes as the tables do: "1,400"."""
+    from matplotlib.ticker import FuncFormatter
+
+    for axis in axes:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+
+
+def intervals(axes: Axes, rows: pd.DataFrame, labels: list[str], colours: list[str]) -> None:
+    """Dots with intervals and their numbers, a row each."""
+    points = rows[["saving_low", "saving", "saving_high"]].to_numpy(dtype=float) * 100
+    scale = scale_of(points[(rows["kind"] == "policy").to_numpy()])
+    for y, (point, colour) in enumerate(zip(points, colours, strict=True)):
+        interval_mark(axes, point, y, scale, colour)
+        low, middle, high = point / 100
+        text = f"{percent(middle)} {interval(low, high)}"
+        axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center_baseline")
+    frame_intervals(axes, labels, scale)
+
+
+def interval_mark(axes: Axes, point: FloatArray, y: float, scale: tuple[float, float], colour: str) -> None:
+    """One dot with its interval, per cent; what lies off the scale becomes an arrow head at its edge."""
+    low, middle, high = point
+    first, last = scale
+    if low < last and high > first:
+        axes.plot([max(low, first), min(high, last)], [y, y], color=colour, lw=2.2, solid_capstyle="butt")
+    if first <= middle <= last:
+        sure = low > 0 or high < 0
+        axes.plot(middle, y, "o", color=colour, mfc=colour if sure else PAPER, mew=1.6, ms=7, zorder=3)
+    else:
+        axes.plot(first if middle < first else last, y, "<" if middle < first else ">", color=colour, ms=7)
+
+
+def frame_intervals(axes: Axes, labels: list[str], scale: tuple[float, float]) -> None:
+    """Name the rows, mark zero, and leave out what is not needed."""
+    margin = 0.04 * (scale[1] - scale[0])
+    axes.axvline(0, color=INK, lw=1.0)
+    axes.set_xlim(scale[0] - margin, scale[1] + margin)
+    axes.set_ylim(-0.6, len(labels) - 0.4)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.spines["left"].set_visible(False)
+    bare(axes, grid="x")
+
+
+def scale_of(points: FloatArray) -> tuple[float, float]:
+    """Where an axis of savings begins and ends, per cent: not wider than the policies that matter."""
+    finite = points[np.isfinite(points)]
+    if not len(finite):
+        return -5.0, 5.0
+    return max(100 * WORST_SAVING, min(-2.0, float(finite.min()))), min(100.0, max(2.0, float(finite.max())))
+
+
+def reach(points: FloatArray, least: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Where axes begin and end that show these points with some room around them.
+
+    Args:
+        points: shape (points, 2).
+        least: the smallest range of each axis to reckon with, shape (2,).
+    """
+    room = 0.15 * np.maximum(np.ptp(points, axis=0), least)
+    return points.min(0) - room, points.max(0) + room
+
+
+def label_beside(axes: Axes, points: FloatArray, labels: list[str], low: FloatArray, high: FloatArray) -> None:
+    """Write labels in a column right of the axes, each with a thin line to its point, and set the limits.
+
+    Args:
+        axes: what the points were drawn on.
+        points: shape (points, 2), sorted by the second coordinate.
+        labels: one a point.
+        low: where the axes begin, shape (2,).
+        high: where they end, shape (2,).
+    """
+    wide, tall = high - low
+    edge = high[0] + 0.09 * wide
+    beside: dict[str, Any] = {"textcoords": "offset points", "va": "center_baseline", "annotation_clip": False}
+    for label, (x, y), place in zip(labels, points, spread(points[:, 1], 0.075 * tall), strict=True):
+        axes.plot([x, edge], [y, place], color=MUTED, alpha=0.35, lw=0.8, zorder=1, clip_on=False)
+        axes.annotate(label, (edge, place), (3, 0), **beside)
+    axes.set_xlim(low[0] - 0.04 * wide, high[0] + 0.04 * wide)
+    axes.set_ylim(low[1] - 0.06 * tall, high[1] + 0.06 * tall)
+
+
+def spread(places: FloatArray, gap: float) -> FloatArray:
+    """Push sorted places apart until they are a gap away from each other, up as far as down.
+
+    >>> spread(np.array([0.0, 0.0, 5.0]), 1.0).tolist()
+    [-0.5, 0.5, 5.0]
+    """
+    steps = gap * np.arange(len(places))
+    low = np.maximum.accumulate(places - steps) + steps
+    high = np.minimum.accumulate((places - steps)[::-1])[::-1] + steps
+    return np.asarray((low + high) / 2)

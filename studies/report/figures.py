@@ -8,10 +8,20 @@ import numpy as np
 import pandas as pd
 
 from ...arrays import FloatArray
-from .drawing import BLUE, INK, MUTED, ORANGE, PAPER, PURPLE, RED, SKY, TEAL, bare, draw
-from .marks import (
+from .drawing import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    PURPLE,
+    RED,
+    SKY,
+    TEAL,
+    bare,
     colour_of,
     colours_of,
+    draw,
     frame_intervals,
     interval_mark,
     intervals,
@@ -20,7 +30,7 @@ from .marks import (
     scale_of,
     thousands,
 )
-from .words import label, number, percent
+from .text import label, number, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -192,7 +202,7 @@ def item_savings(saving: pd.Series[float], *, period: str) -> str:
 
 
 def forecast_value(value: pd.DataFrame, *, baseline: str, best: str, level: float) -> str:
-    """Draw what each forecaster saves in the hands of each policy.
+    """Draw what each policy saves on each forecaster.
 
     Args:
         value: columns forecaster, policy, saving, saving_low, saving_high.

@@ -1,17 +1,19 @@
-"""What a run found, in sentences and small tables."""
+"""What a run found, in sentences and small tables: the comparison, items, forecasters, next orders, data and method."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from .read import Run
-from .words import column, interval, joined, label, number, percent
+from .text import column, interval, join_words, label, number, percent, tick
 
 LISTED = 5
 """Items listed at either end."""
+LISTED_ORDERS = 10
 SAME = 1e-9
 """Costs that differ by less are the same."""
 
@@ -32,12 +34,14 @@ class Answer:
 
 
 def answer(run: Run) -> Answer:
-    """Say what the cheapest policy saves, or that nothing is shown to beat the baseline."""
+    """Return what the cheapest policy saves, or that nothing is shown to beat the baseline."""
     rivals, base = run.rivals, label(run.baseline)
     if not len(rivals):
         return Answer(f"Only the baseline, {base}, was simulated: there is nothing to compare it with.", (), False)
     best: Any = rivals.iloc[0]
-    name, when = f"the {label(run.best)} policy", _held_out(run)
+    periods = run.manifest.get("backtest", {}).get("periods")
+    when = f" over the {periods} held-out {run.periods(periods)}" if periods else ""
+    name = f"the {label(run.best)} policy"
     within = interval(best["saving_low"], best["saving_high"])
     proven = bool(best["saving_low"] > 0)
     if proven:
@@ -49,7 +53,8 @@ def answer(run: Run) -> Answer:
         )
     else:
         more = f"costs {percent(-best['saving'])} more" if best["saving"] < -SAME else "costs the same"
-        headline = f"Nothing was cheaper than the {base}{when}: {name}, the next cheapest, {more} {_turned(best)}."
+        extra = interval(-best["saving_high"], -best["saving_low"])  # of what it costs more, so the ends change places
+        headline = f"Nothing was cheaper than the {base}{when}: {name}, the next cheapest, {more} {extra}."
     return Answer(headline, tuple(_details(run, rivals, proven)), proven)
 
 
@@ -58,10 +63,10 @@ def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
     sure = rivals[rivals["saving_low"] > 0]
     if not proven and len(sure):
         said = [f"{label(r.policy)} {percent(r.saving)} {interval(r.saving_low, r.saving_high)}" for r in _rows(sure)]
-        details.append(f"A smaller saving is proven: {joined(said)}.")
+        details.append(f"A smaller saving is proven: {join_words(said)}.")
     worse = [label(r.policy) for r in _rows(rivals[rivals["saving_high"] < 0])]
     if worse:
-        details.append(f"Proven to cost more than the {label(run.baseline)}: {joined(worse)}.")
+        details.append(f"Proven to cost more than the {label(run.baseline)}: {join_words(worse)}.")
     if len(rivals) > 1 and rivals["saving"].iloc[0] > SAME:
         details.append(
             f"The cheapest of {len(rivals)} policies was found on these very {run.periods()}, which flatters it a "
@@ -69,7 +74,7 @@ def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
         )
     for bound in _rows(run.comparison[run.comparison["kind"] == "bound"]):
         details.append(
-            f"{_capital(label(bound.policy))} is shown the future and saves {percent(bound.saving)}: "
+            f"{_capital(label(bound.policy))} knows the future and saves {percent(bound.saving)}: "
             "a bound that no policy can reach."
         )
     return details
@@ -100,13 +105,13 @@ def comparison_rows(run: Run) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, eq=False)
 class WorseOff:
-    """Who loses and who wins when the best policy replaces the baseline.
+    """Items whose cost rises or falls when the best policy replaces the baseline.
 
     Attributes:
         saving: money a period, by item.
         sentence: the share of items that are worse off, and what they lose.
-        losers: rows of the items that lose most.
-        winners: rows of the items that gain most.
+        losers: rows of the items whose cost rises most.
+        winners: rows of the items whose cost falls most.
     """
 
     saving: pd.Series[float]
@@ -117,9 +122,10 @@ class WorseOff:
 
 def worse_off(run: Run) -> WorseOff | None:
     """Compare the best policy with the baseline item by item; None where the run has no trajectories."""
-    costs = _item_costs(run)
-    if costs is None:
+    kept = run.trajectories[run.trajectories["policy"].isin([run.baseline, run.best])]
+    if kept["policy"].nunique() < 2:
         return None
+    costs = kept.pivot_table(index="item_id", columns="policy", values="cost", aggfunc="mean")
     saving = (costs[run.baseline] - costs[run.best]).sort_values(kind="stable")
     losing, gaining = saving[saving < -SAME], saving[saving > SAME]
     sentence = (
@@ -147,14 +153,6 @@ def facts_of(run: Run, changes: WorseOff | None, item: Any) -> str:
     return "; ".join(filter(None, [f"{verb} a {run.periods(1)}", about]))
 
 
-def _item_costs(run: Run) -> pd.DataFrame | None:
-    """Cost a period by item (rows) under the baseline and the best policy (columns)."""
-    kept = run.trajectories[run.trajectories["policy"].isin([run.baseline, run.best])]
-    if kept["policy"].nunique() < 2:
-        return None
-    return kept.pivot_table(index="item_id", columns="policy", values="cost", aggfunc="mean")
-
-
 def _about(facts: pd.DataFrame, item: Any) -> str:
     if item not in facts.index:
         return ""
@@ -163,37 +161,40 @@ def _about(facts: pd.DataFrame, item: Any) -> str:
     return ", ".join(t.format(f"{float(row[c]):.3g}") for c, t in shown.items() if c in facts)
 
 
-def forecaster_rows(run: Run) -> list[dict[str, Any]]:
-    """Return a row a forecaster: its scores, and what `valued_policies` that use it pay and save."""
-    value, scores = run.forecast_value, all_horizons(run.scores)
-    names = dict.fromkeys([*value["forecaster"], *scores["forecaster"]])
-    return [_forecaster_row(str(name), value, scores, valued_policies(run)) for name in names]
-
-
 def valued_policies(run: Run) -> list[str]:
     """Return the policies that forecasters were valued with."""
     return [str(name) for name in dict.fromkeys(run.forecast_value["policy"])]
 
 
-def _forecaster_row(name: str, value: pd.DataFrame, scores: pd.DataFrame, policies: list[str]) -> dict[str, Any]:
-    mine = scores[scores["forecaster"] == name]
-    gap = (mine["coverage"] - mine["level"]).abs().mean()
-    cells = {
-        row.policy: (number(row.cost), f"{percent(row.saving)} {interval(row.saving_low, row.saving_high)}")
-        for row in _rows(value[value["forecaster"] == name])
-    }
-    met = [cells.get(policy, ("–", "–")) for policy in policies]
-    return {"forecaster": name, "wql": column([mine["wql"].mean()], 3)[0], "gap": column([100 * gap], 2)[0], "met": met}
+def forecaster_rows(run: Run) -> list[dict[str, Any]]:
+    """Return a row a forecaster: its scores, and what `valued_policies` that use it pay and save."""
+    value, scores, rows = run.forecast_value, all_horizons(run.scores), []
+    for name in dict.fromkeys([*value["forecaster"], *scores["forecaster"]]):
+        own = scores[scores["forecaster"] == name]
+        gap = 100 * (own["coverage"] - own["level"]).abs().mean()
+        cells = {
+            row.policy: (number(row.cost), f"{percent(row.saving)} {interval(row.saving_low, row.saving_high)}")
+            for row in _rows(value[value["forecaster"] == name])
+        }
+        rows.append(
+            {
+                "forecaster": str(name),
+                "wql": column([own["wql"].mean()], 3)[0],
+                "gap": column([gap], 2)[0],
+                "valued": [cells.get(policy, ("–", "–")) for policy in valued_policies(run)],
+            }
+        )
+    return rows
 
 
 def forecaster_sentence(run: Run) -> str:
-    """Say which forecaster is worth most, and whether it is the one that scores best."""
+    """Return which forecaster is worth most, and whether it is the one that scores best."""
     value, scores = run.forecast_value, all_horizons(run.scores)
     if not len(value):
         return "The run holds no valuation of forecasters (forecast_value.parquet)."
     top: Any = value.sort_values("cost", kind="stable").iloc[0]
     text = (
-        f"Decisions were cheapest on {top['forecaster']}: in the hands of the {label(str(top['policy']))} they cost "
+        f"Decisions were cheapest on {top['forecaster']}: with the {label(str(top['policy']))} they cost "
         f"{number(top['cost'])} a {run.periods(1)}."
     )
     if not len(scores) or scores["forecaster"].nunique() < 2:
@@ -212,14 +213,96 @@ def all_horizons(scores: pd.DataFrame) -> pd.DataFrame:
     return scores.groupby(["forecaster", "level"], sort=False, as_index=False)[columns].mean()
 
 
-def _held_out(run: Run) -> str:
-    periods = run.manifest.get("backtest", {}).get("periods")
-    return f" over the {periods} held-out {run.periods(periods)}" if periods else ""
+@dataclass(frozen=True)
+class NextOrders:
+    """The orders of the period after the history's end.
+
+    Attributes:
+        sentence: by which policy, and how much is ordered.
+        rows: cells of the first items, as text.
+        more: items that are not listed.
+    """
+
+    sentence: str
+    rows: list[dict[str, str]]
+    more: int
 
 
-def _turned(row: Any) -> str:
-    """The interval of what a policy costs more."""
-    return interval(-row["saving_high"], -row["saving_low"])
+def next_orders(run: Run) -> NextOrders | None:
+    """Sum up `orders.csv`; None where the run has none."""
+    table = run.orders
+    if not len(table):
+        return None
+    policies = run.comparison[run.comparison["kind"] == "policy"]
+    cheapest = str(policies.sort_values("cost", kind="stable")["policy"].iloc[0])
+    last = run.manifest.get("data", {}).get("last_date")
+    when = f" for the {run.periods(1)} after that of {last}" if last else f" for the next {run.periods(1)}"
+    sentence = (
+        f"The cheapest policy here, {label(cheapest)}, orders {tick(table['order'].sum())} units in all{when}: "
+        f"{(table['order'] > 0).sum():,} of {len(table):,} items are ordered."
+    )
+    shown = table.head(LISTED_ORDERS)
+    cells = {
+        "item": shown["item_id"].astype(str),
+        "order": [tick(units) for units in shown["order"]],
+        "target": column(shown["order_up_to"]),
+        "level": [percent(level) for level in shown["critical_quantile"]],
+    }
+    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    return NextOrders(sentence, rows, len(table) - len(rows))
+
+
+def interval_method(run: Run) -> str:
+    """Return how the intervals were computed, in a sentence or two."""
+    block, clusters = run.manifest.get("block"), run.manifest.get("clusters", "auto")
+    start = (
+        f"The intervals have a level of {percent(run.level, 0)}. A saving is one minus the ratio of summed costs "
+        "over the same demand; its error follows from each cell’s influence on that ratio (delta method)"
+    )
+    if clusters == "path":
+        return f"{start}, with demand paths as independent clusters, each left out once (jackknife), and Student’s t."
+    blocks = f"blocks of {block} {run.periods(int(block))}" if block else f"blocks of {run.periods()}"
+    return (
+        f"{start}, with two-way clusters over items × {blocks}, so that shocks common to all items and shocks that "
+        "last within an item count (Cameron, Gelbach and Miller 2011), each cluster left out once (jackknife), and "
+        "Student’s t with one degree of freedom less than the smaller number of clusters."
+    )
+
+
+def data_rows(run: Run) -> list[tuple[str, str]]:
+    """Return what data were used, name and text."""
+    data: Mapping[str, Any] = run.manifest.get("data", {})
+    test: Mapping[str, Any] = run.manifest.get("backtest", {})
+    rows = [
+        ("source", data.get("source")),
+        ("items", data.get("items") and f"{data['items']:,}"),
+        ("history", data.get("periods") and f"{data['periods']:,} {run.periods()}"),
+        ("from", data.get("first_date")),
+        ("to", data.get("last_date")),
+        ("frequency", data.get("freq")),
+        ("out of stock", data.get("stockout_share") is not None and percent(data["stockout_share"])),
+        ("no sale", data.get("zero_share") is not None and percent(data["zero_share"])),
+        ("held out", test.get("periods") and f"{test['periods']} {run.periods()}"),
+        ("held out from", test.get("first_date")),
+        ("held out to", test.get("last_date")),
+    ]
+    return [(name, str(text)) for name, text in rows if text]
+
+
+def method_rows(run: Run) -> list[tuple[str, str]]:
+    """Return how the run was computed, name and text."""
+    made, test = run.manifest, run.manifest.get("backtest", {})
+    tuned, warm, weeks = test.get("validation_periods"), test.get("warm_up_periods"), run.periods()
+    rows = [
+        ("command", made.get("command")),
+        ("seed", made.get("seed")),
+        ("created", made.get("created")),
+        ("forecaster", made.get("forecaster")),
+        ("validation", tuned and f"policies were tuned on the {tuned} {weeks} before the held-out ones"),
+        ("warm-up", warm and f"{warm} {weeks} were simulated before the held-out ones, and do not count"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())),
+    ]
+    return [(name, str(text)) for name, text in rows if text is not None and text != ""]
 
 
 def _capital(text: str) -> str:

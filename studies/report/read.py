@@ -12,7 +12,7 @@ import pandas as pd
 from ...errors import FractileError, InputError
 from ..folder import read_manifest
 from ..league.files import LeagueFiles, read_league
-from .words import period_of
+from .text import period_of
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "comparison": (

@@ -10,10 +10,9 @@ import pytest
 import fractile as fr
 from fractile.envs.core.item_table import params_from_items
 from fractile.envs.demand.replay import uncensored
-from fractile.studies.backtest import windows
+from fractile.studies.backtest import begin, place_windows
 from fractile.studies.config import load_config
 from fractile.studies.data import StudyData
-from fractile.studies.pipeline import begin
 
 HELD_OUT, AFTER = 8, 3
 POLICIES = ["newsvendor", "projected", "base_stock", "tuned_newsvendor", "constant_order", "backprop", "ppo"]
@@ -42,8 +41,8 @@ def data_of(panel, items):
 def orders_of(data, forecaster):
     config = config_of(forecaster)
     study = begin(config, HELD_OUT, lambda message: None, data)
-    forecasts = study.forecasts(forecaster, 1)
-    trajectories = study.met(study.trained(POLICIES, forecasts.tuning), forecasts)
+    forecasts = study.forecast(forecaster, 1)
+    trajectories = study.simulate(study.train(POLICIES, forecasts.tuning), forecasts)
     return {name: trajectory.order[0] for name, trajectory in trajectories.items()}
 
 
@@ -68,7 +67,7 @@ def with_another_future(panel, decision, reach):
 def test_another_future_changes_no_order(forecaster):
     retail = fr.retail_panel(items=8, periods=90, seed=3)
     before = orders_of(data_of(retail.panel, retail.items), forecaster)
-    window = windows(data_of(retail.panel, retail.items), HELD_OUT, 16, None)
+    window = place_windows(data_of(retail.panel, retail.items), HELD_OUT, 16, None)
     decision = window.cutoff + AFTER
     other = with_another_future(retail.panel, decision, window.horizon)
     after = orders_of(data_of(other, retail.items), forecaster)
@@ -80,7 +79,7 @@ def test_another_future_changes_no_order(forecaster):
 
 def test_a_short_history_shortens_the_validation_and_says_so():
     retail = fr.retail_panel(items=4, periods=52, seed=0)
-    window = windows(data_of(retail.panel, retail.items), 12, 26, None)
+    window = place_windows(data_of(retail.panel, retail.items), 12, 26, None)
     assert window.cutoff == 40
     assert window.start >= 20
     assert "tuned on" in window.notes[0]
@@ -89,4 +88,4 @@ def test_a_short_history_shortens_the_validation_and_says_so():
 def test_too_short_a_history_is_refused():
     retail = fr.retail_panel(items=4, periods=20, seed=0)
     with pytest.raises(fr.InputError, match="longer history"):
-        windows(data_of(retail.panel, retail.items), 12, 26, None)
+        place_windows(data_of(retail.panel, retail.items), 12, 26, None)

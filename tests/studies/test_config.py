@@ -11,7 +11,6 @@ from hypothesis import given, settings, strategies as st
 
 from fractile import InputError, make_forecaster
 from fractile.studies.config import QUICK_STEPS, StudyConfig, load_config
-from fractile.studies.toml import to_toml
 
 
 def faults_of(raw):
@@ -273,16 +272,18 @@ def test_toml_reads_back_as_the_same_config(config, tmp_path_factory):
 
 
 def test_toml_reads_back_with_its_types():
-    table = {"a b": 1, "c": -0.0, "d": [True, 'x\n\x7f"\\'], "e": {}, "f": {"g.h": {"i": 1e-7}}}
-    read = tomllib.loads(to_toml(table))
-    assert read == table
-    assert type(read["a b"]) is int
-    assert np.signbit(read["c"])
+    options = {"a b": 1, "c": -0.0, "d": [True, 'x\n\x7f"\\'], "e": [], "g.h": 1e-7, "i": 2.0, "j": "2"}
+    config = load_config(None, {"forecast.options": {"ets": options, "mqcnn": {}}})
+    read = tomllib.loads(config.to_toml())["forecast"]["options"]
+    assert read == {"ets": options, "mqcnn": {}}
+    assert {key: type(value) for key, value in read["ets"].items()} == {key: type(options[key]) for key in options}
+    assert np.signbit(read["ets"]["c"])
 
 
-def test_toml_refuses_what_it_cannot_write():
-    with pytest.raises(TypeError, match="TOML has no way to write a NoneType"):
-        to_toml({"a": None})
+def test_toml_leaves_out_what_is_not_set():
+    read = tomllib.loads(load_config().to_toml())
+    assert "history" not in read["data"]
+    assert "horizon" not in read["forecast"]
 
 
 def test_a_quick_study_asks_for_options_that_there_are():

@@ -40,9 +40,9 @@ from fractile.studies.league.names import TRUTH, comparison_pairs, sort_by_histo
 from fractile.studies.league.run import lineage_run, run_league
 from fractile.studies.league.table import check_history_order
 from fractile.studies.league.task import LOSS_LEVELS, choose_example_items
-from fractile.studies.report.build import build_report
-from fractile.studies.run import run_study
+from fractile.studies.report.page import build_report
 from fractile.studies.statistics import paired_saving
+from fractile.studies.study import run_study
 
 HORIZON = 4
 RETAIL = fr.retail_panel(items=8, periods=90, seed=1)

@@ -11,7 +11,7 @@ import pytest
 import fractile as fr
 from fractile.studies.config import load_config
 from fractile.studies.orders import next_orders
-from fractile.studies.run import forecast_file, run_study, train_run
+from fractile.studies.study import forecast_file, run_study, train_run
 
 SMALL = {
     "backtest.periods": 8,

@@ -1,4 +1,4 @@
-"""Numbers, names and periods as a reader wants them."""
+"""Numbers, names and periods as text for readers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def column(values: Iterable[Any], digits: int = 5) -> list[str]:
-    """Return numbers that stand below each other, with the same decimals: two at most, more where all are small.
+    """Return numbers for one column, all with the same decimals: two at most, more where all are small.
 
     >>> column([1328.04, 743.61, 0.0]), column([0.0123, 0.5], 3)
     (['1,328.0', '743.6', '0.0'], ['0.012', '0.500'])
@@ -83,7 +83,7 @@ def interval(low: Any, high: Any) -> str:
     return f"[{_points(low)}, {_points(high)}]"
 
 
-def joined(words: Sequence[str]) -> str:
+def join_words(words: Sequence[str]) -> str:
     """Return "a", "a and b" or "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 

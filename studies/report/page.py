@@ -1,4 +1,4 @@
-"""The report: one HTML file that asks for nothing from outside."""
+"""The report as one HTML file that loads nothing from outside."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 from ..folder import read_manifest, replace_file
 from ..league.page import build_lineage_page, lineage_section
-from . import figures as plots, findings, record
+from . import figures as plots, findings
 from .read import LEAGUE, Run, read_run
-from .words import label, number, percent
+from .text import label, number, percent
 
 REPORT = "report.html"
 
 
 @dataclass(frozen=True)
 class ItemPicture:
-    """One telling item.
+    """The figure of one item.
 
     Attributes:
         item: its id.
@@ -62,34 +62,32 @@ def render(run: Run) -> str:
     environment.filters |= {"label": label, "percent": percent, "number": number}
     texts = files(__package__ or "")
     template = environment.from_string(texts.joinpath("report.html.j2").read_text(encoding="utf-8"))
-    css = texts.joinpath("report.css").read_text(encoding="utf-8")
-    changes = findings.worse_off(run)
-    pictures = {name: svg and Markup(svg) for name, svg in _figures(run, changes).items()}
-    items = list(_items(run, changes))
-    return template.render(css=Markup(css), figures=pictures, items=items, worse_off=changes, **_texts(run))
-
-
-def _texts(run: Run) -> dict[str, Any]:
-    from markupsafe import Markup
-
-    cpu = run.manifest.get("cpu_seconds") or {}
-    return {
-        "run": run,
-        "manifest": run.manifest,
-        "answer": findings.answer(run),
-        "rows": findings.comparison_rows(run),
-        "other_costs": _other_costs(run),
-        "forecasters": findings.forecaster_rows(run),
-        "forecaster_sentence": findings.forecaster_sentence(run),
-        "valued_policies": findings.valued_policies(run),
-        "lineage": Markup(lineage_section(run.lineage)) if run.lineage else "",
-        "orders": record.next_orders(run),
-        "interval_method": record.interval_method(run),
-        "data_rows": record.data_rows(run),
-        "method_rows": record.method_rows(run),
-        "cpu": sorted(cpu.items(), key=lambda entry: -entry[1]),
-        "cpu_total": sum(cpu.values()),
-    }
+    changes, table = findings.worse_off(run), run.comparison
+    seconds = run.manifest.get("cpu_seconds") or {}
+    # Waste, revenue and salvage are costs, too, but in none of the three parts that the table shows.
+    parts = table["holding"] + table["stockout"] + table["ordering"]
+    other_costs = bool(((table["cost"] - parts).abs() > 1e-6 * (1 + table["cost"].abs())).any())
+    return template.render(
+        css=Markup(texts.joinpath("report.css").read_text(encoding="utf-8")),
+        run=run,
+        manifest=run.manifest,
+        answer=findings.answer(run),
+        figures={name: svg and Markup(svg) for name, svg in _figures(run, changes).items()},
+        rows=findings.comparison_rows(run),
+        other_costs=other_costs,
+        items=list(_items(run, changes)),
+        worse_off=changes,
+        forecasters=findings.forecaster_rows(run),
+        forecaster_sentence=findings.forecaster_sentence(run),
+        valued_policies=findings.valued_policies(run),
+        lineage=Markup(lineage_section(run.lineage)) if run.lineage else "",
+        orders=findings.next_orders(run),
+        interval_method=findings.interval_method(run),
+        data_rows=findings.data_rows(run),
+        method_rows=findings.method_rows(run),
+        cpu=sorted(seconds.items(), key=lambda entry: -entry[1]),
+        cpu_total=sum(seconds.values()),
+    )
 
 
 def _figures(run: Run, changes: findings.WorseOff | None) -> dict[str, str | None]:
@@ -109,7 +107,7 @@ def _figures(run: Run, changes: findings.WorseOff | None) -> dict[str, str | Non
 
 
 def _items(run: Run, changes: findings.WorseOff | None) -> Iterator[ItemPicture]:
-    """The telling items: those that the run kept forecasts or history of."""
+    """Draw the items that the run kept forecasts or history of."""
     from markupsafe import Markup
 
     paths = dict(list(run.trajectories.groupby("item_id", sort=False)))
@@ -128,10 +126,3 @@ def _items(run: Run, changes: findings.WorseOff | None) -> Iterator[ItemPicture]
         )
         facts = findings.facts_of(run, changes, item)
         yield ItemPicture(str(item), facts, Markup(svg))
-
-
-def _other_costs(run: Run) -> bool:
-    """Whether something but holding, stock-outs and ordering counts as cost: waste, revenue or salvage."""
-    table = run.comparison
-    parts = table["holding"] + table["stockout"] + table["ordering"]
-    return bool(((table["cost"] - parts).abs() > 1e-6 * (1 + table["cost"].abs())).any())

@@ -1,0 +1,289 @@
+"""The main jobs: a whole study with its run folder, one pair of forecaster and policy that is kept, and a forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..arrays import IntArray
+from ..envs.core.types import Trajectory
+from ..errors import InputError
+from ..forecasters.base import Forecaster
+from ..forecasters.forecast import DEFAULT_LEVELS
+from ..forecasters.scores import score_forecast
+from ..forecasters.storage import save_forecaster
+from ..policies.storage import save_policy
+from ..training.trainers import is_trained
+from .backtest import Forecasts, Study, begin, new_forecaster
+from .compare import Comparison, summarise
+from .config import StudyConfig
+from .data import load_data
+from .folder import MANIFEST, RunFolder, manifest, new_run, sha256
+from .league.run import study_lineage
+from .orders import orders_at_end
+from .report.page import build_report
+from .statistics import paired_saving
+
+if TYPE_CHECKING:
+    from .commands.terminal import Progress
+
+BOUNDS = ("hindsight",)
+"""Planners that know the future: bounds, not policies."""
+VALUED = ("newsvendor", "tuned_newsvendor")
+"""Policies that show what a forecaster is worth."""
+TIMELINE = (
+    "The policy observes net inventory, what is under way, and the forecast: nothing of the period's demand.",
+    "It orders; the nearest feasible order (packs, minimum, maximum) is placed.",
+    "What is due arrives: the order placed a lead time ago.",
+    "Demand occurs; what stock cannot meet is lost or backordered.",
+    "Costs are charged on the period's end: holding on stock, stock-out on what is short, and fixed order cost.",
+)
+SERIES = ("demand", "order", "received", "sales", "shortfall", "on_hand", "cost")
+ITEM_COLUMNS = ("lead_time", "review_period", "holding_cost", "stockout_cost", "fixed_order_cost", "critical_ratio")
+DRAWN = 6
+"""Items that the report draws."""
+RECENT = 60
+"""Periods of history that are drawn before the held-out ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResult:
+    """What a study found.
+
+    Attributes:
+        comparison: every policy on the held-out periods.
+        folder: the run folder.
+        failed: errors of forecasters that failed in the league, by name.
+    """
+
+    comparison: Comparison
+    folder: Path
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_study(
+    config: StudyConfig, out: Path, *, command: str, progress: Progress, overwrite: bool = False
+) -> StudyResult:
+    """Compare policies on held-out periods and write the run folder with its report.
+
+    Args:
+        config: what to do.
+        out: the run folder.
+        command: how the study was called, for the record.
+        progress: receives what is being done.
+        overwrite: replace a run folder that stands there.
+
+    Raises:
+        InputError: with the faults of data or configuration; nothing is left behind then.
+    """
+    study = begin(config, config.backtest.periods, progress)
+    settings = config.statistics
+    with new_run(out, overwrite=overwrite) as run:
+        forecasts = study.forecast(config.forecast.forecaster, config.training.simulated_paths)
+        policies = study.train(config.policies.names, forecasts.tuning)
+        comparison = summarise(
+            study.simulate(policies, forecasts),
+            baseline=config.policies.baseline,
+            level=settings.level,
+            clusters=settings.clusters,
+            block=study.block,
+            bounds=BOUNDS,
+        )
+        value, scores = value_forecasters(study, forecasts, comparison.trajectories[config.policies.baseline])
+        league = study_lineage(study, run)
+        with study.stage("writing"):
+            _save_models(run, forecasts.fitted, policies)
+            run.write_frame("forecast_value.parquet", value)
+            run.write_frame("scores.parquet", scores)
+            _write_comparison(run, study, comparison, forecasts)
+            if study.data.state is not None:
+                best = policies[comparison.cheapest]
+                run.write_frame("orders.csv", orders_at_end(study.data, forecasts.fitted, best))
+        _write_manifest(
+            run, study, command, kind="study", policy=config.policies.baseline, clusters=comparison.clusters
+        )
+        build_report(run.path)
+    return StudyResult(comparison, run.target, league.failed if league else {})
+
+
+def value_forecasters(study: Study, main: Forecasts, baseline: Trajectory) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what each forecaster is worth to a newsvendor, and how each one scores where sales are demand.
+
+    Args:
+        study: the study under way.
+        main: the forecaster that policies see, which need not be fitted again.
+        baseline: of the headline; savings are measured against it.
+    """
+    config, rows, scores = study.config, [], []
+    for name in config.forecast.names:
+        forecasts = main if name == config.forecast.forecaster else study.forecast(name, 0)
+        for policy, trajectory in study.simulate(study.train(VALUED, forecasts.tuning), forecasts).items():
+            saving = paired_saving(
+                baseline.cost,
+                trajectory.cost,
+                level=config.statistics.level,
+                clusters=config.statistics.clusters,
+                block=study.block,
+            )
+            rows.append(
+                {
+                    "forecaster": name,
+                    "policy": policy,
+                    "cost": float(trajectory.cost.sum(2).mean()),
+                    "fill_rate": trajectory.fill_rate,
+                    "saving": saving.saving,
+                    "saving_low": saving.low,
+                    "saving_high": saving.high,
+                }
+            )
+        table = score_forecast(forecasts.after, study.data.panel)
+        table.insert(0, "forecaster", name)
+        scores.append(table)
+    return pd.DataFrame(rows), pd.concat(scores, ignore_index=True)
+
+
+def train_run(
+    config: StudyConfig, out: Path, *, policy: str, command: str, progress: Progress, overwrite: bool = False
+) -> Path:
+    """Fit a forecaster on the whole history, tune or train a policy on its last part, and keep both.
+
+    Args:
+        config: what to do.
+        out: the run folder.
+        policy: name of the policy.
+        command: how it was called, for the record.
+        progress: receives what is being done.
+        overwrite: replace a run folder that stands there.
+    """
+    if policy in BOUNDS:
+        raise InputError([f"--policy: {policy!r} is a bound that knows the future; choose a policy"])
+    study = begin(config, 0, progress)
+    with new_run(out, overwrite=overwrite) as run:
+        name = config.forecast.forecaster
+        trained = is_trained(policy, config.policies.options.get(policy, {}))
+        tuning = study.forecast_tuning(name, config.training.simulated_paths) if trained else None
+        ready = study.train([policy], tuning)
+        _save_models(run, study.fit(name, study.window.end), ready)
+        _write_manifest(run, study, command, kind="train", policy=policy)
+    return run.target
+
+
+def forecast_file(config: StudyConfig, horizon: int, levels: list[float] | None) -> pd.DataFrame:
+    """Return quantile forecasts of every item beyond the history's end, a long frame.
+
+    Args:
+        config: data and forecaster.
+        horizon: periods ahead.
+        levels: quantile levels; `DEFAULT_LEVELS` where None.
+    """
+    data, name = load_data(config), config.forecast.forecaster
+    forecaster = new_forecaster(name, config.forecast.options.get(name, {}), horizon, config.seed)
+    wanted = set(levels or DEFAULT_LEVELS)
+    # The usual levels are always forecast, so that no value depends on which others are printed.
+    frame = forecaster.fit(data.panel).predict(data.panel, horizon, sorted(wanted | set(DEFAULT_LEVELS))).to_frame()
+    return frame[frame["level"].isin(wanted)].reset_index(drop=True)
+
+
+def _save_models(run: RunFolder, fitted: Forecaster, policies: Mapping[str, Any]) -> None:
+    save_forecaster(fitted, run.path / "models")
+    for name, policy in policies.items():
+        if name not in BOUNDS:
+            save_policy(name, policy, run.path / "models")
+
+
+def _write_comparison(run: RunFolder, study: Study, comparison: Comparison, forecasts: Forecasts) -> None:
+    """Write the table, each item's series under each policy, the items' parameters, and what the report draws."""
+    run.write_frame("comparison.parquet", comparison.table.rename_axis("policy").reset_index())
+    panel, cutoff = study.data.panel, study.window.cutoff
+    dates, items = panel.dates[cutoff:], panel.items
+    frames = []
+    for policy, trajectory in comparison.trajectories.items():
+        keys = {
+            "policy": policy,
+            "item_id": np.repeat(np.array(panel.item_ids, dtype=object), len(dates)),
+            "period": np.tile(np.arange(len(dates)), items),
+            "date": np.tile(dates.to_numpy(), items),
+        }
+        series = {name: getattr(trajectory, name)[0].T.reshape(-1) for name in SERIES}
+        frames.append(pd.DataFrame(keys | series))
+    run.write_frame("trajectories.parquet", pd.concat(frames, ignore_index=True))
+    columns = {name: np.broadcast_to(getattr(study.data.params, name), (items,)) for name in ITEM_COLUMNS}
+    run.write_frame("items.parquet", pd.DataFrame({"item_id": panel.item_ids, **columns}))
+    drawn = _drawn_items(comparison)
+    run.write_frame("fans.parquet", forecasts.after.select(drawn).to_frame())
+    recent = panel.select(drawn).window(max(0, cutoff - RECENT), panel.periods).to_frame()
+    run.write_frame("history.parquet", recent[["item_id", "date", "sales", "in_stock"]])
+
+
+def _drawn_items(comparison: Comparison) -> IntArray:
+    """Positions of items: costliest under the baseline, won and lost most by the best policy, and a median one."""
+    table, base = comparison.table, comparison.trajectories[comparison.baseline].cost.sum((0, 1))
+    others = [n for n in table.index if n != comparison.baseline and table.loc[n, "kind"] == "policy"]
+    best = min(others, key=lambda n: table.loc[n, "cost"]) if others else comparison.baseline
+    gain = base - comparison.trajectories[str(best)].cost.sum((0, 1))
+    by_cost, by_gain = np.argsort(-base), np.argsort(-gain)
+    picks = [*by_cost[:2], *by_gain[:2], by_gain[-1], by_cost[len(by_cost) // 2], *by_cost[2:]]
+    return np.array(list(dict.fromkeys(picks))[:DRAWN], dtype=np.int64)
+
+
+def _write_manifest(
+    run: RunFolder, study: Study, command: str, *, kind: str, policy: str, clusters: str | None = None
+) -> None:
+    """Write the resolved config and the record of the run; `clusters`: what the intervals treated as independent."""
+    config, window, panel = study.config, study.window, study.data.panel
+    run.write_text("config.toml", config.to_toml())
+    test: dict[str, Any] = {"periods": window.end - window.cutoff, "validation_periods": window.cutoff - window.start}
+    if window.cutoff < window.end:
+        held = panel.dates[window.cutoff :]
+        dates = {"first_date": held[0].date(), "last_date": held[-1].date()}
+        test = {**dates, **test, "warm_up_periods": window.warm_up}
+    record = manifest(name=config.name, command=command, seed=config.seed)
+    record |= {
+        "kind": kind,
+        "policy": policy,
+        "data": _data_record(study),
+        "timeline": list(TIMELINE),
+        "backtest": test,
+        "baseline": config.policies.baseline,
+        "level": config.statistics.level,
+        "clusters": clusters or config.statistics.clusters,
+        "block": study.block,
+        "forecaster": config.forecast.forecaster,
+        "cpu_seconds": {stage: round(seconds, 2) for stage, seconds in study.seconds.items()},
+    }
+    run.write_json(MANIFEST, record)
+    for stage, seconds in study.seconds.items():
+        run.append_metrics({"stage": stage, "cpu_seconds": round(seconds, 3)})
+
+
+def _data_record(study: Study) -> dict[str, Any]:
+    """Return which data a study used, with hashes of its files and what a reader should know of them."""
+    panel, files, window = study.data.panel, study.config.data, study.window
+    listed = panel.listed
+    notes = [*panel.notes, *window.notes]
+    held = panel.window(window.cutoff, window.end)
+    blind = int((held.listed & ~held.in_stock).sum())
+    if blind and files.history is not None:
+        notes.append(
+            f"in {blind} of {held.listed.sum()} held-out item-periods the item was out of stock, so that demand is "
+            "not known: the last sales while in stock stand in"
+        )
+    named = (files.history, files.items, files.state)
+    return {
+        "source": "embedded panel" if files.history is None else Path(files.history).name,
+        "items": panel.items,
+        "item_ids": list(panel.item_ids),
+        "periods": panel.periods,
+        "first_date": panel.dates[0].date(),
+        "last_date": panel.dates[-1].date(),
+        "freq": panel.freq,
+        "stockout_share": float((~panel.in_stock[listed]).mean()),
+        "zero_share": float((panel.sales[listed] == 0).mean()),
+        "hashes": {path.name: sha256(path) for path in named if path is not None},
+        "notes": notes,
+    }
