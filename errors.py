@@ -1,4 +1,4 @@
-"""The one family of errors that a user can cause, and a way to report all of them at once."""
+"""The errors that a user can cause, and a way to report all of them at once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 
 class FractileError(ValueError):
-    """Something the user gave cannot be used; the message names the rule, the value and the remedy."""
+    """Input that cannot be used; the message names the rule, the value and the remedy."""
 
 
 class FractileWarning(UserWarning):
-    """A result that can be used, but not without a second look; the message says at what."""
+    """A result that can be used, but has to be checked first; the message says what."""
 
 
 class InputError(FractileError):
@@ -27,7 +27,7 @@ class InputError(FractileError):
 
 
 class Faults:
-    """Collects faults, so that a user meets all of them in one go."""
+    """Collect faults, so that a user sees all of them at once."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -43,7 +43,7 @@ class Faults:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Say which known word is near, and list all of them: `; did you mean 'ets'? known: arima, ets`."""
+    """Return a hint at the nearest known word, and a list of all: `; did you mean 'ets'? known: arima, ets`."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ";"

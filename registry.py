@@ -1,4 +1,4 @@
-"""Classes by name, each imported when it is asked for."""
+"""Classes by name, each imported when it is looked up."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def place_windows(data: StudyData, periods: int, validation: int, horizon: int |
 
 
 def new_forecaster(name: str, options: Mapping[str, Any], horizon: int, seed: int) -> Forecaster:
-    """Build a forecaster with this horizon and seed, where it has such options and `options` do not say."""
+    """Build a forecaster with this horizon and seed, where it has such options and `options` lack them."""
     known = option_names(FORECASTERS.known(name))
     defaults = {k: v for k, v in {"horizon": horizon, "seed": seed}.items() if k in known}
     return make_forecaster(name, **{**defaults, **options})

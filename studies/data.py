@@ -75,9 +75,9 @@ def read_inputs(data: DataConfig) -> Inputs:
 
 
 def item_params(panel: SalesPanel, items: pd.DataFrame | None, defaults: DefaultsConfig) -> ItemParams:
-    """Return the parameters of a panel's items: the table's, and the defaults where it says nothing.
+    """Return the parameters of a panel's items: the table's, and the defaults where it has none.
 
-    Orders are whole units where demand is and nothing else is said.
+    Orders are whole units where demand is and no pack size is given.
     """
     values = defaults.model_dump()
     if values["pack_size"] is None and panel.integer_demand:
@@ -93,7 +93,7 @@ def item_params(panel: SalesPanel, items: pd.DataFrame | None, defaults: Default
 def read_stock(state: pd.DataFrame, params: ItemParams) -> State:
     """Return the state that a table of on_hand, arriving_1 … arriving_n and backorders describes, one path.
 
-    The table says nothing of the age of stock: where it perishes, it is taken to be fresh.
+    The table does not hold the age of stock: where it perishes, it is taken to be fresh.
 
     Raises:
         InputError: where something arrives later than an order placed now would.
@@ -112,7 +112,7 @@ def check_arrivals(state: pd.DataFrame, lead_time: Any) -> None:
 
     Args:
         state: columns item_id, arriving_1 … arriving_n.
-        lead_time: of each item, periods; NaN where it is not known, so that nothing can be too late.
+        lead_time: of each item or of all, periods.
     """
     names, arriving = _arrivals(state)
     lead_times = np.broadcast_to(lead_time, (len(state),))

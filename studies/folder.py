@@ -1,4 +1,8 @@
-"""Run folders and output files: written under a temporary name, and renamed once they are whole."""
+"""Run folders and output files: written under a temporary name, and renamed once they are whole.
+
+This is the only writer of run folders. `new_run` leaves all or nothing; `resumable_run` keeps unfinished work for a
+later run. What stood at the target is replaced by a rename, once the new folder is whole, and never deleted before.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -155,7 +159,10 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
     if target.is_dir():
         if not any(target.iterdir()) or (overwrite and (target / MANIFEST).is_file()):
             return
-        raise InputError([_occupied(target, overwrite=overwrite)])
+        reason = f"is not a run folder (it holds no {MANIFEST}), and only those are overwritten"
+        if not overwrite:
+            reason = "exists and is not empty; give another --out, or --overwrite to replace a run folder"
+        raise InputError([f"{target}: {reason}"])
     if os.path.lexists(target):
         raise InputError([f"{target}: is a file; give --out a folder that does not exist yet"])
     parent = _existing(target.parent)
@@ -163,12 +170,6 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
         raise InputError([f"{target}: cannot be made, since {parent} is a file; give another --out"])
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError([f"{target}: cannot be made, since {parent} is not writable; give another --out"])
-
-
-def _occupied(target: Path, *, overwrite: bool) -> str:
-    if overwrite:
-        return f"{target}: is not a run folder (it holds no {MANIFEST}), and only those are overwritten"
-    return f"{target}: exists and is not empty; give another --out, or --overwrite to replace a run folder"
 
 
 def free_target(target: Path) -> Path:
@@ -203,7 +204,7 @@ def _publish(path: Path, target: Path) -> None:
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Have `write` fill a temporary file beside `path`, rename it to `path`, and return that.
+    """Write a temporary file beside `path`, rename it to `path`, and return that.
 
     Where `write` raises, nothing is left and what stood at `path` is untouched.
     """
@@ -254,7 +255,7 @@ def sha256(path: Path | str) -> str:
 
 
 def manifest(name: str, *, command: str, seed: int, status: str = "complete", **details: Any) -> dict[str, Any]:
-    """Return what a run was made from.
+    """Return what a run was made from, the versions of `PACKAGES` that are installed included.
 
     Args:
         name: the study's name.
@@ -263,26 +264,19 @@ def manifest(name: str, *, command: str, seed: int, status: str = "complete", **
         status: "complete" once everything is written.
         **details: what else a reader needs, e.g. hashes of the files, the timeline, the items.
     """
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
     return {
         "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "seed": seed,
         "status": status,
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions,
         **details,
     }
-
-
-def _versions() -> dict[str, str]:
-    """Return the installed versions, without importing anything."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def read_manifest(folder: Path | str) -> dict[str, Any]:
@@ -313,7 +307,7 @@ def json_text(value: Any, indent: int | None = 2) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON knows it: arrays as lists, paths and dates as text, NaN and infinities as None.
+    """Return a value in JSON's types: arrays as lists, paths and dates as text, NaN and infinities as None.
 
     >>> plain({"folder": Path("runs"), "saving": (0.1, float("nan"))})
     {'folder': 'runs', 'saving': [0.1, None]}

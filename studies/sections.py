@@ -84,7 +84,7 @@ _ALTERNATIVE = re.compile(r"bool|int|float|str|constrained-.*|\w*\[.*\]")
 
 
 def list_faults(model: type[BaseModel], error: ValidationError) -> list[str]:
-    """Return one message a field: a union reports each of its alternatives, the field's rule says it all."""
+    """Return one message a field: a union reports each of its alternatives, and the field's rule covers them."""
     faults: dict[str, str] = {}
     for detail in error.errors():
         cause = detail.get("ctx", {}).get("error")
@@ -156,7 +156,7 @@ class DataConfig(Section):
 
 
 class DefaultsConfig(Section):
-    """`[defaults]`: what holds for an item where the items file does not say.
+    """`[defaults]`: what holds for an item where the items file has no value.
 
     Attributes:
         lead_time: periods from order to receipt. [L]
@@ -246,7 +246,7 @@ class LineageConfig(Section):
         origins: how many are forecast from.
         spacing: periods from one origin to the next; None: a horizon.
         volatility_items: items at most whose forecasts are followed from origin to origin.
-        quick: train shorter, where a forecaster's options do not say how long.
+        quick: train shorter, where a forecaster's options do not set the steps.
     """
 
     forecasters: Annotated[

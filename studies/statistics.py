@@ -29,7 +29,7 @@ class Saving:
         low: lower end of the interval.
         high: upper end.
         standard_error: of the saving.
-        degrees_of_freedom: of the t distribution behind the interval.
+        degrees_of_freedom: of the interval's t distribution.
         clusters: "path" or "item_time".
     """
 

@@ -79,7 +79,7 @@ def run_study(
         overwrite: replace a run folder that stands there.
 
     Raises:
-        InputError: with the faults of data or configuration; nothing is left behind then.
+        InputError: with the faults of data or configuration; no folder is left then.
     """
     study = begin(config, config.backtest.periods, progress)
     settings = config.statistics

@@ -94,6 +94,26 @@ def test_options_reach_the_study(studied, tmp_path):
     assert str(call.out) == "here"
 
 
+def test_a_policy_alone_is_compared_with_the_baseline(studied, tmp_path):
+    (tmp_path / "c.toml").write_text('[policies]\nnames = ["projected"]\nbaseline = "projected"\n')
+    for arguments in (
+        ["--policy", "newsvendor"],
+        ["c.toml", "--policy", "newsvendor"],
+        ["--policy", "base_stock", "--policy", "tuned_newsvendor"],
+        ["c.toml", "--seed", "1"],
+    ):
+        assert invoke("study", *arguments).exit_code == 0
+    assert [(call.config.policies.names, call.config.policies.baseline) for call in studied] == [
+        (("newsvendor", "tuned_newsvendor"), "tuned_newsvendor"),
+        (("newsvendor", "projected"), "projected"),
+        (("base_stock", "tuned_newsvendor"), "tuned_newsvendor"),
+        (("projected",), "projected"),
+    ]
+    given = invoke("study", "--policy", "newsvendor", "--baseline", "ppo")
+    assert (given.exit_code, given.stderr.partition(":")[0]) == (2, "error")
+    assert "--baseline: must be one of policies.names (newsvendor), got 'ppo'" in given.stderr
+
+
 def test_study_prints_the_table_and_where_the_report_is(studied):
     result = invoke("study", "--out", "here")
     assert result.stdout == "policy saving\n\nReport: here/report.html\n"
@@ -258,6 +278,24 @@ def test_validate_counts(tmp_path):
     assert text.endswith("no faults\n")
 
 
+def test_validate_checks_what_the_files_say_and_nothing_else(tmp_path):
+    history = write_history(tmp_path / "h.csv")
+    state, items = tmp_path / "s.csv", tmp_path / "i.csv"
+    state.write_text("item_id,on_hand,arriving_1,arriving_2\na,1,0,4\nb,1,0,0\n")
+
+    def validate(text):
+        items.write_text(text)
+        return invoke("validate", "--history", history, "--items", items, "--state", state)
+
+    assert validate("item_id,lead_time\na,2\nb,1\n").exit_code == 0
+    assert validate("item_id,size\na,1\nb,2\n").exit_code == 0  # no lead times: nothing can be too late
+    assert "with its lead time of 1 it would be due after" in validate("item_id,lead_time\na,1\nb,1\n").stderr
+    items.write_text("item_id,holding_cost\na,0\nb,1\n")
+    without_state = invoke("validate", "--history", history, "--items", items)
+    assert (without_state.exit_code, without_state.stdout) == (2, "")
+    assert "holding_cost and stockout_cost must both be above 0" in without_state.stderr
+
+
 def test_report_builds_anew(monkeypatch, tmp_path):
     with new_run(tmp_path / "run") as run:
         run.write_json("manifest.json", {"name": "run"})
@@ -278,10 +316,25 @@ def test_list_has_a_line_for_each():
     assert "  newsvendor " in invoke("list").stdout
 
 
+COMMANDS = ["study", "train", "order", "forecast", "lineage", "validate", "report", "literature", "bench", "list"]
+
+
 def test_version_and_help():
     assert invoke("--version").stdout.startswith("fractile 0.")
-    for command in ("study", "train", "order", "forecast", "lineage", "validate", "report", "list"):
+    for command in COMMANDS:
         assert invoke(command, "--help").exit_code == 0
+
+
+def test_help_loads_no_heavy_library():
+    program = (
+        "import sys; from fractile.cli import app\n"
+        "for command in ([], *([name] for name in sys.argv[1:])):\n"
+        "    app([*command, '--help'], standalone_mode=False)\n"
+        "assert not {'torch', 'stable_baselines3', 'statsforecast', 'matplotlib'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *COMMANDS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Usage: ") == len(COMMANDS) + 1
 
 
 def test_the_module_runs_as_a_command(tmp_path):

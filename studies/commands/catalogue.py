@@ -37,7 +37,7 @@ def names_text(names: Mapping[str, Mapping[str, str]]) -> str:
 def validate_files(data: DataConfig) -> dict[str, Any]:
     """Check a config's files and describe them: counts, the calendar, shares of zero and out-of-stock periods.
 
-    The files alone are checked: where they say nothing of an item's lead time, nothing can arrive too late.
+    Stock is checked against the lead times of the items file alone, and not at all where that has none.
 
     Raises:
         InputError: with the faults of all files.

@@ -112,7 +112,7 @@ def make_config(
         path: TOML file, or None.
         overrides: typed values by dotted config key; None where nothing was typed.
         quick: reduce it to a minute's work.
-        flags: by config key, where a command calls an option otherwise than `FLAGS` says.
+        flags: by config key, where a command's flag differs from `FLAGS`.
 
     Raises:
         InputError: with every fault; a fault of a typed value is named by its flag.
@@ -149,7 +149,7 @@ def add_baseline(names: list[str] | None, path: Path | None) -> list[str] | None
 
 
 def parse_number(text: str | None) -> int | float | str | None:
-    """Return the number that a text says, or the text itself, which the config's rules then refuse."""
+    """Return the number in a text, or the text itself, which the config's rules then refuse."""
     for kind in (int, float):
         try:
             return None if text is None else kind(text)

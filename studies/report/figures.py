@@ -39,10 +39,11 @@ if TYPE_CHECKING:
 WIDTH = 430
 """Natural width of a figure, pixels: two stand side by side, and on a phone one can still be read."""
 FAR = 3.0
-"""Costs beyond so many times the baseline's are cut off or left out, so that the others can be told apart."""
+"""Costs beyond so many times the baseline's are cut off or left out, so that the others can be compared."""
 NEAR = 1.6
-"""Likewise, where costs are told apart by their height."""
-COSTS = {"holding": TEAL, "stockout": RED, "ordering": PURPLE}
+"""Likewise, where costs are compared by their height."""
+COSTS = {"holding": ("holding", TEAL), "stockout": ("stock-out", RED), "ordering": ("ordering", PURPLE)}
+"""Name and colour of each column of costs."""
 FORECASTERS = (PURPLE, TEAL, RED, INK, SKY, MUTED)
 MARKERS = "osD^vP"
 FAN = ((0.05, 0.95), (0.1, 0.9), (0.2, 0.8), (0.3, 0.7), (0.4, 0.6))
@@ -82,15 +83,15 @@ def cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
     """
     rows = table.sort_values("cost", ascending=False, kind="stable")
     paid = rows[list(COSTS)].to_numpy(dtype=float)
-    limit = _limit(rows, baseline, paid.sum(1))
+    limit = _cut_off(rows, baseline, paid.sum(1))
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         left = np.zeros(len(rows))
-        for column, colour in COSTS.items():
+        for column, (name, colour) in COSTS.items():
             part = rows[column].to_numpy(dtype=float)
             if part.any():
-                axes.barh(range(len(rows)), part, left=left, color=colour, height=0.66, label=_cost_name(column))
+                axes.barh(range(len(rows)), part, left=left, color=colour, height=0.66, label=name)
             left = left + part
         for y, total in enumerate(paid.sum(1)):
             text = number(total) + (" →" if total > limit else "")
@@ -98,7 +99,7 @@ def cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
         axes.set_xlim(0, 1.2 * limit)
         axes.set_xlabel(f"money a {period}, all items")
         thousands(axes.xaxis)
-        _policy_ticks(axes, rows, baseline)
+        _name_policies(axes, rows, baseline)
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0, handlelength=1.0)
         bare(axes, grid="x")
 
@@ -152,11 +153,13 @@ def item_trajectory(
         best: drawn in blue.
         period: what a period is called.
     """
+    from matplotlib import dates
+
     own = [paths[paths["policy"] == name].sort_values("date") for name in dict.fromkeys((baseline, best))]
 
     def paint(figure: Figure) -> None:
         above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=[2.1, 1.2, 1.0])
-        _demand(above, own[0], fan, history)
+        _draw_demand(above, own[0], fan, history)
         for place, (rows, colour) in enumerate(zip(own, (ORANGE, BLUE), strict=False)):
             middle.step(rows["date"], rows["on_hand"], where="mid", color=colour, lw=1.7)
             width = 0.38 * _step(rows["date"])
@@ -168,7 +171,10 @@ def item_trajectory(
             axes.set_ylim(bottom=0)
             thousands(axes.yaxis)
             bare(axes, grid="y")
-        _dates(below)
+        made: Any = dates  # its constructors have no types
+        locator = made.AutoDateLocator(minticks=3, maxticks=6)
+        below.xaxis.set_major_locator(locator)
+        below.xaxis.set_major_formatter(made.ConciseDateFormatter(locator))
         figure.align_ylabels()
 
     return draw(key, "Demand, forecast, stock on hand and orders of one item", WIDTH, 330, paint)
@@ -259,23 +265,19 @@ def _pairs(rows: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(rows["policy"].astype(str), rows["kind"].astype(str), strict=True))
 
 
-def _cost_name(column: str) -> str:
-    return "stock-out" if column == "stockout" else column
-
-
-def _limit(table: pd.DataFrame, baseline: str, costs: FloatArray) -> float:
+def _cut_off(table: pd.DataFrame, baseline: str, costs: FloatArray) -> float:
     """The greatest cost within `FAR` times the baseline's."""
     far = FAR * float(table.loc[table["policy"] == baseline, "cost"].iloc[0])
     return float(costs[costs <= far].max()) if (costs <= far).any() else float(costs.max())
 
 
-def _policy_ticks(axes: Axes, rows: pd.DataFrame, baseline: str) -> None:
+def _name_policies(axes: Axes, rows: pd.DataFrame, baseline: str) -> None:
     axes.set_yticks(range(len(rows)), [label(str(name)) for name in rows["policy"]])
     for tick, name in zip(axes.get_yticklabels(), rows["policy"], strict=True):
         tick.set_fontweight("bold" if name == baseline else "normal")
 
 
-def _demand(axes: Axes, rows: pd.DataFrame, fan: pd.DataFrame, history: pd.DataFrame) -> None:
+def _draw_demand(axes: Axes, rows: pd.DataFrame, fan: pd.DataFrame, history: pd.DataFrame) -> None:
     table = fan.pivot(index="date", columns="level", values="value") if len(fan) else pd.DataFrame()
     have = {round(float(level), 6): level for level in table.columns}
     for low, high in FAN:
@@ -295,12 +297,3 @@ def _demand(axes: Axes, rows: pd.DataFrame, fan: pd.DataFrame, history: pd.DataF
 
 def _step(dates: pd.Series[pd.Timestamp]) -> Any:
     return (dates.iloc[-1] - dates.iloc[0]) / max(len(dates) - 1, 1) if len(dates) > 1 else pd.Timedelta(days=1)
-
-
-def _dates(axes: Axes) -> None:
-    from matplotlib import dates
-
-    made: Any = dates  # its constructors have no types
-    locator = made.AutoDateLocator(minticks=3, maxticks=6)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(made.ConciseDateFormatter(locator))

@@ -34,7 +34,7 @@ class Answer:
 
 
 def answer(run: Run) -> Answer:
-    """Return what the cheapest policy saves, or that nothing is shown to beat the baseline."""
+    """Return what the cheapest policy saves, or that no policy is proven to beat the baseline."""
     rivals, base = run.rivals, label(run.baseline)
     if not len(rivals):
         return Answer(f"Only the baseline, {base}, was simulated: there is nothing to compare it with.", (), False)
@@ -81,7 +81,7 @@ def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
 
 
 def comparison_rows(run: Run) -> list[dict[str, Any]]:
-    """Return the comparison's cells as text, cheapest first; `role` says what a row is."""
+    """Return the comparison's cells as text, cheapest first; `role` is what a row stands for."""
     table = run.comparison.sort_values("cost", kind="stable")
     names = ["cost", "holding", "stockout", "ordering"]
     money = column(table[names].to_numpy().reshape(-1))

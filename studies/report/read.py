@@ -1,4 +1,4 @@
-"""What a report is made of: the files of a run folder, checked, and nothing else."""
+"""The files of a run folder, read and checked for a report."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 def _check(folder: Path, run: Run) -> None:
     missing = [key for key in ("baseline", "level") if key not in run.manifest]
     if missing:
-        raise FractileError(f"{folder / 'manifest.json'}: says nothing of {', '.join(missing)}; run the study again")
+        raise FractileError(f"{folder / 'manifest.json'}: lacks {', '.join(missing)}; run the study again")
     if run.baseline not in set(run.comparison["policy"]):
         raise FractileError(
             f"{folder / 'comparison.parquet'}: has no row of the baseline {run.baseline!r}; run the study again"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import fractile as fr
+from fractile.forecasters.storage import load_forecaster
+from fractile.policies.storage import load_policy
+from fractile.studies.backtest import Study, begin
 from fractile.studies.config import load_config
-from fractile.studies.orders import next_orders
+from fractile.studies.data import load_data
+from fractile.studies.orders import next_orders, orders_at_end
 from fractile.studies.study import forecast_file, run_study, train_run
 
 SMALL = {
@@ -66,6 +71,45 @@ def test_what_is_written_is_what_was_found(study):
     paths = pd.read_parquet(study.folder / "trajectories.parquet")
     per_period = paths.groupby(["policy", "period"])["cost"].sum().groupby("policy").mean()
     np.testing.assert_allclose(per_period[table.index], table["cost"])
+
+
+def test_the_orders_are_those_of_the_cheapest_policy(study, files):
+    data, models = load_data(load_config(None, {**SMALL, **files})), study.folder / "models"
+    table = study.comparison.table
+    ranked = list(table.index[table["kind"] == "policy"])
+    assert study.comparison.cheapest == ranked[0]
+    assert table.index[0] == "hindsight"  # cheaper still, but a bound
+    written = pd.read_csv(study.folder / "orders.csv")["order"].to_numpy()
+    cheapest, dearest = (
+        orders_at_end(data, load_forecaster(models), load_policy(name, models))["order"].to_numpy()
+        for name in (ranked[0], ranked[-1])
+    )
+    np.testing.assert_array_equal(written, cheapest)
+    assert (written != dearest).any()
+
+
+def test_each_forecaster_is_scored_and_valued_on_its_own_forecasts(study, files):
+    config = load_config(None, {**SMALL, **files})
+    scores = pd.read_parquet(study.folder / "scores.parquet").groupby("forecaster")["pinball"].sum()
+    assert scores["ets"] != scores["seasonal_naive"]
+    own = begin(config, 8, silent)
+    after = own.forecast("ets", 0).after
+    expected = fr.scores.score_forecast(after, own.data.panel)["pinball"].sum()
+    np.testing.assert_allclose(scores["ets"], expected, rtol=1e-12)
+    value = pd.read_parquet(study.folder / "forecast_value.parquet").set_index(["forecaster", "policy"])
+    table = study.comparison.table
+    # The headline's policies see the first forecaster, so its value is theirs; another one's is not.
+    for policy in ("newsvendor", "tuned_newsvendor"):
+        assert value.loc[("seasonal_naive", policy), "cost"] == table.loc[policy, "cost"]
+        assert value.loc[("ets", policy), "cost"] != table.loc[policy, "cost"]
+
+
+@pytest.mark.parametrize(("periods", "span", "block"), [(12, 1, 1), (12, 3, 2), (26, 3, 3), (26, 9, 4), (4, 3, 1)])
+def test_a_time_block_is_the_inventorys_memory_and_there_are_six_at_least(periods, span, block):
+    config = load_config(None, {"backtest.periods": periods})
+    window = SimpleNamespace(span=span)
+    assert Study(config, None, window, silent).block == block
+    assert Study(config.with_overrides({"statistics.block": 5}), None, window, silent).block == 5
 
 
 def test_the_manifest_says_what_was_done(study):

@@ -36,6 +36,16 @@ def test_two_way_clusters_by_hand():
     assert saving.degrees_of_freedom == 1
 
 
+def test_two_way_clusters_count_what_both_ways_share_once():
+    # One path, 4 periods, 2 items, baseline 1 a cell, cost .5 + a (item: ± .1) + b (period: ± .2).
+    # Influence of a cell −(a + b)/8. Items: sums ± .05, each moves the ratio by twice that: 2 · .01 · 1/2 = .01.
+    # Periods: sums ± .05, moves ± .2/3: 4 · .04/9 · 3/4 = .013333. Cells: moves (a + b)/7: 8 · .05/49 · 7/8 = .007143.
+    baseline = np.ones((1, 4, 2))
+    cost = 0.5 + np.array([0.1, -0.1]) + np.array([0.2, -0.2, 0.2, -0.2])[:, None]
+    saving = paired_saving(baseline, cost[None], clusters="item_time", block=1)
+    np.testing.assert_allclose(saving.standard_error**2, 0.01 + 0.04 / 3 - 0.05 / 7)
+
+
 def test_auto_clusters_by_path_where_there_are_many():
     rng = np.random.default_rng(0)
     assert paired_saving(*rng.random((2, 30, 12, 3)) + 1.0).clusters == "path"
