@@ -25,7 +25,7 @@ from ..forecasters.base import Forecaster
 from ..forecasters.forecast import QuantileForecast
 from ..forecasters.joining import concatenate_origins
 from ..forecasters.registry import FORECASTERS, make_forecaster
-from ..policies.base import OrderUpToPolicy, Planner
+from ..policies.base import OrderUpToPolicy, Planner, Policy
 from ..policies.rollout import simulate, starting_state
 from ..randomness import keyed_generator
 from ..registry import option_names
@@ -138,9 +138,9 @@ class Forecasts:
     after: QuantileForecast
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Study:
-    """A study under way: its stages, in the order in which they are run.
+    """A study under way: its stages, in the order in which they are run. Only `seconds` changes meanwhile.
 
     Attributes:
         config: what to do.
@@ -202,7 +202,7 @@ class Study:
         with self.stage(f"forecasting with {name}"):
             return Forecasts(fitted, tuning, self._predict(fitted, self.window.cutoff, self.window.end))
 
-    def train(self, names: Iterable[str], tuning: Tuning | None) -> dict[str, Any]:
+    def train(self, names: Iterable[str], tuning: Tuning | None) -> dict[str, Policy | Planner]:
         """Tune or train policies by name; a newsvendor found on the way serves all."""
         settings = self.config.training
         nothing = Scenario(self.data.demand[:, :0].T[None])
@@ -215,13 +215,13 @@ class Study:
             ppo_steps=settings.ppo_steps,
             progress=self.progress,
         )
-        policies = {}
+        policies: dict[str, Policy | Planner] = {}
         for name in names:
             with self.stage(f"training {name}"):
                 policies[name] = train_policy(name, problem, self.config.policies.options.get(name))
         return policies
 
-    def simulate(self, policies: Mapping[str, Any], forecasts: Forecasts) -> dict[str, Trajectory]:
+    def simulate(self, policies: Mapping[str, Policy | Planner], forecasts: Forecasts) -> dict[str, Trajectory]:
         """Simulate policies on the held-out periods, after a warm-up on the last periods before them.
 
         A policy with a target of its own starts there, any other at the baseline's, where that is among them. A bound

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..arrays import FloatArray
 from ..envs.core.types import InventoryState, ItemParams, Scenario, Trajectory
 from ..errors import FractileError, did_you_mean
-from ..policies.base import Planner
+from ..policies.base import Planner, Policy
 from ..policies.rollout import simulate
 from .statistics import Clusters, paired_saving
 
@@ -113,7 +113,7 @@ class Comparison:
 
 
 def compare(
-    policies: Mapping[str, Any],
+    policies: Mapping[str, Policy | Planner],
     scenario: Scenario,
     params: ItemParams,
     *,
@@ -193,7 +193,7 @@ def summarise(
     return Comparison(table, trajectories, baseline, level, used)
 
 
-def _per_period(values: Any) -> float:
+def _per_period(values: FloatArray) -> float:
     """Return the mean over paths and periods of what all items have together."""
     return float(np.asarray(values).sum(2).mean())
 

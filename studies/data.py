@@ -14,8 +14,7 @@ from ..envs.core.system import State, state_of
 from ..envs.core.types import ItemParams
 from ..envs.demand.replay import uncensored
 from ..errors import InputError
-from ..forecasters.data.panel import Inputs, load_inputs
-from ..forecasters.data.panel import SalesPanel
+from ..forecasters.data.panel import Inputs, SalesPanel, load_inputs
 from .config import DataConfig, DefaultsConfig, StudyConfig
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from ..envs.gym.observation import by_origin
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.storage import load_forecaster
-from ..policies.base import OrderUpToPolicy
+from ..policies.base import OrderUpToPolicy, Policy
 from ..policies.storage import load_policy
 from .config import load_config
 from .data import StudyData, load_data
@@ -66,7 +65,7 @@ def _select_items(data: StudyData, item_ids: list[str]) -> StudyData:
     return StudyData(data.panel.select(order), data.params.select(order), data.demand[order], state)
 
 
-def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Any) -> pd.DataFrame:
+def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Policy) -> pd.DataFrame:
     """Return the orders of a policy at the history's end: see `next_orders`."""
     span = int(np.max(data.params.protection_interval))
     forecast = forecaster.predict(data.panel, span)
@@ -87,7 +86,7 @@ def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Any) -> pd.Da
     return pd.DataFrame(table)
 
 
-def _order_up_to(policy: Any, obs: Observation, wanted: FloatArray) -> FloatArray:
+def _order_up_to(policy: Policy, obs: Observation, wanted: FloatArray) -> FloatArray:
     """The level that orders go up to: the policy's target where that is its rule, else the position they reach."""
     reached: FloatArray = np.asarray(obs.inventory_position) + wanted
     if not isinstance(policy, OrderUpToPolicy):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from ..forecasters.base import Forecaster
 from ..forecasters.forecast import DEFAULT_LEVELS
 from ..forecasters.scores import score_forecast
 from ..forecasters.storage import save_forecaster
+from ..policies.base import Planner, Policy
 from ..policies.storage import save_policy
 from ..training.trainers import is_trained
 from .backtest import Forecasts, Study, begin, new_forecaster
@@ -102,7 +103,7 @@ def run_study(
             run.write_frame("scores.parquet", scores)
             _write_comparison(run, study, comparison, forecasts)
             if study.data.state is not None:
-                best = policies[comparison.cheapest]
+                best = cast(Policy, policies[comparison.cheapest])  # never a bound
                 run.write_frame("orders.csv", orders_at_end(study.data, forecasts.fitted, best))
         _write_manifest(
             run, study, command, kind="study", policy=config.policies.baseline, clusters=comparison.clusters
@@ -189,7 +190,7 @@ def forecast_file(config: StudyConfig, horizon: int, levels: list[float] | None)
     return frame[frame["level"].isin(wanted)].reset_index(drop=True)
 
 
-def _save_models(run: RunFolder, fitted: Forecaster, policies: Mapping[str, Any]) -> None:
+def _save_models(run: RunFolder, fitted: Forecaster, policies: Mapping[str, Policy | Planner]) -> None:
     save_forecaster(fitted, run.path / "models")
     for name, policy in policies.items():
         if name not in BOUNDS:

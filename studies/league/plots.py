@@ -19,11 +19,11 @@ from ..report.drawing import (
     PURPLE,
     SKY,
     TEAL,
-    bare,
     draw,
+    format_thousands,
     label_beside,
-    reach,
-    thousands,
+    pad_limits,
+    strip_axes,
 )
 from ..report.figures import FAN, WIDTH
 from ..report.text import label, tick
@@ -89,7 +89,7 @@ def paint_dots(axes: Axes, table: pd.DataFrame, column: str) -> None:
     axes.set_xlim(left=min(0.0, 1.05 * float(np.nanmin(np.maximum(low, -most)))))
     axes.axvline(0, color=INK, lw=1.0)
     axes.spines["left"].set_visible(False)
-    bare(axes, grid="x")
+    strip_axes(axes, grid="x")
 
 
 def cost(table: pd.DataFrame) -> str:
@@ -110,7 +110,7 @@ def paint_cost(axes: Axes, table: pd.DataFrame) -> None:
     rows = table[table["fit_seconds"].notna()].sort_values("wql", kind="stable")
     seconds = np.log10(np.maximum(rows["fit_seconds"].to_numpy(dtype=float), 0.01))
     points = np.stack([seconds, rows["wql"].to_numpy(dtype=float)], axis=1)
-    low, high = reach(points, np.array([1.0, 1e-6]))
+    low, high = pad_limits(points, np.array([1.0, 1e-6]))
     for (x, y), name in zip(points, rows["forecaster"], strict=True):
         axes.plot(x, y, "o", color=era_colour(str(name)), ms=6.5, zorder=3)
     label_beside(axes, points, [label(str(name)) for name in rows["forecaster"]], low, high)
@@ -124,7 +124,7 @@ def paint_cost(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xticks(powers, [tick(10.0**power) for power in powers])
     axes.set_xlabel("CPU-seconds of training")
     axes.set_ylabel("mean weighted quantile loss")
-    bare(axes)
+    strip_axes(axes)
 
 
 def by_horizon(scores: pd.DataFrame, period: str) -> str:
@@ -155,7 +155,7 @@ def paint_by_horizon(axes: Axes, scores: pd.DataFrame) -> None:
     axes.set_ylabel("mean weighted quantile loss")
     horizons = np.unique(whole[:, 0])
     axes.set_xticks(horizons[:: max(1, len(horizons) // 8)])
-    bare(axes, grid="y")
+    strip_axes(axes, grid="y")
 
 
 def calibration(scores: pd.DataFrame, name: str, key: str) -> str:
@@ -186,7 +186,7 @@ def paint_calibration(axes: Axes, scores: pd.DataFrame, name: str) -> None:
     axes.set_xticks([0, 50, 100])
     axes.set_yticks([0, 50, 100])
     axes.set_aspect("equal")
-    bare(axes)
+    strip_axes(axes)
 
 
 def fan(frame: pd.DataFrame, history: pd.DataFrame, top: float, name: str, key: str) -> str:
@@ -228,8 +228,8 @@ def paint_fan(axes: Axes, frame: pd.DataFrame, history: pd.DataFrame, colour: st
     locator = made.AutoDateLocator(minticks=2, maxticks=4)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(made.ConciseDateFormatter(locator, show_offset=False))
-    thousands(axes.yaxis)
-    bare(axes, grid="y")
+    format_thousands(axes.yaxis)
+    strip_axes(axes, grid="y")
 
 
 def era_keys(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -104,7 +104,7 @@ def draw(key: str, label: str, width: float, height: float, paint: Callable[[Fig
     return svg
 
 
-def bare(axes: Axes, *, grid: str = "both") -> None:
+def strip_axes(axes: Axes, *, grid: str = "both") -> None:
     """Leave out tick marks, and the grid lines of all axes but the named one ("x", "y" or "both")."""
     axes.tick_params(length=0)
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
@@ -113,21 +113,21 @@ def bare(axes: Axes, *, grid: str = "both") -> None:
 
 
 def colour_of(policy: str, *, baseline: str, best: str, kind: str = "policy") -> str:
-    """The colour of a policy in every figure: the baseline orange, the best other blue, bounds grey, the rest ink."""
+    """Return a policy's colour in every figure: the baseline orange, the best other blue, bounds grey, the rest ink."""
     if policy == baseline:
         return ORANGE
     return MUTED if kind == "bound" else BLUE if policy == best else INK
 
 
 def colours_of(table: pd.DataFrame, baseline: str) -> list[str]:
-    """The colour of each row of a comparison; see `colour_of`."""
+    """Return the colour of each row of a comparison; see `colour_of`."""
     rivals = table[(table["kind"] == "policy") & (table["policy"] != baseline)].sort_values("cost", kind="stable")
     best = str(rivals["policy"].iloc[0]) if len(rivals) else baseline
     pairs = zip(table["policy"], table["kind"], strict=True)
     return [colour_of(str(name), baseline=baseline, best=best, kind=str(kind)) for name, kind in pairs]
 
 
-def thousands(*axes: Axis) -> None:
+def format_thousands(*axes: Axis) -> None:
     """Write the numbers on these axes as the tables do: "1,400"."""
     from matplotlib.ticker import FuncFormatter
 
@@ -135,20 +135,20 @@ def thousands(*axes: Axis) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
 
 
-def intervals(axes: Axes, rows: pd.DataFrame, labels: list[str], colours: list[str]) -> None:
-    """Dots with intervals and their numbers, a row each."""
+def draw_intervals(axes: Axes, rows: pd.DataFrame, labels: list[str], colours: list[str]) -> None:
+    """Draw dots with intervals and their numbers, a row each."""
     points = rows[["saving_low", "saving", "saving_high"]].to_numpy(dtype=float) * 100
     scale = scale_of(points[(rows["kind"] == "policy").to_numpy()])
     for y, (point, colour) in enumerate(zip(points, colours, strict=True)):
-        interval_mark(axes, point, y, scale, colour)
+        draw_interval(axes, point, y, scale, colour)
         low, middle, high = point / 100
         text = f"{percent(middle)} {interval(low, high)}"
         axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center_baseline")
     frame_intervals(axes, labels, scale)
 
 
-def interval_mark(axes: Axes, point: FloatArray, y: float, scale: tuple[float, float], colour: str) -> None:
-    """One dot with its interval, per cent; what lies off the scale becomes an arrow head at its edge."""
+def draw_interval(axes: Axes, point: FloatArray, y: float, scale: tuple[float, float], colour: str) -> None:
+    """Draw one dot with its interval, per cent; what lies off the scale becomes an arrow head at its edge."""
     low, middle, high = point
     first, last = scale
     if low < last and high > first:
@@ -168,23 +168,23 @@ def frame_intervals(axes: Axes, labels: list[str], scale: tuple[float, float]) -
     axes.set_ylim(-0.6, len(labels) - 0.4)
     axes.set_yticks(range(len(labels)), labels)
     axes.spines["left"].set_visible(False)
-    bare(axes, grid="x")
+    strip_axes(axes, grid="x")
 
 
 def scale_of(points: FloatArray) -> tuple[float, float]:
-    """Where an axis of savings begins and ends, per cent: not wider than the policies that matter."""
+    """Return where an axis of savings begins and ends, per cent: not wider than the policies that matter."""
     finite = points[np.isfinite(points)]
     if not len(finite):
         return -5.0, 5.0
     return max(100 * WORST_SAVING, min(-2.0, float(finite.min()))), min(100.0, max(2.0, float(finite.max())))
 
 
-def reach(points: FloatArray, least: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Where axes begin and end that show these points with some room around them.
+def pad_limits(points: FloatArray, least: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the limits of axes that show these points with some room around them.
 
     Args:
         points: shape (points, 2).
-        least: the smallest range of each axis to reckon with, shape (2,).
+        least: the smallest range of each axis that counts, shape (2,).
     """
     room = 0.15 * np.maximum(np.ptp(points, axis=0), least)
     return points.min(0) - room, points.max(0) + room

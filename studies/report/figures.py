@@ -18,17 +18,17 @@ from .drawing import (
     RED,
     SKY,
     TEAL,
-    bare,
     colour_of,
     colours_of,
     draw,
+    draw_interval,
+    draw_intervals,
+    format_thousands,
     frame_intervals,
-    interval_mark,
-    intervals,
     label_beside,
-    reach,
+    pad_limits,
     scale_of,
-    thousands,
+    strip_axes,
 )
 from .text import label, number, percent
 
@@ -50,7 +50,7 @@ FAN = ((0.05, 0.95), (0.1, 0.9), (0.2, 0.8), (0.3, 0.7), (0.4, 0.6))
 """Pairs of levels that a fan is drawn between, as far as the forecast has them."""
 
 
-def saving_forest(table: pd.DataFrame, *, baseline: str, level: float, width: float = 700, key: str = "forest") -> str:
+def draw_savings(table: pd.DataFrame, *, baseline: str, level: float, width: float = 700, key: str = "forest") -> str:
     """Draw each policy's saving with its interval; a hollow dot where the interval covers zero.
 
     Args:
@@ -67,13 +67,13 @@ def saving_forest(table: pd.DataFrame, *, baseline: str, level: float, width: fl
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        intervals(axes, rows, labels, [colours[str(name)] for name in rows["policy"]])
+        draw_intervals(axes, rows, labels, [colours[str(name)] for name in rows["policy"]])
         axes.set_xlabel(f"saving, % of the {label(baseline)}’s cost")
 
     return draw(key, caption, width, 62 + 27 * len(rows), paint)
 
 
-def cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
+def draw_cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
     """Draw what each policy pays for holding, stock-outs and ordering, cheapest on top.
 
     Args:
@@ -98,15 +98,15 @@ def cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
             axes.annotate(text, (min(total, limit), y), (4, 0), textcoords="offset points", va="center_baseline")
         axes.set_xlim(0, 1.2 * limit)
         axes.set_xlabel(f"money a {period}, all items")
-        thousands(axes.xaxis)
+        format_thousands(axes.xaxis)
         _name_policies(axes, rows, baseline)
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0, handlelength=1.0)
-        bare(axes, grid="x")
+        strip_axes(axes, grid="x")
 
     return draw("split", "Cost of each policy, split by cause", WIDTH, 84 + 26 * len(rows), paint)
 
 
-def service(table: pd.DataFrame, *, baseline: str, period: str) -> str:
+def draw_service(table: pd.DataFrame, *, baseline: str, period: str) -> str:
     """Draw fill rate against cost: right and low is better.
 
     Args:
@@ -117,7 +117,7 @@ def service(table: pd.DataFrame, *, baseline: str, period: str) -> str:
     rows = table.sort_values("cost", kind="stable")
     values = np.stack([100 * rows["fill_rate"].to_numpy(dtype=float), rows["cost"].to_numpy(dtype=float)], axis=1)
     near = values[:, 1] <= NEAR * values[(rows["policy"] == baseline).to_numpy(), 1]
-    low, high = reach(values[near & (rows["kind"] == "policy").to_numpy()], np.array([0.5, 1e-6]))
+    low, high = pad_limits(values[near & (rows["kind"] == "policy").to_numpy()], np.array([0.5, 1e-6]))
     points = np.clip(values, low, high)
     off = (points != values).any(1)
     colours = colours_of(rows, baseline)
@@ -133,13 +133,13 @@ def service(table: pd.DataFrame, *, baseline: str, period: str) -> str:
         label_beside(axes, points, labels, low, high)
         axes.set_xlabel("fill rate, % of demanded units met at once")
         axes.set_ylabel(f"cost, money a {period}")
-        thousands(axes.yaxis)
-        bare(axes)
+        format_thousands(axes.yaxis)
+        strip_axes(axes)
 
     return draw("service", "Fill rate and cost of each policy", WIDTH, 310, paint)
 
 
-def item_trajectory(
+def draw_item(
     key: str, paths: pd.DataFrame, fan: pd.DataFrame, history: pd.DataFrame, *, baseline: str, best: str, period: str
 ) -> str:
     """Draw one item: demand with the forecast made at the first held-out period, stock on hand, and orders.
@@ -169,8 +169,8 @@ def item_trajectory(
         below.set_ylabel("order")
         for axes in (above, middle, below):
             axes.set_ylim(bottom=0)
-            thousands(axes.yaxis)
-            bare(axes, grid="y")
+            format_thousands(axes.yaxis)
+            strip_axes(axes, grid="y")
         made: Any = dates  # its constructors have no types
         locator = made.AutoDateLocator(minticks=3, maxticks=6)
         below.xaxis.set_major_locator(locator)
@@ -180,7 +180,7 @@ def item_trajectory(
     return draw(key, "Demand, forecast, stock on hand and orders of one item", WIDTH, 330, paint)
 
 
-def item_savings(saving: pd.Series[float], *, period: str) -> str:
+def draw_item_savings(saving: pd.Series[float], *, period: str) -> str:
     """Draw the saving of every item, sorted: below zero are those that are worse off.
 
     Args:
@@ -201,13 +201,13 @@ def item_savings(saving: pd.Series[float], *, period: str) -> str:
         axes.set_xlim(0.5, len(values) + 0.5)
         axes.set_xlabel("items, from the greatest loss to the greatest gain")
         axes.set_ylabel(f"saving, money a {period}")
-        thousands(axes.yaxis)
-        bare(axes, grid="y")
+        format_thousands(axes.yaxis)
+        strip_axes(axes, grid="y")
 
     return draw("items", "Saving of every item, sorted", WIDTH, 280, paint)
 
 
-def forecast_value(value: pd.DataFrame, *, baseline: str, best: str, level: float) -> str:
+def draw_forecast_value(value: pd.DataFrame, *, baseline: str, best: str, level: float) -> str:
     """Draw what each policy saves on each forecaster.
 
     Args:
@@ -229,7 +229,7 @@ def forecast_value(value: pd.DataFrame, *, baseline: str, best: str, level: floa
             for y, name in enumerate(order.index):
                 if name in rows.index:
                     point = 100 * rows.loc[name, ["saving_low", "saving", "saving_high"]].to_numpy(dtype=float)
-                    interval_mark(axes, point, y + shift, scale, colour)
+                    draw_interval(axes, point, y + shift, scale, colour)
         frame_intervals(axes, [str(name) for name in order.index], scale)
         axes.set_xlabel(f"saving, % of the headline baseline’s cost, {percent(level, 0)} interval")
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0)
@@ -237,7 +237,7 @@ def forecast_value(value: pd.DataFrame, *, baseline: str, best: str, level: floa
     return draw("value", "Saving by forecaster and policy", WIDTH, 90 + 46 * len(order), paint)
 
 
-def calibration(scores: pd.DataFrame) -> str:
+def draw_calibration(scores: pd.DataFrame) -> str:
     """Draw the share of demand at or below each forecast quantile; on the diagonal the quantiles are right.
 
     Args:
@@ -256,7 +256,7 @@ def calibration(scores: pd.DataFrame) -> str:
         axes.set_xlabel("quantile level, %")
         axes.set_ylabel("demand at or below it, %")
         axes.legend(loc="lower right")
-        bare(axes)
+        strip_axes(axes)
 
     return draw("calibration", "Coverage of the forecast quantiles against their level", WIDTH, 330, paint)
 

@@ -19,12 +19,12 @@ SAME = 1e-9
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer first.
+class Summary:
+    """What a study found, in a few sentences.
 
     Attributes:
         headline: one sentence.
-        details: what has to be said beside it.
+        details: sentences that qualify it.
         proven: whether the headline names a saving whose interval excludes zero.
     """
 
@@ -33,11 +33,11 @@ class Answer:
     proven: bool
 
 
-def answer(run: Run) -> Answer:
+def summarise(run: Run) -> Summary:
     """Return what the cheapest policy saves, or that no policy is proven to beat the baseline."""
     rivals, base = run.rivals, label(run.baseline)
     if not len(rivals):
-        return Answer(f"Only the baseline, {base}, was simulated: there is nothing to compare it with.", (), False)
+        return Summary(f"Only the baseline, {base}, was simulated: there is nothing to compare it with.", (), False)
     best: Any = rivals.iloc[0]
     periods = run.manifest.get("backtest", {}).get("periods")
     when = f" over the {periods} held-out {run.periods(periods)}" if periods else ""
@@ -55,7 +55,7 @@ def answer(run: Run) -> Answer:
         more = f"costs {percent(-best['saving'])} more" if best["saving"] < -SAME else "costs the same"
         extra = interval(-best["saving_high"], -best["saving_low"])  # of what it costs more, so the ends change places
         headline = f"Nothing was cheaper than the {base}{when}: {name}, the next cheapest, {more} {extra}."
-    return Answer(headline, tuple(_details(run, rivals, proven)), proven)
+    return Summary(headline, tuple(_details(run, rivals, proven)), proven)
 
 
 def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
@@ -104,7 +104,7 @@ def comparison_rows(run: Run) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, eq=False)
-class WorseOff:
+class ItemChanges:
     """Items whose cost rises or falls when the best policy replaces the baseline.
 
     Attributes:
@@ -120,7 +120,7 @@ class WorseOff:
     winners: list[dict[str, str]]
 
 
-def worse_off(run: Run) -> WorseOff | None:
+def compare_items(run: Run) -> ItemChanges | None:
     """Compare the best policy with the baseline item by item; None where the run has no trajectories."""
     kept = run.trajectories[run.trajectories["policy"].isin([run.baseline, run.best])]
     if kept["policy"].nunique() < 2:
@@ -140,10 +140,10 @@ def worse_off(run: Run) -> WorseOff | None:
         return {"item": str(item), **pair, "saving": number(saving[item], 3), "about": _about(facts, item)}
 
     losers = [row(item) for item in losing.index[:LISTED]]
-    return WorseOff(saving, sentence, losers, [row(item) for item in gaining.index[::-1][:LISTED]])
+    return ItemChanges(saving, sentence, losers, [row(item) for item in gaining.index[::-1][:LISTED]])
 
 
-def facts_of(run: Run, changes: WorseOff | None, item: Any) -> str:
+def describe_item(run: Run, changes: ItemChanges | None, item: Any) -> str:
     """Return what one item saves a period, and its lead time and critical ratio."""
     about = _about(run.items.drop_duplicates("item_id").set_index("item_id"), item)
     if changes is None or item not in changes.saving.index:
@@ -187,7 +187,7 @@ def forecaster_rows(run: Run) -> list[dict[str, Any]]:
     return rows
 
 
-def forecaster_sentence(run: Run) -> str:
+def describe_forecasters(run: Run) -> str:
     """Return which forecaster is worth most, and whether it is the one that scores best."""
     value, scores = run.forecast_value, all_horizons(run.scores)
     if not len(value):
@@ -228,7 +228,7 @@ class NextOrders:
     more: int
 
 
-def next_orders(run: Run) -> NextOrders | None:
+def summarise_orders(run: Run) -> NextOrders | None:
     """Sum up `orders.csv`; None where the run has none."""
     table = run.orders
     if not len(table):
@@ -252,7 +252,7 @@ def next_orders(run: Run) -> NextOrders | None:
     return NextOrders(sentence, rows, len(table) - len(rows))
 
 
-def interval_method(run: Run) -> str:
+def describe_intervals(run: Run) -> str:
     """Return how the intervals were computed, in a sentence or two."""
     block, clusters = run.manifest.get("block"), run.manifest.get("clusters", "auto")
     start = (

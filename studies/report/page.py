@@ -62,7 +62,7 @@ def render(run: Run) -> str:
     environment.filters |= {"label": label, "percent": percent, "number": number}
     texts = files(__package__ or "")
     template = environment.from_string(texts.joinpath("report.html.j2").read_text(encoding="utf-8"))
-    changes, table = findings.worse_off(run), run.comparison
+    changes, table = findings.compare_items(run), run.comparison
     seconds = run.manifest.get("cpu_seconds") or {}
     # Waste, revenue and salvage are costs, too, but in none of the three parts that the table shows.
     parts = table["holding"] + table["stockout"] + table["ordering"]
@@ -71,18 +71,18 @@ def render(run: Run) -> str:
         css=Markup(texts.joinpath("report.css").read_text(encoding="utf-8")),
         run=run,
         manifest=run.manifest,
-        answer=findings.answer(run),
+        answer=findings.summarise(run),
         figures={name: svg and Markup(svg) for name, svg in _figures(run, changes).items()},
         rows=findings.comparison_rows(run),
         other_costs=other_costs,
         items=list(_items(run, changes)),
         worse_off=changes,
         forecasters=findings.forecaster_rows(run),
-        forecaster_sentence=findings.forecaster_sentence(run),
+        forecaster_sentence=findings.describe_forecasters(run),
         valued_policies=findings.valued_policies(run),
         lineage=Markup(lineage_section(run.lineage)) if run.lineage else "",
-        orders=findings.next_orders(run),
-        interval_method=findings.interval_method(run),
+        orders=findings.summarise_orders(run),
+        interval_method=findings.describe_intervals(run),
         data_rows=findings.data_rows(run),
         method_rows=findings.method_rows(run),
         cpu=sorted(seconds.items(), key=lambda entry: -entry[1]),
@@ -90,23 +90,23 @@ def render(run: Run) -> str:
     )
 
 
-def _figures(run: Run, changes: findings.WorseOff | None) -> dict[str, str | None]:
+def _figures(run: Run, changes: findings.ItemChanges | None) -> dict[str, str | None]:
     table, period = run.comparison, run.periods(1)
     compared: dict[str, Any] = {"baseline": run.baseline, "level": run.level}
     value, scores = run.forecast_value, findings.all_horizons(run.scores)
     several = len(table) > 1
     return {
-        "forest": plots.saving_forest(table, **compared) if several else None,
-        "forest_narrow": plots.saving_forest(table, **compared, width=380, key="narrow") if several else None,
-        "split": plots.cost_split(table, baseline=run.baseline, period=period),
-        "service": plots.service(table, baseline=run.baseline, period=period),
-        "item_savings": plots.item_savings(changes.saving, period=period) if changes else None,
-        "value": plots.forecast_value(value, **compared, best=run.best) if len(value) else None,
-        "calibration": plots.calibration(scores) if len(scores) else None,
+        "forest": plots.draw_savings(table, **compared) if several else None,
+        "forest_narrow": plots.draw_savings(table, **compared, width=380, key="narrow") if several else None,
+        "split": plots.draw_cost_split(table, baseline=run.baseline, period=period),
+        "service": plots.draw_service(table, baseline=run.baseline, period=period),
+        "item_savings": plots.draw_item_savings(changes.saving, period=period) if changes else None,
+        "value": plots.draw_forecast_value(value, **compared, best=run.best) if len(value) else None,
+        "calibration": plots.draw_calibration(scores) if len(scores) else None,
     }
 
 
-def _items(run: Run, changes: findings.WorseOff | None) -> Iterator[ItemPicture]:
+def _items(run: Run, changes: findings.ItemChanges | None) -> Iterator[ItemPicture]:
     """Draw the items that the run kept forecasts or history of."""
     from markupsafe import Markup
 
@@ -115,7 +115,7 @@ def _items(run: Run, changes: findings.WorseOff | None) -> Iterator[ItemPicture]
         if item not in paths or not {run.baseline, run.best} <= set(paths[item]["policy"]):
             continue
         fan = run.fans[run.fans["item_id"] == item]
-        svg = plots.item_trajectory(
+        svg = plots.draw_item(
             f"item{i}",
             paths[item],
             fan[fan["origin_date"] == fan["origin_date"].min()],
@@ -124,5 +124,5 @@ def _items(run: Run, changes: findings.WorseOff | None) -> Iterator[ItemPicture]
             best=run.best,
             period=run.periods(1),
         )
-        facts = findings.facts_of(run, changes, item)
+        facts = findings.describe_item(run, changes, item)
         yield ItemPicture(str(item), facts, Markup(svg))

@@ -13,7 +13,7 @@ import pytest
 from fractile import FractileError
 from fractile.studies.report import figures as plots
 from fractile.studies.report.drawing import BLUE, INK, MUTED, ORANGE, colours_of
-from fractile.studies.report.findings import answer, forecaster_sentence, worse_off
+from fractile.studies.report.findings import compare_items, describe_forecasters, summarise
 from fractile.studies.report.page import build_report
 from fractile.studies.report.read import read_run
 
@@ -224,7 +224,7 @@ def test_sections_stand_in_order(whole):
 
 
 def test_the_answer_comes_first_and_names_the_interval(folder, whole):
-    found = answer(read_run(folder))
+    found = summarise(read_run(folder))
     assert found.proven
     assert plain(found.headline) == (
         "The back<prop> policy saves 12.0 % [5.0, 19.0] of the tuned newsvendor’s cost over the 12 held-out weeks."
@@ -244,7 +244,7 @@ def test_the_answer_comes_first_and_names_the_interval(folder, whole):
 )
 def test_no_saving_is_claimed_that_is_not_proven(folder, numbers, said):
     comparison(*numbers).to_parquet(folder / "comparison.parquet")
-    found = answer(read_run(folder))
+    found = summarise(read_run(folder))
     assert said in plain(found.headline)
     assert not found.proven
 
@@ -253,11 +253,11 @@ def test_a_smaller_saving_that_is_proven_is_named(folder):
     table = comparison(0.12, -0.02, 0.26)
     table.loc[0, ["saving", "saving_low", "saving_high", "cost"]] = [0.03, 0.01, 0.05, 970.0]
     table.to_parquet(folder / "comparison.parquet")
-    assert "A smaller saving is proven: newsvendor 3.0 % [1.0, 5.0]." in map(plain, answer(read_run(folder)).details)
+    assert "A smaller saving is proven: newsvendor 3.0 % [1.0, 5.0]." in map(plain, summarise(read_run(folder)).details)
 
 
 def test_a_bound_is_never_the_answer(folder):
-    found = answer(read_run(folder))
+    found = summarise(read_run(folder))
     assert "hindsight" not in found.headline.lower()
     assert any("Hindsight knows the future and saves 60.0 %" in plain(detail) for detail in found.details)
 
@@ -366,7 +366,7 @@ def test_the_next_orders_are_summed_up(folder, whole):
 
 def test_no_text_becomes_mathematics_or_markup_in_a_figure():
     table = comparison().assign(policy=["newsvendor", "tuned_newsvendor", "<b>$x^2$ & \\frac", "hindsight"])
-    forest = plots.saving_forest(table, baseline="tuned_newsvendor", level=0.95)
+    forest = plots.draw_savings(table, baseline="tuned_newsvendor", level=0.95)
     assert ">&lt;b&gt;$x^2$ &amp; \\frac</text>" in forest
 
 
@@ -406,7 +406,7 @@ def test_who_is_worse_off(folder):
     frame.loc[best & (frame["item_id"] == ITEMS[3]), "cost"] = 14.0
     frame.loc[best & frame["item_id"].isin(ITEMS[:2]), "cost"] = 8.0
     frame.to_parquet(folder / "trajectories.parquet")
-    found = worse_off(read_run(folder))
+    found = compare_items(read_run(folder))
     assert found.saving[ITEMS[3]] == -4.0
     assert found.saving.sum() == 0.0
     assert "1 of 8 items (12 %) cost more" in plain(found.sentence)
@@ -417,7 +417,7 @@ def test_who_is_worse_off(folder):
 
 
 def test_the_forecaster_worth_most_need_not_score_best(folder):
-    said = forecaster_sentence(read_run(folder))
+    said = describe_forecasters(read_run(folder))
     assert "cheapest on mqcnn: with the tuned newsvendor they cost 920.0 a week" in said
     assert "The most accurate one is another: ets" in said
 
@@ -431,17 +431,17 @@ def test_infinite_intervals_and_zero_bounds_can_be_drawn(folder):
 
 def test_figures_show_what_they_are_given():
     table = comparison()
-    forest = plots.saving_forest(table, baseline="tuned_newsvendor", level=0.95)
+    forest = plots.draw_savings(table, baseline="tuned_newsvendor", level=0.95)
     assert "12.0 % [5.0, 19.0]" in plain(forest)
     assert "hindsight (bound)" in forest
-    assert forest != plots.saving_forest(table.assign(saving=0.5), baseline="tuned_newsvendor", level=0.95)
-    assert "1,100" in plots.cost_split(table, baseline="tuned_newsvendor", period="week")
+    assert forest != plots.draw_savings(table.assign(saving=0.5), baseline="tuned_newsvendor", level=0.95)
+    assert "1,100" in plots.draw_cost_split(table, baseline="tuned_newsvendor", period="week")
 
 
 def test_a_policy_off_the_chart_is_named_with_its_numbers():
     table = comparison()
     table.loc[0, ["cost", "fill_rate"]] = [9000.0, 0.2]
-    service = plots.service(table, baseline="tuned_newsvendor", period="week")
+    service = plots.draw_service(table, baseline="tuned_newsvendor", period="week")
     assert "newsvendor: 20.0 %, 9,000" in plain(service)
     assert "hindsight: 100.0 %, 400" in plain(service)
     assert "tuned newsvendor: " not in service
