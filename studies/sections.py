@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from ..errors import InputError, did_you_mean
+from ..training.config import BACKPROP_ON_HISTORY, STUDY_PPO_STEPS
 
 
 def absolute(path: Path) -> Path:
@@ -300,8 +301,8 @@ class TrainingConfig(Section):
     """`[training]`: simulated paths an item, gradient steps of `backprop`, environment steps of `ppo`."""
 
     simulated_paths: Count = 1
-    backprop_steps: Count = 600
-    ppo_steps: Count = 600_000
+    backprop_steps: Count = BACKPROP_ON_HISTORY.steps
+    ppo_steps: Count = STUDY_PPO_STEPS
 
 
 class StatisticsConfig(Section):
