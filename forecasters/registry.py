@@ -19,7 +19,7 @@ FORECASTERS = Registry(
         "random_forest": "trees.forest:RandomForest",
         "quantile_forest": "trees.forest:QuantileForestForecaster",
         "sqrf": "trees.sqrf:SQRF",
-        "lightgbm": "trees.quantile_boosting:LightGBM",
+        "lightgbm": "trees.boosting:LightGBM",
         "mqmlp": "networks.mqmlp:MQMLP",
         "rnn": "networks.rnn:RNN",
         "deepar": "networks.deepar:DeepAR",

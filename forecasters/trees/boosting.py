@@ -1,20 +1,32 @@
-"""LightGBM, loaded when it is needed, and its models as arrays of bytes."""
+"""LightGBM: trees as the bytes of a model file, how they grow, and gradient boosting on the quantile loss."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays import FloatArray
-from .config import TreeConfig
+from ...arrays import FloatArray, IntArray
+from ..base import Arrays, at_levels
+from ..data.panel import SalesPanel
+from .config import BoostingConfig, TreeConfig
+from .features import FeatureBlock, FeaturePlan
+from .forecaster import TreeForecaster, training_rows
 
-ByteArray = NDArray[np.uint8]
-
-MOST_BINS = 127
+COMMON = {
+    "verbosity": -1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "max_bin": 127,
+    "min_data_per_group": 50,
+    "cat_smooth": 20.0,
+    "feature_pre_filter": False,
+}
+"""Options of LightGBM that all trees have."""
+EARLY_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 class Trees:
@@ -25,23 +37,19 @@ class Trees:
         threads: that predictions run on.
     """
 
-    def __init__(self, text: ByteArray, threads: int) -> None:
+    def __init__(self, text: NDArray[np.uint8], threads: int) -> None:
+        import lightgbm  # heavy, and not needed before trees grow
+
         self.text, self.threads = text, threads
-
-    @cached_property
-    def booster(self) -> Any:
-        """LightGBM's own object."""
-        import lightgbm
-
-        return lightgbm.Booster(model_str=self.text.tobytes().decode())
+        self.booster = lightgbm.Booster(model_str=text.tobytes().decode())
 
     @property
     def number(self) -> int:
         """How many trees there are."""
         return int(self.booster.num_trees())
 
-    @cached_property
-    def leaves(self) -> NDArray[np.int64]:
+    @property
+    def leaves(self) -> IntArray:
         """Leaves of each tree, shape (trees,)."""
         found = [line for line in self.text.tobytes().decode().splitlines() if line.startswith("num_leaves=")]
         return np.array([int(line.partition("=")[2]) for line in found], dtype=np.int64)
@@ -50,96 +58,101 @@ class Trees:
         """Return the trees' prediction for each row, shape (rows,)."""
         return np.asarray(self.booster.predict(features, num_threads=self.threads), dtype=np.float64)
 
-    def leaf(self, features: Any) -> NDArray[np.int64]:
+    def leaf(self, features: Any) -> IntArray:
         """Return the leaf that each row falls into in each tree, shape (rows, trees)."""
         found = self.booster.predict(features, num_threads=self.threads, pred_leaf=True)
         return np.asarray(found, dtype=np.int64).reshape(features.shape[0], -1)
 
 
-def dataset(
+def make_dataset(
     features: Any,
     target: FloatArray,
     weight: FloatArray,
     categorical: list[int],
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any],
 ) -> Any:
-    """Return LightGBM's binned form of training rows."""
+    """Return LightGBM's binned form of training rows.
+
+    Args:
+        features: dense or CSR, shape (rows, features).
+        target: shape (rows,).
+        weight: above 0, shape (rows,).
+        categorical: positions of the features that are categories.
+        options: of LightGBM, beside those of all trees.
+    """
     import lightgbm
 
-    settings = {**_common(1), **(options or {})}
+    settings = {**COMMON, "num_threads": 1, **options}
     return lightgbm.Dataset(features, target, weight=weight, categorical_feature=categorical, params=settings)
 
 
 def grow(data: Any, config: TreeConfig, trees: int, options: Mapping[str, Any]) -> Trees:
-    """Grow trees on a `dataset`."""
+    """Grow trees on a dataset of `make_dataset`."""
     import lightgbm
 
     own = {
+        "num_threads": config.threads,
         "num_leaves": config.leaves,
         "min_data_in_leaf": config.fewest,
         "bagging_fraction": config.bag,
         "bagging_freq": 1,
         "seed": config.seed,
     }
-    booster = lightgbm.train({**_common(config.threads), **own, **options}, data, trees)
+    booster = lightgbm.train({**COMMON, **own, **options}, data, trees)
     return Trees(np.frombuffer(booster.model_to_string().encode(), dtype=np.uint8), config.threads)
 
 
-class ForestRows(NamedTuple):
-    """What a forest grows on.
-
-    Attributes:
-        features: dense or CSR, shape (rows, features).
-        target: shape (rows,).
-        weight: above 0, shape (rows,).
-        categorical: positions of the features that are categories.
-    """
-
-    features: Any
-    target: FloatArray
-    weight: FloatArray
-    categorical: list[int]
-
-
-def grow_forest(rows: ForestRows, config: TreeConfig, trees: int, options: Mapping[str, Any] | None = None) -> Trees:
-    """Grow a random forest.
-
-    Its splits lower the squared error of the target's square root (of its size, with its sign): counts then
-    vary about as much everywhere, and a few large targets do not draw all splits to them.
+class BoostedQuantiles:
+    """A sequence of trees for each level.
 
     Args:
-        rows: features, target, weight, and which features are categories.
-        config: how the trees grow.
-        trees: how many.
-        options: of LightGBM, beside those of a forest.
-
-    Returns:
-        trees that predict the mean root.
+        levels: shape (K,). [τ]
+        boosters: one a level.
     """
-    settings = {**forest_options(config), **(options or {})}
-    root = np.sign(rows.target) * np.sqrt(np.abs(rows.target))
-    return grow(dataset(rows.features, root, rows.weight, rows.categorical, settings), config, trees, settings)
+
+    def __init__(self, levels: FloatArray, boosters: list[Trees]) -> None:
+        self.levels, self.boosters = levels, boosters
+
+    def quantiles(self, features: Any, levels: FloatArray) -> FloatArray:
+        """Return quantiles of the target, shape (rows, Q); sorted, for separate models may cross."""
+        each = np.stack([booster.predict(features) for booster in self.boosters], axis=-1)
+        return at_levels(self.levels, np.sort(np.maximum(each, 0.0), axis=-1), levels)
+
+    def arrays(self) -> Arrays:
+        """Return levels and model texts."""
+        texts = {f"booster_{k}": booster.text for k, booster in enumerate(self.boosters)}
+        return {"booster_levels": self.levels, **texts}
 
 
-def forest_options(config: TreeConfig) -> dict[str, Any]:
-    """Return what makes LightGBM grow a random forest on squared errors."""
-    bag = min(config.bag, 0.999)  # LightGBM's forests need a true sub-sample
-    return {
-        "boosting": "rf",
-        "objective": "regression",
-        "bagging_fraction": bag,
-        "feature_fraction_bynode": config.features,
-    }
+class LightGBM(TreeForecaster[BoostingConfig]):
+    """LightGBM on the quantile loss, one sequence of trees for each level.
 
+    The loss is that of demand in units, weighted by the item's level. Options: see `BoostingConfig`.
+    """
 
-def _common(threads: int) -> dict[str, Any]:
-    return {
-        "verbosity": -1,
-        "num_threads": threads,
-        "deterministic": True,
-        "force_row_wise": True,
-        "max_bin": MOST_BINS,
-        "min_data_per_group": 50,
-        "cat_smooth": 20.0,
-        "feature_pre_filter": False,
-    }
+    name = "lightgbm"
+    config_type = BoostingConfig
+    option_names = BoostingConfig.names()
+
+    def early_config(self) -> BoostingConfig:
+        """Return fewer levels and fewer trees, each with a larger step."""
+        rate = min(2.0 * self.config.learning_rate, 1.0)
+        return replace(super().early_config(), levels=EARLY_LEVELS, learning_rate=rate)
+
+    def fit_model(self, panel: SalesPanel, plan: FeaturePlan, config: BoostingConfig) -> BoostedQuantiles:
+        """Train one level after another on the same rows."""
+        rows = training_rows(panel, plan, config)
+        data = make_dataset(rows.features, rows.target, rows.weight, plan.categorical, {"seed": config.seed})
+        shared = {"objective": "quantile", "learning_rate": config.learning_rate, "feature_fraction": config.features}
+        boosters = [grow(data, config, config.trees, {**shared, "alpha": level}) for level in config.levels]
+        return BoostedQuantiles(np.asarray(config.levels), boosters)
+
+    def model_from_arrays(self, arrays: Arrays) -> BoostedQuantiles:
+        """Rebuild from the model's arrays."""
+        levels = arrays["booster_levels"]
+        boosters = [Trees(arrays[f"booster_{k}"], self.config.threads) for k in range(len(levels))]
+        return BoostedQuantiles(levels, boosters)
+
+    def predict_ratios(self, model: BoostedQuantiles, block: FeatureBlock, levels: FloatArray) -> FloatArray:
+        """Return quantiles over the items' scale, shape (rows, Q)."""
+        return model.quantiles(block.matrix(), levels)

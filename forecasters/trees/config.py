@@ -1,4 +1,4 @@
-"""How large trees grow, and what they are shown."""
+"""Options of the tree forecasters."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from ...errors import FractileError
 from ..base import checked_levels
 from ..options import Options
-
-WHOLE = ("horizon", "trees", "fewest", "most_rows", "threads")
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class TreeConfig(Options):
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for name in WHOLE:
+        for name in ("horizon", "trees", "fewest", "most_rows", "threads"):
             self.require(name, getattr(self, name) >= 1 and int(getattr(self, name)) == getattr(self, name), ">= 1")
         self.require("leaves", self.leaves >= 2, ">= 2")
         for name in ("features", "bag"):

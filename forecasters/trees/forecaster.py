@@ -1,50 +1,106 @@
-"""What all tree forecasters share: fitting, forecasting block by block, and their state."""
+"""What all tree forecasters share: training rows, fitting, forecasting block by block, and their state."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
-from ...arrays import FloatArray
-from ..base import Arrays, BaseForecaster, Config, Request, State, calibration_origins, require_history
+from ...arrays import Float32Array, FloatArray
+from ...randomness import keyed_generator
+from ..base import (
+    Arrays,
+    BaseForecaster,
+    Config,
+    Request,
+    State,
+    calibration_origins,
+    require_history,
+    targets_of,
+)
 from ..calibration.point_errors import Calibration
 from ..calibration.sampling import ErrorDependence, fit_error_dependence
 from ..data.panel import SalesPanel
-from ..forecast import (
-    DEFAULT_LEVELS,
-    QuantileForecast,
-)
+from ..forecast import DEFAULT_LEVELS, QuantileForecast
 from .config import TreeConfig
-from .features import FeatureBlock, feature_blocks
-from .plan import FeaturePlan, plan_features
+from .features import CELLS, FeatureBlock, FeaturePlan, build_features, feature_blocks, plan_features
 
 OptionsT = TypeVar("OptionsT", bound=TreeConfig)
 
 CALIBRATION = 26
-"""Most origins whose errors are learnt from."""
-
-
-class Model(Protocol):
-    """Fitted trees."""
-
-    def arrays(self) -> Arrays:
-        """Return all that the model is."""
-        ...
+"""Most origins whose errors are estimated."""
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """What a fit leaves behind: which features, the trees on them, and what past errors taught."""
+class TrainingRows:
+    """Rows to train on.
+
+    Attributes:
+        features: shape (rows, features).
+        target: demand over the item's scale, shape (rows,).
+        weight: of each row in the loss, shape (rows,).
+        names: of the features.
+    """
+
+    features: Float32Array
+    target: FloatArray
+    weight: FloatArray
+    names: tuple[str, ...]
+
+
+def training_blocks(panel: SalesPanel, plan: FeaturePlan, config: TreeConfig) -> Iterator[TrainingRows]:
+    """Yield training rows of the panel block by block of items, at most about `most_rows` in all.
+
+    Each item draws its rows from a generator of its own. Where the panel has many more rows than are wanted,
+    each block of items also draws its origins, so that the work is bounded by what is kept.
+    """
+    horizon = config.horizon
+    longer = panel.extended(np.zeros((panel.items, horizon)))
+    # Period t is a known target of min(t + 1, horizon) origins.
+    possible = (panel.informative.sum(axis=0) * np.minimum(np.arange(panel.periods) + 1, horizon)).sum()
+    share = min(1.0, config.most_rows / max(int(possible), 1))
+    number = int(np.ceil(panel.periods * min(1.0, 4.0 * share)))
+    size = max(1, CELLS // (number * horizon))
+    for first in range(0, panel.items, size):
+        items = np.arange(first, min(first + size, panel.items))
+        part = panel.select(items)
+        rng = keyed_generator(config.seed, "tree origins", panel.item_ids[first])
+        origins = np.sort(rng.choice(panel.periods, number, replace=False))
+        demand = targets_of(part, origins, horizon)
+        kept, kept_share = ~np.isnan(demand), share * panel.periods / number
+        if kept_share < 1.0:
+            generators = (keyed_generator(config.seed, "tree rows", item) for item in part.item_ids)
+            draws = [rng.random(demand.shape[1:], dtype=np.float32) for rng in generators]
+            kept &= np.stack(draws) < kept_share
+        rows = np.flatnonzero(kept)
+        if len(rows):
+            block = build_features(longer.select(items), plan, origins, horizon)
+            scale = block.scale.ravel()[rows // horizon]
+            yield TrainingRows(block.matrix(rows), demand.ravel()[rows] / scale, scale**config.power, block.names)
+
+
+def training_rows(panel: SalesPanel, plan: FeaturePlan, config: TreeConfig) -> TrainingRows:
+    """Return the training rows of a panel in one table."""
+    parts = list(training_blocks(panel, plan, config))
+    features, target, weight = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "target", "weight")
+    )
+    return TrainingRows(features, target, weight, parts[0].names)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedTrees:
+    """The result of a fit: which features, the trees on them, and the errors of past forecasts."""
 
     plan: FeaturePlan
     model: Any
     errors: Any
 
 
-class TreeForecaster(BaseForecaster[Fitted], Generic[OptionsT]):
-    """Trees for all items and all steps ahead, on hand-made features.
+class TreeForecaster(BaseForecaster[FittedTrees], Generic[OptionsT]):
+    """Trees for all items and all steps ahead, on the features of `features.build_features`.
 
     Demand is divided by the item's running level, so that one model serves fast and slow items.
 
@@ -61,15 +117,15 @@ class TreeForecaster(BaseForecaster[Fitted], Generic[OptionsT]):
         base: Any = config or self.config_type()
         self.config: OptionsT = base.changed(self.name, options)
 
-    def learn(self, panel: SalesPanel, plan: FeaturePlan, config: OptionsT) -> Any:
-        """Return the model of a panel."""
+    def fit_model(self, panel: SalesPanel, plan: FeaturePlan, config: OptionsT) -> Any:
+        """Grow the trees of a panel."""
         raise NotImplementedError
 
-    def restore(self, arrays: Arrays) -> Any:
+    def model_from_arrays(self, arrays: Arrays) -> Any:
         """Rebuild a model from its arrays."""
         raise NotImplementedError
 
-    def ratios(self, model: Any, block: FeatureBlock, levels: FloatArray) -> FloatArray:
+    def predict_ratios(self, model: Any, block: FeatureBlock, levels: FloatArray) -> FloatArray:
         """Return quantiles over the items' scale, a row an item, origin and step: shape (rows, Q)."""
         raise NotImplementedError
 
@@ -78,11 +134,19 @@ class TreeForecaster(BaseForecaster[Fitted], Generic[OptionsT]):
         return replace(self.config, trees=max(1, self.config.trees // 2))
 
     def fit(self, panel: SalesPanel) -> Self:
-        """Grow the trees, and learn about their errors where they had not seen the demand."""
+        """Grow the trees, and estimate the errors of trees that were grown without the last periods."""
         require_history(panel)
-        errors = self._learn_errors(panel)
-        plan = plan_features(panel, self.config.horizon)
-        self._fitted = Fitted(plan, self.learn(panel, plan, self.config), errors)
+        horizon = self.config.horizon
+        origins = calibration_origins(panel, CALIBRATION)
+        before = panel.until(int(origins[0]))
+        early = before if before.informative.any() else panel
+        early_plan = plan_features(early, horizon)
+        early_model = self.fit_model(early, early_plan, self.early_config())
+        longer = panel.extended(np.zeros((panel.items, horizon)))
+        request = Request(longer, horizon, np.asarray(DEFAULT_LEVELS), origins)
+        errors = self.fit_errors(panel, request, early_plan, early_model)
+        plan = plan_features(panel, horizon)
+        self._fitted = FittedTrees(plan, self.fit_model(panel, plan, self.config), errors)
         return self
 
     @property
@@ -90,25 +154,31 @@ class TreeForecaster(BaseForecaster[Fitted], Generic[OptionsT]):
         """The trained horizon."""
         return self.config.horizon
 
-    def _predict(self, request: Request, learnt: Fitted) -> QuantileForecast:
-        """Return the forecast that was asked for."""
-        values = self.quantiles(request, learnt.plan, learnt.model)
-        return request.forecast(values, learnt.errors.at(request.panel, request.origins, request.horizon))
+    def _predict(self, request: Request, fitted: FittedTrees) -> QuantileForecast:
+        """Forecast with the trees and the dependence of past errors."""
+        values = self.quantiles(request, fitted.plan, fitted.model)
+        return request.forecast(values, fitted.errors.at(request.panel, request.origins, request.horizon))
 
     def quantiles(self, request: Request, plan: FeaturePlan, model: Any) -> FloatArray:
         """Return quantiles in units, shape (items, origins, horizon, Q)."""
         panel, origins, levels = request.panel, request.origins, request.levels
         values = np.empty((panel.items, len(origins), request.horizon, len(levels)))
         for items, block in feature_blocks(panel, plan, origins, request.horizon):
-            ratios = self.ratios(model, block, levels).reshape(*block.shape, len(levels))
+            ratios = self.predict_ratios(model, block, levels).reshape(*block.shape, len(levels))
             values[items] = np.maximum(ratios, 0.0) * block.scale[..., None, None]
         return np.maximum.accumulate(values, axis=-1)
 
+    def fit_errors(self, panel: SalesPanel, request: Request, plan: FeaturePlan, model: Any) -> Any:
+        """Estimate the errors of an early model, from the forecasts that it makes beyond its history."""
+        values = self.quantiles(request, plan, model)
+        past = QuantileForecast(request.levels, values, request.origins, panel.item_ids)
+        return fit_error_dependence(past, panel)
+
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        known = self.fitted
-        config = {"config": self.config.to_config(), "plan": known.plan.to_config()}
-        return config, {**known.plan.arrays(), **known.model.arrays(), **known.errors.arrays()}
+        fitted = self.fitted
+        config = {"config": self.config.to_config(), "plan": fitted.plan.to_config()}
+        return config, {**fitted.plan.arrays(), **fitted.model.arrays(), **fitted.errors.arrays()}
 
     @classmethod
     def from_state(cls, config: Config, arrays: Arrays) -> Self:
@@ -116,21 +186,5 @@ class TreeForecaster(BaseForecaster[Fitted], Generic[OptionsT]):
         restored: Any = cls.config_type.restored(config["config"])
         made = cls(restored)
         plan = FeaturePlan.restored(config["plan"], arrays)
-        made._fitted = Fitted(plan, made.restore(arrays), cls.errors_type.from_arrays(arrays))
+        made._fitted = FittedTrees(plan, made.model_from_arrays(arrays), cls.errors_type.from_arrays(arrays))
         return made
-
-    def errors_of(self, panel: SalesPanel, request: Request, plan: FeaturePlan, model: Any) -> Any:
-        """Learn from forecasts of an early model that had not seen what came."""
-        values = self.quantiles(request, plan, model)
-        past = QuantileForecast(request.levels, values, request.origins, panel.item_ids)
-        return fit_error_dependence(past, panel)
-
-    def _learn_errors(self, panel: SalesPanel) -> Any:
-        origins = calibration_origins(panel, CALIBRATION)
-        early = panel.until(int(origins[0]))
-        plan = plan_features(early if early.informative.any() else panel, self.config.horizon)
-        config = self.early_config()
-        model = self.learn(early if early.informative.any() else panel, plan, config)
-        longer = panel.extended(np.zeros((panel.items, self.config.horizon)))
-        request = Request(longer, self.config.horizon, np.asarray(DEFAULT_LEVELS), origins)
-        return self.errors_of(panel, request, plan, model)

@@ -1,26 +1,193 @@
-"""Random forests: a point forecast with its error distribution, and quantiles from the leaves."""
+"""Random forests: a point forecast with its error distribution, and quantiles from the leaves.
+
+Quantile forests (Meinshausen 2006): a row's predictive distribution gives each tree the same weight, and within
+a tree each training target of the row's leaf its share of the leaf's weight.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...arrays import FloatArray
+from ...arrays import FloatArray, IntArray
 from ...randomness import keyed_generator
 from ..base import Arrays, Request
 from ..calibration.point_errors import Calibration, calibrated
 from ..data.panel import SalesPanel
-from ..forecast import (
-    QuantileForecast,
-)
-from .boosting import ForestRows, Trees, grow_forest
+from ..forecast import QuantileForecast
+from .boosting import Trees, grow, make_dataset
 from .config import ForestConfig, QuantileForestConfig, TreeConfig
-from .examples import Examples, examples_of
-from .features import FeatureBlock, feature_blocks
-from .forecaster import Fitted, TreeForecaster
-from .leaves import LeafStore
-from .plan import FeaturePlan
+from .features import FeatureBlock, FeaturePlan, feature_blocks
+from .forecaster import FittedTrees, TrainingRows, TreeForecaster, training_rows
+
+UInt64Array = NDArray[np.uint64]
+
+EMPTY = np.float32(2.0)
+"""Key of a place that no target has taken; keys of targets lie in [0, 1)."""
+WHOLE = 2.0**26
+"""What the shares of a leaf's targets add up to."""
+TOLERANCE = 1e-6
+"""Of a share that is reached but for rounding."""
+SAMPLES = 2_000_000
+"""Kept targets that are merged at once."""
+
+
+class ForestRows(NamedTuple):
+    """What a forest grows on.
+
+    Attributes:
+        features: dense or CSR, shape (rows, features).
+        target: shape (rows,).
+        weight: above 0, shape (rows,).
+        categorical: positions of the features that are categories.
+    """
+
+    features: Any
+    target: FloatArray
+    weight: FloatArray
+    categorical: list[int]
+
+
+def grow_forest(rows: ForestRows, config: TreeConfig, trees: int, options: Mapping[str, Any] | None = None) -> Trees:
+    """Grow a random forest.
+
+    Its splits lower the squared error of the target's square root (of its size, with its sign): counts then
+    vary about as much everywhere, and a few large targets do not draw all splits to them.
+
+    Args:
+        rows: features, target, weight, and which features are categories.
+        config: how the trees grow.
+        trees: how many.
+        options: of LightGBM, beside those of a forest.
+
+    Returns:
+        trees that predict the mean root.
+    """
+    settings = {
+        "boosting": "rf",
+        "objective": "regression",
+        "bagging_fraction": min(config.bag, 0.999),  # LightGBM's forests need a true sub-sample
+        "feature_fraction_bynode": config.features,
+        **(options or {}),
+    }
+    root = np.sign(rows.target) * np.sqrt(np.abs(rows.target))
+    return grow(make_dataset(rows.features, root, rows.weight, rows.categorical, settings), config, trees, settings)
+
+
+class LeafStore:
+    """Up to `kept` targets of each leaf, drawn uniformly from all that came.
+
+    Each target comes with a random key; a leaf keeps those with the smallest keys, so that the blocks may come
+    in any number and what is kept is a uniform sample.
+
+    Args:
+        leaves: of each tree, shape (trees,).
+        kept: targets that a leaf keeps, at most.
+    """
+
+    def __init__(self, leaves: IntArray, kept: int) -> None:
+        self.offset = np.concatenate([[0], np.cumsum(leaves)])
+        shape = (int(self.offset[-1]), kept)
+        self.key = np.full(shape, EMPTY, dtype=np.float32)
+        self.target = np.zeros(shape, dtype=np.float32)
+        self.weight = np.zeros(shape, dtype=np.float32)
+
+    @property
+    def trees(self) -> int:
+        """How many trees there are."""
+        return len(self.offset) - 1
+
+    def add(self, leaf: IntArray, target: FloatArray, weight: FloatArray, rng: np.random.Generator) -> None:
+        """Add a block of training rows.
+
+        Args:
+            leaf: that each row falls into in each tree, shape (rows, trees).
+            target: shape (rows,).
+            weight: above 0, shape (rows,).
+            rng: where the keys come from.
+        """
+        keys = rng.random((self.trees, len(target)), dtype=np.float32)
+        for tree in range(self.trees):
+            place = leaf[:, tree] + self.offset[tree]
+            rows = np.flatnonzero(keys[tree] < self.key[place, -1])
+            if len(rows):
+                self._merge(place[rows], keys[tree, rows], target[rows], weight[rows])
+
+    def quantiles(self, leaf: IntArray, levels: FloatArray) -> FloatArray:
+        """Return the smallest targets whose share is at least each level.
+
+        Args:
+            leaf: shape (rows, trees).
+            levels: shape (Q,). [τ]
+
+        Returns:
+            shape (rows, Q).
+        """
+        size = max(1, SAMPLES // (self.trees * self.key.shape[1]))
+        table = self._packed()
+        parts = [_merged(table[leaf[k : k + size] + self.offset[:-1]], levels) for k in range(0, len(leaf), size)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(levels)))
+
+    def arrays(self) -> Arrays:
+        """Return the arrays that `from_arrays` needs."""
+        return {"leaf_offset": self.offset, "leaf_target": self.target, "leaf_weight": self.weight}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """Rebuild from `arrays()`; the rebuilt store keeps no further targets."""
+        target, weight = arrays["leaf_target"], arrays["leaf_weight"]
+        made = cls(np.diff(arrays["leaf_offset"]), target.shape[1])
+        made.target, made.weight = target, weight
+        made.key = np.where(weight > 0, 0.0, EMPTY).astype(np.float32)
+        return made
+
+    def _merge(self, place: IntArray, key: Any, target: FloatArray, weight: FloatArray) -> None:
+        """Keep the targets with the smallest keys among those of their leaves and the new ones."""
+        touched, at = np.unique(place, return_inverse=True)
+        kept = self.key.shape[1]
+        old = np.repeat(np.arange(len(touched)), kept)
+        leaf = np.concatenate([old, at])
+        columns = [
+            np.concatenate([table[touched].ravel(), new.astype(np.float32)])
+            for table, new in ((self.key, key), (self.target, target), (self.weight, weight))
+        ]
+        order = np.lexsort((columns[0], leaf))
+        rank = np.arange(len(order)) - np.searchsorted(leaf[order], np.arange(len(touched)))[leaf[order]]
+        best = order[rank < kept]
+        shape = (len(touched), kept)
+        for table, column in zip((self.key, self.target, self.weight), columns, strict=True):
+            table[touched] = column[best].reshape(shape)
+
+    def _packed(self) -> UInt64Array:
+        """Targets and their shares in one number each, so that sorting the numbers sorts the targets."""
+        total = self.weight.sum(axis=1, keepdims=True, dtype=np.float64)
+        share = np.rint(self.weight / np.maximum(total, 1e-30) * WHOLE).astype(np.uint64)
+        bits = self.target.view(np.uint32)
+        # A float's bits order like its value where it is positive, and in reverse where it is negative.
+        ordered = np.where(bits >> 31 == 1, ~bits, bits | np.uint32(0x80000000)).astype(np.uint64)
+        return np.asarray((ordered << np.uint64(32)) | share, dtype=np.uint64)
+
+
+def _merged(packed: UInt64Array, levels: FloatArray) -> FloatArray:
+    """Quantiles of the equal mixture of the leaves (rows, trees, kept), shape (rows, Q)."""
+    flat = packed.reshape(len(packed), -1)
+    flat.sort(axis=1)
+    # One running sum over all rows, and one search in it: a row's shares begin where the last row's end.
+    share = np.cumsum((flat & np.uint64(0xFFFFFFFF)).ravel()).astype(np.float64)
+    end = share[flat.shape[1] - 1 :: flat.shape[1]]
+    start = np.concatenate([[0.0], end[:-1]])
+    wanted = start[:, None] + (levels - TOLERANCE) * (end - start)[:, None]
+    at = np.searchsorted(share, wanted.ravel())
+    return _unpacked(flat.ravel()[np.minimum(at, flat.size - 1)].reshape(wanted.shape))
+
+
+def _unpacked(packed: UInt64Array) -> FloatArray:
+    bits = (packed >> np.uint64(32)).astype(np.uint32)
+    bits = np.where(bits >> 31 == 1, bits & np.uint32(0x7FFFFFFF), ~bits).astype(np.uint32)
+    return bits.view(np.float32).astype(np.float64)
 
 
 class MeanForest:
@@ -32,6 +199,45 @@ class MeanForest:
     def arrays(self) -> Arrays:
         """Return the model text."""
         return {"forest": self.trees.text}
+
+
+class RandomForest(TreeForecaster[ForestConfig]):
+    """A random forest (Breiman 2001) as point forecast, with the distribution of its past errors.
+
+    Options: see `ForestConfig`.
+    """
+
+    name = "random_forest"
+    config_type = ForestConfig
+    errors_type = Calibration
+    option_names = ForestConfig.names()
+
+    def fit_model(self, panel: SalesPanel, plan: FeaturePlan, config: ForestConfig) -> MeanForest:
+        """Grow the forest."""
+        return MeanForest(_grow_on(training_rows(panel, plan, config), plan, config))
+
+    def model_from_arrays(self, arrays: Arrays) -> MeanForest:
+        """Rebuild from the model's arrays."""
+        return MeanForest(Trees(arrays["forest"], self.config.threads))
+
+    def _predict(self, request: Request, fitted: FittedTrees) -> QuantileForecast:
+        """Put the distribution of past errors around the point forecast."""
+        point = self.point(request, fitted.plan, fitted.model)
+        forecast: QuantileForecast = fitted.errors.forecast(request, point)
+        return forecast
+
+    def point(self, request: Request, plan: FeaturePlan, model: MeanForest) -> FloatArray:
+        """Return typical demand, the square of the mean root: units, shape (items, origins, horizon)."""
+        panel, origins, horizon = request.panel, request.origins, request.horizon
+        values = np.empty((panel.items, len(origins), horizon))
+        for items, block in feature_blocks(panel, plan, origins, horizon):
+            root = model.trees.predict(block.matrix()).reshape(block.shape)
+            values[items] = np.maximum(root, 0.0) ** 2 * block.scale[..., None]
+        return values
+
+    def fit_errors(self, panel: SalesPanel, request: Request, plan: FeaturePlan, model: MeanForest) -> Calibration:
+        """Estimate the distribution of the early forest's errors."""
+        return calibrated(panel, request.origins, self.point(request, plan, model))
 
 
 class QuantileForest:
@@ -49,45 +255,6 @@ class QuantileForest:
         return {"forest": self.trees.text, **self.store.arrays()}
 
 
-class RandomForest(TreeForecaster[ForestConfig]):
-    """A random forest (Breiman 2001) as point forecast, with the distribution of its past errors.
-
-    Options: see `ForestConfig`.
-    """
-
-    name = "random_forest"
-    config_type = ForestConfig
-    errors_type = Calibration
-    option_names = ForestConfig.names()
-
-    def learn(self, panel: SalesPanel, plan: FeaturePlan, config: ForestConfig) -> MeanForest:
-        """Grow the forest."""
-        return MeanForest(grown(examples_of(panel, plan, config), plan, config))
-
-    def restore(self, arrays: Arrays) -> MeanForest:
-        """Rebuild from the model's arrays."""
-        return MeanForest(Trees(arrays["forest"], self.config.threads))
-
-    def _predict(self, request: Request, learnt: Fitted) -> QuantileForecast:
-        """Return the point forecast dressed with its errors."""
-        point = self.point(request, learnt.plan, learnt.model)
-        forecast: QuantileForecast = learnt.errors.forecast(request, point)
-        return forecast
-
-    def point(self, request: Request, plan: FeaturePlan, model: MeanForest) -> FloatArray:
-        """Return typical demand, the square of the mean root: units, shape (items, origins, horizon)."""
-        panel, origins, horizon = request.panel, request.origins, request.horizon
-        values = np.empty((panel.items, len(origins), horizon))
-        for items, block in feature_blocks(panel, plan, origins, horizon):
-            root = model.trees.predict(block.matrix()).reshape(block.shape)
-            values[items] = np.maximum(root, 0.0) ** 2 * block.scale[..., None]
-        return values
-
-    def errors_of(self, panel: SalesPanel, request: Request, plan: FeaturePlan, model: MeanForest) -> Calibration:
-        """Learn the distribution of the early forest's errors."""
-        return calibrated(panel, request.origins, self.point(request, plan, model))
-
-
 class QuantileForestForecaster(TreeForecaster[QuantileForestConfig]):
     """A quantile regression forest (Meinshausen 2006).
 
@@ -98,24 +265,23 @@ class QuantileForestForecaster(TreeForecaster[QuantileForestConfig]):
     config_type = QuantileForestConfig
     option_names = QuantileForestConfig.names()
 
-    def learn(self, panel: SalesPanel, plan: FeaturePlan, config: QuantileForestConfig) -> QuantileForest:
+    def fit_model(self, panel: SalesPanel, plan: FeaturePlan, config: QuantileForestConfig) -> QuantileForest:
         """Grow the forest and fill its leaves."""
-        rows = examples_of(panel, plan, config)
-        trees = grown(rows, plan, config)
+        rows = training_rows(panel, plan, config)
+        trees = _grow_on(rows, plan, config)
         store = LeafStore(trees.leaves, config.kept)
         rng = keyed_generator(config.seed, "leaves")
         store.add(trees.leaf(rows.features), rows.target, rows.weight, rng)
         return QuantileForest(trees, store)
 
-    def restore(self, arrays: Arrays) -> QuantileForest:
+    def model_from_arrays(self, arrays: Arrays) -> QuantileForest:
         """Rebuild from the model's arrays."""
         return QuantileForest(Trees(arrays["forest"], self.config.threads), LeafStore.from_arrays(arrays))
 
-    def ratios(self, model: QuantileForest, block: FeatureBlock, levels: FloatArray) -> FloatArray:
+    def predict_ratios(self, model: QuantileForest, block: FeatureBlock, levels: FloatArray) -> FloatArray:
         """Return quantiles over the items' scale, shape (rows, Q)."""
         return model.quantiles(block.matrix(), levels)
 
 
-def grown(rows: Examples, plan: FeaturePlan, config: TreeConfig) -> Trees:
-    """Return a forest grown on training rows."""
+def _grow_on(rows: TrainingRows, plan: FeaturePlan, config: TreeConfig) -> Trees:
     return grow_forest(ForestRows(rows.features, rows.target, rows.weight, plan.categorical), config, config.trees)

@@ -15,13 +15,11 @@ from scipy.stats import norm
 import fractile
 from fractile import FractileError
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.trees.boosting import ForestRows, Trees, grow_forest
+from fractile.forecasters.trees.boosting import Trees
 from fractile.forecasters.trees.config import ForestConfig, SparseForestConfig
-from fractile.forecasters.trees.features import FeatureBlock
-from fractile.forecasters.trees.leaves import LeafStore
-from fractile.forecasters.trees.plan import plan_features
-from fractile.forecasters.trees.sparse_forest import Rows, RowSample, SparseQuantileForest, told_apart
-from fractile.forecasters.trees.sqrf import SparseLayout
+from fractile.forecasters.trees.features import build_features, plan_features
+from fractile.forecasters.trees.forest import ForestRows, LeafStore, grow_forest
+from fractile.forecasters.trees.sqrf import Rows, RowSample, SparseLayout, SparseQuantileForest, mark_zeros
 
 LEVELS = np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99])
 SMALL = SparseForestConfig(trees=8, leaves=20, fewest=10, features=1.0, groups=2)
@@ -97,7 +95,7 @@ def test_a_rebuilt_store_gives_the_same():
 
 
 def test_many_rows_at_once_are_single_rows(monkeypatch: pytest.MonkeyPatch):
-    import fractile.forecasters.trees.leaves as module
+    import fractile.forecasters.trees.forest as module
 
     trees, features, target = grown_forest()
     store = LeafStore(trees.leaves, kept=5)
@@ -159,7 +157,7 @@ def test_without_telling_them_apart_missing_would_be_zero():
 def test_telling_apart_leaves_the_callers_rows_alone():
     rows, _ = zero_or_missing()
     before = rows.features.data.copy()
-    apart = told_apart(rows.features)
+    apart = mark_zeros(rows.features)
     np.testing.assert_array_equal(rows.features.data, before)
     assert (apart.data != 0).all()
     np.testing.assert_allclose(apart.data, before, atol=1e-29)
@@ -212,7 +210,7 @@ def test_bad_blocks_are_refused():
 def test_each_product_line_has_columns_of_its_own():
     panel = small_panel()
     plan = plan_features(panel, 2)
-    block = FeatureBlock(panel, plan, np.array([20]), 2)
+    block = build_features(panel, plan, np.array([20]), 2)
     layout = SparseLayout.of(plan, block.names, "")
     dense = block.matrix()
     sparse = layout.encode(dense)
@@ -231,7 +229,7 @@ def test_each_product_line_has_columns_of_its_own():
 def test_an_unknown_line_is_absent_and_a_wrong_one_is_refused():
     panel = small_panel()
     plan = plan_features(panel, 2)
-    block = FeatureBlock(panel, plan, np.array([20]), 2)
+    block = build_features(panel, plan, np.array([20]), 2)
     layout = SparseLayout.of(plan, block.names, "group")
     dense = block.matrix()
     dense[:, 0] = np.nan
@@ -244,7 +242,7 @@ def test_an_unknown_line_is_absent_and_a_wrong_one_is_refused():
 def test_stored_zeros_survive_the_encoding():
     panel = small_panel()
     plan = plan_features(panel, 2)
-    block = FeatureBlock(panel, plan, np.array([20]), 2)
+    block = build_features(panel, plan, np.array([20]), 2)
     sparse = SparseLayout.of(plan, block.names, "").encode(block.matrix())
     column = block.names.index("promotion:target") - 1
     values = np.broadcast_to(block.columns["promotion:target"], block.shape).ravel()

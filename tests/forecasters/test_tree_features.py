@@ -11,12 +11,11 @@ import pytest
 from fractile import SalesPanel
 from fractile.forecasters.base import targets_of
 from fractile.forecasters.conformance import disturbed, small_panel
+from fractile.forecasters.features.history import OFFSET, running_means
+from fractile.forecasters.features.season import fit_season_index, seasons_ago
 from fractile.forecasters.trees.config import TreeConfig
-from fractile.forecasters.trees.examples import Examples, example_blocks, examples_of
-from fractile.forecasters.trees.features import FeatureBlock, feature_blocks
-from fractile.forecasters.trees.history import OFFSET, running_means
-from fractile.forecasters.trees.plan import FeaturePlan, plan_features
-from fractile.forecasters.trees.season import fit_season_index, seasons_ago
+from fractile.forecasters.trees.features import FeaturePlan, build_features, feature_blocks, plan_features
+from fractile.forecasters.trees.forecaster import training_blocks, training_rows
 
 
 def panel_of(sales, in_stock=None, freq="W-MON", **options) -> SalesPanel:
@@ -31,7 +30,7 @@ def features_of(panel: SalesPanel, origins, horizon: int, plan: FeaturePlan | No
     """Return every feature as (items, origins, horizon)."""
     plan = plan or plan_features(panel, horizon)
     longer = panel.extended(np.zeros((panel.items, horizon)))
-    block = FeatureBlock(longer, plan, np.asarray(origins), horizon)
+    block = build_features(longer, plan, np.asarray(origins), horizon)
     table = block.matrix().reshape(*block.shape, -1)
     return {name: table[..., k] for k, name in enumerate(block.names)}
 
@@ -52,8 +51,8 @@ def test_features_hold_nothing_of_the_future(panel: SalesPanel, origin: int):
     horizon = 6
     plan = plan_features(panel, horizon)
     other = disturbed(panel, origin, horizon)
-    expected = FeatureBlock(panel, plan, np.array([origin]), horizon)
-    got = FeatureBlock(other, plan, np.array([origin]), horizon)
+    expected = build_features(panel, plan, np.array([origin]), horizon)
+    got = build_features(other, plan, np.array([origin]), horizon)
     np.testing.assert_array_equal(got.matrix(), expected.matrix())
     np.testing.assert_array_equal(got.scale, expected.scale)
 
@@ -61,9 +60,9 @@ def test_features_hold_nothing_of_the_future(panel: SalesPanel, origin: int):
 def test_a_step_reads_known_covariates_no_further_than_its_own_period():
     panel, horizon, origin = small_panel(), 6, 40
     plan = plan_features(panel, horizon)
-    expected = FeatureBlock(panel, plan, np.array([origin]), horizon).matrix().reshape(panel.items, horizon, -1)
+    expected = build_features(panel, plan, np.array([origin]), horizon).matrix().reshape(panel.items, horizon, -1)
     other = disturbed(panel, origin, 3)
-    got = FeatureBlock(other, plan, np.array([origin]), horizon).matrix().reshape(expected.shape)
+    got = build_features(other, plan, np.array([origin]), horizon).matrix().reshape(expected.shape)
     np.testing.assert_array_equal(got[:, :3], expected[:, :3])
     assert not np.array_equal(got[:, 3:], expected[:, 3:], equal_nan=True)
 
@@ -201,12 +200,12 @@ def test_rows_are_all_known_targets_over_the_items_level():
     panel = small_panel()
     config = TreeConfig(horizon=3)
     plan = plan_features(panel, 3)
-    rows = examples_of(panel, plan, config)
+    rows = training_rows(panel, plan, config)
     origins = np.arange(panel.periods)
     demand = targets_of(panel, origins, 3)
     assert len(rows.target) == np.isfinite(demand).sum()
     longer = panel.extended(np.zeros((panel.items, 3)))
-    scale = FeatureBlock(longer, plan, origins, 3).scale
+    scale = build_features(longer, plan, origins, 3).scale
     ratio = demand / scale[..., None]
     np.testing.assert_allclose(rows.target, ratio[np.isfinite(ratio)])
     np.testing.assert_allclose(rows.weight, np.broadcast_to(scale[..., None], ratio.shape)[np.isfinite(ratio)] ** 0.4)
@@ -215,10 +214,10 @@ def test_rows_are_all_known_targets_over_the_items_level():
 def test_no_more_rows_than_wanted_and_the_same_each_time():
     panel = small_panel(items=40)
     plan = plan_features(panel, 6)
-    few, again = (examples_of(panel, plan, TreeConfig(horizon=6, most_rows=1000)) for _ in range(2))
+    few, again = (training_rows(panel, plan, TreeConfig(horizon=6, most_rows=1000)) for _ in range(2))
     np.testing.assert_array_equal(few.features, again.features)
     assert 800 < len(few.target) < 1200
-    other = examples_of(panel, plan, TreeConfig(horizon=6, most_rows=1000, seed=1))
+    other = training_rows(panel, plan, TreeConfig(horizon=6, most_rows=1000, seed=1))
     assert not np.array_equal(few.target[:50], other.target[:50])
 
 
@@ -230,7 +229,7 @@ def test_the_plan_survives_json():
     assert plan.categories == {"group": ("g0", "g1", "g2")}
     assert {c.name: c.kind for c in (*plan.known, *plan.observed)} == {
         "price": "price",
-        "promotion": "plain",
+        "promotion": "flag",
         "views": "counts",
     }
     np.testing.assert_array_equal(again.index.at("group", np.arange(3), panel.dates), plan.index.values["group"])
@@ -249,12 +248,17 @@ def test_only_covariates_that_all_items_share_are_a_calendar():
     flags = np.tile(rng.random((1, 40)) < 0.2, (3, 1)).astype(float)
     own = (rng.random((3, 40)) < 0.2).astype(float)
     plan = plan_features(panel_of(rng.poisson(3, (3, 40)), known={"holiday": flags, "promotion": own}), 4)
-    assert {c.name: c.shared for c in plan.known} == {"holiday": True, "promotion": False}
+    assert {c.name: c.calendar for c in plan.known} == {"holiday": True, "promotion": False}
 
 
-def test_examples_join_in_order():
-    panel = small_panel()
+def test_rows_of_blocks_are_joined_in_order(monkeypatch: pytest.MonkeyPatch):
+    import fractile.forecasters.trees.forecaster as module
+
+    panel, config = small_panel(), TreeConfig(horizon=3)
     plan = plan_features(panel, 3)
-    parts = list(example_blocks(panel, plan, TreeConfig(horizon=3)))
-    joined = Examples.joined([*parts, *parts])
-    np.testing.assert_array_equal(joined.target, np.tile(parts[0].target, 2))
+    whole = training_rows(panel, plan, config)
+    monkeypatch.setattr(module, "CELLS", 500)
+    parts = list(training_blocks(panel, plan, config))
+    assert len(parts) > 2
+    np.testing.assert_array_equal(np.concatenate([part.target for part in parts]), whole.target)
+    np.testing.assert_array_equal(training_rows(panel, plan, config).target, whole.target)

@@ -140,7 +140,7 @@ def test_the_classes_name_unknown_options_too():
 
 
 def test_crossing_quantiles_are_sorted():
-    from fractile.forecasters.trees.quantile_boosting import BoostedQuantiles
+    from fractile.forecasters.trees.boosting import BoostedQuantiles
 
     boosters = [SimpleNamespace(predict=lambda rows, value=value: np.full(len(rows), value)) for value in (3.0, 1.0)]
     got = BoostedQuantiles(np.array([0.4, 0.6]), boosters).quantiles(np.zeros((2, 1)), np.array([0.4, 0.5, 0.6]))

@@ -1,4 +1,4 @@
-"""Where a period's season stands in earlier years, and how categories sold there."""
+"""The calendar: waves of the year, phases of short seasons, where a period's season stood before and how it sold."""
 
 from __future__ import annotations
 
@@ -7,17 +7,36 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
 from ..base import Arrays, informative_sums
+from ..data.calendar import year_angle
 from ..data.panel import SalesPanel
+from .history import mean_of, sum_between
 
 SHRINK = 4.0
 """Items of average size that a category's index is drawn to the index of all items by."""
-
 FEWEST = 8
 """Informative periods of an item that its own mean needs."""
+LONGEST_RUN = 30
+"""Periods after which it no longer matters for how long a calendar flag has been up."""
+
+
+def year_waves(dates: pd.DatetimeIndex, harmonics: int) -> list[tuple[FloatArray, FloatArray]]:
+    """Return sine and cosine of each harmonic of the year, the slowest first, each of shape (periods,)."""
+    angle = year_angle(dates)
+    return [(np.sin(k * angle), np.cos(k * angle)) for k in range(1, harmonics + 1)]
+
+
+def phase_of(dates: pd.DatetimeIndex, phases: int) -> IntArray:
+    """Return the phase of a short season that each period is in, 0 ... phases − 1: weekday, month, quarter, hour."""
+    calendar: dict[int, Any] = {4: dates.quarter - 1, 5: dates.dayofweek, 7: dates.dayofweek, 12: dates.month - 1}
+    return np.asarray(calendar.get(phases, dates.hour), dtype=np.int64) % phases
+
+
+def week_of_year(dates: pd.DatetimeIndex) -> IntArray:
+    """Return the week of the year of each period, 0 ... 52."""
+    return np.asarray(np.minimum((dates.dayofyear.to_numpy() - 1) // 7, 52), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,32 +80,41 @@ class SeasonIndex:
         return cls(arrays["index_days"], values)
 
 
-def fit_season_index(panel: SalesPanel, groups: dict[str, NDArray[np.int64]], season: int, horizon: int) -> SeasonIndex:
-    """Learn how categories sold in each period.
+def fit_season_index(panel: SalesPanel, groups: dict[str, IntArray], season: int, horizon: int) -> SeasonIndex:
+    """Estimate how categories sold in each period.
 
     An item's sales are held against their mean over the year around the period. The year reaches no further
     ahead than an origin knows that forecasts the same period of the next year.
 
     Args:
         panel: the history.
-        groups: category of each item, shape (items,), by attribute; "" holds all items.
+        groups: category of each item, −1 for none, shape (items,), by attribute; "" holds all items.
         season: periods in a year.
         horizon: largest step ahead. [H]
     """
-    known = panel.informative
     ahead = int(np.clip(season - horizon - reach_of(season), 0, season // 2))
-    base = _mean_around(panel, season - ahead, ahead)
+    total, count = informative_sums(panel)
+    at = np.arange(panel.periods)
+    first, last = at - (season - ahead), at + ahead
+    base = np.nan_to_num(mean_of(sum_between(total, first, last), sum_between(count, first, last)))
+    known = panel.informative
     usable = known & (base > 0) & (known.sum(axis=1, keepdims=True) >= FEWEST)
     sold, mean = np.where(usable, panel.sales, 0.0), np.where(usable, base, 0.0)
     average = mean.sum() / max(int(usable.sum()), 1)
-    everyone = _log_ratio(sold.sum(0), mean.sum(0))
+    everyone = _log_share(sold.sum(0), mean.sum(0))
     prior = np.where(np.isfinite(everyone), np.exp(everyone), 1.0) * SHRINK * average
     values = {"": everyone[None]}
     for name, codes in groups.items():
         if name:
             member = (codes[None] == np.arange(codes.max() + 1)[:, None]).astype(np.float64)
-            values[name] = _log_ratio(member @ sold + prior, member @ mean + SHRINK * average)
+            values[name] = _log_share(member @ sold + prior, member @ mean + SHRINK * average)
     return SeasonIndex(np.asarray(panel.dates.as_unit("ns").asi8), values)
+
+
+def _log_share(sold: FloatArray, mean: FloatArray) -> FloatArray:
+    """Return the log of what was sold over its mean, a tenth at least; NaN where the mean is 0."""
+    least = np.maximum(mean, 1e-9)
+    return np.where(mean > 0, np.log(np.maximum(sold, 0.1 * least) / least), np.nan)
 
 
 def reach_of(season: int) -> int:
@@ -106,37 +134,25 @@ def seasons_ago(panel: SalesPanel, calendar: list[FloatArray], back: int, reach:
         back: periods that the season lies back.
         reach: how far from there it may be.
     """
-    periods = np.arange(panel.periods)
-    plain = np.broadcast_to(periods - back, (panel.items, panel.periods))
+    at = np.arange(panel.periods)
+    plain = np.broadcast_to(at - back, (panel.items, panel.periods))
     if not calendar or reach < 1:
         return plain
     sign = _signature(calendar)
     source = np.full(plain.shape, -1, dtype=np.int64)
     for shift in sorted(range(-reach, reach + 1), key=lambda k: (abs(k), k)):
-        candidate = periods - back + shift
-        inside = (candidate >= 0) & (candidate < periods)
+        candidate = at - back + shift
+        inside = (candidate >= 0) & (candidate < at)
         same = sign[:, np.clip(candidate, 0, panel.periods - 1)] == sign
         source = np.where((source < 0) & inside & same, candidate, source)
     return np.where(source < 0, plain, source)
 
 
-def _mean_around(panel: SalesPanel, before: int, ahead: int) -> FloatArray:
-    """Mean informative sales from `before` periods before each one to `ahead` behind it; 0 where none."""
-    total, count = informative_sums(panel)
-    at = np.arange(panel.periods)
-    low, high = np.maximum(at - before, 0), np.minimum(at + ahead, panel.periods)
-    return np.asarray((total[:, high] - total[:, low]) / np.maximum(count[:, high] - count[:, low], 1.0))
-
-
 def _signature(calendar: list[FloatArray]) -> IntArray:
-    """A number that tells the flags, and where one is up how long they have been so."""
+    """Return a number for each combination of flags and, where one is up, of the periods since they changed."""
     flags: IntArray = sum((each != 0).astype(np.int64) << k for k, each in enumerate(calendar)) + np.int64(0)
     periods = np.arange(calendar[0].shape[-1])
     changed = np.diff(flags, axis=1, prepend=-1) != 0
     since = np.maximum.accumulate(np.where(changed, periods, 0), axis=1)
-    run = np.minimum(periods - since, 30)
+    run = np.minimum(periods - since, LONGEST_RUN)
     return np.where(flags > 0, (flags << 5) + run, 0)
-
-
-def _log_ratio(sold: FloatArray, mean: FloatArray) -> Any:
-    return np.where(mean > 0, np.log(np.maximum(sold, 0.1 * np.maximum(mean, 1e-9)) / np.maximum(mean, 1e-9)), np.nan)

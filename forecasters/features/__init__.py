@@ -1,0 +1,1 @@
+"""Features of a sales panel, built in one place for trees, networks and the patchwork."""
