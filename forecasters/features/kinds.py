@@ -47,23 +47,11 @@ SMALLEST = 1e-6
 Labels = tuple[str, ...]
 
 
-class Attributes(NamedTuple):
-    """The attributes that can be learnt from, in the order of their columns.
+class Attribute(NamedTuple):
+    """What an attribute is: its kind, and its values as text, sorted; a number's values are not kept."""
 
-    Attributes:
-        categories: values of each category, sorted, by name.
-        codes: values of each code, sorted as text, by name.
-        numbers: names of the numbers.
-    """
-
-    categories: dict[str, Labels]
-    codes: dict[str, Labels]
-    numbers: tuple[str, ...]
-
-    @property
-    def labelled(self) -> dict[str, Labels]:
-        """Values of categories and codes, by name."""
-        return {**self.categories, **self.codes}
+    kind: str
+    labels: Labels
 
 
 @dataclass(frozen=True)
@@ -75,26 +63,27 @@ class Covariate:
     calendar: bool
 
 
-def classify_attributes(static: pd.DataFrame) -> Attributes:
-    """Sort the attributes of the items by kind; see the head of this module."""
-    found: dict[str, dict[str, Labels]] = {kind: {} for kind in ("category", "code", "number", "name", "constant")}
+def classify_attributes(static: pd.DataFrame) -> dict[str, Attribute]:
+    """Return the attributes that can be learnt from, in the order of their columns; see the head of this module."""
+    found = {}
     for name in static.columns:
-        labels = labels_of(static[name])
-        values = tuple(sorted({label for label in labels if label is not None}))
-        found[_attribute_kind(static[name], values)][str(name)] = values
-    return Attributes(found["category"], found["code"], tuple(found["number"]))
+        labels = tuple(sorted({label for label in labels_of(static[name]) if label is not None}))
+        kind = _attribute_kind(static[name], labels)
+        if kind not in ("constant", "name"):
+            found[str(name)] = Attribute(kind, () if kind == "number" else labels)
+    return found
 
 
-def _attribute_kind(column: pd.Series[Any], values: Labels) -> str:
-    if len(values) < 2:
+def _attribute_kind(column: pd.Series[Any], labels: Labels) -> str:
+    if len(labels) < 2:
         return "constant"
-    shared = len(values) <= max(len(column) / 2, 2)
+    shared = len(labels) <= max(len(column) / 2, 2)
     if not _is_numeric(column):
         return "category" if shared else "name"
-    counted = pd.api.types.is_integer_dtype(column) or column.isna().any() or set(values) == {"0", "1"}
+    counted = pd.api.types.is_integer_dtype(column) or column.isna().any() or set(labels) == {"0", "1"}
     amounts = column.dropna().to_numpy(dtype=np.float64)
     whole = counted and np.array_equal(amounts, np.floor(amounts))
-    return "code" if whole and shared and len(values) <= MOST_CODES else "number"
+    return "code" if whole and shared and len(labels) <= MOST_CODES else "number"
 
 
 def _is_numeric(column: pd.Series[Any]) -> bool:

@@ -15,9 +15,8 @@ import numpy as np
 
 from ...arrays import BoolArray, FloatArray
 from ..base import cumulated
-from ..data.panel import (
-    SalesPanel,
-)
+from ..data.panel import SalesPanel
+from ..features.kinds import codes_of
 
 COMMON_RIDGE = 4.0
 """Information that pulls each common coefficient to zero, as of as many unit observations."""
@@ -123,8 +122,7 @@ def membership(panel: SalesPanel, attribute: str, categories: tuple[str, ...]) -
     """Return 1 where an item belongs to a category, shape (items, categories)."""
     if not categories:
         return np.zeros((panel.items, 0))
-    text = panel.attributes[attribute].astype(str).to_numpy()
-    return (text[:, None] == np.asarray(categories)).astype(np.float64)
+    return (codes_of(panel.static, attribute, categories)[:, None] == np.arange(len(categories))).astype(np.float64)
 
 
 @dataclass

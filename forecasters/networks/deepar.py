@@ -14,8 +14,7 @@ from ...randomness import keyed_generator
 from ..interpolation import sorted_quantiles
 from .config import DeepARConfig
 from .forecaster import NetworkForecaster
-from .history import KNOWN, LEVEL, LEVEL_RATE, LOG_OVER_LEVEL, SEEN, SEEN_MOST, SEEN_SCALE
-from .inputs import InputPlan
+from .inputs import KNOWN, LEVEL, LEVEL_RATE, LOG_OVER_LEVEL, SEEN, SEEN_MOST, SEEN_SCALE, InputPlan
 from .layers import STATIC, NetworkInputs, Reader, Sizes
 from .network import OVERFLOW, Batch, Network
 

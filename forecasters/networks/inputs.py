@@ -12,27 +12,45 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ...arrays import Float32Array, FloatArray
-from ...errors import FractileError
+from ...arrays import Float32Array, FloatArray, IntArray
 from ..base import season_of
-from ..data.calendar import year_angle
 from ..data.panel import SalesPanel
+from ..features.history import SalesSums, against_past, mean_of, running_means, sum_between
+from ..features.kinds import (
+    Covariate,
+    classify_attributes,
+    classify_covariates,
+    codes_of,
+    frequent_labels,
+    numbers_of,
+    require_attributes,
+    require_covariate,
+    to_scale,
+)
+from ..features.season import phase_of, week_of_year, year_waves
 from .adjustment import Adjustment, fit_adjustment
-from .history import running_level, sales_columns, seasonal_lag
 
-MOST_CATEGORIES = 60
+MOST_LABELS = 60
+"""Values of a category, the most frequent ones, that a network has a column for; the others share none."""
 HARMONICS = 3
-NOTHING = Adjustment()
+NO_ADJUSTMENT = Adjustment()
 YEARLY_DAYS = 500
 """Days of history that it takes to tell a season of the year from a trend."""
 UNITS = (1.0, 0.5, 0.1, 0.01)
+LARGEST = 8.0
+"""Standard deviations at which a covariate is cut off."""
+LEVEL_RATE = 0.12
+"""Weight of the newest period in an item's running level, once there are enough of them."""
+LOG_OVER_LEVEL, LEVEL, KNOWN, SEEN = 0, 1, 6, 8
+"""Channels of `Inputs.past`, as `sales_columns` orders them: log sales above the level, the level, whether they are
+known, and for how long the item has been seen."""
+SEEN_MOST, SEEN_SCALE = 104.0, 4.0
 
 
 @dataclass(frozen=True)
 class Column:
-    """One covariate and its scaling: "price" and "counts" are logs against the item's past."""
+    """One covariate or number and its scaling: logs of prices and counts stand against the item's past."""
 
     name: str
     kind: str
@@ -42,13 +60,13 @@ class Column:
 
 @dataclass(frozen=True)
 class InputPlan:
-    """Which numbers a network reads; learnt once from the training panel and kept with the weights.
+    """Which numbers a network reads, chosen from the training panel and kept with the weights.
 
     Attributes:
         known: covariates known ahead.
         observed: covariates known once their period is over.
-        categories: values of each static attribute that is text or a small whole number, by name.
-        numeric: static attributes that are measured.
+        categories: values of each attribute that is a category or a code, by name.
+        numeric: attributes that are numbers.
         season: periods in a season. [m]
         shift: periods that a seasonal lag goes back: the least multiple of a season beyond the horizon.
         days: whether the day of the week matters.
@@ -68,7 +86,7 @@ class InputPlan:
     level: float
     unit: float
     yearly: bool = False
-    adjustment: Adjustment = NOTHING
+    adjustment: Adjustment = NO_ADJUSTMENT
 
     def to_config(self) -> dict[str, Any]:
         """Return what JSON can hold."""
@@ -99,22 +117,32 @@ class Inputs:
 
     past: Float32Array
     ahead: Float32Array
-    week: NDArray[np.int64]
+    week: IntArray
     static: Float32Array
     level: Float32Array
     lift: Float32Array
 
 
 def plan_inputs(panel: SalesPanel, horizon: int, *, adjust: bool = True) -> InputPlan:
-    """Learn names, scales, categories and, where `adjust`, the lift from the training panel."""
+    """Choose the covariates, their scales and the categories, and fit the lift where `adjust`."""
     season = season_of(panel.freq)
-    categories, numeric = _static_columns(panel.attributes)
+    attributes = classify_attributes(panel.static)
     mean = panel.sales[panel.informative].mean()
     plan = InputPlan(
-        known=tuple(_column(name, panel.known[name]) for name in sorted(panel.known)),
-        observed=tuple(_observed_column(name, panel.observed[name]) for name in sorted(panel.observed)),
-        categories=categories,
-        numeric=numeric,
+        known=tuple(_scale_covariate(one, panel.known[one.name]) for one in classify_covariates(panel, ahead=True)),
+        observed=tuple(
+            _scale_covariate(one, panel.observed[one.name]) for one in classify_covariates(panel, ahead=False)
+        ),
+        categories={
+            name: frequent_labels(panel.static, name, labels, MOST_LABELS)
+            for name, (kind, labels) in attributes.items()
+            if kind != "number"
+        },
+        numeric=tuple(
+            _plain_column(name, "number", numbers_of(panel.static, name))
+            for name, (kind, _) in attributes.items()
+            if kind == "number"
+        ),
         season=season,
         shift=season * ((horizon + 1) // season + 1),
         days=season == 7,
@@ -128,10 +156,108 @@ def plan_inputs(panel: SalesPanel, horizon: int, *, adjust: bool = True) -> Inpu
 def _adjustment(panel: SalesPanel, plan: InputPlan) -> Adjustment:
     columns = lift_columns(panel, plan)
     if not columns.shape[-1]:
-        return Adjustment()
+        return NO_ADJUSTMENT
     days = max(1.0, (panel.dates[-1] - panel.dates[0]).days / max(1, panel.periods - 1))
     window = round(365 / days) if plan.yearly else 2 * max(7, min(plan.season, 13))
     return fit_adjustment(columns, panel, plan.categories, window + 1)
+
+
+def build_inputs(panel: SalesPanel, plan: InputPlan) -> Inputs:
+    """Return the tables of a panel.
+
+    Raises:
+        FractileError: where the panel lacks a covariate or an attribute that the network was trained with.
+    """
+    observed = [_scaled(require_covariate(panel, c.name, ahead=False), c) for c in plan.observed]
+    columns = lift_columns(panel, plan)
+    lift = plan.adjustment.lift(columns, panel)
+    panel = replace(panel, sales=panel.sales * np.exp(-lift))
+    sums = SalesSums.of(panel)
+    level = running_level(sums, plan.level)
+    known, calendar = np.split(columns, [len(plan.known)], axis=-1)
+    lags = np.stack([lift, *seasonal_lag(sums, plan.shift)], axis=-1)
+    ahead = np.concatenate([known, lags, calendar], axis=-1)
+    own = np.stack([*sales_columns(panel, sums, level), *observed], axis=-1)
+    return Inputs(
+        past=np.concatenate([own, ahead], axis=-1).astype(np.float32),
+        ahead=ahead.astype(np.float32),
+        week=week_of_year(panel.dates) * plan.yearly,
+        static=static_table(panel, plan).astype(np.float32),
+        level=level.astype(np.float32),
+        lift=lift.astype(np.float32),
+    )
+
+
+def lift_columns(panel: SalesPanel, plan: InputPlan) -> FloatArray:
+    """Return what the lift depends on, shape (items, periods, columns): known covariates and the calendar."""
+    known = [_scaled(require_covariate(panel, c.name, ahead=True), c) for c in plan.known]
+    calendar = calendar_columns(panel.dates, plan)
+    columns = [*known, *(np.broadcast_to(wave, panel.sales.shape) for wave in calendar.T)]
+    return np.stack(columns, axis=-1) if columns else np.zeros((*panel.sales.shape, 0))
+
+
+def calendar_columns(dates: pd.DatetimeIndex, plan: InputPlan) -> FloatArray:
+    """Return harmonics of the year and, where days matter, of the week: shape (periods, columns).
+
+    A history that is too short to tell a season gets no harmonics: a network would carry them on into parts of the
+    year that it has never seen.
+    """
+    waves = [wave for pair in year_waves(dates, HARMONICS) for wave in pair] if plan.yearly else []
+    if plan.days:
+        waves += list(np.eye(7)[phase_of(dates, 7)].T)
+    return np.stack(waves, axis=-1) if waves else np.zeros((len(dates), 0))
+
+
+def static_table(panel: SalesPanel, plan: InputPlan) -> FloatArray:
+    """Return attributes as numbers, shape (items, attributes); a category new to the plan is all zeros."""
+    static = require_attributes(panel, (*plan.categories, *(column.name for column in plan.numeric)))
+    columns: list[FloatArray] = [np.ones((panel.items, 1))]
+    for name, labels in plan.categories.items():
+        columns.append((codes_of(static, name, labels)[:, None] == np.arange(len(labels))).astype(np.float64))
+    columns += [_scaled(numbers_of(static, column.name)[:, None], column) for column in plan.numeric]
+    return np.concatenate(columns, axis=1)
+
+
+def sales_columns(panel: SalesPanel, sums: SalesSums, level: FloatArray) -> list[FloatArray]:
+    """Return what a period's sales say once it is over, each (items, periods); unknown sales count as the level."""
+    known, after = panel.informative, level[:, 1:]
+    end = np.arange(1, panel.periods + 1)
+
+    def log_mean(width: int) -> FloatArray:
+        return np.log1p(np.nan_to_num(sums.mean(end - width, end)))
+
+    square = mean_of(sum_between(sums.square, end - 26, end), sum_between(sums.count, end - 26, end))
+    return [
+        np.where(known, np.log1p(panel.sales), level[:, :-1]) - after,
+        after,
+        log_mean(4) - after,
+        log_mean(52) - after,
+        log_mean(panel.periods) - after,
+        np.where(known, panel.sales == 0, 0.0),
+        known.astype(np.float64),
+        panel.listed.astype(np.float64),
+        np.log1p(np.minimum(sums.count[:, 1:], SEEN_MOST)) / SEEN_SCALE,
+        np.log1p(np.sqrt(np.nan_to_num(square))) - after,
+    ]
+
+
+def running_level(sums: SalesSums, start: float) -> FloatArray:
+    """Return log1p of the weighted mean sales before each period, `start` where none: (items, periods + 1)."""
+    level = np.log1p(running_means(sums.known, sums.sales[None], LEVEL_RATE)[0])
+    return np.where(np.isnan(level), start, level)
+
+
+def seasonal_lag(sums: SalesSums, shift: int) -> list[FloatArray]:
+    """Return how sales `shift` periods ago stood against the year before them, and whether it is known."""
+    end = np.arange(1, sums.sales.shape[1] + 1)
+    # The three periods around each one; the later one is known, since `shift` lies beyond the horizon.
+    around = sums.mean(end - 2, end + 1)
+    trailing = np.log1p(np.nan_to_num(sums.mean(end - 52, end)))
+    known = np.isfinite(around) & (sums.count[:, 1:] >= 8)
+    stand = np.where(known, np.log1p(np.nan_to_num(around)) - trailing, 0.0)
+    moved = np.zeros((2, *stand.shape))
+    moved[..., shift:] = np.stack([stand, known])[..., : max(stand.shape[1] - shift, 0)]
+    return list(moved)
 
 
 def unit_of(sales: FloatArray) -> float:
@@ -146,127 +272,26 @@ def unit_of(sales: FloatArray) -> float:
     return UNITS[-1]
 
 
-def build_inputs(panel: SalesPanel, plan: InputPlan) -> Inputs:
-    """Return the tables of a panel.
-
-    Raises:
-        FractileError: where the panel lacks a covariate that the network was trained with.
-    """
-    observed = [_scaled(_get(panel.observed, c.name, "observed"), c) for c in plan.observed]
-    columns = lift_columns(panel, plan)
-    lift = plan.adjustment.lift(columns, panel)
-    panel = replace(panel, sales=panel.sales * np.exp(-lift))
-    level = running_level(panel, plan.level)
-    known, calendar = np.split(columns, [len(plan.known)], axis=-1)
-    lags = np.stack([lift, *seasonal_lag(panel, plan.shift)], axis=-1)
-    ahead = np.concatenate([known, lags, calendar], axis=-1)
-    own = np.stack([*sales_columns(panel, level), *observed], axis=-1)
-    return Inputs(
-        past=np.concatenate([own, ahead], axis=-1).astype(np.float32),
-        ahead=ahead.astype(np.float32),
-        week=_week(panel.dates) * plan.yearly,
-        static=static_table(panel, plan).astype(np.float32),
-        level=level.astype(np.float32),
-        lift=lift.astype(np.float32),
-    )
+def _scale_covariate(one: Covariate, values: FloatArray) -> Column:
+    if one.kind == "counts":
+        return Column(one.name, one.kind, 0.0, 1.0)
+    if one.kind == "price":
+        relative = against_past(to_scale(values, one.kind))
+        return Column(one.name, one.kind, 0.0, _spread(relative[np.isfinite(relative)]))
+    return _plain_column(one.name, one.kind, values)
 
 
-def lift_columns(panel: SalesPanel, plan: InputPlan) -> FloatArray:
-    """Return what the lift depends on, shape (items, periods, columns): known covariates and the calendar."""
-    known = [_scaled(_get(panel.known, c.name, "known"), c) for c in plan.known]
-    calendar = calendar_columns(panel.dates, plan)
-    columns = [*known, *(np.broadcast_to(wave, panel.sales.shape) for wave in calendar.T)]
-    return np.stack(columns, axis=-1) if columns else np.zeros((*panel.sales.shape, 0))
-
-
-def calendar_columns(dates: pd.DatetimeIndex, plan: InputPlan) -> FloatArray:
-    """Return harmonics of the year and, where days matter, of the week: shape (periods, columns).
-
-    A history that is too short to tell a season gets no harmonics: a network would carry them on into parts of the
-    year that it has never seen.
-    """
-    angle = year_angle(dates)
-    waves = [wave(k * angle) for k in range(1, HARMONICS + 1) for wave in (np.sin, np.cos)] if plan.yearly else []
-    if plan.days:
-        waves += list(np.eye(7)[dates.dayofweek.to_numpy()].T)
-    return np.stack(waves, axis=-1) if waves else np.zeros((len(dates), 0))
-
-
-def static_table(panel: SalesPanel, plan: InputPlan) -> FloatArray:
-    """Return attributes as numbers, shape (items, attributes); a category new to the plan is all zeros."""
-    columns: list[FloatArray] = [np.ones((panel.items, 1))]
-    for name, values in plan.categories.items():
-        text = _attribute(panel, name).astype(str).to_numpy()
-        columns.append((text[:, None] == np.asarray(values)[None]).astype(np.float64))
-    for column in plan.numeric:
-        measured = pd.to_numeric(_attribute(panel, column.name), errors="coerce").to_numpy(dtype=np.float64)
-        columns.append(_scaled(measured[:, None], column))
-    return np.concatenate(columns, axis=1)
-
-
-def _static_columns(static: pd.DataFrame) -> tuple[dict[str, tuple[str, ...]], tuple[Column, ...]]:
-    categories: dict[str, tuple[str, ...]] = {}
-    numeric: list[Column] = []
-    for name in static.columns:
-        values = static[name]
-        distinct = sorted(values.dropna().astype(str).unique())
-        measured = pd.api.types.is_float_dtype(values) or len(distinct) > MOST_CATEGORIES
-        if not measured and len(distinct) > 1:
-            categories[str(name)] = tuple(distinct)
-        elif pd.api.types.is_float_dtype(values) and len(distinct) > 1:
-            numeric.append(_plain_column(str(name), values.to_numpy(dtype=np.float64)))
-    return categories, tuple(numeric)
-
-
-def _column(name: str, values: FloatArray) -> Column:
+def _plain_column(name: str, kind: str, values: FloatArray) -> Column:
     finite = values[np.isfinite(values)]
-    if len(finite) and finite.min() > 0 and len(np.unique(finite)) > 12:
-        relative = _against_own_past(values)
-        return Column(name, "price", 0.0, _spread(relative[np.isfinite(relative)]))
-    return _plain_column(name, values)
-
-
-def _observed_column(name: str, values: FloatArray) -> Column:
-    finite = values[np.isfinite(values)]
-    kind = "counts" if len(finite) and finite.min() >= 0 and finite.max() > 5 else "plain"
-    return _column(name, values) if kind == "plain" else Column(name, kind, 0.0, 1.0)
-
-
-def _plain_column(name: str, values: FloatArray) -> Column:
-    finite = values[np.isfinite(values)]
-    return Column(name, "plain", float(finite.mean()) if len(finite) else 0.0, _spread(finite))
+    return Column(name, kind, float(finite.mean()), _spread(finite))
 
 
 def _spread(values: FloatArray) -> float:
-    spread = float(values.std()) if len(values) else 0.0
+    spread = float(values.std())
     return spread if spread > 1e-9 else 1.0
 
 
 def _scaled(values: FloatArray, column: Column) -> FloatArray:
     if column.kind in ("price", "counts"):
-        values = _against_own_past(values if column.kind == "price" else values + 1.0)
-    return np.clip(np.nan_to_num((values - column.mean) / column.scale), -8.0, 8.0)
-
-
-def _against_own_past(values: FloatArray) -> FloatArray:
-    """Log of each value against the mean log of the item's values up to and with it."""
-    log = np.log(np.maximum(values, 1e-6))
-    known = np.isfinite(log)
-    total = np.cumsum(np.where(known, log, 0.0), axis=1)
-    return np.asarray(log - total / np.maximum(np.cumsum(known, axis=1), 1))
-
-
-def _week(dates: pd.DatetimeIndex) -> NDArray[np.int64]:
-    return np.asarray(np.minimum((dates.dayofyear.to_numpy() - 1) // 7, 52), dtype=np.int64)
-
-
-def _get(table: Mapping[str, FloatArray], name: str, what: str) -> FloatArray:
-    if name not in table:
-        raise FractileError(f"the panel lacks the {what} covariate {name!r} that the network was fitted with")
-    return table[name]
-
-
-def _attribute(panel: SalesPanel, name: str) -> pd.Series[Any]:
-    if name not in panel.attributes.columns:
-        raise FractileError(f"the panel lacks the static attribute {name!r} that the network was fitted with")
-    return panel.attributes[name]
+        values = against_past(to_scale(values, column.kind))
+    return np.clip(np.nan_to_num((values - column.mean) / column.scale), -LARGEST, LARGEST)

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from .config import MQTransformerConfig
 from .forecaster import NetworkForecaster
-from .history import KNOWN, LEVEL, LOG_OVER_LEVEL
-from .inputs import InputPlan
+from .inputs import KNOWN, LEVEL, LOG_OVER_LEVEL, InputPlan
 from .layers import CausalEncoder, NetworkInputs, Reader, Sizes
 from .network import QuantileNetwork
 

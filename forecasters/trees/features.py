@@ -114,11 +114,11 @@ def plan_features(panel: SalesPanel, horizon: int) -> FeaturePlan:
     season = season_of(panel.freq)
     seasons = tuple(m for m in (season, YEAR.get(panel.freq[:1], 0)) if 1 < m < panel.periods)
     attributes = classify_attributes(panel.static)
-    measured = {*attributes.codes, *attributes.numbers}
+    categories = {name: labels for name, (kind, labels) in attributes.items() if kind == "category"}
     groups = {"": np.zeros(panel.items, dtype=np.int64)}
-    for name, values in attributes.categories.items():
-        if len(values) <= MOST_CODES:  # a category of few items has no season that could be told from noise
-            groups[name] = codes_of(panel.static, name, values)
+    for name, labels in categories.items():
+        if len(labels) <= MOST_CODES:  # a category of few items has no season that could be told from noise
+            groups[name] = codes_of(panel.static, name, labels)
     days = season in (5, 7)
     return FeaturePlan(
         horizon=horizon,
@@ -128,8 +128,8 @@ def plan_features(panel: SalesPanel, horizon: int) -> FeaturePlan:
         rate=DAILY_RATE if days else RATE,
         known=classify_covariates(panel, ahead=True),
         observed=classify_covariates(panel, ahead=False),
-        categories=attributes.categories,
-        numeric=tuple(name for name in map(str, panel.static.columns) if name in measured),
+        categories=categories,
+        numeric=tuple(name for name, (kind, _) in attributes.items() if kind != "category"),
         level=float(panel.sales[panel.informative].mean()),
         index=fit_season_index(panel, groups, max(seasons, default=1), horizon),
     )

@@ -12,9 +12,9 @@ import torch
 from fractile import FractileError, SalesPanel
 from fractile.forecasters.classical.statistical import ETS
 from fractile.forecasters.conformance import disturbed, small_panel
+from fractile.forecasters.features.history import SalesSums
 from fractile.forecasters.networks.config import MQCNNConfig
-from fractile.forecasters.networks.history import running_level
-from fractile.forecasters.networks.inputs import InputPlan, build_inputs, plan_inputs
+from fractile.forecasters.networks.inputs import InputPlan, build_inputs, plan_inputs, running_level
 from fractile.forecasters.networks.layers import CausalEncoder, MonotoneQuantiles
 from fractile.forecasters.networks.mqcnn import MQCNN
 from fractile.forecasters.networks.network import quantile_loss
@@ -90,13 +90,13 @@ def test_the_running_level_starts_as_a_mean_and_skips_unknown_weeks():
     known = np.array([[True, False, True, True, True]])
     sales = np.array([[4.0, 0.0, 8.0, 3.0, 5.0]])
     panel = replace(panel, sales=sales, in_stock=known, listed=np.ones((1, 5), dtype=bool))
-    np.testing.assert_allclose(np.expm1(running_level(panel, np.log1p(2.0))), [[2, 4, 4, 6, 5, 5]])
+    np.testing.assert_allclose(np.expm1(running_level(SalesSums.of(panel), np.log1p(2.0))), [[2, 4, 4, 6, 5, 5]])
 
 
 def test_the_plan_survives_json():
     plan = plan_inputs(small_panel(), 6)
     assert InputPlan.from_config(plan.to_config()) == plan
-    assert {c.name: c.kind for c in plan.known} == {"price": "price", "promotion": "plain"}
+    assert {c.name: c.kind for c in plan.known} == {"price": "price", "promotion": "flag"}
     assert plan.shift == 52
     assert plan.categories == {"group": ("g0", "g1", "g2")}
 
