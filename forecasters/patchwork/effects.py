@@ -1,19 +1,25 @@
-"""Season, price and launch effects, estimated together around a smooth level of each item."""
+"""Effects of season, price and launch: estimated around a smooth level, an item's drawn to those of its category.
+
+Each item's record is evidence on its effects; categories draw to everyone, items to their category, each by how
+much data there is. What the effects multiply demand by, in the past and ahead of an origin, are its `Factors`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ...arrays import FloatArray, IntArray
 from ..base import Arrays, Config, State
 from ..data.panel import SalesPanel
-from .pooling import GROUP_SPREAD, Effects, Evidence, Spread, pooled
+from ..features.history import launches
+from ..features.kinds import Labels, classify_attributes, codes_of
+from .plan import Plan, age_columns, make_columns
 
+ITEM_SPREAD, GROUP_SPREAD, WHOLE_SPREAD = 0.1, 0.2, 1.0
+"""Standard deviations of effects before any data: in a category, between categories, of all."""
+LEAST_SPREAD = 0.01
 ROUNDS, STEPS = 4, 2
 """Rounds of level and effects in turn, and steps of the effects in each."""
 FACTOR_CAP = 2.5
@@ -27,6 +33,108 @@ SMALLEST_LEVEL = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the records of the items say of their effects: a Gaussian each, as vector and precision.
+
+    Attributes:
+        vector: precision times the estimate, shape (items, columns).
+        precision: shape (items, columns, columns).
+    """
+
+    vector: FloatArray
+    precision: FloatArray
+
+    def blurred(self, variance: FloatArray) -> Evidence:
+        """Return what is left when each estimate has errors of this variance (columns,) besides its own."""
+        lift = np.eye(len(variance)) + self.precision * variance
+        return Evidence(_solve(lift, self.vector[..., None])[..., 0], _solve(lift, self.precision))
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Variances of effects among the items of a category, and among categories, each (columns,)."""
+
+    item: FloatArray
+    group: FloatArray
+
+    @classmethod
+    def prior(cls, columns: int) -> Spread:
+        """Return the variances that are assumed before any data."""
+        return cls(np.full(columns, ITEM_SPREAD**2), np.full(columns, GROUP_SPREAD**2))
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """Effects of columns on log demand.
+
+    Attributes:
+        whole: of everyone, shape (columns,).
+        group: of each category, shape (categories, columns).
+        item: of each item, shape (items, columns).
+    """
+
+    whole: FloatArray
+    group: FloatArray
+    item: FloatArray
+
+
+def pool(evidence: Evidence, group: IntArray, spread: Spread) -> tuple[Effects, Spread]:
+    """Return the posterior means of a Gaussian hierarchy, and variances one step of EM further on.
+
+    `item ~ N(group, spread.item)`, `group ~ N(whole, spread.group)`, `whole ~ N(0, 1)`: evidence on the level
+    above is passed up, posterior means are passed down.
+
+    Args:
+        evidence: of the items.
+        group: category of each item, shape (items,).
+        spread: the variances to go by.
+    """
+    at_item = 1.0 / spread.item
+    item_cov = _inverse(evidence.precision + np.diag(at_item))
+    of_groups = _sum_by_group(_pass_up(evidence, item_cov, at_item), group)
+    at_group = 1.0 / spread.group
+    group_cov = _inverse(of_groups.precision + np.diag(at_group))
+    of_whole = _pass_up(of_groups, group_cov, at_group)
+    at_whole = np.eye(len(at_item)) / WHOLE_SPREAD**2
+    whole = _solve(of_whole.precision.sum(0) + at_whole, of_whole.vector.sum(0))
+    of_group = _means(group_cov, of_groups.vector + at_group * whole)
+    of_item = _means(item_cov, evidence.vector + at_item * of_group[group])
+    variances = Spread(_variance(of_item - of_group[group], item_cov), _variance(of_group - whole, group_cov))
+    return Effects(whole, of_group, of_item), variances
+
+
+def _pass_up(evidence: Evidence, covariance: FloatArray, precision: FloatArray) -> Evidence:
+    """Return the evidence of each member on the mean that it is drawn around, its own value integrated out."""
+    share = precision[:, None] * covariance
+    return Evidence(_means(share, evidence.vector), np.diag(precision) - share * precision)
+
+
+def _sum_by_group(evidence: Evidence, group: IntArray) -> Evidence:
+    groups, columns = int(group.max()) + 1, evidence.vector.shape[1]
+    vector, precision = np.zeros((groups, columns)), np.zeros((groups, columns, columns))
+    np.add.at(vector, group, evidence.vector)
+    np.add.at(precision, group, evidence.precision)
+    return Evidence(vector, precision)
+
+
+def _means(matrix: FloatArray, vector: FloatArray) -> FloatArray:
+    return np.asarray((matrix @ vector[..., None])[..., 0])
+
+
+def _variance(deviation: FloatArray, covariance: FloatArray) -> FloatArray:
+    spread = (deviation**2).mean(0) + np.diagonal(covariance, axis1=1, axis2=2).mean(0)
+    return np.maximum(spread, LEAST_SPREAD**2)
+
+
+def _solve(matrix: FloatArray, vector: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.solve(matrix, vector), dtype=np.float64)
+
+
+def _inverse(matrix: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
 class Record:
     """Sales with what explains them.
 
@@ -34,19 +142,19 @@ class Record:
         sales: in the model's units, 0 where they say nothing, shape (items, periods).
         known: 1.0 where sales were demand, the same shape.
         columns: shape (items, periods, columns).
-        width: standard deviation of the kernel that smooths levels, periods.
+        kernel: weights of one period for the level of another, shape (periods, periods).
     """
 
     sales: FloatArray
     known: FloatArray
     columns: FloatArray
-    width: float
+    kernel: FloatArray
 
-    @cached_property
-    def kernel(self) -> FloatArray:
-        """Weights of one period for the level of another."""
-        time = np.arange(self.sales.shape[1])
-        return np.exp(-0.5 * ((time[:, None] - time) / self.width) ** 2)
+
+def smoothing_kernel(periods: int, width: float) -> FloatArray:
+    """Return the weights of a normal window of this standard deviation, shape (periods, periods)."""
+    time = np.arange(periods)
+    return np.exp(-0.5 * ((time[:, None] - time) / width) ** 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +184,7 @@ class FittedEffects:
 
     def of(self, panel: SalesPanel) -> FloatArray:
         """Return the effects of a panel's items, (items, columns): new items have those of their category."""
-        group = codes_of(panel.attributes, self.attribute, self.labels, panel.items)
+        group = _groups_of(panel, self.attribute, self.labels)
         new = np.where((group >= 0)[:, None], self.effects.group[group], self.effects.whole)
         position = {item: row for row, item in enumerate(self.item_ids)}
         rows = np.array([position.get(item, -1) for item in panel.item_ids], dtype=np.int64)
@@ -108,16 +216,22 @@ def fit_effects(record: Record, panel: SalesPanel, noise: FloatArray, start: Fit
         start: effects to start from; where None, the categories are chosen, too.
     """
     columns = record.columns.shape[-1]
-    now = start or _nothing(panel, columns)
+    now = start
+    if now is None:
+        nothing = Effects(np.zeros(columns), np.zeros((1, columns)), np.zeros((panel.items, columns)))
+        dispersion = np.full(panel.items, 0.3)
+        now = FittedEffects(nothing, Spread.prior(columns), dispersion, "", ("all",), panel.item_ids)
     for turn in range(ROUNDS):
         log_level = smooth_level(record, now.effects.item)
         now = replace(now, dispersion=dispersions(record, log_level, now.effects.item))
         if turn == 1 and start is None:
-            now = _grouped(now, panel, evidence_of(record, log_level, now))
-        group = codes_of(panel.attributes, now.attribute, now.labels, panel.items)
+            now = _choose_attribute(now, panel, evidence_of(record, log_level, now))
+        # Items without a value of the attribute make up one more group.
+        group = _groups_of(panel, now.attribute, now.labels)
+        group = np.where(group < 0, len(now.labels), group)
         for _ in range(STEPS if columns else 0):
             evidence = evidence_of(record, log_level, now).blurred(noise)
-            effects, spread = pooled(evidence, group, now.spread)
+            effects, spread = pool(evidence, group, now.spread)
             now = replace(now, effects=effects, spread=spread)
     return now
 
@@ -165,51 +279,71 @@ def evidence_of(record: Record, log_level: FloatArray, now: FittedEffects) -> Ev
     return Evidence(vector[..., 0], precision)
 
 
-def codes_of(static: pd.DataFrame, attribute: str, labels: tuple[str, ...], items: int) -> IntArray:
+def _groups_of(panel: SalesPanel, attribute: str, labels: Labels) -> IntArray:
     """Return each item's category, −1 where it has none that is known; 0 for all without an attribute."""
     if not attribute:
-        return np.zeros(items, dtype=np.int64)
-    if attribute not in static:
-        return np.full(items, -1, dtype=np.int64)
-    found = pd.Index(labels).get_indexer(pd.Index(static[attribute].astype(str)))
-    return np.asarray(found, dtype=np.int64)
+        return np.zeros(panel.items, dtype=np.int64)
+    if attribute not in panel.static:
+        return np.full(panel.items, -1, dtype=np.int64)
+    return codes_of(panel.static, attribute, labels)
 
 
-def categorical(static: pd.DataFrame, most: int) -> dict[str, tuple[str, ...]]:
-    """Return the values of each static attribute that has 2 ... `most` of them and is not a measure."""
-    values = {str(name): static[name].astype(str) for name in static if static[name].dtype.kind != "f"}
-    labels = {name: tuple(sorted(column.unique())) for name, column in values.items()}
-    return {name: found for name, found in labels.items() if 2 <= len(found) <= most}
-
-
-def _nothing(panel: SalesPanel, columns: int) -> FittedEffects:
-    effects = Effects(np.zeros(columns), np.zeros((1, columns)), np.zeros((panel.items, columns)))
-    return FittedEffects(effects, Spread.prior(columns), np.full(panel.items, 0.3), "", ("all",), panel.item_ids)
-
-
-def _grouped(now: FittedEffects, panel: SalesPanel, evidence: Evidence) -> FittedEffects:
+def _choose_attribute(now: FittedEffects, panel: SalesPanel, evidence: Evidence) -> FittedEffects:
     """Choose the attribute whose categories differ most in their effects, by the evidence for them."""
     score = evidence.vector - (evidence.precision @ now.effects.item[..., None])[..., 0]
-    best: tuple[float, str, tuple[str, ...]] = (0.0, now.attribute, now.labels)
-    for name, labels in categorical(panel.attributes, panel.items // 4).items():
-        group = codes_of(panel.attributes, name, labels, panel.items)
-        gain = _gain(score, evidence.precision, group, len(labels))
-        best = max(best, (gain, name, labels), key=_first)
-    _, attribute, labels = best
-    group_effects = np.tile(now.effects.whole, (len(labels), 1))
-    return replace(now, effects=replace(now.effects, group=group_effects), attribute=attribute, labels=labels)
+    most, attribute, labels = 0.0, now.attribute, now.labels
+    for name, (kind, values) in classify_attributes(panel.static).items():
+        if kind != "number" and len(values) <= panel.items // 4:
+            group = codes_of(panel.static, name, values)
+            gain = _gain(score, evidence.precision, np.where(group < 0, len(values), group))
+            if gain > most:
+                most, attribute, labels = gain, name, values
+    return replace(now, attribute=attribute, labels=labels)
 
 
-def _first(choice: tuple[Any, ...]) -> float:
-    return float(choice[0])
-
-
-def _gain(score: FloatArray, precision: FloatArray, group: IntArray, groups: int) -> float:
+def _gain(score: FloatArray, precision: FloatArray, group: IntArray) -> float:
     """Twice the log odds, given the evidence, that categories have effects of their own of the usual spread."""
-    columns = score.shape[1]
-    vector, matrix = np.zeros((groups, columns)), np.zeros((groups, columns, columns))
-    np.add.at(vector, group, score)
-    np.add.at(matrix, group, precision)
-    widened = np.eye(columns) + GROUP_SPREAD**2 * matrix
-    step = GROUP_SPREAD**2 * np.linalg.solve(widened, vector[..., None])[..., 0]
-    return float((vector * step).sum() - np.linalg.slogdet(widened)[1].sum())
+    summed = _sum_by_group(Evidence(score, precision), group)
+    widened = np.eye(score.shape[1]) + GROUP_SPREAD**2 * summed.precision
+    step = GROUP_SPREAD**2 * _solve(widened, summed.vector[..., None])[..., 0]
+    return float((summed.vector * step).sum() - np.linalg.slogdet(widened)[1].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """Factors on demand.
+
+    Attributes:
+        past: with the age that each item has by the panel, shape (items, periods).
+        ageless: as if no item were young, the same shape.
+        young: of an item that is launched at the origin, by periods ahead, shape (items, periods ahead).
+        launched: first period in which each item was listed, shape (items,).
+    """
+
+    past: FloatArray
+    ageless: FloatArray
+    young: FloatArray
+    launched: IntArray
+
+    def ahead(self, origins: IntArray, horizon: int) -> FloatArray:
+        """Return factors of the horizon, shape (items, origins, horizon).
+
+        An item that is not listed before an origin is taken to be launched at it.
+        """
+        targets = origins[:, None] + np.arange(horizon)
+        new = self.launched[:, None, None] >= origins[:, None]
+        return np.where(new, self.ageless[:, targets] * self.young[:, None, :horizon], self.past[:, targets])
+
+
+def make_factors(panel: SalesPanel, plan: Plan, effects: FittedEffects) -> Factors:
+    """Return the factors of a panel's items."""
+    every = make_columns(panel, plan)
+    own = effects.of(panel)
+    plain = every.shape[-1] - len(plan.ages)
+    settling = age_columns(np.arange(panel.periods), plan) @ own[:, plain:].T
+    return Factors(
+        past=factors(every, own),
+        ageless=factors(every[..., :plain], own[:, :plain]),
+        young=np.exp(np.clip(settling.T, -FACTOR_CAP, FACTOR_CAP)),
+        launched=launches(panel),
+    )

@@ -1,4 +1,4 @@
-"""The patchwork as a forecaster."""
+"""The patchwork: point forecasts of a series model with add-ons, and the Distribution Engine around them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from ...arrays import FloatArray
+from ...arrays import FloatArray, IntArray
 from ..base import (
     Arrays,
     BaseForecaster,
@@ -19,21 +19,109 @@ from ..base import (
     require_history,
     targets_of,
 )
+from ..calibration.error_distribution import ErrorDistribution, fit_error_distribution
 from ..calibration.point_errors import CALIBRATION
 from ..calibration.sampling import ErrorDependence, fit_error_dependence
 from ..data.panel import SalesPanel
-from ..forecast import (
-    DEFAULT_LEVELS,
-    QuantileForecast,
-)
-from .engine import DistributionEngine, fit_engine, textbook_quantiles
-from .fit import Options, fit_series
-from .series import Expected, Series
+from ..forecast import DEFAULT_LEVELS, QuantileForecast
+from .series import Expected, Series, SeriesOptions, fit_series
+
+CLASSES = 3
+"""Classes of items by how much their demand varies."""
+ERRORS_PER_CLASS = 300
+"""Errors at each horizon that a class needs."""
+
+
+@dataclass(frozen=True, eq=False)
+class DistributionEngine:
+    """Past errors by class: items of like dispersion, and promoted item-periods where there are enough.
+
+    Within a class errors are scaled and banded by size, and taken by horizon; see `ErrorDistribution`.
+
+    Attributes:
+        edges: dispersions at which the next class begins, shape (classes − 1,).
+        classes: one a class of dispersion, and one of promoted item-periods after them where there is one.
+    """
+
+    edges: FloatArray
+    classes: tuple[ErrorDistribution, ...]
+
+    def quantiles(self, expected: Expected, levels: FloatArray) -> FloatArray:
+        """Return quantiles of demand, units, shape (items, origins, horizon, levels)."""
+        member = _classes(expected, self.edges, promotions=len(self.classes) > len(self.edges) + 1)
+        values = np.empty((*expected.point.shape, len(levels)))
+        for number, errors in enumerate(self.classes):
+            chosen = member == number
+            if chosen.any():
+                values[chosen] = errors.quantiles(expected.point, expected.typical, levels)[chosen]
+        return values
+
+    def arrays(self) -> Arrays:
+        """Return the arrays that `from_arrays` needs."""
+        named = {f"class{n}_{name}": a for n, one in enumerate(self.classes) for name, a in one.arrays().items()}
+        return {"engine_edges": self.edges, **named}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> DistributionEngine:
+        """Rebuild from `arrays()`."""
+        classes: list[ErrorDistribution] = []
+        while f"class{len(classes)}_error_table" in arrays:
+            prefix = f"class{len(classes)}_"
+            own = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+            classes.append(ErrorDistribution.from_arrays(own))
+        return cls(arrays["engine_edges"], tuple(classes))
+
+
+def fit_engine(expected: Expected, actual: FloatArray) -> DistributionEngine:
+    """Fit the classes and their errors to forecasts beyond the history that they were made from.
+
+    Args:
+        expected: the forecasts.
+        actual: demand, units, shape (items, origins, horizon), NaN where unknown.
+    """
+    known = ~np.isnan(actual)
+    horizon = actual.shape[-1]
+    promotions = bool((known & expected.promoted).sum() >= ERRORS_PER_CLASS * horizon)
+    plain = known & ~expected.promoted if promotions else known
+    dispersion = np.broadcast_to(expected.dispersion[..., None], actual.shape)[plain]
+    number = int(np.clip(len(dispersion) // (ERRORS_PER_CLASS * horizon), 1, CLASSES))
+    edges = np.unique(np.quantile(dispersion, np.arange(1, number) / number)) if number > 1 else np.zeros(0)
+    edges = edges[edges > dispersion.min()] if number > 1 else edges
+    member = _classes(expected, edges, promotions=promotions)
+    parts = [
+        fit_error_distribution(expected.point, np.where(member == n, actual, np.nan), expected.typical)
+        for n in range(len(edges) + 1 + promotions)
+    ]
+    return DistributionEngine(edges, tuple(parts))
+
+
+def textbook_quantiles(point: FloatArray, unit: float, levels: FloatArray, *, whole: bool) -> FloatArray:
+    """Return the quantiles of a textbook: Poisson around the point, or normal where units are not whole.
+
+    Args:
+        point: units, shape (...).
+        unit: variance over mean.
+        levels: shape (Q,).
+        whole: whether demand is counted.
+    """
+    from scipy.special import ndtri
+    from scipy.stats import poisson
+
+    if whole:
+        return np.asarray(poisson.ppf(levels, np.maximum(point, 1e-9)[..., None]))
+    return np.maximum(point[..., None] + ndtri(levels) * np.sqrt(unit * point)[..., None], 0.0)
+
+
+def _classes(expected: Expected, edges: FloatArray, *, promotions: bool) -> IntArray:
+    by_item = np.searchsorted(edges, expected.dispersion, side="right")[..., None]
+    if not promotions:
+        return np.broadcast_to(by_item, expected.point.shape)
+    return np.where(expected.promoted, len(edges) + 1, by_item)
 
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """What a fit has learnt.
+    """The result of a fit.
 
     Attributes:
         series: for point forecasts.
@@ -69,7 +157,7 @@ class Patchwork(BaseForecaster[Patches]):
     far ahead, promoted or not.
 
     Args:
-        horizon: periods ahead over which errors are learnt; a longer forecast keeps the last one's.
+        horizon: periods ahead over which errors are estimated; a longer forecast keeps those of the last one.
         base: the base series model: "level", or "ets" (exponential smoothing of each item by AICc).
         seasonal: whether there is a seasonal component.
         elasticity: whether there is a price and promotion component.
@@ -91,30 +179,34 @@ class Patchwork(BaseForecaster[Patches]):
         distribution: bool = True,
     ) -> None:
         self.horizon = checked_horizon(horizon)
-        self.options = Options(base, seasonal, elasticity, cold_start)
+        self.options = SeriesOptions(base, seasonal, elasticity, cold_start)
         self.distribution = distribution
 
     def fit(self, panel: SalesPanel) -> Self:
-        """Fit all components, and learn from the errors of a fit that had not seen the last part."""
+        """Fit all components, and estimate the errors of components that were fitted without the last periods."""
         require_history(panel)
         origins = calibration_origins(panel, CALIBRATION)
-        early = fit_series(panel.until(int(origins[0])), self.options, self.horizon)
+        before = panel.until(int(origins[0]))
+        early = fit_series(before if before.informative.any() else panel, self.options, self.horizon)
         longer = panel.extended(np.zeros((panel.items, self.horizon)))
         expected = early.expected(longer, origins, self.horizon)
         engine = fit_engine(expected, targets_of(panel, origins, self.horizon)) if self.distribution else None
         levels = np.asarray(DEFAULT_LEVELS)
-        values = _textbook(early, expected, panel) if engine is None else engine.quantiles(expected, levels)
+        if engine is None:
+            values = textbook_quantiles(expected.point, early.unit, levels, whole=panel.integer_demand)
+        else:
+            values = engine.quantiles(expected, levels)
         past = QuantileForecast(levels, values, origins, panel.item_ids, longer.dates[origins], panel.freq)
         dependence = fit_error_dependence(past, panel)
         series = fit_series(panel, self.options, self.horizon)
         self._fitted = Patches(series, engine, dependence, panel.integer_demand)
         return self
 
-    def _predict(self, request: Request, learnt: Patches) -> QuantileForecast:
-        """Forecast what was asked for."""
-        expected = learnt.series.expected(request.panel, request.origins, request.horizon)
-        dependence = learnt.dependence.at(request.panel, request.origins, request.horizon)
-        return request.forecast(learnt.quantiles(expected, request.levels), dependence)
+    def _predict(self, request: Request, fitted: Patches) -> QuantileForecast:
+        """Forecast with the series and the errors around it."""
+        expected = fitted.series.expected(request.panel, request.origins, request.horizon)
+        dependence = fitted.dependence.at(request.panel, request.origins, request.horizon)
+        return request.forecast(fitted.quantiles(expected, request.levels), dependence)
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
@@ -133,7 +225,3 @@ class Patchwork(BaseForecaster[Patches]):
         engine = DistributionEngine.from_arrays(arrays) if made.distribution else None
         made._fitted = Patches(series, engine, ErrorDependence.from_arrays(arrays), whole)
         return made
-
-
-def _textbook(series: Series, expected: Expected, panel: SalesPanel) -> FloatArray:
-    return textbook_quantiles(expected.point, series.unit, np.asarray(DEFAULT_LEVELS), whole=panel.integer_demand)

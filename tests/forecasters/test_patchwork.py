@@ -15,16 +15,19 @@ from scipy.stats import nbinom, poisson
 import fractile as fr
 from fractile import FractileError, SalesPanel, check_forecaster, retail_panel
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.patchwork.columns import columns_of, promoted, relative_price
-from fractile.forecasters.patchwork.engine import DistributionEngine, fit_engine, textbook_quantiles
-from fractile.forecasters.patchwork.factors import factors_of
-from fractile.forecasters.patchwork.fit import DRIFTS, Options, fit_series, noise_of, unit_of
-from fractile.forecasters.patchwork.forecaster import Patchwork
-from fractile.forecasters.patchwork.launch import fit_launch_levels
-from fractile.forecasters.patchwork.level import Start, filtered
-from fractile.forecasters.patchwork.plan import Occasion, Plan, planned
-from fractile.forecasters.patchwork.pooling import WHOLE_SPREAD, Evidence, Spread, pooled
-from fractile.forecasters.patchwork.series import Expected
+from fractile.forecasters.patchwork.effects import (
+    WHOLE_SPREAD,
+    Evidence,
+    Record,
+    Spread,
+    make_factors,
+    pool,
+    smoothing_kernel,
+)
+from fractile.forecasters.patchwork.forecaster import DistributionEngine, Patchwork, fit_engine, textbook_quantiles
+from fractile.forecasters.patchwork.levels import Start, filter_levels, fit_launch_levels
+from fractile.forecasters.patchwork.plan import Occasion, Plan, make_columns, make_plan, promoted, relative_price
+from fractile.forecasters.patchwork.series import DRIFTS, Expected, SeriesOptions, fit_series, fit_unit, noise_of
 
 DOCS = Path(fr.__file__).parent / "docs"
 ALL = {"seasonal": True, "elasticity": True, "cold_start": True}
@@ -61,8 +64,8 @@ def test_holidays_are_parted_where_they_lie_apart():
         pd.to_datetime(["2021-03-29", "2021-12-27", "2022-04-11", "2022-12-26", "2023-01-02", "2023-04-03"])
     )
     panel = panel_of(np.ones((2, 160)), known={"holiday": np.tile(flag, (2, 1)) * 1.0})
-    plan = planned(panel, **ALL)
-    columns = columns_of(panel, plan)[0, :, 2 * plan.harmonics :]
+    plan = make_plan(panel, **ALL)
+    columns = make_columns(panel, plan)[0, :, 2 * plan.harmonics :]
     assert columns.shape[1] == 2
     np.testing.assert_array_equal(columns.sum(axis=1), flag)
     assert {tuple(dates[column > 0].month.unique()) for column in columns.T} == {(3, 4), (12, 1)}
@@ -73,19 +76,19 @@ def test_holidays_are_parted_where_they_lie_apart():
     [("W-MON", 59, (0, 0)), ("W-MON", 60, (3, 0)), ("D", 14, (0, 7)), ("D", 13, (0, 0)), ("MS", 24, (0, 12))],
 )
 def test_a_season_needs_a_history(freq: str, periods: int, expected: tuple[int, int]):
-    plan = planned(panel_of(np.ones((2, periods)), freq), **ALL)
+    plan = make_plan(panel_of(np.ones((2, periods)), freq), **ALL)
     assert (plan.harmonics, plan.phases) == expected
-    off = planned(panel_of(np.ones((2, periods)), freq), seasonal=False, elasticity=True, cold_start=True)
+    off = make_plan(panel_of(np.ones((2, periods)), freq), seasonal=False, elasticity=True, cold_start=True)
     assert (off.harmonics, off.phases) == (0, 0)
 
 
 def test_covariates_find_their_part():
     panel = small_panel()
     known = {**panel.known, "always": np.ones(panel.sales.shape), "change": panel.known["price"] - 5.0}
-    plan = planned(replace(panel, known=known), **ALL)
+    plan = make_plan(replace(panel, known=known), **ALL)
     assert (plan.prices, plan.flags, plan.ages) == (("price",), ("promotion",), (4.0, 13.0))
-    assert planned(panel.select([0, 1]), **ALL).ages == ()
-    off = planned(panel, seasonal=True, elasticity=False, cold_start=False)
+    assert make_plan(panel.select([0, 1]), **ALL).ages == ()
+    off = make_plan(panel, seasonal=True, elasticity=False, cold_start=False)
     assert (off.prices, off.flags, off.ages) == ((), (), ())
 
 
@@ -106,7 +109,7 @@ def test_pooling_is_the_posterior_mean_of_the_whole_hierarchy():
     root = rng.normal(size=(5, 2, 2))
     evidence = Evidence(rng.normal(size=(5, 2)), root @ root.transpose(0, 2, 1))
     group, spread = np.array([0, 1, 0, 1, 1]), Spread(np.array([0.3, 0.1]), np.array([0.5, 0.2]))
-    effects, _ = pooled(evidence, group, spread)
+    effects, _ = pool(evidence, group, spread)
     precision, vector = np.zeros((8, 2, 8, 2)), np.zeros((8, 2))
     precision[0, :, 0] += np.eye(2) / WHOLE_SPREAD**2
     links = [(1 + g, 0, spread.group) for g in range(2)] + [(3 + i, 1 + g, spread.item) for i, g in enumerate(group)]
@@ -130,12 +133,12 @@ def test_blurring_adds_variance_to_the_estimate():
 
 def test_effects_are_found_with_the_categories_that_make_them():
     panel, truth = shop()
-    series = fit_series(panel, Options(), 4)
+    series = fit_series(panel, SeriesOptions(), 4)
     assert series.effects.attribute == "kind"
     price = series.effects.effects.group[:, 2 * series.plan.harmonics]
     # Both are drawn towards each other, and to zero.
     np.testing.assert_allclose(price, [-1.0, -3.0], atol=0.4)
-    factor = factors_of(panel, series.plan, series.effects).past
+    factor = make_factors(panel, series.plan, series.effects).past
     ratio = np.log(factor / truth["mean"])
     spread = (ratio - ratio.mean(axis=1, keepdims=True)).std()
     assert spread < 0.1 < np.log(truth["mean"]).std(axis=1).mean()
@@ -143,7 +146,7 @@ def test_effects_are_found_with_the_categories_that_make_them():
 
 def test_new_items_have_the_effects_of_their_category():
     panel, _ = shop()
-    series = fit_series(panel.select(np.arange(40)), Options(), 4)
+    series = fit_series(panel.select(np.arange(40)), SeriesOptions(), 4)
     own = series.effects.of(panel)
     np.testing.assert_array_equal(own[:40], series.effects.effects.item)
     np.testing.assert_array_equal(own[40:], series.effects.effects.group[np.arange(40, 60) % 2])
@@ -167,15 +170,13 @@ def test_drift_that_looks_like_a_season_is_as_large_as_is_said():
 
 
 def fit_record(periods: int):
-    from fractile.forecasters.patchwork.effects import Record
-
     ones = np.ones((2, periods))
-    return Record(ones, ones, np.zeros((2, periods, 6)), 20.0)
+    return Record(ones, ones, np.zeros((2, periods, 6)), smoothing_kernel(periods, 20.0))
 
 
 def test_a_sale_moves_the_level_to_the_posterior_mode():
     start = Start(np.array([np.log(5.0)]), np.array([0.2]), 0.4)
-    levels = filtered(np.array([[9.0]]), np.ones((1, 1)), np.array([[1.5]]), start, 0.0)
+    levels = filter_levels(np.array([[9.0]]), np.ones((1, 1)), np.array([[1.5]]), start, 0.0)
 
     def against(log_level: float) -> float:
         mean = 1.5 * np.exp(log_level)
@@ -189,7 +190,7 @@ def test_levels_settle_on_the_mean_and_weigh_what_they_know():
     mean = np.array([0.3, 3.0, 30.0])[np.arange(300) % 3]
     sales = rng.poisson(mean[:, None], (300, 200)).astype(float)
     start = Start(np.zeros(300), np.full(300, 2.0), 0.1)
-    levels = filtered(sales, np.ones(sales.shape), np.ones(sales.shape), start, 0.0)
+    levels = filter_levels(sales, np.ones(sales.shape), np.ones(sales.shape), start, 0.0)
     for k in range(3):
         found = np.exp(levels.log_level[k::3, -1])
         assert found.mean() == pytest.approx(mean[k], abs=4 * np.sqrt(mean[k] / (200 * 100)))
@@ -202,7 +203,7 @@ def test_a_period_that_says_nothing_leaves_the_level_and_widens_it():
     sales, known = np.full((1, 30), 8.0), np.ones((1, 30))
     known[0, 20:] = 0
     start = Start(np.log([8.0]), np.array([0.1]), 0.1)
-    levels = filtered(sales * 5, known, np.ones(sales.shape), start, 0.01)
+    levels = filter_levels(sales * 5, known, np.ones(sales.shape), start, 0.01)
     np.testing.assert_array_equal(levels.log_level[0, 20:], levels.log_level[0, 20])
     np.testing.assert_allclose(np.diff(levels.variance[0, 20:]), 0.01)
 
@@ -212,7 +213,7 @@ def test_dispersion_is_found():
     true = np.array([0.1, 1.0, 3.0])[np.arange(600) % 3]
     sales = rng.negative_binomial(1 / true[:, None], 1 / (1 + true[:, None] * 10), (600, 300)).astype(float)
     start = Start(np.full(600, np.log(10.0)), np.full(600, 0.05), 0.5)
-    levels = filtered(sales, np.ones(sales.shape), np.ones(sales.shape), start, 0.0)
+    levels = filter_levels(sales, np.ones(sales.shape), np.ones(sales.shape), start, 0.0)
     found = np.median(levels.dispersion[:, -1].reshape(200, 3), axis=0)
     np.testing.assert_allclose(found, [0.1, 1.0, 3.0], rtol=0.25)
 
@@ -221,7 +222,7 @@ def test_one_absurd_sale_does_not_carry_the_level_away():
     sales = np.full((1, 60), 10.0)
     start = Start(np.log([10.0]), np.array([0.05]), 0.1)
     sales[0, 50] = 5000
-    levels = filtered(sales, np.ones(sales.shape), np.ones(sales.shape), start, 0.002)
+    levels = filter_levels(sales, np.ones(sales.shape), np.ones(sales.shape), start, 0.002)
     assert np.exp(levels.log_level[0, 51]) < 14
 
 
@@ -261,12 +262,12 @@ def launching(items: int = 80, periods: int = 80) -> SalesPanel:
 
 def test_an_item_without_a_history_starts_as_others_of_its_kind_did():
     panel = launching()
-    series = fit_series(panel.until(70), Options(), 8)
+    series = fit_series(panel.until(70), SeriesOptions(), 8)
     expected = series.expected(panel.extended(np.zeros((80, 8))), np.array([70]), 8).point[60:, 0]
     curve = 1 - 0.8 * np.exp(-np.arange(8) / 4)
     np.testing.assert_allclose(expected[::2].mean(axis=0), 40 * curve, rtol=0.3)
     np.testing.assert_allclose(expected[1::2].mean(axis=0), 4 * curve, rtol=0.3)
-    off = fit_series(panel.until(70), Options(cold_start=False), 8)
+    off = fit_series(panel.until(70), SeriesOptions(cold_start=False), 8)
     assert off.expected(panel.extended(np.zeros((80, 8))), np.array([70]), 8).point[60:].max() < 1e-3
 
 
@@ -276,7 +277,7 @@ def test_the_own_history_of_an_item_takes_over():
     sales = np.where(panel.listed, 100.0, 0.0)
     sales[:60] = panel.sales[:60]
     panel = replace(panel, sales=sales).extended(np.full((80, 20), 100.0))
-    series = fit_series(panel.until(79), Options(), 4)
+    series = fit_series(panel.until(79), SeriesOptions(), 4)
     before, after, late = series.expected(panel, np.array([79, 81, 96]), 4).point[60::2, :, 0].mean(axis=0)
     assert 2 * before < 40 < after
     assert late == pytest.approx(100, rel=0.1)
@@ -286,15 +287,15 @@ def test_the_unit_of_demand_is_found():
     rng = np.random.default_rng(7)
     mean = np.exp(rng.uniform(0, 3, 80))
     sales = 0.1 * rng.negative_binomial(5, 5 / (5 + mean[:, None] * 10), (80, 100)) * 1.0
-    assert unit_of(panel_of(sales, "D")) == pytest.approx(0.1, rel=0.6)
-    assert fit_series(panel_of(np.round(10 * sales), "D"), Options(), 2).unit == 1.0
+    assert fit_unit(panel_of(sales, "D")) == pytest.approx(0.1, rel=0.6)
+    assert fit_series(panel_of(np.round(10 * sales), "D"), SeriesOptions(), 2).unit == 1.0
 
 
 @pytest.mark.parametrize("drift", [DRIFTS[1], DRIFTS[-2]])
 def test_the_drift_of_levels_is_found(drift: float):
     rng = np.random.default_rng(8)
     log_level = 3 + np.cumsum(rng.normal(0, np.sqrt(drift), (200, 120)), axis=1)
-    series = fit_series(panel_of(rng.poisson(np.exp(log_level)), "D"), Options(seasonal=False), 1)
+    series = fit_series(panel_of(rng.poisson(np.exp(log_level)), "D"), SeriesOptions(seasonal=False), 1)
     assert drift / 4 <= series.drift <= 4 * drift
 
 
@@ -390,7 +391,7 @@ def test_a_panel_without_the_covariates_of_the_fit_is_forecast():
     forecaster = Patchwork(horizon=4).fit(panel)
     bare = forecaster.predict(replace(panel, known={}, static=pd.DataFrame()), 4)
     assert np.isfinite(bare.values).all()
-    assert not promoted(replace(panel, known={}), planned(panel, **ALL)).any()
+    assert not promoted(replace(panel, known={}), make_plan(panel, **ALL)).any()
 
 
 def test_the_day_of_week_is_forecast():
