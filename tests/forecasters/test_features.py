@@ -10,6 +10,7 @@ import pytest
 
 from fractile import SalesPanel, make_forecaster
 from fractile.forecasters.conformance import small_panel
+from fractile.forecasters.features.history import SalesSums
 from fractile.forecasters.features.kinds import (
     classify_attributes,
     classify_covariates,
@@ -17,7 +18,7 @@ from fractile.forecasters.features.kinds import (
     fill_gaps,
     frequent_labels,
 )
-from fractile.forecasters.networks.inputs import plan_inputs
+from fractile.forecasters.networks.inputs import plan_inputs, seasonal_lag
 
 FAMILIES = {
     "lightgbm": {"trees": 12, "leaves": 60, "fewest": 5, "features": 1.0, "levels": (0.3, 0.7), "learning_rate": 0.3},
@@ -169,3 +170,15 @@ def test_the_most_frequent_values_have_columns_of_their_own():
 def test_gaps_take_the_value_before_them():
     values = np.array([[np.nan, 2.0, np.nan, 3.0], [np.nan] * 4])
     np.testing.assert_array_equal(fill_gaps(values, 7.0), [[2, 2, 2, 3], [7, 7, 7, 7]])
+
+
+def test_a_networks_seasonal_lag_is_three_periods_of_last_season_against_their_year():
+    panel = small_panel(items=1, periods=20)
+    known = np.arange(20) != 9
+    sales = np.where(known, np.arange(20.0) ** 2, 0.0)
+    panel = replace(panel, sales=sales[None], in_stock=known[None], listed=np.ones((1, 20), dtype=bool))
+    stand, there = (values[0] for values in seasonal_lag(SalesSums.of(panel), 5))
+    # Period 15 reads periods 9 (unknown), 10 and 11 and what came up to 10; period 12 reads 6, 7 and 8.
+    np.testing.assert_allclose(stand[15], np.log1p((100 + 121) / 2) - np.log1p(sales[:11].sum() / 10))
+    np.testing.assert_allclose(stand[12], np.log1p((36 + 49 + 64) / 3) - np.log1p(sales[:8].mean()))
+    np.testing.assert_array_equal(there, np.arange(20) >= 12)  # eight informative periods, five ago

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,41 @@ def test_relative_price_by_hand():
     price = np.array([[10.0, 10, 8, 10, 12, 12, 12]])
     got = relative_price(panel_of(np.ones((1, 7)), known={"price": price}), "price", 3)
     np.testing.assert_allclose(np.exp(got[0]), [1, 1, 0.8, 1, 1.2, 1, 1])
+
+
+def test_a_flag_has_an_effect_and_another_in_the_period_after_it():
+    flag = np.array([[0.0, 1, 1, 0, 0, 1, 0]])
+    columns = make_columns(panel_of(np.ones((1, 7)), known={"promotion": flag}), Plan(flags=("promotion",)))
+    np.testing.assert_array_equal(columns[0].T, [flag[0], [0, 0, 0, 1, 0, 0, 1]])
+
+
+def test_each_value_of_a_code_but_the_most_frequent_has_an_effect():
+    grade = np.array([[2.0, 1, 2, 3, 2, 3, np.nan], [2, 1, 1, 2, 3, 2, 2]])
+    panel = panel_of(np.ones((2, 7)), known={"grade": grade})
+    plan = make_plan(panel, **ALL)
+    assert plan.codes == (("grade", 1.0), ("grade", 3.0))
+    assert make_plan(panel, seasonal=True, elasticity=False, cold_start=True).codes == ()
+    np.testing.assert_array_equal(make_columns(panel, plan)[0].T, [[0, 1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 1, 0]])
+    assert Plan.from_config(json.loads(json.dumps(plan.to_config()))) == plan
+
+
+def test_an_unknown_price_is_the_one_before_it():
+    price = np.array([[10.0, 10, np.nan, 5, np.nan, 10], [np.nan] * 6])
+    got = relative_price(panel_of(np.ones((2, 6)), known={"price": price}), "price", 3)
+    np.testing.assert_allclose(np.exp(got), [[1, 1, 1, 0.5, 1, 2], [1] * 6])
+
+
+def test_items_without_a_category_are_a_group_of_their_own():
+    panel, _ = shop()
+    bare = panel.static.assign(kind=np.where(np.arange(60) % 2 == 0, panel.static["kind"], None))
+    series = fit_series(replace(panel, static=bare[["kind"]]), SeriesOptions(), 4)
+    assert series.effects.attribute == ""
+    static = panel.static.assign(kind=np.where(np.arange(60) < 6, None, panel.static["kind"]))
+    series = fit_series(replace(panel, static=static), SeriesOptions(), 4)
+    assert (series.effects.attribute, series.effects.labels) == ("kind", ("k0", "k1"))
+    price = series.effects.effects.group[:, 2 * series.plan.harmonics]
+    np.testing.assert_allclose(price[:2], [-1.0, -3.0], atol=0.4)
+    assert len(price) == 3
 
 
 def test_pooling_is_the_posterior_mean_of_the_whole_hierarchy():

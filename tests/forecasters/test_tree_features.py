@@ -89,6 +89,14 @@ def test_past_sales_by_hand():
         np.testing.assert_allclose(got[name][0, 0, 0], value, rtol=1e-6, err_msg=name)
 
 
+def test_the_quick_level_forgets_three_times_as_fast():
+    got = features_of(panel_of([[4, 0, 2, 99, 6, 1]], [[True, True, True, False, True, True]]), [6], 1)
+    quick = 2.0  # the first three: 4, then half of 4 and 0, then 0.36 of 2
+    for sold in (6.0, 1.0):
+        quick = 0.64 * quick + 0.36 * sold
+    np.testing.assert_allclose(got["quick"][0, 0, 0], np.log((quick + OFFSET) / (13 / 5 + OFFSET)), rtol=1e-6)
+
+
 def test_what_is_missing_is_nan():
     panel = panel_of([[3, 1, 4, 1, 5, 9]], [[True, True, True, True, False, False]])
     got = features_of(panel, [6], 2)
