@@ -96,8 +96,9 @@ def labels_of(column: pd.Series[Any]) -> NDArray[np.object_]:
     >>> labels_of(pd.Series([3.0, float("nan"), 2.5])).tolist()
     ['3', None, '2.5']
     """
-    text = column.astype(object).map(_label, na_action="ignore").to_numpy(dtype=object)
-    return np.where(column.isna().to_numpy(), None, text)
+    text = column.astype(object).map(_label, na_action="ignore").to_numpy(dtype=object).copy()
+    text[column.isna().to_numpy()] = None
+    return text
 
 
 def _label(value: Any) -> str:

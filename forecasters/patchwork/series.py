@@ -162,8 +162,10 @@ class Known(NamedTuple):
     def of(cls, panel: SalesPanel, factor: FloatArray, origins: IntArray) -> Known:
         """Sum up what came before each origin."""
         known = panel.informative
-        sums = (cumulated(np.where(known, values, 0.0))[:, origins] for values in (panel.sales, factor, 1.0))
-        return cls(*sums, listed=launches(panel)[:, None] < origins)
+        sales, factors, periods = (
+            cumulated(np.where(known, values, 0.0))[:, origins] for values in (panel.sales, factor, 1.0)
+        )
+        return cls(sales, factors, periods, launches(panel)[:, None] < origins)
 
 
 def remove_effects(panel: SalesPanel, factor: Factors) -> SalesPanel:

@@ -209,7 +209,7 @@ def build_features(panel: SalesPanel, plan: FeaturePlan, origins: IntArray, hori
     quick = running_means(sums.known, sums.sales[None], QUICK * plan.rate)[0][:, origins]
 
     columns = _static_columns(static, plan)
-    columns["step"] = (np.arange(horizon) + 1.0)[None, None]
+    columns["step"] = np.asarray(np.arange(horizon) + 1.0)[None, None]
     columns |= _sales_columns(sums, panel, origins, level, plan.widths)
     columns["quick"] = log_ratio(quick, level)[..., None]
     for one in plan.known:
