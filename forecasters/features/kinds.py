@@ -1,6 +1,6 @@
 """Which kind of number a covariate or an attribute is: one rule for all families of forecasters.
 
-An *attribute* of the items (a column of `panel.static`) is
+An *attribute* of the items (a column of `panel.attributes`) is
 
 - `constant`, where fewer than two values are on record (an empty cell is no value): left out;
 - a `category`, where it is text or true/false: each value stands for itself. Text whose values are shared by
@@ -177,11 +177,11 @@ def require_attributes(panel: SalesPanel, names: Mapping[str, Any] | tuple[str, 
         FractileError: where the panel lacks one.
     """
     for name in names:
-        if name not in panel.static.columns:
+        if name not in panel.attributes.columns:
             raise FractileError(
                 f"the panel lacks the static attribute {name!r} that the forecaster was fitted with; add it"
             )
-    return panel.static
+    return panel.attributes
 
 
 def to_scale(values: FloatArray, kind: str) -> FloatArray:

@@ -122,7 +122,7 @@ def membership(panel: SalesPanel, attribute: str, categories: tuple[str, ...]) -
     """Return 1 where an item belongs to a category, shape (items, categories)."""
     if not categories:
         return np.zeros((panel.items, 0))
-    return (codes_of(panel.static, attribute, categories)[:, None] == np.arange(len(categories))).astype(np.float64)
+    return (codes_of(panel.attributes, attribute, categories)[:, None] == np.arange(len(categories))).astype(np.float64)
 
 
 @dataclass

@@ -126,7 +126,7 @@ class Inputs:
 def plan_inputs(panel: SalesPanel, horizon: int, *, adjust: bool = True) -> InputPlan:
     """Choose the covariates, their scales and the categories, and fit the lift where `adjust`."""
     season = season_of(panel.freq)
-    attributes = classify_attributes(panel.static)
+    attributes = classify_attributes(panel.attributes)
     mean = panel.sales[panel.informative].mean()
     plan = InputPlan(
         known=tuple(_scale_covariate(one, panel.known[one.name]) for one in classify_covariates(panel, ahead=True)),
@@ -134,12 +134,12 @@ def plan_inputs(panel: SalesPanel, horizon: int, *, adjust: bool = True) -> Inpu
             _scale_covariate(one, panel.observed[one.name]) for one in classify_covariates(panel, ahead=False)
         ),
         categories={
-            name: frequent_labels(panel.static, name, labels, MOST_LABELS)
+            name: frequent_labels(panel.attributes, name, labels, MOST_LABELS)
             for name, (kind, labels) in attributes.items()
             if kind != "number"
         },
         numeric=tuple(
-            _plain_column(name, "number", numbers_of(panel.static, name))
+            _plain_column(name, "number", numbers_of(panel.attributes, name))
             for name, (kind, _) in attributes.items()
             if kind == "number"
         ),

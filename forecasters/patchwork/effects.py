@@ -283,18 +283,18 @@ def _groups_of(panel: SalesPanel, attribute: str, labels: Labels) -> IntArray:
     """Return each item's category, −1 where it has none that is known; 0 for all without an attribute."""
     if not attribute:
         return np.zeros(panel.items, dtype=np.int64)
-    if attribute not in panel.static:
+    if attribute not in panel.attributes:
         return np.full(panel.items, -1, dtype=np.int64)
-    return codes_of(panel.static, attribute, labels)
+    return codes_of(panel.attributes, attribute, labels)
 
 
 def _choose_attribute(now: FittedEffects, panel: SalesPanel, evidence: Evidence) -> FittedEffects:
     """Choose the attribute whose categories differ most in their effects, by the evidence for them."""
     score = evidence.vector - (evidence.precision @ now.effects.item[..., None])[..., 0]
     most, attribute, labels = 0.0, now.attribute, now.labels
-    for name, (kind, values) in classify_attributes(panel.static).items():
+    for name, (kind, values) in classify_attributes(panel.attributes).items():
         if kind != "number" and len(values) <= panel.items // 4:
-            group = codes_of(panel.static, name, values)
+            group = codes_of(panel.attributes, name, values)
             gain = _gain(score, evidence.precision, np.where(group < 0, len(values), group))
             if gain > most:
                 most, attribute, labels = gain, name, values

@@ -10,7 +10,6 @@ import pandas as pd
 
 from ...arrays import BoolArray, FloatArray
 from ..base import Arrays, Config, State
-from ..data.tables import ITEM_COLUMNS
 from ..features.kinds import Labels, classify_attributes, codes_of, frequent_labels, numbers_of
 from .effects import DISPERSION
 
@@ -221,10 +220,10 @@ def _choose_attributes(
     numbers: dict[str, tuple[float, float]] = {}
     for name, (kind, labels) in attributes.items():
         if kind == "number":
-            # Costs and pack sizes say how an item is bought; the price has a column of its own.
             values = numbers_of(rows, name)
-            if name not in ITEM_COLUMNS and np.nanmin(values, initial=np.inf) < np.nanmax(values, initial=-np.inf):
-                numbers[name] = float(np.nanmean(values)), float(np.nanstd(values))
+            values = values[np.isfinite(values)]
+            if len(values) and values.min() < values.max():
+                numbers[name] = float(values.mean()), float(values.std())
         else:
             codes = codes_of(rows, name, labels)
             present = tuple(labels[k] for k in np.unique(codes[codes >= 0]))

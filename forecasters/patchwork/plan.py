@@ -180,11 +180,8 @@ def promoted(panel: SalesPanel, plan: Plan) -> BoolArray:
 
 
 def log_prices(panel: SalesPanel) -> FloatArray:
-    """Return the log of what an item sells for, (items, periods): 0 where no price is known ahead or fixed."""
+    """Return the log of what an item sells for, (items, periods): 0 where no price is known ahead."""
     price = panel.known.get("price")
-    if price is None and "price" in panel.static:
-        fixed = panel.static["price"].to_numpy(dtype=np.float64)
-        price = np.broadcast_to(fixed[:, None], panel.sales.shape)
     if price is None:
         return np.zeros(panel.sales.shape)
     return np.log(np.where(price > 0, price, 1.0))

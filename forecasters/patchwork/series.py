@@ -292,4 +292,4 @@ def _launch_levels(panel: SalesPanel, record: Record, factor: Factors) -> Launch
     price = log_prices(panel)
     seen = record.known > 0
     log_price = np.where(seen, price, 0.0).sum(1) / np.maximum(seen.sum(1), 1)
-    return fit_launch_levels(log_level, seen.sum(1).astype(np.float64), panel.static, log_price)
+    return fit_launch_levels(log_level, seen.sum(1).astype(np.float64), panel.attributes, log_price)

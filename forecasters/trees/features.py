@@ -113,12 +113,12 @@ def plan_features(panel: SalesPanel, horizon: int) -> FeaturePlan:
     """Choose the features and estimate the season of each category from the training panel."""
     season = season_of(panel.freq)
     seasons = tuple(m for m in (season, YEAR.get(panel.freq[:1], 0)) if 1 < m < panel.periods)
-    attributes = classify_attributes(panel.static)
+    attributes = classify_attributes(panel.attributes)
     categories = {name: labels for name, (kind, labels) in attributes.items() if kind == "category"}
     groups = {"": np.zeros(panel.items, dtype=np.int64)}
     for name, labels in categories.items():
         if len(labels) <= MOST_CODES:  # a category of few items has no season that could be told from noise
-            groups[name] = codes_of(panel.static, name, labels)
+            groups[name] = codes_of(panel.attributes, name, labels)
     days = season in (5, 7)
     return FeaturePlan(
         horizon=horizon,
