@@ -1,4 +1,4 @@
-"""What past sales and covariates say before each period: sums, windows, running means, times since an event.
+"""Past sales and covariates before each period: sums, windows, running means, times since an event.
 
 Everything here counts informative item-periods alone: sales of an item that was listed and in stock.
 """

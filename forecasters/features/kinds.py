@@ -4,7 +4,7 @@ An *attribute* of the items (a column of `panel.attributes`) is
 
 - `constant`, where fewer than two values are on record (an empty cell is no value): left out;
 - a `category`, where it is text or true/false: each value stands for itself. Text whose values are shared by
-  fewer than two items on average is a `name`: left out, since nothing learnt of it carries over;
+  fewer than two items on average is a `name`: left out, since no item shares it;
 - a `code`, where it is a whole number of at most 60 values, shared by two items or more on average: its order
   may mean something or nothing. Trees read it as a number, which they can cut anywhere; networks and the
   patchwork give each value a coefficient of its own;
@@ -64,7 +64,7 @@ class Covariate:
 
 
 def classify_attributes(static: pd.DataFrame) -> dict[str, Attribute]:
-    """Return the attributes that can be learnt from, in the order of their columns; see the head of this module."""
+    """Return the attributes that are kept, in the order of their columns; see the head of this module."""
     found = {}
     for name in static.columns:
         labels = tuple(sorted({label for label in labels_of(static[name]) if label is not None}))
@@ -126,7 +126,7 @@ def frequent_labels(static: pd.DataFrame, name: str, labels: Labels, most: int) 
 
 
 def classify_covariates(panel: SalesPanel, *, ahead: bool) -> tuple[Covariate, ...]:
-    """Return the covariates that can be learnt from, by name; see the head of this module.
+    """Return the covariates that are kept, by name; see the head of this module.
 
     Args:
         panel: the history.
@@ -135,7 +135,7 @@ def classify_covariates(panel: SalesPanel, *, ahead: bool) -> tuple[Covariate, .
     found = []
     for name, values in sorted((panel.known if ahead else panel.observed).items()):
         kind = _covariate_kind(name, values[panel.informative], ahead=ahead)
-        # What a single item shows cannot be told from what all items share.
+        # With a single item, its promotions and everyone's holidays look alike: nothing counts as shared.
         shared = len(values) > 1 and bool(np.all(values == values[:1]))
         if kind != "constant":
             found.append(Covariate(name, kind, calendar=shared and kind in ("flag", "code")))

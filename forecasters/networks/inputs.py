@@ -36,7 +36,7 @@ MOST_LABELS = 60
 HARMONICS = 3
 NO_ADJUSTMENT = Adjustment()
 YEARLY_DAYS = 500
-"""Days of history that it takes to tell a season of the year from a trend."""
+"""Days of history from which on a season of the year can be separated from a trend."""
 UNITS = (1.0, 0.5, 0.1, 0.01)
 LARGEST = 8.0
 """Standard deviations at which a covariate is cut off."""
@@ -72,7 +72,7 @@ class InputPlan:
         days: whether the day of the week matters.
         level: log level of an item without history.
         unit: step that sales move in: 1 where they are whole.
-        yearly: whether the history is long enough to tell a season of the year.
+        yearly: whether the history is long enough for a season of the year.
         adjustment: by how much what is known ahead lifts demand above the level.
     """
 
@@ -109,7 +109,7 @@ class Inputs:
     Attributes:
         past: shape (items, periods, channels); row t is known once period t is over.
         ahead: shape (items, periods, channels); row t is known `horizon` periods before.
-        week: week of the year of each period, 0 ... 52, shape (periods,); 0 where no season can be told.
+        week: week of the year of each period, 0 ... 52, shape (periods,); 0 where the history is too short for a season.
         static: shape (items, attributes).
         level: log1p of the running level before each period, of sales over lift, shape (items, periods + 1).
         lift: log of what is known ahead to lift each period's demand, shape (items, periods).
@@ -199,7 +199,7 @@ def lift_columns(panel: SalesPanel, plan: InputPlan) -> FloatArray:
 def calendar_columns(dates: pd.DatetimeIndex, plan: InputPlan) -> FloatArray:
     """Return harmonics of the year and, where days matter, of the week: shape (periods, columns).
 
-    A history that is too short to tell a season gets no harmonics: a network would carry them on into parts of the
+    A history that is too short for a season gets no harmonics: a network would carry them on into parts of the
     year that it has never seen.
     """
     waves = [wave for pair in year_waves(dates, HARMONICS) for wave in pair] if plan.yearly else []
@@ -219,7 +219,7 @@ def static_table(panel: SalesPanel, plan: InputPlan) -> FloatArray:
 
 
 def sales_columns(panel: SalesPanel, sums: SalesSums, level: FloatArray) -> list[FloatArray]:
-    """Return what a period's sales say once it is over, each (items, periods); unknown sales count as the level."""
+    """Return channels of past sales, each (items, periods), known once a period is over; unknown sales are the level."""
     known, after = panel.informative, level[:, 1:]
     end = np.arange(1, panel.periods + 1)
 

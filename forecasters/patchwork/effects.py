@@ -34,7 +34,7 @@ SMALLEST_LEVEL = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the records of the items say of their effects: a Gaussian each, as vector and precision.
+    """Evidence of the records on the effects of their items: a Gaussian each, as vector and precision.
 
     Attributes:
         vector: precision times the estimate, shape (items, columns).
@@ -139,7 +139,7 @@ class Record:
     """Sales with what explains them.
 
     Attributes:
-        sales: in the model's units, 0 where they say nothing, shape (items, periods).
+        sales: in the model's units, 0 where they were not demand, shape (items, periods).
         known: 1.0 where sales were demand, the same shape.
         columns: shape (items, periods, columns).
         kernel: weights of one period for the level of another, shape (periods, periods).
@@ -267,7 +267,7 @@ def dispersions(record: Record, log_level: FloatArray, effects: FloatArray) -> F
 
 
 def evidence_of(record: Record, log_level: FloatArray, now: FittedEffects) -> Evidence:
-    """Return what a quadratic approximation at the present effects says of them, errors being clipped."""
+    """Return the quadratic approximation of the likelihood at the present effects, errors being clipped."""
     mean = np.exp(log_level) * factors(record.columns, now.effects.item)
     inflation = 1.0 + now.dispersion[:, None] * mean
     bound = CLIP * np.sqrt(mean * inflation)

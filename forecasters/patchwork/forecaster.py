@@ -147,9 +147,10 @@ class Patchwork(BaseForecaster[Patches]):
     """A base series model with add-ons, as retailers forecast before forests and networks.
 
     Demand is a level times effects. The *level* is followed item by item, faster where little is known of the
-    item or its sales tell much. The *seasonal* component multiplies it by a yearly curve (weeks), by day of
+    item or its sales are informative. The *seasonal* component multiplies it by a yearly curve (weeks), by day of
     week or month, and by holidays (known 0/1 covariates that all items share); the *elasticity* component by
-    a power of the price against its running median, and by promotions (other known 0/1 covariates); the
+    a power of the price against its running median, and by promotions (other known 0/1 covariates); codes
+    (known covariates of few whole numbers) belong to one or the other in the same way; the
     *cold-start* component starts new items at the level of items with their attributes and price, and on the
     launch curve that others went through. All effects are estimated together, an item's drawn to those of
     its category and a category's to everyone's. The *Distribution Engine* puts quantiles around the point

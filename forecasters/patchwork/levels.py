@@ -67,7 +67,7 @@ def filter_levels(sales: FloatArray, known: FloatArray, factor: FloatArray, star
     The log level is a random walk seen through negative binomial demand. A sale y moves it from η₀, of
     variance P, to the posterior mode, `(η − η₀) / P = (y − μ) / (1 + α μ)` with `μ = factor · exp(η)`: near
     η₀ that is exponential smoothing with weight `P / (P + 1/μ + α)`, larger the less is known of the item and
-    the more its sales tell. A period that says nothing lets the variance grow, nothing else. Sales far above
+    the more informative its sales are. An uninformative period lets the variance grow, nothing else. Sales far above
     their forecast count as if they were nearer.
 
     Args:
@@ -146,7 +146,7 @@ def _information(mean: FloatArray, dispersion: FloatArray) -> FloatArray:
 
 
 def _evidence_weight(mean: FloatArray, dispersion: FloatArray) -> FloatArray:
-    """How much an error tells of the dispersion: little where the mean is small."""
+    """Return the weight of an error as evidence on the dispersion: little where the mean is small."""
     square = _information(mean, dispersion) ** 2
     return square / (0.1 + square)
 

@@ -190,7 +190,7 @@ class SeriesOptions:
 def fit_series(panel: SalesPanel, options: SeriesOptions, horizon: int) -> Series:
     """Estimate effects, the drift of levels, and where new items stand.
 
-    How fast levels drift says how much of an apparent season is drift, and effects say what is left to
+    How fast levels drift decides how much of an apparent season is drift, and effects decide what is left to
     drift: both are estimated twice.
 
     Args:
@@ -199,7 +199,7 @@ def fit_series(panel: SalesPanel, options: SeriesOptions, horizon: int) -> Serie
         horizon: periods ahead that the drift is to serve.
     """
     if panel.periods < season_of(panel.freq):
-        # In less than a season a launch cannot be told from the season: every launch falls into another part of it.
+        # In less than a season, launch and season cannot be separated: every launch falls into another part of it.
         options = replace(options, cold_start=False)
     plan = make_plan(panel, seasonal=options.seasonal, elasticity=options.elasticity, cold_start=options.cold_start)
     unit = 1.0 if panel.integer_demand else fit_unit(panel)

@@ -117,7 +117,7 @@ def plan_features(panel: SalesPanel, horizon: int) -> FeaturePlan:
     categories = {name: labels for name, (kind, labels) in attributes.items() if kind == "category"}
     groups = {"": np.zeros(panel.items, dtype=np.int64)}
     for name, labels in categories.items():
-        if len(labels) <= MOST_CODES:  # a category of few items has no season that could be told from noise
+        if len(labels) <= MOST_CODES:  # with few items a category, the season of each would be noise
             groups[name] = codes_of(panel.attributes, name, labels)
     days = season in (5, 7)
     return FeaturePlan(
@@ -245,7 +245,7 @@ def _static_columns(static: pd.DataFrame, plan: FeaturePlan) -> Columns:
 def _sales_columns(
     sums: SalesSums, panel: SalesPanel, at: IntArray, level: FloatArray, widths: tuple[int, ...]
 ) -> Columns:
-    """Return what past sales say at the origins `at`, held against the running level (items, origins) there."""
+    """Return features of past sales at the origins `at`, against the running level (items, origins) there."""
     columns = {}
     for width in widths:
         count = sum_between(sums.count, at - width, at)
@@ -293,7 +293,7 @@ def _known_columns(
         f"{one.name}:between": between - running[..., None],
         f"{one.name}:recent": (recent - running)[..., None],
     }
-    if one.kind != "price":  # a price says something against other prices of the item only
+    if one.kind != "price":  # prices of different items are not compared
         columns[f"{one.name}:target"] = now
     return columns
 

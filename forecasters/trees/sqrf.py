@@ -193,7 +193,7 @@ class SparseLayout:
         sizes: values of each category.
         numbers: how many features are numbers.
         crossed: positions, among the numbers, of those that each line has for itself.
-        line: position of the category that tells the product line; −1 where there is none.
+        line: position of the category that is the product line; −1 where there is none.
     """
 
     sizes: tuple[int, ...]
@@ -277,7 +277,7 @@ class SQRF(TreeForecaster[SparseForestConfig]):
 
 
 def _line(plan: FeaturePlan, lines: str) -> int:
-    """Position of the category that tells product lines apart."""
+    """Return the position of the category that is the product line, −1 without one."""
     names = list(plan.categories)
     if lines and lines not in names:
         hint = did_you_mean(lines, names)
