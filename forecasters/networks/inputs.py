@@ -109,7 +109,7 @@ class Inputs:
     Attributes:
         past: shape (items, periods, channels); row t is known once period t is over.
         ahead: shape (items, periods, channels); row t is known `horizon` periods before.
-        week: week of the year of each period, 0 ... 52, shape (periods,); 0 where the history is too short for a season.
+        week: week of the year of each period, 0 ... 52, (periods,); 0 where the history is too short for a season.
         static: shape (items, attributes).
         level: log1p of the running level before each period, of sales over lift, shape (items, periods + 1).
         lift: log of what is known ahead to lift each period's demand, shape (items, periods).
@@ -219,7 +219,7 @@ def static_table(panel: SalesPanel, plan: InputPlan) -> FloatArray:
 
 
 def sales_columns(panel: SalesPanel, sums: SalesSums, level: FloatArray) -> list[FloatArray]:
-    """Return channels of past sales, each (items, periods), known once a period is over; unknown sales are the level."""
+    """Return channels of past sales, known once a period is over: (items, periods) each; unknown ones are the level."""
     known, after = panel.informative, level[:, 1:]
     end = np.arange(1, panel.periods + 1)
 
