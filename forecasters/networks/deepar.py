@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ...arrays import FloatArray
 from ...randomness import keyed_generator
 from ..interpolation import sorted_quantiles
+from .base import NetworkForecaster
 from .config import DeepARConfig
-from .forecaster import NetworkForecaster
 from .inputs import KNOWN, LEVEL, LEVEL_RATE, LOG_OVER_LEVEL, SEEN, SEEN_MOST, SEEN_SCALE, InputPlan
 from .layers import STATIC, NetworkInputs, Reader, Sizes
 from .network import OVERFLOW, Batch, Network

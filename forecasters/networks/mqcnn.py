@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .base import NetworkForecaster
 from .config import MQCNNConfig
-from .forecaster import NetworkForecaster
 from .inputs import InputPlan
 from .layers import CausalEncoder, Reader, Sizes
 from .network import QuantileNetwork

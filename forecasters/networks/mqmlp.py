@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .base import NetworkForecaster
 from .config import MQMLPConfig
-from .forecaster import NetworkForecaster
 from .inputs import InputPlan
 from .layers import Reader, Sizes, WindowEncoder
 from .network import QuantileNetwork

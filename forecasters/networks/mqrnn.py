@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .base import NetworkForecaster
 from .config import RecurrentConfig
-from .forecaster import NetworkForecaster
 from .inputs import InputPlan
 from .layers import Reader, RecurrentEncoder, Sizes
 from .network import QuantileNetwork

@@ -12,8 +12,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from .base import NetworkForecaster
 from .config import MQTransformerConfig
-from .forecaster import NetworkForecaster
 from .inputs import KNOWN, LEVEL, LOG_OVER_LEVEL, InputPlan
 from .layers import CausalEncoder, NetworkInputs, Reader, Sizes
 from .network import QuantileNetwork

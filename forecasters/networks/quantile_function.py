@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ...arrays import FloatArray
+from .base import NetworkForecaster
 from .config import QuantileFunctionConfig
-from .forecaster import NetworkForecaster
 from .inputs import InputPlan
 from .layers import CausalEncoder, MonotoneQuantiles, NetworkInputs, Reader, Sizes
 from .network import Batch, ForkingNetwork, censored_loss, in_units

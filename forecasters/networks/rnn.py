@@ -14,8 +14,8 @@ from ..data.panel import SalesPanel
 from ..forecast import (
     QuantileForecast,
 )
+from .base import Fitted, NetworkForecaster
 from .config import RecurrentConfig
-from .forecaster import Fitted, NetworkForecaster
 from .inputs import InputPlan
 from .layers import NetworkInputs, Reader, RecurrentEncoder, Sizes
 from .network import OVERFLOW, Batch, ForkingNetwork, in_units, weighted_mean
