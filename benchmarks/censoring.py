@@ -1,9 +1,9 @@
 """What stock-outs cost a forecaster: `python benchmarks/censoring.py [--forecaster mqcnn] [--seeds 3]`.
 
 The embedded panel's true demand is known. A network is trained on it (nothing lost), on sales with stock-outs masked,
-on sales with what stock-outs tell as bounds, and naively on sales as if they were demand; all are scored on true
+on sales with stock-outs as lower bounds of demand, and naively on sales as if they were demand; all are scored on true
 demand of the last three horizons. Twice: with the shop's own stock-outs, which come where demand was high, and with
-outages that strike at random and cut a week's demand to a part.
+random outages that cut a week's demand to a part.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OUTAGES = 0.25
 """Share of the item-weeks that begin an outage's week."""
 
 
-def with_outages(retail: fr.RetailPanel) -> SalesPanel:
+def add_outages(retail: fr.RetailPanel) -> SalesPanel:
     """Return the panel with full stock but for random outages, which leave a uniform share of a week's demand."""
     rng = keyed_generator(0, "outages")
     struck = rng.random(retail.demand.shape) < OUTAGES
@@ -35,8 +35,8 @@ def with_outages(retail: fr.RetailPanel) -> SalesPanel:
 
 
 def panels(retail: fr.RetailPanel, kind: str) -> dict[str, tuple[SalesPanel, str]]:
-    """Return what is trained on, and how stock-outs are treated."""
-    cut = retail.panel if kind == "own stock-outs" else with_outages(retail)
+    """Return training panels by label, each with its option `censoring`."""
+    cut = retail.panel if kind == "own stock-outs" else add_outages(retail)
     true = np.ones_like(cut.in_stock)
     return {
         "true demand": (replace(cut, sales=retail.demand, in_stock=true), "mask"),
@@ -46,7 +46,7 @@ def panels(retail: fr.RetailPanel, kind: str) -> dict[str, tuple[SalesPanel, str
     }
 
 
-def loss_of(name: str, panel: SalesPanel, censoring: str, demand: np.ndarray, seed: int) -> float:
+def held_out_loss(name: str, panel: SalesPanel, censoring: str, demand: np.ndarray, seed: int) -> float:
     origins = panel.periods - HORIZON * np.array([3, 2, 1])
     forecaster = fr.make_forecaster(name, horizon=HORIZON, censoring=censoring, seed=seed)
     forecast = forecaster.fit(panel.until(int(origins[0]))).predict(panel, HORIZON, LEVELS, origins)
@@ -66,10 +66,12 @@ def main() -> None:
         losses = {}
         for label, (panel, censoring) in panels(retail, kind).items():
             began = process_time()
-            each = [loss_of(given.forecaster, panel, censoring, retail.demand, seed) for seed in range(given.seeds)]
+            each = [
+                held_out_loss(given.forecaster, panel, censoring, retail.demand, seed) for seed in range(given.seeds)
+            ]
             losses[label] = float(np.mean(each))
-            shown = ", ".join(f"{loss:.4f}" for loss in each)
-            print(f"{kind}: {label:12s} {losses[label]:.4f} ({shown}; {process_time() - began:.0f} CPU-s)", flush=True)
+            listed = ", ".join(f"{loss:.4f}" for loss in each)
+            print(f"{kind}: {label:12s} {losses[label]:.4f} ({listed}; {process_time() - began:.0f} CPU-s)", flush=True)
         lost = losses["naive"] - losses["true demand"]
         for label in ("masked", "bounds"):
             share = (losses[label] - losses["true demand"]) / lost

@@ -1,7 +1,9 @@
-"""What all neural forecasters share: fitting, forecasting from many origins, and their state."""
+"""`NetworkForecaster`, the base of all neural forecasters: fit, forecasts from many origins, and state."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -16,35 +18,37 @@ from ..base import Arrays, BaseForecaster, Config, Request, State, require_histo
 from ..calibration.point_errors import Calibration
 from ..calibration.sampling import ErrorDependence, fit_error_dependence
 from ..data.panel import SalesPanel
-from ..forecast import (
-    DEFAULT_LEVELS,
-    QuantileForecast,
-)
-from .checkpoint import Checkpoint, fingerprint
-from .config import CENSORINGS, NetworkConfig
-from .fitting import SEED_STEP, Fit, examples_of, held_out
+from ..forecast import DEFAULT_LEVELS, QuantileForecast
 from .inputs import InputPlan, build_inputs, plan_inputs
-from .layers import NetworkInputs, Sizes
-from .network import Averaged, Network
-from .progress import ProgressOption, shown
-from .training import tensors
+from .network import CENSORINGS, Network, NetworkConfig, NetworkEnsemble, NetworkInputs, Sizes
+from .training import (
+    Checkpoint,
+    Progress,
+    Trainer,
+    fit_fingerprint,
+    make_examples,
+    to_tensors,
+    validation_periods,
+)
 
 Errors = ErrorDependence | Calibration
 
+MEMBER_SEEDS = 7919
+"""How far the seeds of an ensemble's members lie apart."""
 PAIRS_AT_ONCE = 8192
 """Items times origins that are forecast in one pass; bounds the memory."""
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """What a fit leaves behind.
+class FittedNetwork:
+    """The result of a fit.
 
     Attributes:
         plan: which numbers the network reads.
         sizes: of its inputs.
         network: with its weights.
-        errors: how errors of periods that were held out move together, and, of a point forecast, how large
-            they are.
+        errors: how errors of held-out periods depend on each other over the horizon, and, of a point forecast,
+            their distribution.
     """
 
     plan: InputPlan
@@ -53,18 +57,19 @@ class Fitted:
     errors: Errors
 
 
-class NetworkForecaster(BaseForecaster[Fitted]):
+class NetworkForecaster(BaseForecaster[FittedNetwork]):
     """A network for all items that forecasts all horizons and quantiles at once.
 
     Forking sequences: the loss counts origins all over the training window, and a forecast from many
     origins costs one pass. The network reads log1p sales, stock flags, covariates, calendar and static
     attributes; item-periods that were out of stock or not listed count neither as input nor as target. It is
-    trained on all but the last periods, stopped by these, and trained on with them for a while.
+    trained on all but the last periods, validated on these, and then refitted with them.
 
     Args:
         config: all options at once.
-        progress: told now and then while it trains, or True for a bar on the terminal; not kept.
-        checkpoint: folder to keep the training in; an interrupted `fit` with the same options and data goes on
+        progress: called at every check of the training with a message and the share of the steps that is over, or
+            True for a bar on the terminal; not kept.
+        checkpoint: folder to keep the training in; an interrupted `fit` with the same options and data resumes
             exactly where it was. Not kept.
         **options: single options of the config, over those of `config`.
     """
@@ -82,42 +87,54 @@ class NetworkForecaster(BaseForecaster[Fitted]):
         self,
         config: NetworkConfig | None = None,
         *,
-        progress: ProgressOption = None,
+        progress: Progress | bool | None = None,
         checkpoint: str | Path | None = None,
         **options: Any,
     ) -> None:
         self.config = (config or self.config_type()).changed(self.name, options)
         if self.config.censoring not in self.censorings:
-            raise FractileError(f"{self.name} knows no censoring {self.config.censoring!r}; use 'mask'")
+            raise FractileError(
+                f"{self.name} does not support censoring={self.config.censoring!r}; use censoring='mask'"
+            )
         self.progress = progress
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
 
-    def build(self, sizes: Sizes, plan: InputPlan) -> Network:
+    def build_network(self, sizes: Sizes, plan: InputPlan) -> Network:
         """Return the network, with weights from torch's global generator."""
         raise NotImplementedError
 
     def fit(self, panel: SalesPanel) -> Self:
-        """Train the network, and learn how its errors move together where it had not seen the demand."""
+        """Fit the network and estimate the dependence of its errors in periods that it was not trained on."""
         require_history(panel)
-        print_of = fingerprint(self.name, self.config, panel)
-        plan = plan_inputs(panel, self.config.horizon, adjust=self.config.adjust)
-        inputs = self.tensors(plan, panel)
-        examples = examples_of(panel, inputs, self.config)
+        config, members = self.config, range(self.config.members)
+        plan = plan_inputs(panel, config.horizon, adjust=config.adjust)
+        inputs = self._build_inputs(plan, panel)
+        examples = make_examples(panel, inputs, config)
+        seeds = [config.seed + MEMBER_SEEDS * member for member in members]
+        fingerprint = fit_fingerprint(self.name, config, panel)
+        folders = [None if self.checkpoint is None else self.checkpoint / f"member-{member}" for member in members]
+        checkpoints = [Checkpoint(folder, fingerprint) for folder in folders]
+
         devices = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), shown(self.progress, self.name) as progress:
-            networks = [self._seeded(inputs.sizes, plan, member) for member in range(self.config.members)]
-            fits = [
-                Fit(self.config, member, network, examples, Checkpoint(self._folder(member), print_of), progress)
-                for member, network in enumerate(networks)
+        with torch.random.fork_rng(devices=devices), progress_reporter(self.progress, self.name) as progress:
+            networks = []
+            for seed in seeds:
+                torch.manual_seed(seed)
+                networks.append(self.build_network(inputs.sizes, plan).to(self._device))
+            trainers = [
+                Trainer(network, examples, config, seed=seed, checkpoint=checkpoint)
+                for network, seed, checkpoint in zip(networks, seeds, checkpoints, strict=True)
             ]
-            for fit in fits:
-                fit.train()
-            network = networks[0] if len(networks) == 1 else Averaged(networks)
-            self._fitted = Fitted(plan, inputs.sizes, network, self.learn_errors(panel, plan, network))
-            for fit in fits:
-                fit.go_on()
-        for fit in fits:
-            fit.checkpoint.done()
+            for trainer in trainers:
+                trainer.train(progress)
+            network = networks[0] if len(networks) == 1 else NetworkEnsemble(networks)
+            # Before the refit, after which no period is left that the network was not trained on.
+            errors = self._estimate_errors(panel, plan, network)
+            for trainer in trainers:
+                trainer.refit(progress)
+        for checkpoint in checkpoints:
+            checkpoint.remove()
+        self._fitted = FittedNetwork(plan, inputs.sizes, network, errors)
         return self
 
     @property
@@ -127,10 +144,10 @@ class NetworkForecaster(BaseForecaster[Fitted]):
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
-        known = self.fitted
-        weights = {f"net.{k}": v.cpu().numpy() for k, v in known.network.state_dict().items()}
-        config = {"config": self.config.to_config(), "plan": known.plan.to_config(), "sizes": asdict(known.sizes)}
-        return config, {**weights, **known.errors.arrays()}
+        fitted = self.fitted
+        weights = {f"net.{k}": v.cpu().numpy() for k, v in fitted.network.state_dict().items()}
+        config = {"config": self.config.to_config(), "plan": fitted.plan.to_config(), "sizes": asdict(fitted.sizes)}
+        return config, {**weights, **fitted.errors.arrays()}
 
     @classmethod
     def from_state(cls, config: Config, arrays: Arrays) -> Self:
@@ -139,63 +156,87 @@ class NetworkForecaster(BaseForecaster[Fitted]):
         sizes = Sizes(**config["sizes"])
         plan = InputPlan.from_config(config["plan"])
         with torch.random.fork_rng(devices=[]):
-            networks = [made.build(sizes, plan) for _ in range(made.config.members)]
-        network = networks[0] if len(networks) == 1 else Averaged(networks)
+            networks = [made.build_network(sizes, plan) for _ in range(made.config.members)]
+        network = networks[0] if len(networks) == 1 else NetworkEnsemble(networks)
         weights = {k.removeprefix("net."): v for k, v in arrays.items() if k.startswith("net.")}
-        network.load_state_dict(tensors(weights, torch.device("cpu")))
-        made._fitted = Fitted(plan, sizes, network.to(made._device).eval(), cls.errors_type.from_arrays(arrays))
+        network.load_state_dict(to_tensors(weights, torch.device("cpu")))
+        network = network.to(made._device).eval()
+        made._fitted = FittedNetwork(plan, sizes, network, cls.errors_type.from_arrays(arrays))
         return made
 
-    def learn_errors(self, panel: SalesPanel, plan: InputPlan, network: Network) -> Errors:
-        """Learn from forecasts of held-out periods, or of the last third where none were held out."""
-        held = held_out(panel.periods, self.config.hold_out) or max(1, panel.periods // 3)
-        origins = np.arange(panel.periods - held, panel.periods)
-        most = max(1, network.most_pairs // len(origins))
-        if panel.items > most:
-            rng = keyed_generator(self.config.seed, "items to learn errors from")
-            panel = panel.select(np.sort(rng.choice(panel.items, most, replace=False)))
-        longer = panel.extended(np.zeros((panel.items, self.config.horizon)))
-        request = Request(longer, self.config.horizon, np.asarray(DEFAULT_LEVELS), origins)
-        return self.errors_of(panel, request, self.quantiles(request, plan, network))
-
-    def errors_of(self, panel: SalesPanel, request: Request, values: FloatArray) -> Errors:
-        """Learn from past forecasts (items, origins, horizon, levels) that did not know what came."""
-        return fit_error_dependence(QuantileForecast(request.levels, values, request.origins, panel.item_ids), panel)
-
-    def _predict(self, request: Request, learnt: Fitted) -> QuantileForecast:
-        """Forecast what was asked for."""
-        values = self.quantiles(request, learnt.plan, learnt.network)
+    def _predict(self, request: Request, learnt: FittedNetwork) -> QuantileForecast:
+        """Forecast the quantiles, with the dependence of past errors."""
+        values = self._predict_quantiles(request, learnt.plan, learnt.network)
         errors = cast(ErrorDependence, learnt.errors)
         return request.forecast(values, errors.at(request.panel, request.origins, request.horizon))
 
-    def quantiles(self, request: Request, plan: InputPlan, network: Network) -> FloatArray:
-        """Return what the network forecasts in units, shape (items, origins, horizon, levels)."""
-        inputs = self.tensors(plan, request.panel)
+    def _predict_quantiles(self, request: Request, plan: InputPlan, network: Network) -> FloatArray:
+        """Return the network's output in units, shape (items, origins, horizon, levels)."""
+        inputs = self._build_inputs(plan, request.panel)
         origins = torch.from_numpy(request.origins).to(self._device)
         size = max(1, PAIRS_AT_ONCE // (len(origins) * network.passes))
         parts = []
         with torch.no_grad():
             for first in range(0, request.panel.items, size):
-                values = network.quantiles(inputs.rows(slice(first, first + size)), origins, request.levels)
+                rows = inputs.rows(slice(first, first + size))
+                values = network.predict_quantiles(rows, origins, request.levels)
                 parts.append(values[:, :, : request.horizon])
         return np.concatenate(parts)
 
-    def _seeded(self, sizes: Sizes, plan: InputPlan, member: int) -> Network:
-        torch.manual_seed(self.config.seed + SEED_STEP * member)
-        return self.build(sizes, plan).to(self._device)
+    def _estimate_errors(self, panel: SalesPanel, plan: InputPlan, network: Network) -> Errors:
+        """Estimate errors from forecasts of held-out periods, or of the last third where none were held out."""
+        periods = validation_periods(panel.periods, self.config.hold_out) or max(1, panel.periods // 3)
+        origins = np.arange(panel.periods - periods, panel.periods)
+        most = max(1, network.max_pairs // len(origins))
+        if panel.items > most:
+            rng = keyed_generator(self.config.seed, "items to learn errors from")
+            panel = panel.select(np.sort(rng.choice(panel.items, most, replace=False)))
+        longer = panel.extended(np.zeros((panel.items, self.config.horizon)))
+        request = Request(longer, self.config.horizon, np.asarray(DEFAULT_LEVELS), origins)
+        return self._fit_errors(panel, request, self._predict_quantiles(request, plan, network))
 
-    def _folder(self, member: int) -> Path | None:
-        return None if self.checkpoint is None else self.checkpoint / f"member-{member}"
+    def _fit_errors(self, panel: SalesPanel, request: Request, values: FloatArray) -> Errors:
+        """Fit the dependence of errors to past forecasts (items, origins, horizon, levels) of held-out periods."""
+        return fit_error_dependence(QuantileForecast(request.levels, values, request.origins, panel.item_ids), panel)
+
+    def _build_inputs(self, plan: InputPlan, panel: SalesPanel) -> NetworkInputs:
+        """Return the network's inputs for a panel and `horizon` periods beyond its end."""
+        longer = panel.extended(np.zeros((panel.items, self.config.horizon)))
+        inputs = build_inputs(longer, plan)
+        return NetworkInputs(**to_tensors({f.name: getattr(inputs, f.name) for f in fields(inputs)}, self._device))
 
     @property
     def _device(self) -> torch.device:
-        wanted = self.config.device
-        if wanted == "auto":
-            wanted = "cuda" if torch.cuda.is_available() else "cpu"
-        return torch.device(wanted)
+        device = self.config.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(device)
 
-    def tensors(self, plan: InputPlan, panel: SalesPanel) -> NetworkInputs:
-        """Return what the network reads of a panel and of `horizon` periods beyond its end."""
-        longer = panel.extended(np.zeros((panel.items, self.config.horizon)))
-        inputs = build_inputs(longer, plan)
-        return NetworkInputs(**tensors({f.name: getattr(inputs, f.name) for f in fields(inputs)}, self._device))
+
+@contextmanager
+def progress_reporter(progress: Progress | bool | None, name: str) -> Iterator[Progress]:
+    """Yield the function that reports the training of a forecaster, and remove a bar afterwards.
+
+    Args:
+        progress: a function, True for a bar on the terminal, or nothing.
+        name: of the forecaster; it begins each message.
+    """
+    if progress is not True:
+        reported = progress or None
+
+        def report(message: str, share: float | None = None) -> None:
+            if reported is not None:
+                reported(f"{name}: {message}", share)
+
+        yield report
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True)) as bars:
+        bar = bars.add_task(name, total=1.0)
+
+        def draw(message: str, share: float | None = None) -> None:
+            bars.update(bar, completed=share, description=f"{name}: {message}")
+
+        yield draw

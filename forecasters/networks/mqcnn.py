@@ -2,11 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
 from .base import NetworkForecaster
-from .config import MQCNNConfig
 from .inputs import InputPlan
-from .layers import CausalEncoder, Reader, Sizes
-from .network import QuantileNetwork
+from .network import NetworkConfig, QuantileNetwork, Reader, Sizes
+
+
+@dataclass(frozen=True)
+class MQCNNConfig(NetworkConfig):
+    """Options of MQ-CNN beside those of every network.
+
+    Attributes:
+        dilations: of the encoder's layers; the receptive field is 1 + their sum periods.
+    """
+
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+
+
+class CausalEncoder(nn.Module):
+    """Dilated causal convolutions with residual connections: output t depends on inputs up to t only.
+
+    Args:
+        channels: of the input.
+        width: of the output.
+        dilations: of the layers, one each; the receptive field is 1 + their sum.
+        dropout: share of channels left out in training.
+    """
+
+    def __init__(self, channels: int, width: int, dilations: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(channels, width)
+        self.now = nn.ModuleList(nn.Linear(width, width) for _ in dilations)
+        self.before = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in dilations)
+        self.dilations = tuple(dilations)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Map (items, periods, channels) to (items, periods, width)."""
+        hidden = self.first(past)  # (items, periods, width)
+        for now, before, dilation in zip(self.now, self.before, self.dilations, strict=True):
+            # A kernel of two taps: this period and the one `dilation` periods ago, zeros before the first.
+            older = nn.functional.pad(hidden, (0, 0, dilation, 0))[:, : hidden.shape[1]]
+            hidden = hidden + self.dropout(torch.relu(now(hidden) + before(older)))
+        return cast(Tensor, hidden)
 
 
 class MQCNN(NetworkForecaster):
@@ -20,7 +64,7 @@ class MQCNN(NetworkForecaster):
     config_type = MQCNNConfig
     config: MQCNNConfig
 
-    def build(self, sizes: Sizes, plan: InputPlan) -> QuantileNetwork:  # noqa: ARG002
+    def build_network(self, sizes: Sizes, plan: InputPlan) -> QuantileNetwork:  # noqa: ARG002
         """Return the network."""
         c, reader = self.config, Reader(sizes)
         encoder = CausalEncoder(reader.past, c.width, c.dilations, c.dropout)

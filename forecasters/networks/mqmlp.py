@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import cast
+
+from torch import Tensor, nn
+
 from .base import NetworkForecaster
-from .config import MQMLPConfig
 from .inputs import InputPlan
-from .layers import Reader, Sizes, WindowEncoder
-from .network import QuantileNetwork
+from .network import NetworkConfig, QuantileNetwork, Reader, Sizes
+
+
+@dataclass(frozen=True)
+class MQMLPConfig(NetworkConfig):
+    """Options of MQ-MLP beside those of every network.
+
+    Attributes:
+        window: periods before the origin that it reads.
+    """
+
+    window: int = 13
+
+
+class WindowEncoder(nn.Module):
+    """A feed-forward network over the last periods: output t depends on inputs t − window + 1 … t only."""
+
+    def __init__(self, channels: int, width: int, window: int, dropout: float) -> None:
+        super().__init__()
+        self.window = window
+        # A dense layer over a window, at every period at once, is a convolution.
+        self.layers = nn.Sequential(
+            nn.Conv1d(channels, 2 * width, window),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Conv1d(2 * width, width, 1),
+            nn.ReLU(),
+        )
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Map (items, periods, channels) to (items, periods, width)."""
+        padded = nn.functional.pad(past.transpose(1, 2), (self.window - 1, 0))  # (items, channels, …)
+        return cast(Tensor, self.layers(padded).transpose(1, 2))
 
 
 class MQMLP(NetworkForecaster):
@@ -19,7 +54,7 @@ class MQMLP(NetworkForecaster):
     config_type = MQMLPConfig
     config: MQMLPConfig
 
-    def build(self, sizes: Sizes, plan: InputPlan) -> QuantileNetwork:  # noqa: ARG002
+    def build_network(self, sizes: Sizes, plan: InputPlan) -> QuantileNetwork:  # noqa: ARG002
         """Return the network."""
         c, reader = self.config, Reader(sizes)
         encoder = WindowEncoder(reader.past, c.width, c.window, c.dropout)

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
 from .base import NetworkForecaster
-from .config import RecurrentConfig
 from .inputs import InputPlan
-from .layers import Reader, RecurrentEncoder, Sizes
-from .network import QuantileNetwork
+from .network import NetworkConfig, QuantileNetwork, Reader, Sizes
+
+
+@dataclass(frozen=True)
+class RecurrentConfig(NetworkConfig):
+    """Options of a recurrent network beside those of every network.
+
+    Attributes:
+        layers: of the LSTM.
+    """
+
+    layers: int = 1
+
+
+class RecurrentEncoder(nn.Module):
+    """An LSTM over the history: output t depends on inputs up to t only."""
+
+    def __init__(self, channels: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(channels, width)
+        self.lstm = nn.LSTM(width, width, layers, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Map (items, periods, channels) to (items, periods, width)."""
+        hidden = torch.relu(self.first(past))  # (items, periods, width)
+        return cast(Tensor, self.dropout(self.lstm(hidden)[0]))
 
 
 class MQRNN(NetworkForecaster):
@@ -19,7 +49,7 @@ class MQRNN(NetworkForecaster):
     config_type = RecurrentConfig
     config: RecurrentConfig
 
-    def build(self, sizes: Sizes, plan: InputPlan) -> QuantileNetwork:  # noqa: ARG002
+    def build_network(self, sizes: Sizes, plan: InputPlan) -> QuantileNetwork:  # noqa: ARG002
         """Return the network."""
         c, reader = self.config, Reader(sizes)
         encoder = RecurrentEncoder(reader.past, c.width, c.layers, c.dropout)

@@ -7,26 +7,37 @@ forecasts, and position encoding from events and calendar.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from .base import NetworkForecaster
-from .config import MQTransformerConfig
 from .inputs import KNOWN, LEVEL, LOG_OVER_LEVEL, InputPlan
-from .layers import CausalEncoder, NetworkInputs, Reader, Sizes
-from .network import QuantileNetwork
+from .mqcnn import CausalEncoder, MQCNNConfig
+from .network import NetworkInputs, QuantileNetwork, Reader, Sizes
 
 OWN_FORECAST = 3.0
 """How much more the newest forecast of a period weighs at first than those before it, in the logits."""
 
-LARGEST_ERROR = 4.0
+MAX_ERROR = 4.0
 """Errors of log1p demand are cut off here."""
 
 
+@dataclass(frozen=True)
+class MQTransformerConfig(MQCNNConfig):
+    """Options of MQTransformer beside those of MQ-CNN.
+
+    Attributes:
+        heads: of the attention from a horizon to the history.
+    """
+
+    heads: int = 2
+
+
 class HistoryAttention(nn.Module):
-    """Each horizon of each origin looks for periods of the past that resemble the one it forecasts.
+    """Attention from each horizon of each origin to periods of the past that resemble the one it forecasts.
 
     Args:
         width: of the hidden channels.
@@ -45,7 +56,7 @@ class HistoryAttention(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, hidden: Tensor, ahead: Tensor, encoded: Tensor, past: Tensor, origins: Tensor) -> Tensor:
-        """Return hidden channels with what was found in the past.
+        """Add the attended periods of the past to the hidden channels.
 
         Args:
             hidden: shape (items, origins, horizon, width).
@@ -54,11 +65,12 @@ class HistoryAttention(nn.Module):
             past: what was known ahead of the past periods, shape (items, periods, channels).
             origins: shape (origins,).
         """
+        # (items, heads, origins · horizon, size), and twice (items, heads, periods, size)
         query = self._split(self.query(hidden + self.position(ahead)).flatten(1, 2))
         key = self._split(self.key(encoded + self.position(past)))
         value = self._split(self.value(encoded))
-        seen = torch.arange(encoded.shape[1], device=origins.device) < origins[:, None]
-        mask = seen.repeat_interleave(hidden.shape[2], dim=0)
+        before = torch.arange(encoded.shape[1], device=origins.device) < origins[:, None]  # (origins, periods)
+        mask = before.repeat_interleave(hidden.shape[2], dim=0)  # (origins · horizon, periods)
         found = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return cast(Tensor, hidden + self.out(found.transpose(1, 2).flatten(2)).reshape(hidden.shape))
 
@@ -100,55 +112,75 @@ class MQTransformerNetwork(QuantileNetwork):
 
     def forward(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
         """Return log1p quantiles, shape (items, origins, horizon, levels)."""
-        every = _with_earlier(origins, self.lookback)
-        revised = _with_earlier(origins, self.horizon - 1)
-        first = self._looked_back(inputs, every)
-        hidden = first[:, _places(every)[revised]]
-        hidden = hidden + self._from_errors(inputs, first, every, revised)
-        quantiles = self.head(hidden) + inputs.base(revised, self.targets(revised))[..., None]
-        return self._revised(hidden, quantiles, revised, origins)
+        # A forecast from t averages those from t − 1, … for the same period; each of them attends to the errors of
+        # earlier ones still. What is computed once for all of these stands in `every`, in order.
+        revised = with_earlier(origins, self.horizon - 1)
+        every = with_earlier(origins, self.lookback)
+        place = positions(every)
 
-    def _looked_back(self, inputs: NetworkInputs, every: Tensor) -> Tensor:
-        """Return hidden channels that have attended to the past, shape (items, origins, horizon, width)."""
         periods = int(every.max())
-        encoded = self.encoder(self.reader.history(inputs, periods))
-        ahead = self.reader.known(inputs, self.targets(every))
-        hidden = self.decoder(self.context(inputs, encoded, every), ahead)
-        past = self.reader.known(inputs, torch.arange(periods, device=every.device))
-        return cast(Tensor, self.history(hidden, ahead, encoded, past, every))
+        encoded = self.encoder(self.reader.history(inputs, periods))  # (items, periods, width)
+        ahead = self.reader.known(inputs, self.targets(every))  # (items, every, horizon, channels)
+        past = self.reader.known(inputs, torch.arange(periods, device=every.device))  # (items, periods, channels)
+        first = self.decoder(self.context(inputs, encoded, every), ahead)  # (items, every, horizon, width)
+        first = self.history(first, ahead, encoded, past, every)
 
-    def _from_errors(self, inputs: NetworkInputs, first: Tensor, every: Tensor, origins: Tensor) -> Tensor:
-        """Return what the errors of the last period teach, shape (items, origins, horizon, width)."""
-        step = torch.arange(self.horizon, device=every.device)
-        source = origins[:, None] - 1 - step
+        hidden = first[:, place[revised]]  # (items, revised, horizon, width)
+        hidden = hidden + self.attend_to_errors(inputs, first, place, revised)
+        quantiles = self.head(hidden) + inputs.base(revised, self.targets(revised))[..., None]
+        return self.average_revisions(hidden, quantiles, revised, origins)
+
+    def attend_to_errors(self, inputs: NetworkInputs, first: Tensor, place: Tensor, origins: Tensor) -> Tensor:
+        """Return attention from each origin t to earlier forecasts of period t − 1 and their errors.
+
+        Args:
+            inputs: tensors of the items.
+            first: hidden channels of each earlier forecast, shape (items, every, horizon, width).
+            place: of a period among these, shape (periods,).
+            origins: shape (origins,).
+
+        Returns:
+            shape (items, origins, horizon, width).
+        """
+        step = torch.arange(self.horizon, device=origins.device)
+        source = origins[:, None] - 1 - step  # (origins, horizon): the origin whose step `step` is period t − 1
         there = source >= 1
-        places = _places(every)
-        hidden, earlier = first[:, places[origins]], first[:, places[torch.clamp(source, min=1)], step]
-        value = self.error_value(torch.cat([earlier, self._errors(inputs, earlier, source, origins)], dim=-1))
+        source = torch.clamp(source, min=1)
+        earlier = first[:, place[source], step]  # (items, origins, horizon, width)
+
+        now = inputs.past[:, origins - 1]  # (items, origins, channels) of period t − 1
+        known = now[..., KNOWN, None].expand(earlier.shape[:-1])
+        actual = now[..., LOG_OVER_LEVEL] + now[..., LEVEL]  # log1p sales over lift
+        forecast = self.head(earlier)[..., self.levels.shape[0] // 2] + inputs.level[:, source]  # the median
+        error = torch.clamp(actual[..., None] - forecast, -MAX_ERROR, MAX_ERROR)
+
+        value = self.error_value(torch.cat([earlier, torch.stack([error * known, known], dim=-1)], dim=-1))
+        hidden = first[:, place[origins]]
         score = self.error_query(hidden) @ self.error_key(earlier).transpose(-1, -2) / math.sqrt(hidden.shape[-1])
-        weight = torch.softmax(score.masked_fill(~there[:, None], -1e4), dim=-1)
+        weight = torch.softmax(score.masked_fill(~there[:, None], -1e4), dim=-1)  # (items, origins, horizon, horizon)
         return (weight @ torch.relu(value)) * there.any(-1)[:, None, None]
 
-    def _errors(self, inputs: NetworkInputs, earlier: Tensor, source: Tensor, origins: Tensor) -> Tensor:
-        """Return by how much forecasts of the last period were wrong, and whether that is known."""
-        past = inputs.past[:, origins - 1]
-        known = past[..., KNOWN, None].expand(earlier.shape[:-1])
-        actual = past[..., LOG_OVER_LEVEL] + past[..., LEVEL]
-        middle = self.head(earlier)[..., self.levels.shape[0] // 2]
-        forecast = middle + inputs.level[:, torch.clamp(source, min=1)]
-        wrong = torch.clamp(actual[..., None] - forecast, -LARGEST_ERROR, LARGEST_ERROR)
-        return torch.stack([wrong * known, known], dim=-1)
+    def average_revisions(self, hidden: Tensor, quantiles: Tensor, revised: Tensor, origins: Tensor) -> Tensor:
+        """Return the weighted mean of what successive origins forecast for the same period.
 
-    def _revised(self, hidden: Tensor, quantiles: Tensor, revised: Tensor, origins: Tensor) -> Tensor:
-        """Return the weighted mean of what successive origins give for the same period."""
-        place = _places(revised)
+        Args:
+            hidden: shape (items, revised, horizon, width).
+            quantiles: log1p, shape (items, revised, horizon, levels).
+            revised: the origins and those before them, shape (revised,).
+            origins: shape (origins,).
+
+        Returns:
+            shape (items, origins, horizon, levels).
+        """
+        place = positions(revised)
         lag = torch.arange(self.horizon, device=origins.device)
-        source, ahead = origins[:, None] - lag, lag[:, None] + lag
-        there = (source >= 1)[:, None] & (ahead < self.horizon)
+        # Origin t − lag forecasts period t + h as its step h + lag.
+        source, ahead = origins[:, None] - lag, lag[:, None] + lag  # (origins, lags), (horizon, lags)
+        there = (source >= 1)[:, None] & (ahead < self.horizon)  # (origins, horizon, lags)
         at = place[torch.clamp(source, min=1)][:, None].expand(there.shape)
         step = torch.clamp(ahead, max=self.horizon - 1).expand(there.shape)
-        query = self.own_query(hidden[:, place[origins]])
-        key = self.own_key(hidden)[:, at, step]
+        query = self.own_query(hidden[:, place[origins]])  # (items, origins, horizon, width / 2)
+        key = self.own_key(hidden)[:, at, step]  # (items, origins, horizon, lags, width / 2)
         score = (query[..., None, :] * key).sum(-1) / math.sqrt(query.shape[-1]) + self.lag
         weight = torch.softmax(score.masked_fill(~there, -1e4), dim=-1)
         return (weight[..., None] * quantiles[:, at, step]).sum(-2)
@@ -164,18 +196,18 @@ class MQTransformer(NetworkForecaster):
     config_type = MQTransformerConfig
     config: MQTransformerConfig
 
-    def build(self, sizes: Sizes, plan: InputPlan) -> MQTransformerNetwork:  # noqa: ARG002
+    def build_network(self, sizes: Sizes, plan: InputPlan) -> MQTransformerNetwork:  # noqa: ARG002
         """Return the network."""
         return MQTransformerNetwork(sizes, self.config)
 
 
-def _with_earlier(origins: Tensor, number: int) -> Tensor:
+def with_earlier(origins: Tensor, number: int) -> Tensor:
     """Return the origins and up to `number` periods before each, in order, without repetition."""
     steps = torch.arange(number + 1, device=origins.device)
     return torch.unique(torch.clamp(origins[:, None] - steps, min=1))
 
 
-def _places(every: Tensor) -> Tensor:
+def positions(every: Tensor) -> Tensor:
     """Return where each period stands among the origins, shape (latest origin + 1,)."""
     place = torch.zeros(int(every.max()) + 1, dtype=torch.int64, device=every.device)
     place[every] = torch.arange(len(every), device=every.device)

@@ -1,42 +1,155 @@
-"""Networks that forecast all horizons at once from many origins in one pass (forking sequences)."""
+"""What networks share: options, inputs, layers, and forecasts of all horizons from many origins in one pass."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, fields
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...arrays import FloatArray
-from ..base import at_levels
-from .layers import ForkingDecoder, MonotoneQuantiles, NetworkInputs, Reader, Sizes
+from ...errors import FractileError
+from ..base import at_levels, checked_levels
+from ..forecast import DEFAULT_LEVELS
+from ..options import Options
+from .losses import censored_quantile_loss, to_units
 
-if TYPE_CHECKING:
-    from .config import NetworkConfig
+WEEK_CHANNELS = 4
+"""Channels of the week of the year."""
+STATIC_CHANNELS = 8
+"""Channels of the static attributes."""
 
-OVERFLOW = 14.0
-"""Largest log1p quantile: a million units; keeps the first steps of training finite."""
-REACH = 1.5
-"""A bound pulls quantiles up to this multiple of it: how far demand went beyond is not to be seen, and a network
-that may imagine it drifts away."""
-MOST_BELOW = 0.95
-"""Largest probability that a bound is given: one that the network holds for hopeless must not pull without limit."""
+AT_LEAST_ONE = ("horizon", "width", "steps", "batch_items", "batch_origins", "members")
+SHARES = ("dropout", "hold_out", "averaging")
+CENSORINGS = ("mask", "bound")
+
+
+@dataclass(frozen=True)
+class NetworkConfig(Options):
+    """Options of every network: its size, and how it is trained.
+
+    Attributes:
+        horizon: periods ahead that are trained; a forecast reaches no further.
+        levels: quantile levels that are trained; others are interpolated.
+        width: channels of the hidden layers.
+        dropout: share of channels left out in training.
+        steps: gradient steps, whatever the number of items; fewer are quicker and coarser.
+        batch_items: items in a step.
+        batch_origins: forecast origins drawn for each step; all of them is forking sequences in full.
+        learning_rate: at its peak; it rises over the first tenth and falls to almost nothing along a cosine.
+        weight_decay: of AdamW.
+        averaging: share of the old average that stays at each step in the average of the weights.
+        scale_power: items weigh `scale ** −scale_power` in the loss: 0 is the loss in units, 1 relative.
+        hold_out: share of the periods, the last ones, that validate the training and give the forecast errors.
+        patience: checks without improvement before training stops; 0 never stops early.
+        refit: steps of the training that follows with the held-out periods included, as a share of the best number.
+        adjust: whether calendar and known covariates are taken out of the sales first by a log-linear model.
+        censoring: how sales of a listed item enter the loss while it is out of stock: "mask", not at all; "bound",
+            as a lower bound of demand.
+        members: networks that are trained from seeds of their own; their quantiles are averaged.
+        seed: of weights, batches and dropout.
+        device: "cpu", "cuda", …; with "auto" "cuda" where there is one.
+    """
+
+    horizon: int = 12
+    levels: tuple[float, ...] = DEFAULT_LEVELS
+    width: int = 32
+    dropout: float = 0.1
+    steps: int = 800
+    batch_items: int = 16
+    batch_origins: int = 32
+    learning_rate: float = 4e-3
+    weight_decay: float = 1e-2
+    averaging: float = 0.97
+    scale_power: float = 0.5
+    hold_out: float = 0.14
+    patience: int = 6
+    refit: float = 0.3
+    adjust: bool = True
+    censoring: str = "mask"
+    members: int = 1
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        checked_levels(self.levels)
+        for name in AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise FractileError(f"{name} must be at least 1, got {getattr(self, name)}; give a whole number")
+        for name in SHARES:
+            if not 0 <= getattr(self, name) < 1:
+                raise FractileError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if self.censoring not in CENSORINGS:
+            raise FractileError(f"censoring must be one of {', '.join(CENSORINGS)}, got {self.censoring!r}")
+        if self.learning_rate <= 0:
+            raise FractileError(f"learning_rate must be above 0, got {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of input channels.
+
+    Attributes:
+        past, ahead, static: channels of the inputs.
+    """
+
+    past: int
+    ahead: int
+    static: int
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkInputs:
+    """Tensors that a network reads; see `inputs.Inputs` for shapes and meaning."""
+
+    past: Tensor
+    ahead: Tensor
+    week: Tensor
+    static: Tensor
+    level: Tensor
+    lift: Tensor
+
+    @property
+    def sizes(self) -> Sizes:
+        """Numbers of channels."""
+        return Sizes(self.past.shape[-1], self.ahead.shape[-1], self.static.shape[-1])
+
+    def rows(self, chosen: Tensor | slice) -> NetworkInputs:
+        """Return some of the items."""
+        return NetworkInputs(
+            self.past[chosen], self.ahead[chosen], self.week, self.static[chosen], self.level[chosen], self.lift[chosen]
+        )
+
+    def double(self) -> NetworkInputs:
+        """Return the same in double precision."""
+        each = [getattr(self, field.name) for field in fields(self)]
+        return NetworkInputs(*(tensor.double() if tensor.is_floating_point() else tensor for tensor in each))
+
+    def base(self, origins: Tensor, targets: Tensor) -> Tensor:
+        """Return log1p of the level at each origin under the lift of each target, (items, *targets.shape).
+
+        Args:
+            origins: shape (origins,).
+            targets: periods, shape (origins, …).
+        """
+        level = self.level[:, origins].reshape(-1, *origins.shape, *[1] * (targets.ndim - 1))
+        return torch.log1p(torch.expm1(level) * torch.exp(self.lift[:, targets]))
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Items and origins to learn from.
+    """Items and origins of one loss.
 
     Attributes:
         inputs: tensors of the items.
         demand: units, shape (items, origins, horizon), NaN where unknown.
         weight: of each item in the loss, shape (items,).
         origins: periods to forecast from, increasing, shape (origins,).
-        bound: units that demand was no less than, shape of `demand`, NaN where nothing is known; None where such
-            bounds are not learnt from.
+        bound: units that demand was no less than, shape of `demand`, NaN where nothing is known; None where
+            stock-outs are masked.
     """
 
     inputs: NetworkInputs
@@ -47,7 +160,7 @@ class Batch:
 
 
 class Network(nn.Module):
-    """What the training loop and the forecaster ask of a network.
+    """The interface between a network, its training and its forecaster.
 
     Args:
         horizon: periods ahead. [H]
@@ -55,8 +168,8 @@ class Network(nn.Module):
 
     consecutive = False
     """Whether the origins of a training step must follow each other."""
-    most_pairs = 100_000
-    """Items times origins that errors are learnt from, at most."""
+    max_pairs = 100_000
+    """Items times origins whose forecast errors are estimated, at most."""
     passes = 1
     """How many origins must be computed for each that is forecast, at most."""
 
@@ -68,7 +181,7 @@ class Network(nn.Module):
         """Return the mean loss of a batch, a scalar."""
         raise NotImplementedError
 
-    def quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
+    def predict_quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
         """Return quantiles in units, shape (items, origins, horizon, levels), not decreasing along the levels.
 
         Args:
@@ -79,7 +192,7 @@ class Network(nn.Module):
         raise NotImplementedError
 
 
-class Averaged(Network):
+class NetworkEnsemble(Network):
     """Networks whose quantiles are averaged.
 
     Args:
@@ -89,21 +202,100 @@ class Averaged(Network):
     def __init__(self, networks: Sequence[Network]) -> None:
         super().__init__(networks[0].horizon)
         self.networks = nn.ModuleList(networks)
-        self.passes, self.most_pairs = networks[0].passes, networks[0].most_pairs
+        self.passes, self.max_pairs = networks[0].passes, networks[0].max_pairs
 
-    def quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
+    def predict_quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
         """Return the mean of the members' quantiles."""
-        each = [cast(Network, network).quantiles(inputs, origins, levels) for network in self.networks]
+        each = [cast(Network, network).predict_quantiles(inputs, origins, levels) for network in self.networks]
         return np.asarray(np.mean(each, axis=0))
 
 
+class Reader(nn.Module):
+    """The input layer: past periods and periods ahead, each joined with its week, items with their attributes.
+
+    Attributes:
+        past: channels of `history`.
+        ahead: channels of `known`.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.week = nn.Embedding(53, WEEK_CHANNELS)
+        nn.init.normal_(self.week.weight, std=0.1)
+        self.static = nn.Linear(sizes.static, STATIC_CHANNELS)
+        self.past = sizes.past + WEEK_CHANNELS + STATIC_CHANNELS
+        self.ahead = sizes.ahead + WEEK_CHANNELS
+
+    def attributes(self, inputs: NetworkInputs) -> Tensor:
+        """Return static attributes, shape (items, channels)."""
+        return torch.relu(self.static(inputs.static))
+
+    def history(self, inputs: NetworkInputs, first: int) -> Tensor:
+        """Return what is known once each of the first periods is over, shape (items, first, channels)."""
+        items = len(inputs.past)
+        week = self.week(inputs.week[:first]).expand(items, first, WEEK_CHANNELS)
+        static = self.attributes(inputs)[:, None].expand(items, first, STATIC_CHANNELS)
+        return torch.cat([inputs.past[:, :first], week, static], dim=-1)
+
+    def known(self, inputs: NetworkInputs, targets: Tensor) -> Tensor:
+        """Return what is known ahead of these periods, shape (items, *targets.shape, channels)."""
+        week = self.week(inputs.week[targets]).expand(len(inputs.past), *targets.shape, WEEK_CHANNELS)
+        return torch.cat([inputs.ahead[:, targets], week], dim=-1)
+
+
+class ForkingDecoder(nn.Module):
+    """From an origin's context and what is known of each period ahead to hidden channels (Wen et al. 2017).
+
+    A global layer makes one context for each horizon and one for all; a local network, shared by the
+    horizons, joins them with what is known of that period.
+    """
+
+    def __init__(self, width: int, ahead: int, horizon: int, dropout: float) -> None:
+        super().__init__()
+        self.context = width // 2
+        self.horizon = horizon
+        self.globally = nn.Linear(width, (horizon + 1) * self.context)
+        self.locally = nn.Sequential(
+            nn.Linear(2 * self.context + ahead, 2 * width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(2 * width, width),
+            nn.ReLU(),
+        )
+
+    def forward(self, context: Tensor, ahead: Tensor) -> Tensor:
+        """Map contexts (..., width) and periods ahead (..., horizon, channels) to (..., horizon, width)."""
+        every = torch.relu(self.globally(context))  # (..., (horizon + 1) · width / 2)
+        every = every.reshape(*context.shape[:-1], self.horizon + 1, self.context)
+        common = every[..., :1, :].expand(*every.shape[:-2], self.horizon, self.context)
+        return cast(Tensor, self.locally(torch.cat([common, every[..., 1:, :], ahead], dim=-1)))
+
+
+class MonotoneQuantiles(nn.Module):
+    """A head whose outputs never cross: the lowest level, and steps upwards that are never negative."""
+
+    def __init__(self, width: int, levels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, levels)
+        nn.init.normal_(self.linear.weight, std=0.02)
+        with torch.no_grad():
+            self.linear.bias.fill_(-2.0)
+            self.linear.bias[0] = -1.0
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Map (..., width) to (..., levels), not decreasing."""
+        raw = self.linear(hidden)
+        steps = torch.cumsum(nn.functional.softplus(raw[..., 1:]), dim=-1)
+        return torch.cat([raw[..., :1], raw[..., :1] + steps], dim=-1)
+
+
 class ForkingNetwork(Network):
-    """An encoder of the history and a decoder for all horizons (Wen et al. 2017).
+    """An encoder of the history and a decoder for all horizons, at many origins in one pass (Wen et al. 2017).
 
     Args:
         sizes: of the inputs.
         encoder: maps (items, periods, channels) to (items, periods, width), causally.
-        reader: joins the inputs.
+        reader: the input layer.
         config: `width` of the encoder's output, `horizon`, `dropout` in the decoder.
     """
 
@@ -112,7 +304,7 @@ class ForkingNetwork(Network):
         self.reader = reader
         self.encoder = encoder
         width = config.width
-        mixed = width + reader.static.out_features + sizes.past
+        mixed = width + STATIC_CHANNELS + sizes.past
         self.mixed = nn.Sequential(nn.Linear(mixed, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
         self.decoder = ForkingDecoder(width, reader.ahead, config.horizon, config.dropout)
 
@@ -120,17 +312,18 @@ class ForkingNetwork(Network):
         """Return the periods that are forecast, shape (origins, horizon)."""
         return origins[:, None] + torch.arange(self.horizon, device=origins.device)
 
-    def decoded(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
+    def decode(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
         """Return hidden channels of each forecast, shape (items, origins, horizon, width)."""
-        encoded = self.encoder(self.reader.history(inputs, int(origins.max())))
-        context = self.context(inputs, encoded, origins)
-        return cast(Tensor, self.decoder(context, self.reader.known(inputs, self.targets(origins))))
+        encoded = self.encoder(self.reader.history(inputs, int(origins.max())))  # (items, periods, width)
+        context = self.context(inputs, encoded, origins)  # (items, origins, width)
+        ahead = self.reader.known(inputs, self.targets(origins))  # (items, origins, horizon, channels)
+        return cast(Tensor, self.decoder(context, ahead))
 
     def context(self, inputs: NetworkInputs, encoded: Tensor, origins: Tensor) -> Tensor:
-        """Return what each origin knows, shape (items, origins, width)."""
+        """Return the context of each origin, which knows the periods before it: shape (items, origins, width)."""
         static = self.reader.attributes(inputs)[:, None]
-        own = static.expand(len(encoded), len(origins), static.shape[-1])
-        joined = torch.cat([encoded[:, origins - 1], own, inputs.past[:, origins - 1]], dim=-1)
+        static = static.expand(len(encoded), len(origins), static.shape[-1])
+        joined = torch.cat([encoded[:, origins - 1], static, inputs.past[:, origins - 1]], dim=-1)
         return cast(Tensor, self.mixed(joined))
 
 
@@ -147,91 +340,21 @@ class QuantileNetwork(ForkingNetwork):
     def __init__(self, sizes: Sizes, encoder: nn.Module, reader: Reader, config: NetworkConfig) -> None:
         super().__init__(sizes, encoder, reader, config)
         self.head = MonotoneQuantiles(config.width, len(config.levels))
-        self.trained = np.asarray(config.levels)
+        self.trained_levels = np.asarray(config.levels)
         self.register_buffer("levels", torch.tensor(config.levels, dtype=torch.float32), persistent=False)
 
     def forward(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
         """Return log1p quantiles, shape (items, origins, horizon, levels)."""
-        return (
-            cast(Tensor, self.head(self.decoded(inputs, origins)))
-            + inputs.base(origins, self.targets(origins))[..., None]
-        )
+        above_base: Tensor = self.head(self.decode(inputs, origins))
+        return above_base + inputs.base(origins, self.targets(origins))[..., None]
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the weighted mean pinball loss."""
-        return censored_loss(self(batch.inputs, batch.origins), batch, self.levels)
+        """Return the weighted mean pinball loss, with the pull of bounds where stock-outs are not masked."""
+        log_quantiles = self(batch.inputs, batch.origins)
+        return censored_quantile_loss(
+            log_quantiles, batch.demand, bound=batch.bound, weight=batch.weight, levels=self.levels
+        )
 
-    def quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
+    def predict_quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
         """Return quantiles in units; levels that are not trained are interpolated."""
-        return at_levels(self.trained, in_units(self(inputs, origins)), levels)
-
-
-def quantile_loss(log_quantiles: Tensor, demand: Tensor, weight: Tensor, levels: Tensor) -> Tensor:
-    """Return the weighted mean pinball loss in units, over known demand.
-
-    Args:
-        log_quantiles: log1p of units, shape (items, origins, horizon, levels).
-        demand: units, shape (items, origins, horizon), NaN where unknown.
-        weight: of each item, shape (items,).
-        levels: shape (levels,).
-    """
-    quantiles = torch.expm1(torch.clamp(log_quantiles, max=OVERFLOW))
-    excess = torch.nan_to_num(demand)[..., None] - quantiles
-    loss = torch.maximum(levels * excess, (levels - 1.0) * excess).mean(-1)
-    return weighted_mean(loss, demand, weight)
-
-
-def censored_loss(log_quantiles: Tensor, batch: Batch, levels: Tensor) -> Tensor:
-    """Return the quantile loss, with the pull of demand that is only known to be no less than a bound.
-
-    Such a demand is thought of as drawn from the network's own distribution above the bound (self-consistency,
-    Efron 1967; Portnoy 2003 for quantile regression). The pinball loss of level τ then has the derivative
-    `max(τ − F, 0) / (1 − F) − τ`, where F is the network's probability of demand below the bound; the derivative
-    alone is added, and the loss keeps the value that it has on known demand.
-
-    Args:
-        log_quantiles: log1p of units, shape (items, origins, horizon, levels), increasing along the levels.
-        batch: what was demanded, and what is known of demand that was not met.
-        levels: increasing, shape (levels,).
-    """
-    loss = quantile_loss(log_quantiles, batch.demand, batch.weight, levels)
-    if batch.bound is None:
-        return loss
-    quantiles = torch.expm1(torch.clamp(log_quantiles, max=OVERFLOW))
-    now = quantiles.detach()
-    there = ~torch.isnan(batch.bound)
-    below = torch.clamp(_probability(now, torch.nan_to_num(batch.bound), levels), max=MOST_BELOW)[..., None]
-    pull = torch.clamp((levels - below) / (1.0 - below), min=0.0) - levels
-    pull = pull * (now <= REACH * (torch.nan_to_num(batch.bound)[..., None] + 1.0))
-    counted = (there * batch.weight[:, None, None])[..., None]
-    known = (~torch.isnan(batch.demand)).sum().clamp(min=1)
-    return loss + (pull * (quantiles - now) * counted).sum() / len(levels) / known
-
-
-def _probability(quantiles: Tensor, bound: Tensor, levels: Tensor) -> Tensor:
-    """Return the probability of demand below a bound, interpolated between the levels: the shape of `bound`."""
-    at = torch.searchsorted(quantiles.contiguous(), bound[..., None].contiguous())[..., 0]
-    high = torch.clamp(at, 1, len(levels) - 1)
-    q0 = torch.gather(quantiles, -1, (high - 1)[..., None])[..., 0]
-    q1 = torch.gather(quantiles, -1, high[..., None])[..., 0]
-    share = torch.clamp((bound - q0) / torch.clamp(q1 - q0, min=1e-6), 0.0, 1.0)
-    inside = levels[high - 1] + share * (levels[high] - levels[high - 1])
-    return torch.where(at == 0, torch.zeros_like(inside), inside)
-
-
-def weighted_mean(loss: Tensor, demand: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean over known demand, each item by its weight.
-
-    Args:
-        loss: shape (items, origins, horizon).
-        demand: the same shape, NaN where unknown.
-        weight: shape (items,).
-    """
-    known = ~torch.isnan(demand)
-    return (loss * known * weight[:, None, None]).sum() / known.sum().clamp(min=1)
-
-
-def in_units(log: Tensor) -> FloatArray:
-    """Return units, not below zero, from log1p units."""
-    units = np.expm1(np.minimum(log.detach().cpu().numpy().astype(np.float64), OVERFLOW + 2.0))
-    return np.asarray(np.maximum(units, 0.0))
+        return at_levels(self.trained_levels, to_units(self(inputs, origins)), levels)

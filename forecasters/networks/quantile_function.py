@@ -1,7 +1,8 @@
-"""A network that puts out a complete monotone quantile function (Park et al. 2022)."""
+"""A network whose output is a complete monotone quantile function (Park et al. 2022)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +11,28 @@ from torch import Tensor, nn
 
 from ...arrays import FloatArray
 from .base import NetworkForecaster
-from .config import QuantileFunctionConfig
 from .inputs import InputPlan
-from .layers import CausalEncoder, MonotoneQuantiles, NetworkInputs, Reader, Sizes
-from .network import Batch, ForkingNetwork, censored_loss, in_units
+from .losses import censored_quantile_loss, to_units
+from .mqcnn import CausalEncoder, MQCNNConfig
+from .network import Batch, ForkingNetwork, MonotoneQuantiles, NetworkInputs, Reader, Sizes
 
 FIXED_LEVELS = 19
 """Evenly spaced levels that a held-out loss is averaged over, besides the knots."""
+
+
+@dataclass(frozen=True)
+class QuantileFunctionConfig(MQCNNConfig):
+    """Options of a quantile-function network beside those of MQ-CNN.
+
+    Attributes:
+        levels: of the knots.
+        pieces: linear pieces of the spline between two knots.
+        random_levels: quantile levels drawn anew for each step, beside the knots.
+    """
+
+    levels: tuple[float, ...] = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
+    pieces: int = 3
+    random_levels: int = 16
 
 
 class Curve(NamedTuple):
@@ -37,7 +53,7 @@ class Curve(NamedTuple):
 
 
 class CurveHead(nn.Module):
-    """Makes a curve of hidden channels: it cannot cross, since every step upwards is a positive share.
+    """A head whose output is a curve: it cannot cross, since every step upwards is a positive share.
 
     Args:
         width: of the hidden channels.
@@ -59,12 +75,13 @@ class CurveHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Curve:
         """Map (..., width) to a curve."""
-        shares = self.shares(hidden).reshape(*hidden.shape[:-1], 2, *self.shape)
-        place, rise = _from_zero_to_one(shares).unbind(-3)
+        shares = self.shares(hidden).reshape(*hidden.shape[:-1], 2, *self.shape)  # (..., 2, K − 1, pieces)
+        shares = torch.cumsum(torch.softmax(shares, dim=-1), dim=-1)
+        place, rise = nn.functional.pad(shares, (1, 0)).unbind(-3)  # (..., K − 1, pieces + 1) each, from 0 to 1
         return Curve(self.knots(hidden), place, rise, nn.functional.softplus(self.tails(hidden)))
 
 
-def at(curve: Curve, knots: Tensor, levels: Tensor) -> Tensor:
+def evaluate_curve(curve: Curve, knots: Tensor, levels: Tensor) -> Tensor:
     """Return a curve's values at any levels, shape (..., levels).
 
     Between the knots α_k and α_{k+1} the spline runs through the curve's own bends. Below the lowest knot
@@ -79,7 +96,11 @@ def at(curve: Curve, knots: Tensor, levels: Tensor) -> Tensor:
     stretch = torch.clamp(torch.searchsorted(knots, inside, right=True) - 1, 0, len(knots) - 2)
     along = (inside - knots[stretch]) / (knots[stretch + 1] - knots[stretch])
     low, high = curve.knots[..., stretch], curve.knots[..., stretch + 1]
-    middle = low + (high - low) * _spline(curve.place[..., stretch, :], curve.rise[..., stretch, :], along)
+    place, rise = curve.place[..., stretch, :], curve.rise[..., stretch, :]  # (..., levels, pieces + 1)
+    # How far a level has passed through each piece, 0 … 1, and how far up the stretch has risen by then.
+    passed = (along[:, None] - place[..., :-1]) / torch.clamp(place[..., 1:] - place[..., :-1], min=1e-6)
+    risen = (torch.clamp(passed, 0.0, 1.0) * (rise[..., 1:] - rise[..., :-1])).sum(-1)
+    middle = low + (high - low) * risen
     below = curve.tails[..., :1] * torch.log(torch.clamp(levels / knots[0], max=1.0))
     above = curve.tails[..., 1:] * torch.log(torch.clamp((1.0 - levels) / (1.0 - knots[-1]), max=1.0))
     return middle + below - above
@@ -107,8 +128,8 @@ class QuantileFunctionNetwork(ForkingNetwork):
 
     def forward(self, inputs: NetworkInputs, origins: Tensor, levels: Tensor) -> Tensor:
         """Return log1p quantiles at any levels, shape (items, origins, horizon, levels)."""
-        curve = self.head(self.decoded(inputs, origins))
-        return at(curve, self.knots, levels) + inputs.base(origins, self.targets(origins))[..., None]
+        curve = self.head(self.decode(inputs, origins))
+        return evaluate_curve(curve, self.knots, levels) + inputs.base(origins, self.targets(origins))[..., None]
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the weighted mean pinball loss over the knots and other levels."""
@@ -117,12 +138,15 @@ class QuantileFunctionNetwork(ForkingNetwork):
         else:
             other = torch.linspace(0.05, 0.95, FIXED_LEVELS, device=self.knots.device)
         levels = torch.cat([self.knots, other]).sort().values
-        return censored_loss(self(batch.inputs, batch.origins, levels), batch, levels)
+        log_quantiles = self(batch.inputs, batch.origins, levels)
+        return censored_quantile_loss(
+            log_quantiles, batch.demand, bound=batch.bound, weight=batch.weight, levels=levels
+        )
 
-    def quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
+    def predict_quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
         """Return quantiles in units at exactly these levels."""
         wanted = torch.tensor(levels, dtype=torch.float32, device=self.knots.device)
-        return np.maximum.accumulate(in_units(self(inputs, origins, wanted)), axis=-1)
+        return np.maximum.accumulate(to_units(self(inputs, origins, wanted)), axis=-1)
 
 
 class QuantileFunction(NetworkForecaster):
@@ -136,19 +160,6 @@ class QuantileFunction(NetworkForecaster):
     config_type = QuantileFunctionConfig
     config: QuantileFunctionConfig
 
-    def build(self, sizes: Sizes, plan: InputPlan) -> QuantileFunctionNetwork:  # noqa: ARG002
+    def build_network(self, sizes: Sizes, plan: InputPlan) -> QuantileFunctionNetwork:  # noqa: ARG002
         """Return the network."""
         return QuantileFunctionNetwork(sizes, self.config)
-
-
-def _from_zero_to_one(shares: Tensor) -> Tensor:
-    """Turn raw shares (..., pieces) into cumulative ones (..., pieces + 1)."""
-    cumulative = torch.cumsum(torch.softmax(shares, dim=-1), dim=-1)
-    return nn.functional.pad(cumulative, (1, 0))
-
-
-def _spline(place: Tensor, rise: Tensor, along: Tensor) -> Tensor:
-    """Return how far up (0 … 1) a stretch has risen at a share (levels,) of its way."""
-    width = torch.clamp(place[..., 1:] - place[..., :-1], min=1e-6)
-    passed = torch.clamp((along[:, None] - place[..., :-1]) / width, 0.0, 1.0)
-    return (passed * (rise[..., 1:] - rise[..., :-1])).sum(-1)

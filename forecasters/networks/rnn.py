@@ -1,4 +1,4 @@
-"""A recurrent point forecast with a distribution of its errors around it."""
+"""RNN: a recurrent point forecast with the distribution of its errors around it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from ...arrays import FloatArray
 from ..base import Request
 from ..calibration.point_errors import Calibration, calibrated
 from ..data.panel import SalesPanel
-from ..forecast import (
-    QuantileForecast,
-)
-from .base import Fitted, NetworkForecaster
-from .config import RecurrentConfig
+from ..forecast import QuantileForecast
+from .base import FittedNetwork, NetworkForecaster
 from .inputs import InputPlan
-from .layers import NetworkInputs, Reader, RecurrentEncoder, Sizes
-from .network import OVERFLOW, Batch, ForkingNetwork, in_units, weighted_mean
+from .losses import MAX_LOG_QUANTILE, to_units, weighted_mean
+from .mqrnn import RecurrentConfig, RecurrentEncoder
+from .network import Batch, ForkingNetwork, NetworkInputs, Reader, Sizes
 
 
 class PointNetwork(ForkingNetwork):
@@ -30,19 +28,18 @@ class PointNetwork(ForkingNetwork):
 
     def forward(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
         """Return log1p units, shape (items, origins, horizon)."""
-        return cast(Tensor, self.head(self.decoded(inputs, origins))[..., 0]) + inputs.base(
-            origins, self.targets(origins)
-        )
+        above_base: Tensor = self.head(self.decode(inputs, origins))[..., 0]
+        return above_base + inputs.base(origins, self.targets(origins))
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the weighted mean absolute error."""
-        units = torch.expm1(torch.clamp(self(batch.inputs, batch.origins), max=OVERFLOW))
+        units = torch.expm1(torch.clamp(self(batch.inputs, batch.origins), max=MAX_LOG_QUANTILE))
         error = torch.abs(torch.nan_to_num(batch.demand) - units)
         return weighted_mean(error, batch.demand, batch.weight)
 
-    def quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:  # noqa: ARG002
+    def predict_quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:  # noqa: ARG002
         """Return the point forecast, units, as the only level: shape (items, origins, horizon, 1)."""
-        return in_units(self(inputs, origins))[..., None]
+        return to_units(self(inputs, origins))[..., None]
 
 
 class RNN(NetworkForecaster):
@@ -57,17 +54,17 @@ class RNN(NetworkForecaster):
     censorings = ("mask",)
     config: RecurrentConfig
 
-    def build(self, sizes: Sizes, plan: InputPlan) -> PointNetwork:  # noqa: ARG002
+    def build_network(self, sizes: Sizes, plan: InputPlan) -> PointNetwork:  # noqa: ARG002
         """Return the network."""
         c, reader = self.config, Reader(sizes)
         encoder = RecurrentEncoder(reader.past, c.width, c.layers, c.dropout)
         return PointNetwork(sizes, encoder, reader, c)
 
-    def errors_of(self, panel: SalesPanel, request: Request, values: FloatArray) -> Calibration:
-        """Learn how large errors are, and how they move together."""
+    def _fit_errors(self, panel: SalesPanel, request: Request, values: FloatArray) -> Calibration:
+        """Fit the distribution of point errors and their dependence over the horizon."""
         return calibrated(panel, request.origins, values[..., 0])
 
-    def _predict(self, request: Request, learnt: Fitted) -> QuantileForecast:
-        """Forecast what was asked for: the point, and errors around it."""
-        point = self.quantiles(request, learnt.plan, learnt.network)[..., 0]
+    def _predict(self, request: Request, learnt: FittedNetwork) -> QuantileForecast:
+        """Forecast the point, and quantiles from the distribution of past errors."""
+        point = self._predict_quantiles(request, learnt.plan, learnt.network)[..., 0]
         return cast(Calibration, learnt.errors).forecast(request, point)

@@ -1,4 +1,4 @@
-"""The network: what it may see, what its parts promise, and that it learns."""
+"""MQ-CNN: no peeking, the guarantees of its parts, and that training pays."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from fractile import FractileError, SalesPanel
 from fractile.forecasters.classical.statistical import ETS
 from fractile.forecasters.conformance import disturbed, small_panel
 from fractile.forecasters.features.history import SalesSums
-from fractile.forecasters.networks.config import MQCNNConfig
 from fractile.forecasters.networks.inputs import InputPlan, build_inputs, plan_inputs, running_level
-from fractile.forecasters.networks.layers import CausalEncoder, MonotoneQuantiles
-from fractile.forecasters.networks.mqcnn import MQCNN
-from fractile.forecasters.networks.network import quantile_loss
+from fractile.forecasters.networks.losses import quantile_loss
+from fractile.forecasters.networks.mqcnn import MQCNN, CausalEncoder, MQCNNConfig
+from fractile.forecasters.networks.network import MonotoneQuantiles
 from fractile.forecasters.scores.tables import mean_weighted_quantile_loss, pinball_loss
 
 QUICK = MQCNNConfig(horizon=4, steps=20, width=16)
@@ -61,14 +60,15 @@ def test_the_loss_is_the_weighted_pinball_loss_of_known_demand():
     demand, weight = rng.poisson(3.0, (3, 2, 4)).astype(float), np.array([0.5, 1.0, 2.0])
     demand[0, 1, 2] = np.nan
     loss = pinball_loss(demand[..., None], np.expm1(log), levels).mean(-1) * weight[:, None, None]
-    got = quantile_loss(*(torch.from_numpy(a) for a in (log, demand, weight, levels)))
+    tensor = torch.from_numpy
+    got = quantile_loss(tensor(log), tensor(demand), weight=tensor(weight), levels=tensor(levels))
     np.testing.assert_allclose(float(got), np.nanmean(loss), rtol=1e-9)
 
 
 def test_unknown_demand_has_no_gradient():
     log = torch.zeros((1, 1, 2, 3), requires_grad=True)
     demand = torch.tensor([[[float("nan"), 4.0]]])
-    quantile_loss(log, demand, torch.ones(1), torch.tensor([0.1, 0.5, 0.9])).backward()
+    quantile_loss(log, demand, weight=torch.ones(1), levels=torch.tensor([0.1, 0.5, 0.9])).backward()
     assert torch.all(torch.isfinite(log.grad))
     assert torch.all(log.grad[0, 0, 0] == 0)
     assert torch.all(log.grad[0, 0, 1] != 0)
@@ -123,10 +123,18 @@ def test_the_seed_decides_everything_and_leaves_no_trace():
     assert not np.array_equal(first.values, other.values)
 
 
-def test_progress_is_told():
-    calls = []
-    MQCNN(QUICK, progress=lambda step, steps, loss: calls.append((step, steps))).fit(small_panel())
-    assert calls[:3] == [(1, 20), (2, 20), (3, 20)]
+def test_progress_is_reported():
+    messages, shares = [], []
+
+    def report(message, share):
+        messages.append(message)
+        shares.append(share)
+
+    MQCNN(QUICK, progress=report).fit(small_panel())
+    assert shares[:3] == [1 / 20, 2 / 20, 3 / 20]
+    assert [message.partition(",")[0] for message in messages[:3]] == [
+        f"mqcnn: train step {k} of 20" for k in (1, 2, 3)
+    ]
 
 
 def test_a_longer_horizon_than_trained_is_refused():

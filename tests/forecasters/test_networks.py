@@ -1,4 +1,4 @@
-"""What all networks share: the training loop, checkpoints, the lift, bounds and ensembles; and what each one is."""
+"""Networks: the training loop, checkpoints, the lift, bounds and ensembles; and each network's own parts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from scipy.stats import nbinom
 from fractile import FractileError, SalesPanel, make_forecaster
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.networks import adjustment
-from fractile.forecasters.networks.deepar import DeepAR, _log_likelihood, shared_uniforms
+from fractile.forecasters.networks.deepar import DeepAR, log_likelihood, shared_uniforms
 from fractile.forecasters.networks.inputs import build_inputs, plan_inputs, unit_of
-from fractile.forecasters.networks.layers import RecurrentEncoder, WindowEncoder
+from fractile.forecasters.networks.losses import censored_quantile_loss, quantile_loss
 from fractile.forecasters.networks.mqcnn import MQCNN
+from fractile.forecasters.networks.mqmlp import WindowEncoder
+from fractile.forecasters.networks.mqrnn import RecurrentEncoder
 from fractile.forecasters.networks.mqtransformer import MQTransformer
-from fractile.forecasters.networks.network import Batch, censored_loss, quantile_loss
-from fractile.forecasters.networks.quantile_function import Curve, CurveHead, QuantileFunction, at
+from fractile.forecasters.networks.quantile_function import Curve, CurveHead, QuantileFunction, evaluate_curve
 from fractile.forecasters.networks.rnn import RNN
 
 NETWORKS = ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")
@@ -34,12 +35,12 @@ def interrupted_at(check: int):
     """Return a progress function that raises at a check."""
     seen = []
 
-    def tell(step, steps, loss):
-        seen.append(step)
+    def report(message, share=None):
+        seen.append(message)
         if len(seen) == check:
             raise InterruptError
 
-    return tell
+    return report
 
 
 def promoted(items: int = 80, periods: int = 120, seed: int = 0) -> tuple[SalesPanel, np.ndarray]:
@@ -61,15 +62,15 @@ def promoted(items: int = 80, periods: int = 120, seed: int = 0) -> tuple[SalesP
 @pytest.mark.parametrize("name", ["mqcnn", "deepar", "quantile_function"])
 def test_an_interrupted_fit_goes_on_exactly_where_it_was(name: str, check: int, tmp_path):
     panel = small_panel()
-    told = []
-    whole = make_forecaster(name, **QUICK, progress=lambda *now: told.append(now)).fit(panel)
-    check = check % len(told)
+    reports = []
+    whole = make_forecaster(name, **QUICK, progress=lambda *now: reports.append(now)).fit(panel)
+    check = check % len(reports)
     with pytest.raises(InterruptError):
         make_forecaster(name, **QUICK, checkpoint=tmp_path, progress=interrupted_at(check)).fit(panel)
     again = []
     resumed = make_forecaster(name, **QUICK, checkpoint=tmp_path, progress=lambda *now: again.append(now)).fit(panel)
     expected, got = whole.to_state()[1], resumed.to_state()[1]
-    assert again == told[check:]
+    assert again == reports[check:]
     for key in expected:
         np.testing.assert_array_equal(got[key], expected[key])
     assert not list(tmp_path.rglob("*.pt"))
@@ -98,11 +99,10 @@ def test_a_bar_is_drawn_on_the_terminal(capsys):
 
 
 def test_training_stops_early_and_keeps_the_best():
-    steps = []
-    MQCNN(horizon=4, steps=400, patience=1, refit=0.0, learning_rate=0.05, progress=lambda s, *_: steps.append(s)).fit(
-        small_panel()
-    )
-    assert steps[-1] < 400
+    shares = []
+    options = {"horizon": 4, "steps": 400, "patience": 1, "refit": 0.0, "learning_rate": 0.05}
+    MQCNN(**options, progress=lambda _, share: shares.append(share)).fit(small_panel())
+    assert shares[-1] < 1
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -135,7 +135,7 @@ def test_no_lift_without_columns_and_none_when_switched_off():
 
 
 def test_centred_sums_by_hand():
-    np.testing.assert_array_equal(adjustment.centred(np.array([[1.0, 2.0, 4.0, 8.0]]), 3), [[3, 7, 14, 12]])
+    np.testing.assert_array_equal(adjustment.centred_sums(np.array([[1.0, 2.0, 4.0, 8.0]]), 3), [[3, 7, 14, 12]])
 
 
 @pytest.mark.parametrize(("sales", "unit"), [([0, 3, 7], 1.0), ([0.5, 2], 0.5), ([0.1, 0.7], 0.1), ([0.123], 0.01)])
@@ -143,17 +143,15 @@ def test_the_unit_that_sales_move_in(sales: list[float], unit: float):
     assert unit_of(np.array(sales, dtype=float)) == unit
 
 
-@pytest.mark.parametrize("encoder", [RecurrentEncoder(3, 8, 2, 0.0), WindowEncoder(3, 8, 5, 0.0)])
-def test_encoders_are_causal(encoder: torch.nn.Module):
+@pytest.mark.parametrize(("encoder", "size"), [(RecurrentEncoder, 2), (WindowEncoder, 5)])
+def test_encoders_are_causal(encoder: type[torch.nn.Module], size: int):
+    torch.manual_seed(0)
+    made = encoder(3, 8, size, 0.0).eval()
     past = torch.randn(2, 20, 3, requires_grad=True)
-    encoder.eval()(past)[0, 12].sum().backward()
+    made(past)[0, 12].sum().backward()
     reached = past.grad[0].abs().sum(-1)
     assert torch.all(reached[13:] == 0)
     assert torch.all(reached[8:13] > 0)
-
-
-def batch_of(demand: torch.Tensor, bound: torch.Tensor | None) -> Batch:
-    return Batch(None, demand, torch.ones(len(demand)), torch.tensor([1]), bound)
 
 
 def test_a_bound_pulls_as_the_expected_loss_above_it_does():
@@ -161,7 +159,8 @@ def test_a_bound_pulls_as_the_expected_loss_above_it_does():
     units = torch.tensor([2.0, 4.0, 6.0, 8.0, 12.0])
     log = torch.log1p(units).reshape(1, 1, 1, 5).requires_grad_()
     unknown = torch.full((1, 1, 1), torch.nan)
-    censored_loss(log, batch_of(unknown, torch.full((1, 1, 1), 5.0)), levels).backward()
+    bound, weight = torch.full((1, 1, 1), 5.0), torch.ones(1)
+    censored_quantile_loss(log, unknown, bound=bound, weight=weight, levels=levels).backward()
     # F(5) = 0.4; above it the model's own probability of demand below q is (τ − 0.4) / 0.6. 12 lies out of reach.
     expected = torch.tensor([-0.1, -0.3, 0.1 / 0.6 - 0.5, 0.3 / 0.6 - 0.7, 0.0]) / 5
     np.testing.assert_allclose(log.grad.flatten() / (1 + units), expected, rtol=1e-5)
@@ -171,9 +170,10 @@ def test_bounds_leave_the_loss_of_known_demand_alone():
     torch.manual_seed(0)
     log, levels = torch.sort(torch.randn(3, 2, 4, 5), -1).values, torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
     demand = torch.poisson(torch.full((3, 2, 4), 3.0))
-    expected = quantile_loss(log, demand, torch.ones(3), levels)
+    expected = quantile_loss(log, demand, weight=torch.ones(3), levels=levels)
     bound = torch.full_like(demand, 2.0)
-    np.testing.assert_allclose(censored_loss(log, batch_of(demand, bound), levels), expected, rtol=1e-6)
+    got = censored_quantile_loss(log, demand, bound=bound, weight=torch.ones(3), levels=levels)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
 def test_bounds_teach_what_masking_loses():
@@ -195,8 +195,8 @@ def test_bounds_teach_what_masking_loses():
 
 
 @pytest.mark.parametrize("name", ["rnn", "deepar"])
-def test_networks_that_cannot_use_bounds_say_so(name: str):
-    with pytest.raises(FractileError, match="knows no censoring 'bound'"):
+def test_networks_that_cannot_use_bounds_refuse_them(name: str):
+    with pytest.raises(FractileError, match="does not support censoring='bound'"):
         make_forecaster(name, censoring="bound")
 
 
@@ -216,9 +216,9 @@ def test_a_quantile_function_is_monotone_everywhere_and_runs_through_its_knots()
     knots = torch.tensor([0.1, 0.4, 0.7, 0.9])
     curve = head(torch.randn(50, 8))
     levels = torch.linspace(0.001, 0.999, 1999)
-    values = at(curve, knots, levels)
+    values = evaluate_curve(curve, knots, levels)
     assert torch.all(torch.diff(values) > -1e-5)
-    np.testing.assert_allclose(at(curve, knots, knots).detach(), curve.knots.detach(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(evaluate_curve(curve, knots, knots).detach(), curve.knots.detach(), rtol=1e-4, atol=1e-4)
 
 
 def test_a_quantile_function_by_hand():
@@ -232,7 +232,7 @@ def test_a_quantile_function_by_hand():
     knots = torch.tensor([0.2, 0.6])
     # A quarter of the way lies at 0.3; 0.5 is two thirds of the rest; tails in log(0.1/0.2) and log(0.1/0.4).
     expected = [1.0 + 0.5 * np.log(0.5), 2.0, 2.0 + 2 / 3, 3.0 - 2.0 * np.log(0.25)]
-    np.testing.assert_allclose(at(curve, knots, levels)[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(evaluate_curve(curve, knots, levels)[0], expected, rtol=1e-5)
 
 
 def test_any_level_is_asked_of_a_quantile_function_itself():
@@ -247,7 +247,7 @@ def test_any_level_is_asked_of_a_quantile_function_itself():
 def test_deepar_counts_as_a_negative_binomial():
     count, mean, size = torch.arange(9.0), torch.tensor(3.0), torch.tensor(1.5)
     expected = nbinom.logpmf(np.arange(9), 1.5, 1.5 / 4.5)
-    np.testing.assert_allclose(_log_likelihood(count, mean, size), expected, rtol=1e-5)
+    np.testing.assert_allclose(log_likelihood(count, mean, size), expected, rtol=1e-5)
 
 
 def test_shared_uniforms_are_stratified():
