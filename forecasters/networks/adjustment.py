@@ -91,7 +91,7 @@ def fit_adjustment(
     candidates = ["", *(name for name, values in categories.items() if len(values) <= MAX_CATEGORIES)]
     fits = [fit_coefficients(columns, panel, name, categories.get(name, ()), window) for name in candidates]
     best = min(fits, key=lambda fit: fit[0])[1]
-    # The last periods say how much of a lift that was fitted before them serves there.
+    # The last periods decide how much of a lift that was fitted before them is kept.
     first = panel.periods - max(2, min(window // 2, panel.periods // 4))
     _, early = fit_coefficients(columns[:, :first], panel.until(first), best.attribute, best.categories, window)
     return best.scale(best_share(early.lift(columns, panel), panel, first))

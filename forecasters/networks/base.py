@@ -164,10 +164,10 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
         made._fitted = FittedNetwork(plan, sizes, network, cls.errors_type.from_arrays(arrays))
         return made
 
-    def _predict(self, request: Request, learnt: FittedNetwork) -> QuantileForecast:
+    def _predict(self, request: Request, fitted: FittedNetwork) -> QuantileForecast:
         """Forecast the quantiles, with the dependence of past errors."""
-        values = self._predict_quantiles(request, learnt.plan, learnt.network)
-        errors = cast(ErrorDependence, learnt.errors)
+        values = self._predict_quantiles(request, fitted.plan, fitted.network)
+        errors = cast(ErrorDependence, fitted.errors)
         return request.forecast(values, errors.at(request.panel, request.origins, request.horizon))
 
     def _predict_quantiles(self, request: Request, plan: InputPlan, network: Network) -> FloatArray:

@@ -42,8 +42,8 @@ class DeepARNetwork(Network):
     """An LSTM whose output is a negative binomial of the next period, given the last one and what is known ahead.
 
     Trained on the likelihood of the next period, at origins all over the history. A forecast draws paths: each
-    drawn demand is the last period of the next step. Observed-only covariates are not read, since nobody knows
-    them along a path.
+    drawn demand is the last period of the next step. Observed-only covariates are not read, since they are
+    unknown along a path.
 
     Args:
         sizes: of the inputs.

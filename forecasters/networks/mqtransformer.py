@@ -112,8 +112,8 @@ class MQTransformerNetwork(QuantileNetwork):
 
     def forward(self, inputs: NetworkInputs, origins: Tensor) -> Tensor:
         """Return log1p quantiles, shape (items, origins, horizon, levels)."""
-        # A forecast from t averages those from t − 1, … for the same period; each of them attends to the errors of
-        # earlier ones still. What is computed once for all of these stands in `every`, in order.
+        # A forecast from t averages those from t − 1, … for the same period (`revised`), and each of these attends to
+        # the errors of still earlier ones (`every`), so that origins share what is computed once an origin.
         revised = with_earlier(origins, self.horizon - 1)
         every = with_earlier(origins, self.lookback)
         place = positions(every)

@@ -320,7 +320,7 @@ class ForkingNetwork(Network):
         return cast(Tensor, self.decoder(context, ahead))
 
     def context(self, inputs: NetworkInputs, encoded: Tensor, origins: Tensor) -> Tensor:
-        """Return the context of each origin, which knows the periods before it: shape (items, origins, width)."""
+        """Return the context of each origin from the periods before it, shape (items, origins, width)."""
         static = self.reader.attributes(inputs)[:, None]
         static = static.expand(len(encoded), len(origins), static.shape[-1])
         joined = torch.cat([encoded[:, origins - 1], static, inputs.past[:, origins - 1]], dim=-1)

@@ -152,7 +152,7 @@ class QuantileFunctionNetwork(ForkingNetwork):
 class QuantileFunction(NetworkForecaster):
     """A complete quantile function without crossing (Park et al. 2022, incremental spline quantile functions).
 
-    The encoder is that of `mqcnn`. Any level can be asked for; none is interpolated between trained ones.
+    The encoder is that of `mqcnn`. Any level comes from the curve itself; none is interpolated between trained ones.
     Arguments as in `NetworkForecaster`, options as in `QuantileFunctionConfig`.
     """
 

@@ -64,7 +64,7 @@ class RNN(NetworkForecaster):
         """Fit the distribution of point errors and their dependence over the horizon."""
         return calibrated(panel, request.origins, values[..., 0])
 
-    def _predict(self, request: Request, learnt: FittedNetwork) -> QuantileForecast:
+    def _predict(self, request: Request, fitted: FittedNetwork) -> QuantileForecast:
         """Forecast the point, and quantiles from the distribution of past errors."""
-        point = self._predict_quantiles(request, learnt.plan, learnt.network)[..., 0]
-        return cast(Calibration, learnt.errors).forecast(request, point)
+        point = self._predict_quantiles(request, fitted.plan, fitted.network)[..., 0]
+        return cast(Calibration, fitted.errors).forecast(request, point)

@@ -20,8 +20,10 @@ from fractile.forecasters.networks.mqcnn import MQCNN
 from fractile.forecasters.networks.mqmlp import WindowEncoder
 from fractile.forecasters.networks.mqrnn import RecurrentEncoder
 from fractile.forecasters.networks.mqtransformer import MQTransformer
+from fractile.forecasters.networks.network import Batch, Network, NetworkConfig, NetworkInputs
 from fractile.forecasters.networks.quantile_function import Curve, CurveHead, QuantileFunction, evaluate_curve
 from fractile.forecasters.networks.rnn import RNN
+from fractile.forecasters.networks.training import REFIT_RATE, Checkpoint, Examples, Trainer, make_examples, rate_factor
 
 NETWORKS = ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")
 QUICK = {"steps": 20, "horizon": 4, "width": 16}
@@ -105,6 +107,105 @@ def test_training_stops_early_and_keeps_the_best():
     assert shares[-1] < 1
 
 
+class Probe(Network):
+    """One weight that training raises and that validation wants low; it records what it is trained on."""
+
+    def __init__(self, batches: list[Batch], *, consecutive: bool = False) -> None:
+        super().__init__(horizon=3)
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.consecutive = consecutive
+        self.record = lambda batch: batches.append(batch)
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        if not self.training:
+            return self.weight.sum()
+        self.record(batch)
+        return -self.weight.sum()
+
+
+def probe_trainer(network: Network, **options) -> Trainer:
+    """Return a trainer on 5 items and 40 periods whose demand is the period's number; the last 10 are held out."""
+    items, periods = 5, 40
+    past, week = torch.ones(items, periods + 3, 1), torch.zeros(periods + 3, dtype=torch.int64)
+    inputs = NetworkInputs(past, past, week, past[:, 0], past[..., 0], past[..., 0])
+    demand = torch.arange(periods + 3.0).repeat(items, 1)
+    demand[:, periods:] = torch.nan
+    examples = Examples(inputs, demand, torch.ones(items), torch.arange(1, periods))
+    config = NetworkConfig(**{"horizon": 3, "steps": 30, "hold_out": 0.25, "weight_decay": 0.0, **options})
+    return Trainer(network, examples, config, seed=0, checkpoint=Checkpoint(None, ""))
+
+
+def silent(message: str, share: float | None = None) -> None:
+    """Report nothing."""
+
+
+def demanded(batches: list[Batch]) -> set[int]:
+    """Return the periods whose demand entered the loss."""
+    return {int(period) for batch in batches for period in batch.demand[~torch.isnan(batch.demand)]}
+
+
+def test_the_network_is_trained_without_the_held_out_periods_and_refitted_with_them():
+    batches: list[Batch] = []
+    trainer = probe_trainer(Probe(batches))
+    trainer.train(silent)
+    assert demanded(batches) == set(range(1, 30))
+    batches.clear()
+    trainer.refit(silent)
+    assert demanded(batches) == set(range(1, 40))
+
+
+def test_training_leaves_the_averaged_weights_with_the_least_validation_loss():
+    trainer = probe_trainer(network := Probe([]), patience=4)
+    trainer.train(silent)
+    best = float(network.weight.detach())
+    assert trainer.best_step == 11  # the first that is validated: steps are, beyond a third of the 30
+    trainer = probe_trainer(network := Probe([]), patience=0, hold_out=0.0)
+    trainer.train(silent)
+    assert trainer.best_step == 30
+    assert best < float(network.weight.detach())
+
+
+def test_weights_move_by_the_learning_rate_which_is_lower_in_the_refit():
+    """AdamW moves a weight with a constant gradient by the rate of each step."""
+    trainer = probe_trainer(network := Probe([]), averaging=0.0, patience=0, learning_rate=0.01)
+    trainer.train(silent)
+    first = float(network.weight.detach())
+    np.testing.assert_allclose(first, 0.01 * sum(rate_factor(k, 30) for k in range(trainer.best_step)), rtol=1e-4)
+    trainer.refit(silent)
+    steps = round(0.3 * trainer.best_step)
+    moved = 0.01 * REFIT_RATE * sum(rate_factor(k, steps) for k in range(steps))
+    np.testing.assert_allclose(float(network.weight.detach()) - first, moved, rtol=1e-4)
+
+
+def test_averaged_weights_lag():
+    weights = []
+    for averaging in (0.0, 0.97):
+        probe_trainer(network := Probe([]), averaging=averaging, hold_out=0.0).train(silent)
+        weights.append(float(network.weight.detach()))
+    assert weights[1] < 0.9 * weights[0]
+
+
+def test_origins_follow_each_other_where_a_network_needs_that():
+    for consecutive in (False, True):
+        batches: list[Batch] = []
+        probe_trainer(Probe(batches, consecutive=consecutive), batch_origins=6).train(silent)
+        steps = [set(torch.diff(batch.origins).tolist()) for batch in batches]
+        assert all(step == {1} for step in steps) == consecutive
+        assert len({int(batch.origins[0]) for batch in batches}) > 3
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_items_weigh_by_a_power_of_their_scale(power: float):
+    """Means of 9.9 and 0.9 units, and 0.1 that keeps a scale above zero: scales of 10 and 1."""
+    panel = small_panel(items=2, periods=10)
+    true = np.ones((2, 10), dtype=bool)
+    panel = replace(panel, sales=np.repeat([[9.9], [0.9]], 10, axis=1), in_stock=true, listed=true)
+    made = MQCNN(**QUICK, scale_power=power)
+    weight = make_examples(panel, made._build_inputs(plan_inputs(panel, 4), panel), made.config).weight.numpy()
+    np.testing.assert_allclose(weight[0] / weight[1], 10.0**-power, rtol=1e-6)
+    np.testing.assert_allclose(np.mean(weight * [10.0, 1.0]), 1.0, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_forecasts_well_what_promotions_do(name: str):
     panel, _ = promoted()
@@ -176,7 +277,7 @@ def test_bounds_leave_the_loss_of_known_demand_alone():
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
-def test_bounds_teach_what_masking_loses():
+def test_bounds_recover_what_masking_loses():
     """Demand is cut at a stock that is high and low by turns: masking sees only what was below the stock."""
     rng = np.random.default_rng(0)
     demand = rng.poisson(10.0, (120, 80)).astype(float)
@@ -235,7 +336,7 @@ def test_a_quantile_function_by_hand():
     np.testing.assert_allclose(evaluate_curve(curve, knots, levels)[0], expected, rtol=1e-5)
 
 
-def test_any_level_is_asked_of_a_quantile_function_itself():
+def test_any_level_comes_from_the_quantile_function_itself():
     panel = small_panel()
     made = QuantileFunction(**QUICK).fit(panel)
     fine = made.predict(panel, 4, levels=[0.3, 0.31, 0.32])
@@ -307,12 +408,12 @@ def test_bad_options_are_refused(name: str, options: dict, message: str):
         make_forecaster(name, **options)
 
 
-@pytest.mark.parametrize(("periods", "told"), [(60, False), (110, True)])
-def test_a_season_that_cannot_be_told_is_not_shown(periods: int, told: bool):
+@pytest.mark.parametrize(("periods", "yearly"), [(60, False), (110, True)])
+def test_a_history_too_short_for_a_season_has_no_calendar_inputs(periods: int, yearly: bool):
     panel = small_panel(periods=periods)
     plan = plan_inputs(panel, 4)
     later = build_inputs(small_panel(periods=periods + 20), plan)
-    assert plan.yearly == told
-    assert (later.week.max() > 0) == told
+    assert plan.yearly == yearly
+    assert (later.week.max() > 0) == yearly
     weeks = build_inputs(panel, plan).ahead
-    assert weeks.shape[-1] == len(plan.known) + 3 + (6 if told else 0)
+    assert weeks.shape[-1] == len(plan.known) + 3 + (6 if yearly else 0)
