@@ -89,16 +89,21 @@ def fit_adjustment(
         window: periods that an item's level is averaged over; a full season where there is one.
     """
     candidates = ["", *(name for name, values in categories.items() if len(values) <= MAX_CATEGORIES)]
-    fits = [fit_coefficients(columns, panel, name, categories.get(name, ()), window) for name in candidates]
+    fits = [
+        fit_coefficients(columns, panel, attribute=name, categories=categories.get(name, ()), window=window)
+        for name in candidates
+    ]
     best = min(fits, key=lambda fit: fit[0])[1]
     # The last periods decide how much of a lift that was fitted before them is kept.
     first = panel.periods - max(2, min(window // 2, panel.periods // 4))
-    _, early = fit_coefficients(columns[:, :first], panel.until(first), best.attribute, best.categories, window)
+    _, early = fit_coefficients(
+        columns[:, :first], panel.until(first), attribute=best.attribute, categories=best.categories, window=window
+    )
     return best.scale(best_share(early.lift(columns, panel), panel, first))
 
 
 def fit_coefficients(
-    columns: FloatArray, panel: SalesPanel, attribute: str, categories: tuple[str, ...], window: int
+    columns: FloatArray, panel: SalesPanel, *, attribute: str, categories: tuple[str, ...], window: int
 ) -> tuple[float, Adjustment]:
     """Return the criterion that chooses an attribute (a penalised deviance, the less the better) and the fit.
 

@@ -213,7 +213,10 @@ class Trainer:
         validation = None
         if self.first_held_out < self.periods:
             validation = self.examples.between(self.first_held_out, self.periods)
-        self.best_step = self._optimise(self.config, examples, validation, {"phase": "train"}, progress)
+        content = {"phase": "train"}
+        self.best_step = self._optimise(
+            self.config, examples, validation=validation, content=content, progress=progress
+        )
 
     def refit(self, progress: Progress) -> None:
         """Train further with the held-out periods; without any, `train` has used all periods already."""
@@ -221,17 +224,16 @@ class Trainer:
             return
         torch.manual_seed(self.seed + 1)
         steps = max(1, round(self.best_step * self.config.refit))
-        rate = self.config.learning_rate * REFIT_RATE
+        config = replace(self.config, steps=steps, learning_rate=self.config.learning_rate * REFIT_RATE, patience=0)
         early = {name: value.clone() for name, value in self.network.state_dict().items()}
         content = {"phase": "refit", "best": self.best_step, "early": early}
-        self._optimise(
-            replace(self.config, steps=steps, learning_rate=rate, patience=0), self.examples, None, content, progress
-        )
+        self._optimise(config, self.examples, validation=None, content=content, progress=progress)
 
     def _optimise(
         self,
         config: NetworkConfig,
         examples: Examples,
+        *,
         validation: Examples | None,
         content: Mapping[str, Any],
         progress: Progress,
@@ -265,7 +267,9 @@ class Trainer:
             if len(waiting) < min(config.batch_items, items):
                 waiting = torch.cat([waiting, torch.randperm(items, generator=generator)])
             rows, waiting = waiting[: config.batch_items], waiting[config.batch_items :]
-            drawn = draw_origins(len(examples.origins), config.batch_origins, network.consecutive, generator)
+            drawn = draw_origins(
+                len(examples.origins), config.batch_origins, consecutive=network.consecutive, generator=generator
+            )
             batch = examples.batch(rows.to(device), examples.origins[drawn.to(device)], network.horizon)
 
             optimizer.zero_grad(set_to_none=True)
@@ -312,7 +316,7 @@ def rate_factor(step: int, steps: int) -> float:
     return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def draw_origins(available: int, number: int, consecutive: bool, generator: torch.Generator) -> Tensor:
+def draw_origins(available: int, number: int, *, consecutive: bool, generator: torch.Generator) -> Tensor:
     """Return positions of origins, increasing: any of them, or a run where they must follow each other."""
     if not consecutive:
         return torch.randperm(available, generator=generator)[:number].sort().values
