@@ -14,7 +14,7 @@ from ...errors import FractileError
 from ...forecasters.forecast import DEFAULT_LEVELS
 from ..core.types import Scenario
 from .distribution_forecast import DistributionForecast
-from .independent import IndependentDemand, draw_independent, draw_independent_episodes
+from .independent import IndependentDemand, PreparedIndependent, draw_independent, prepare_independent
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,11 @@ class Correlated:
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
         """Draw paths that hold one item each, on its own: see `ForecastDemand.episodes`."""
-        return draw_independent_episodes(self.base, rng, item, periods, span)
+        return self.prepare(periods, span).episodes(rng, item)
+
+    def prepare(self, periods: int, span: int) -> PreparedIndependent:
+        """Make the true forecasts of all periods once for many episodes, each of an item on its own."""
+        return prepare_independent(self.base, periods, span)
 
 
 def _check(correlation: FloatArray, items: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -57,7 +57,6 @@ class ForecastDemand:
     start: int | None = None
     belief: Any = None
     evolution: ForecastEvolution | None = None
-    _fitted: dict[int, ForecastEvolution] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         faults, ready_made = Faults(), isinstance(self.source, QuantileForecast)
@@ -91,22 +90,7 @@ class ForecastDemand:
 
         The draws of an item depend on the generator's state and on the item's id alone.
         """
-        root = int(rng.integers(2**62))
-        normals = [keyed_generator(root, name).standard_normal((paths, periods)) for name in self.item_ids]
-        normal = np.stack(normals)
-        if self.mode == "rolled":
-            rows = np.tile(np.arange(self.items), paths)
-            flat = normal.swapaxes(0, 1).reshape(-1, periods)
-            scenario = _unfold(self._roll(rows, flat, span), paths, self.items)
-        elif self.mode == "evolved":
-            generators = [keyed_generator(root, name, "revisions") for name in self.item_ids]
-            scenario = self._evolve(np.arange(self.items)[:, None], normal, generators, span)
-        else:
-            first = self.fixed_forecast(periods + span - 1)
-            demand = self._whole(_first_periods(first, normal.swapaxes(0, 1)))
-            forecasts = shifted(self._believed(first), periods, span)
-            scenario = Scenario(np.swapaxes(demand, 1, 2), forecasts=forecasts)
-        return self._shown(scenario, rng, self.item_ids)
+        return self.prepare(periods, span).scenario(rng, paths)
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
         """Draw paths that hold one item each.
@@ -120,32 +104,43 @@ class ForecastDemand:
         Returns:
             A scenario of len(item) paths and one item.
         """
-        normal = rng.standard_normal((len(item), periods))
+        return self.prepare(periods, span).episodes(rng, item)
+
+    def prepare(self, periods: int, span: int) -> PreparedForecastDemand:
+        """Make the forecasts that every draw begins with; an environment does so once for all of its episodes.
+
+        Args:
+            periods: length of the paths.
+            span: periods ahead that each forecast reaches.
+        """
         if self.mode == "rolled":
-            return self._shown(self._roll(item, normal, span), rng)
-        if self.mode == "evolved":
-            return self._shown(self._evolve(item[None], normal[None], [rng], span), rng)
-        first, nowhere = self.fixed_forecast(periods + span - 1), np.zeros(len(item), dtype=np.int64)
-        demand = self._whole(_first_periods(first.take(item, nowhere), normal[None, None])[0, 0])
-        forecasts = shifted(self._believed(first).take(item, nowhere), periods, span)
-        return self._shown(Scenario(demand[:, :, None], forecasts=forecasts), rng)
+            shown = self.belief.at_origin(-1) if isinstance(self.belief, QuantileForecast) else None
+            later = None if shown is None else tuple(shifted(shown.head(periods + span - 1), periods, span))
+            return PreparedForecastDemand(self, periods, span, believed=later)
+        first = self.fixed_forecast(periods + span - 1)
+        shown = self._believed(first)
+        if self.mode == "fixed":
+            return PreparedForecastDemand(self, periods, span, first, tuple(shifted(shown, periods, span)))
+        # No forecaster is asked for more than the first forecast needs: networks reach as far as they were trained.
+        evolution = self.fitted_evolution(min(HORIZON, max(1, periods + span - 2)))
+        truth = EvolvedForecasts.of(first, evolution, periods, span)
+        seen = truth if shown is first else EvolvedForecasts.of(shown, evolution, periods, span)
+        return PreparedForecastDemand(self, periods, span, first, evolution=evolution, truth=truth, seen=seen)
 
     def fixed_forecast(self, horizon: int) -> QuantileForecast:
         """Return the forecast that modes "fixed" and "evolved" begin with."""
         return self._forecast_of(self.source, horizon)
 
     def fitted_evolution(self, leads: int = HORIZON) -> ForecastEvolution:
-        """Return the model of revisions of mode "evolved"; it is fitted when it is first asked for.
+        """Return the model of revisions of mode "evolved": the given one, or one fitted on the past.
 
         Args:
-            leads: to learn, where the model is not given; the forecaster is asked for one period more.
+            leads: to fit, where the model is not given; the forecaster forecasts one period more.
         """
         if self.evolution is not None:
             return self.evolution
-        if leads not in self._fitted:
-            assert self.panel is not None
-            self._fitted[leads] = ForecastEvolution.fit(self.source, self.panel.until(self._begin), horizon=leads)
-        return self._fitted[leads]
+        assert self.panel is not None
+        return ForecastEvolution.fit(self.source, self.panel.until(self._begin), horizon=leads)
 
     @property
     def _begin(self) -> int:
@@ -165,69 +160,130 @@ class ForecastDemand:
             return first
         return self._forecast_of(self.belief, first.horizon)
 
-    def _shown(self, scenario: Scenario, rng: np.random.Generator, item_ids: Sequence[str] | None = None) -> Scenario:
-        """Distort what the policy sees, where that is the belief."""
-        return distorted(scenario, self.belief, rng, item_ids) if isinstance(self.belief, Distortion) else scenario
 
-    def _evolve(
-        self, rows: IntArray, score: FloatArray, generators: Sequence[np.random.Generator], span: int
+@dataclass(frozen=True, eq=False)
+class PreparedForecastDemand:
+    """A `ForecastDemand` whose forecasts of so many periods were made, once for all scenarios and episodes.
+
+    Attributes:
+        model: what is drawn from.
+        periods: length of the paths.
+        span: periods ahead that each forecast reaches.
+        first: the forecast that modes "fixed" and "evolved" draw from.
+        believed: what all paths see, one forecast a period, before any `Distortion`; None where it differs by path.
+        evolution: how forecasts are revised (mode "evolved").
+        truth: the forecasts before revisions that demand is drawn from (mode "evolved").
+        seen: the forecasts before revisions that policies see (mode "evolved").
+    """
+
+    model: ForecastDemand
+    periods: int
+    span: int
+    first: QuantileForecast | None = None
+    believed: tuple[QuantileForecast, ...] | None = None
+    evolution: ForecastEvolution | None = None
+    truth: EvolvedForecasts | None = None
+    seen: EvolvedForecasts | None = None
+
+    @property
+    def forecasts(self) -> Sequence[QuantileForecast] | None:
+        """What policies see, one forecast a period of all items; None where it differs by path."""
+        distortion = self.model.belief
+        if self.believed is None or not isinstance(distortion, Distortion):
+            return self.believed
+        return None if distortion.noise > 0 else [distortion.apply(forecast) for forecast in self.believed]
+
+    def scenario(self, rng: np.random.Generator, paths: int) -> Scenario:
+        """Draw paths of all items: see `ForecastDemand.scenario`."""
+        model, periods, names = self.model, self.periods, self.model.item_ids
+        root = int(rng.integers(2**62))
+        normal = np.stack([keyed_generator(root, name).standard_normal((paths, periods)) for name in names])
+        if model.mode == "rolled":
+            rows = np.tile(np.arange(model.items), paths)
+            scenario = _unfold(self._roll(rows, normal.swapaxes(0, 1).reshape(-1, periods)), paths, model.items)
+        elif model.mode == "evolved":
+            generators = [keyed_generator(root, name, "revisions") for name in names]
+            scenario = self._evolve(np.arange(model.items)[:, None], normal, generators)
+        else:
+            assert self.first is not None
+            demand = self.first.head(periods).at_normals(normal.swapaxes(0, 1)[:, :, None])[:, :, 0]
+            scenario = Scenario(np.swapaxes(self._whole(demand), 1, 2), forecasts=self.believed)
+        return self._distorted(scenario, rng, names)
+
+    def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
+        """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
+        normal = rng.standard_normal((len(item), self.periods))
+        if self.model.mode == "rolled":
+            return self._distorted(self._roll(item, normal), rng)
+        if self.model.mode == "evolved":
+            return self._distorted(self._evolve(item[None], normal[None], [rng]), rng)
+        assert self.first is not None
+        assert self.believed is not None
+        nowhere = np.zeros(len(item), dtype=np.int64)
+        own = self.first.head(self.periods).take(item, nowhere)
+        demand = self._whole(own.at_normals(normal[None, None])[0, 0])
+        forecasts = [forecast.take(item, nowhere) for forecast in self.believed]
+        return self._distorted(Scenario(demand[:, :, None], forecasts=forecasts), rng)
+
+    def _distorted(
+        self, scenario: Scenario, rng: np.random.Generator, item_ids: Sequence[str] | None = None
     ) -> Scenario:
+        """Distort what policies see, where that is the belief."""
+        belief = self.model.belief
+        return distorted(scenario, belief, rng, item_ids) if isinstance(belief, Distortion) else scenario
+
+    def _evolve(self, rows: IntArray, score: FloatArray, generators: Sequence[np.random.Generator]) -> Scenario:
         """Carry the first forecast along paths.
 
         Args:
             rows: the items of the paths, shape (items, 1) or (1, paths).
             score: standard normal draws behind demand, shape (items or 1, paths, periods).
             generators: where revisions come from, one for each of the first axis.
-            span: periods ahead that forecasts are seen.
         """
-        paths, periods = score.shape[1:]
-        # No forecaster is asked for more than the first forecast needs: networks reach as far as they were trained.
-        evolution = self.fitted_evolution(min(HORIZON, max(1, periods + span - 2)))
-        scale = np.broadcast_to(evolution.scale_of(self.item_ids)[rows], score.shape[:2])
-        noise = (rng.standard_normal((paths, periods, evolution.horizon)) for rng in generators)
+        assert self.evolution is not None
+        assert self.truth is not None
+        assert self.seen is not None
+        evolution, paths = self.evolution, score.shape[1]
+        scale = np.broadcast_to(evolution.scale_of(self.model.item_ids)[rows], score.shape[:2])
+        noise = (rng.standard_normal((paths, self.periods, evolution.horizon)) for rng in generators)
         carried = zip(score, noise, scale, strict=True)
-        news = np.stack([evolution.carried(u, w, span, s) for u, w, s in carried])
-        first = self.fixed_forecast(periods + span - 1)
-        truth = EvolvedForecasts.of(first, evolution, periods, span)
-        belief = self._believed(first)
-        seen = truth if belief is first else EvolvedForecasts.of(belief, evolution, periods, span)
-        today = (truth.at(t, rows, news[:, :, t]) for t in range(periods))
+        news = np.stack([evolution.carried(u, w, self.span, s) for u, w, s in carried])
+        today = (self.truth.at(t, rows, news[:, :, t]) for t in range(self.periods))
         demand = [self._whole(_first_period(f, score[:, :, t])) for t, f in enumerate(today)]
-        forecasts = [seen.at(t, rows, news[:, :, t]) for t in range(periods)]
+        forecasts = [self.seen.at(t, rows, news[:, :, t]) for t in range(self.periods)]
         return Scenario(np.stack(demand).transpose(2, 0, 1), forecasts=forecasts)
 
-    def _roll(self, rows: IntArray, normal: FloatArray, span: int) -> Scenario:
+    def _roll(self, rows: IntArray, normal: FloatArray) -> Scenario:
         """Run the forecaster, and the one that is believed, along paths of one item each."""
-        periods = normal.shape[1]
-        start, panel = self._canvas(rows, periods)
+        source, belief, periods = self.model.source, self.model.belief, self.periods
+        start, panel = self._canvas(rows)
         every, nowhere = np.arange(len(rows)), np.zeros(len(rows), dtype=np.int64)
-        other = None if isinstance(self.belief, Distortion) else self.belief
-        forecasts = []
-        if isinstance(other, QuantileForecast):
-            forecasts = shifted(self._forecast_of(other, periods + span - 1).take(rows, nowhere), periods, span)
+        other = belief if hasattr(belief, "predict") else None
+        forecasts = [forecast.take(rows, nowhere) for forecast in self.believed or ()]
+        ahead = self.span if other is None and self.believed is None else 1
         for t in range(start, start + periods):
-            forecast = self.source.predict(panel, span if other is None else 1, origins=[t]).take(every, nowhere)
-            if not isinstance(other, QuantileForecast):
-                seen = forecast if other is None else other.predict(panel, span, origins=[t]).take(every, nowhere)
+            forecast = source.predict(panel, ahead, origins=[t]).take(every, nowhere)
+            if self.believed is None:
+                seen = forecast if other is None else other.predict(panel, self.span, origins=[t]).take(every, nowhere)
                 forecasts.append(seen)
             panel.sales[:, t] = self._whole(_first_period(forecast, normal[None, :, t - start]))[0]
         return Scenario(panel.sales[:, start : start + periods, None], forecasts=forecasts)
 
-    def _canvas(self, rows: IntArray, periods: int) -> tuple[int, SalesPanel]:
+    def _canvas(self, rows: IntArray) -> tuple[int, SalesPanel]:
         """Return where demand begins, and a panel of these rows whose later sales are still to be written."""
-        assert self.panel is not None
-        start = self._begin
-        panel = self.panel.window(0, start + periods).select(rows)
-        if panel.periods < start + periods:
-            panel = panel.extended(np.zeros((len(rows), start + periods - panel.periods)))
+        panel, start = self.model.panel, self.model._begin
+        assert panel is not None
+        panel = panel.window(0, start + self.periods).select(rows)
+        if panel.periods < start + self.periods:
+            panel = panel.extended(np.zeros((len(rows), start + self.periods - panel.periods)))
         later = np.arange(panel.periods) >= start
         sales = np.where(later, 0.0, panel.sales)
         return start, replace(panel, sales=sales, in_stock=panel.in_stock | later, listed=panel.listed | later)
 
     def _whole(self, demand: FloatArray) -> FloatArray:
-        integer = self.integer
+        integer = self.model.integer
         if integer is None:
-            integer = self.panel is not None and self.panel.integer_demand
+            integer = self.model.panel is not None and self.model.panel.integer_demand
         return np.rint(demand) if integer else demand
 
 
@@ -250,13 +306,6 @@ def _check_belief(belief: Any, model: ForecastDemand, faults: Faults) -> None:
 def _first_period(forecast: QuantileForecast, normal: FloatArray) -> FloatArray:
     """Demand of the first period of a forecast: normal (items, origins) → the same shape."""
     return replace(forecast.head(1), dependence=None).at_normals(normal[None, :, :, None])[0, :, :, 0]
-
-
-def _first_periods(forecast: QuantileForecast, normal: FloatArray) -> FloatArray:
-    """Demand of the first periods of a forecast: normal (paths, items, [origins,] periods) → the same shape."""
-    shaped = normal if normal.ndim == 4 else normal[:, :, None]
-    demand = forecast.head(normal.shape[-1]).at_normals(shaped)
-    return demand if normal.ndim == 4 else demand[:, :, 0]
 
 
 def _unfold(scenario: Scenario, paths: int, items: int) -> Scenario:

@@ -141,7 +141,11 @@ class IndependentDemand:
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
-        return draw_independent_episodes(self, rng, item, periods, span)
+        return self.prepare(periods, span).episodes(rng, item)
+
+    def prepare(self, periods: int, span: int) -> PreparedIndependent:
+        """Make the true forecasts of all periods once for many episodes: see `PreparedDemand`."""
+        return prepare_independent(self, periods, span)
 
     def invert(self, uniform: FloatArray) -> FloatArray:
         """Return one period's quantiles at many levels: discrete ones are looked up, not searched one by one.
@@ -193,48 +197,54 @@ def draw_independent(
     """Draw demand that is independent over periods; the forecast in every period is the truth."""
     (demand,) = in_blocks(rng, paths, lambda block: (model.sample(block, PATH_BLOCK, periods),))
     prices = model.price_path(periods)
-    return Scenario(demand, true_forecasts(model, periods, span), prices=None if prices is None else prices[None])
+    return Scenario(
+        demand, prepare_independent(model, periods, span).forecasts, prices=None if prices is None else prices[None]
+    )
 
 
-def draw_independent_episodes(
-    model: IndependentModel, rng: np.random.Generator, item: IntArray, periods: int, span: int
-) -> Scenario:
-    """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
-    demand = model.select(item).sample(rng, 1, periods)[0].T[:, :, None]
-    prices, nowhere = model.price_path(periods), np.zeros(len(item), dtype=np.int64)
-    found = true_forecasts(model, periods, span)
-    # Periods that share a forecast share what is taken of it.
-    different = {id(forecast): forecast for forecast in found}
-    taken = {key: forecast.take(item, nowhere) for key, forecast in different.items()}
-    forecasts = [taken[id(forecast)] for forecast in found]
-    by_path = None if prices is None else np.broadcast_to(prices, (periods, model.items))[:, item].T[:, :, None]
-    return Scenario(demand, forecasts, prices=by_path)
+@dataclass(frozen=True, eq=False)
+class PreparedIndependent:
+    """An independent model with its true forecasts of so many periods: see `PreparedDemand`.
+
+    Attributes:
+        model: what is drawn from.
+        periods: length of the paths.
+        different: the forecasts that differ from each other, of all items.
+        which: which of them is valid in each period, shape (periods,).
+    """
+
+    model: IndependentModel
+    periods: int
+    different: tuple[DistributionForecast, ...]
+    which: tuple[int, ...]
+
+    @property
+    def forecasts(self) -> list[DistributionForecast]:
+        """The true forecasts, one a period; periods that say the same share one object."""
+        return [self.different[k] for k in self.which]
+
+    def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
+        """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
+        model, nowhere = self.model, np.zeros(len(item), dtype=np.int64)
+        demand = model.select(item).sample(rng, 1, self.periods)[0].T[:, :, None]
+        taken = [forecast.take(item, nowhere) for forecast in self.different]
+        prices = model.price_path(self.periods)
+        if prices is not None:
+            prices = np.broadcast_to(prices, (self.periods, model.items))[:, item].T[:, :, None]
+        return Scenario(demand, [taken[k] for k in self.which], prices=prices)
 
 
-def true_forecasts(model: IndependentModel, periods: int, span: int) -> list[DistributionForecast]:
-    """Return the true distributions as forecasts, one a period; those that say the same are one object."""
+def prepare_independent(model: IndependentModel, periods: int, span: int) -> PreparedIndependent:
+    """Make the true forecasts of all periods, those that say the same once."""
     if model.during(0, 1) is model:
-        return [_stationary_forecast(model, span)] * periods
-    made: dict[bytes, DistributionForecast] = {}
-    found = []
+        return PreparedIndependent(model, periods, (model.forecast(span),), (0,) * periods)
+    position: dict[bytes, int] = {}
+    different, which = [], []
     for period in range(periods):
         ahead = model.during(period, span)
         key = ahead.columns((span, ahead.items)).tobytes()
-        if key not in made:
-            made[key] = model.forecast(span, period=period)
-        found.append(made[key])
-    return found
-
-
-def _stationary_forecast(model: IndependentModel, span: int) -> DistributionForecast:
-    """Return the one forecast of demand that stays as it is.
-
-    That of a single item is kept with the model: an environment asks for it in every episode, and with it what was
-    asked of it before. (Those of many items would keep every choice of items that was ever made.)
-    """
-    if model.items > 1:
-        return model.forecast(span)
-    kept: dict[int, DistributionForecast] = model.__dict__.setdefault("_kept_forecasts", {})
-    if span not in kept:
-        kept[span] = model.forecast(span)
-    return kept[span]
+        if key not in position:
+            position[key] = len(different)
+            different.append(model.forecast(span, period=period))
+        which.append(position[key])
+    return PreparedIndependent(model, periods, tuple(different), tuple(which))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults
+from ...forecasters.forecast import QuantileForecast
 from ...randomness import PATH_BLOCK, keyed_generator
 from ..core.types import Scenario
 
@@ -29,6 +30,21 @@ class DemandModel(Protocol):
         """Draw demand together with the forecasts that policies may see, each `span` periods ahead."""
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
+        """Draw paths that hold one item each: `item` says which, shape (paths,)."""
+
+
+class PreparedDemand(Protocol):
+    """A demand model that is ready for many episodes of so many periods: what `prepare(periods, span)` returns.
+
+    A model may offer `prepare`; episodes of the prepared model equal `model.episodes(rng, item, periods, span)`, draw
+    for draw, without making the forecasts again.
+    """
+
+    @property
+    def forecasts(self) -> Sequence[QuantileForecast] | None:
+        """What policies see: one forecast a period, of all items; None where forecasts depend on the path."""
+
+    def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
         """Draw paths that hold one item each: `item` says which, shape (paths,)."""
 
 

@@ -14,7 +14,7 @@ from ...forecasters.forecast import DEFAULT_LEVELS
 from ..core.params import Number
 from ..core.types import Scenario
 from .distribution_forecast import DistributionForecast
-from .independent import IndependentDemand, draw_independent, draw_independent_episodes
+from .independent import IndependentDemand, PreparedIndependent, draw_independent, prepare_independent
 from .model import require
 from .outlook import IndependentOutlook
 
@@ -114,7 +114,11 @@ class MovingMean:
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
-        return draw_independent_episodes(self, rng, item, periods, span)
+        return self.prepare(periods, span).episodes(rng, item)
+
+    def prepare(self, periods: int, span: int) -> PreparedIndependent:
+        """Make the true forecasts of all periods once for many episodes: see `PreparedDemand`."""
+        return prepare_independent(self, periods, span)
 
     def _require(self, **rules: str) -> None:
         require(self, same_items=False, **rules)

@@ -20,7 +20,7 @@ from fractile import (
 from fractile.envs.demand import ForecastEvolution
 from fractile.envs.demand.distributions import draw_scenario
 from fractile.envs.demand.evolved_forecasts import EvolvedForecasts
-from fractile.forecasters.calibration.point_errors.sampling import cdf_bounds
+from fractile.forecasters.calibration.sampling import cdf_bounds
 from fractile.forecasters.conformance import small_panel
 
 LEVELS = np.array(DEFAULT_LEVELS)

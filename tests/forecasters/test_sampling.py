@@ -14,7 +14,7 @@ from fractile import (
     QuantileForecast,
     SalesPanel,
 )
-from fractile.forecasters.calibration.point_errors.sampling import (
+from fractile.forecasters.calibration.sampling import (
     cdf_bounds,
     fit_dependence,
     fit_error_dependence,

@@ -11,9 +11,9 @@ from scipy.special import ndtr
 from scipy.stats import gamma
 
 from fractile import FractileError, QuantileForecast, SalesPanel, retail_panel
-from fractile.forecasters.calibration.point_errors.dependence import Dependence
-from fractile.forecasters.calibration.point_errors.sampling import ErrorDependence, cdf_bounds, fit_error_dependence
-from fractile.forecasters.calibration.point_errors.schaake import (
+from fractile.forecasters.calibration.dependence import Dependence
+from fractile.forecasters.calibration.sampling import ErrorDependence, cdf_bounds, fit_error_dependence
+from fractile.forecasters.calibration.schaake import (
     TEMPLATES,
     fit_templates,
     shuffled_uniforms,
