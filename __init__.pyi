@@ -23,10 +23,9 @@ from .envs.demand.distributions import (
     Poisson as Poisson,
 )
 from .envs.demand.forecast_demand import ForecastDemand as ForecastDemand
-from .envs.demand.model import DemandModel as DemandModel, draw_scenario as draw_scenario
-from .envs.demand.moving_mean import Seasonal as Seasonal
+from .envs.demand.model import DemandModel as DemandModel, Replay as Replay, draw_scenario as draw_scenario
+from .envs.demand.modifiers import Seasonal as Seasonal
 from .envs.demand.regimes import MarkovModulated as MarkovModulated
-from .envs.demand.replay import Replay as Replay
 from .envs.gym.registration import make_sb3_env as make_sb3_env
 from .envs.instances.catalogue import instances as instances
 from .errors import FractileError as FractileError, FractileWarning as FractileWarning, InputError as InputError
@@ -34,7 +33,11 @@ from .forecasters import scores as scores
 from .forecasters.base import Forecaster as Forecaster
 from .forecasters.conformance import check_forecaster as check_forecaster
 from .forecasters.data.panel import SalesPanel as SalesPanel, load_panel as load_panel
-from .forecasters.forecast import DEFAULT_LEVELS as DEFAULT_LEVELS, QuantileForecast as QuantileForecast
+from .forecasters.forecast import (
+    DEFAULT_LEVELS as DEFAULT_LEVELS,
+    DemandForecast as DemandForecast,
+    QuantileForecast as QuantileForecast,
+)
 from .forecasters.registry import FORECASTERS as FORECASTERS, make_forecaster as make_forecaster
 from .forecasters.retail.panel import retail_panel as retail_panel
 from .policies import exact as exact

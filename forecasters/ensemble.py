@@ -68,7 +68,7 @@ class Ensemble:
         """Forecast; see `Forecaster.predict`."""
         each = [forecaster.predict(panel, horizon, levels, origins, future) for forecaster in self._forecasters]
         values = np.mean([forecast.values for forecast in each], axis=0)
-        return replace(each[0], values=values, _cumulative={})
+        return replace(each[0], values=values)
 
     def to_state(self) -> State:
         """Return configuration and arrays."""

@@ -1,9 +1,10 @@
-"""Quantile forecasts as value objects: quantiles, dependent draws, and the demand summed over a lead time."""
+"""Quantile forecasts as plain data: quantiles, dependent draws, and the demand summed over a lead time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ from scipy.special import ndtr
 
 from ..arrays import FloatArray, IntArray
 from ..errors import FractileError
-from .calibration.dependence import Dependence, Method
-from .calibration.schaake import shuffled_uniforms
+from .calibration.dependence import Dependence, Method, shuffled_uniforms
 from .data.calendar import later_dates
+from .data.nixtla import Point, Style, long_frame, nixtla_frame, read_nixtla
+from .data.panel import SalesPanel
 from .interpolation import (
     increasing_inside,
     interpolation_weights,
@@ -23,18 +25,105 @@ from .interpolation import (
     sorted_quantiles,
 )
 
-if TYPE_CHECKING:
-    from .data.nixtla import Point, Style
-    from .data.panel import SalesPanel
-
 DEFAULT_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Quantile levels forecast where the caller names none."""
 
 DRAWS = 1024
-"""Quasi-random draws behind `total`; a power of two keeps the Sobol points balanced."""
+"""Quasi-random draws that stand for a distribution in `total`; a power of two keeps the Sobol points balanced."""
 
 BLOCK = 8_000_000
 """Draws that are held at once."""
+
+CROSSING = 1e-9
+"""How far a quantile may lie below that of a lower level, as a share of it (of one unit where it is less than one):
+what rounding does to forecasts that were sorted. Anything beyond is a fault of the forecaster."""
+
+
+@runtime_checkable
+class DemandForecast(Protocol):
+    """A forecast of demand from one or many origins: what policies, encoders and demand models read.
+
+    `QuantileForecast` is the forecast as plain data. A forecast that knows more than its quantiles (a known
+    distribution, for one) keeps the same promises, which `fr.check_quantile_forecast` tests: `quantile`, `total`,
+    `draws` and all cuts answer from the same distribution as `values`, the same at every call.
+    """
+
+    @property
+    def levels(self) -> FloatArray:
+        """Quantile levels, strictly increasing, in (0, 1), shape (Q,). [τ]"""
+
+    @property
+    def values(self) -> FloatArray:
+        """Quantiles, units, shape (items, origins, horizon, Q)."""
+
+    @property
+    def origins(self) -> IntArray:
+        """The period index of each origin, shape (origins,)."""
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """One text an item."""
+
+    @property
+    def dates(self) -> pd.DatetimeIndex | None:
+        """The date of each origin, or None where periods have no dates."""
+
+    @property
+    def freq(self) -> str | None:
+        """Pandas frequency of the periods, or None."""
+
+    @property
+    def dependence(self) -> Dependence | None:
+        """How errors of successive horizons move together; None where they do not, or by no copula."""
+
+    @property
+    def horizon(self) -> int:
+        """Periods ahead that are forecast."""
+
+    def quantile(self, level: ArrayLike) -> FloatArray:
+        """Return the demand that is exceeded with probability 1 − level: see `QuantileForecast.quantile`."""
+
+    def mean(self) -> FloatArray:
+        """Return the mean, units, shape (items, origins, horizon)."""
+
+    def sample(self, paths: int, rng: np.random.Generator, method: Method | None = None) -> FloatArray:
+        """Draw demand paths, units, shape (paths, items, origins, horizon): see `QuantileForecast.sample`."""
+
+    def at_normals(self, normal: FloatArray) -> FloatArray:
+        """Return demand for independent standard normal draws (paths, items, origins, horizon), of that shape."""
+
+    def at_uniforms(self, uniform: FloatArray) -> FloatArray:
+        """Return demand by inverse transform of levels (..., items, origins, horizon), of that shape."""
+
+    def draws(self, number: int = DRAWS, horizon: int | None = None) -> FloatArray:
+        """Return dependent quasi-random draws, shape (number, items, origins, horizon), the same at every call."""
+
+    def total(self, span: ArrayLike) -> DemandForecast:
+        """Return the forecast of demand summed over the first `span` periods, with a horizon of one."""
+
+    def after(self, periods: int) -> DemandForecast:
+        """Return the forecast of the time from `periods` periods later on."""
+
+    def head(self, horizon: int) -> DemandForecast:
+        """Return the first `horizon` periods of the forecast."""
+
+    def at_origin(self, index: int | IntArray) -> DemandForecast:
+        """Return the forecast of one origin or of several, by position; the origins axis stays."""
+
+    def take(self, item: IntArray, origin: IntArray) -> DemandForecast:
+        """Return pairs of items and origins, side by side as the origins of one unnamed item."""
+
+    def select(self, items: IntArray) -> DemandForecast:
+        """Return the forecast of the items at these positions."""
+
+    def with_dependence(self, dependence: Dependence) -> DemandForecast:
+        """Return the same quantiles with another dependence over the horizon, or refuse where it is known."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a long frame: see `QuantileForecast.to_frame`."""
+
+    def to_nixtla(self, style: Style = "quantiles", model: str = "Fractile") -> pd.DataFrame:
+        """Return a wide frame as Nixtla's libraries give it: see `QuantileForecast.to_nixtla`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +136,17 @@ class QuantileForecast:
 
     Attributes:
         levels: strictly increasing, in (0, 1), shape (Q,). [τ]
-        values: demand in units, shape (items, origins, horizon, Q), not decreasing along the last axis. Horizon 1
-            is the period that begins at the origin.
+        values: demand in units, finite and not negative, shape (items, origins, horizon, Q), not decreasing along the
+            last axis (but for rounding: `CROSSING`). Horizon 1 is the period that begins at the origin.
         origins: the period index of each origin, shape (origins,): sales of periods < origin were known. Where a
             simulation has a forecast for each path, each path is an origin of its own.
         item_ids: one text an item.
         dates: the date of each origin, or None where periods have no dates.
         freq: pandas frequency of the periods, or None.
         dependence: how errors of successive horizons move together; independent where None.
+
+    Raises:
+        FractileError: names the item, origin, step and level of the first value that breaks a rule.
     """
 
     levels: FloatArray
@@ -64,7 +156,6 @@ class QuantileForecast:
     dates: pd.DatetimeIndex | None = None
     freq: str | None = None
     dependence: Dependence | None = None
-    _cumulative: dict[int, FloatArray] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         levels = np.asarray(self.levels, dtype=np.float64)
@@ -78,6 +169,26 @@ class QuantileForecast:
                 f"{len(levels)} levels, got {self.values.shape}"
             )
         object.__setattr__(self, "levels", levels)
+        self._check_values()
+
+    @classmethod
+    def unchecked(
+        cls,
+        levels: FloatArray,
+        values: FloatArray,
+        origins: IntArray,
+        item_ids: tuple[str, ...],
+        dependence: Dependence | None = None,
+    ) -> Self:
+        """Return a forecast whose values are right by construction, without looking at them.
+
+        Cuts, sums and revisions of right forecasts are right. Simulations make thousands of them a second, and the
+        check reads every value; whoever brings values from elsewhere takes the constructor.
+        """
+        forecast = object.__new__(cls)
+        fields = {"levels": levels, "values": values, "origins": origins, "item_ids": item_ids}
+        forecast.__dict__.update(fields, dates=None, freq=None, dependence=dependence)
+        return forecast
 
     @property
     def horizon(self) -> int:
@@ -93,9 +204,7 @@ class QuantileForecast:
         Returns:
             units, shape (items, origins, horizon).
         """
-        level = np.asarray(level, dtype=np.float64)
-        if not np.all((level > 0) & (level < 1)):
-            raise FractileError(f"a quantile level must lie strictly between 0 and 1, got {level}")
+        level = check_level(level)
         if level.ndim == 0:
             return np.maximum(self.values @ interpolation_weights(self.levels, level), 0.0)
         if np.broadcast_shapes(level.shape, self.values.shape[:2]) != self.values.shape[:2]:
@@ -113,19 +222,13 @@ class QuantileForecast:
         Args:
             paths: how many.
             rng: where the draws come from.
-            method: "copula" (Gaussian) or "schaake" (the order of past errors: see `calibration.schaake`); that
+            method: "copula" (Gaussian) or "schaake" (the order of past errors: see `calibration.dependence`); that
                 of the dependence where None.
 
         Returns:
             units, shape (paths, items, origins, horizon).
         """
-        shape = self.values.shape[:3]
-        dependence = self.dependence or Dependence.independent(self.horizon)
-        dependence = (dependence if method is None else dependence.by(method)).over(0, self.horizon)
-        if dependence.method == "schaake" and dependence.templates is not None:
-            band = np.broadcast_to(dependence.band, shape[:2])
-            return self.at_uniforms(shuffled_uniforms(dependence.templates, band, paths, rng))
-        return self.at_normals(rng.standard_normal((paths, *shape)))
+        return sample_forecast(self, paths, rng, method)
 
     def at_normals(self, normal: FloatArray) -> FloatArray:
         """Return demand for independent standard normal draws: correlated over the horizon, then inverted.
@@ -136,8 +239,7 @@ class QuantileForecast:
         Returns:
             units, the shape of `normal`.
         """
-        dependence = self.dependence
-        return self.at_uniforms(ndtr(normal if dependence is None else dependence.correlated(normal)))
+        return self.at_uniforms(correlated_uniforms(self.dependence, normal))
 
     def at_uniforms(self, uniform: FloatArray) -> FloatArray:
         """Return demand by inverse transform.
@@ -165,7 +267,7 @@ class QuantileForecast:
             units, shape (number, items, origins, horizon).
         """
         horizon = self.horizon if horizon is None else horizon
-        self._check_span(horizon)
+        check_horizon(self, horizon)
         dependence = (self.dependence or Dependence.independent(self.horizon)).over(0, horizon)
         band = np.broadcast_to(dependence.band, self.values.shape[:2])
         uniforms = {b: dependence.uniforms(b, number) for b in np.unique(band).tolist()}
@@ -179,7 +281,8 @@ class QuantileForecast:
     def total(self, span: ArrayLike) -> QuantileForecast:
         """Return the forecast of demand summed over the first `span` periods.
 
-        Per-period quantiles do not add up; sums of dependent draws do.
+        Per-period quantiles do not add up; sums of dependent draws do. Nothing is kept: whoever needs a sum again and
+        again holds on to it, or computes those of all spans at once with `totals`.
 
         Args:
             span: periods, an integer >= 1, or an array of them that broadcasts to (items, origins).
@@ -187,95 +290,79 @@ class QuantileForecast:
         Returns:
             A forecast with a horizon of one: the sum.
         """
-        span = np.asarray(span, dtype=np.int64)
-        longest = int(span.max())
-        if int(span.min()) < 1:
-            raise FractileError(f"span must be at least 1 period, got {span.min()}")
-        cumulative = self._cumulative_quantiles(longest)
-        if span.ndim == 0:
-            values = cumulative[:, :, longest - 1 : longest]
-        else:
-            index = np.broadcast_to(span, self.values.shape[:2])[:, :, None, None] - 1
-            values = np.take_along_axis(cumulative, index, axis=2)
-        return replace(self, values=values, dependence=None, _cumulative={})
+        span = check_span(self, span)
+        spans = np.broadcast_to(span, self.values.shape[:2])[..., None]
+        return self._with(values=self._sum_quantiles(spans), dependence=None)
+
+    def totals(self, longest: int) -> FloatArray:
+        """Return the quantiles of demand summed over the first 1, 2, … `longest` periods, all at once.
+
+        Args:
+            longest: periods, an integer >= 1, at most the horizon.
+
+        Returns:
+            units, shape (items, origins, longest, Q): what `total(k).values` holds for k = 1 … longest.
+        """
+        check_span(self, longest)
+        return self._sum_quantiles(np.broadcast_to(np.arange(1, longest + 1), (*self.values.shape[:2], longest)))
 
     def after(self, periods: int) -> QuantileForecast:
-        """Return what the same forecast says of the time from `periods` periods later on."""
-        self._check_span(periods + 1)
-        dependence = self.dependence and self.dependence.over(periods, self.horizon)
-        return replace(
-            self,
+        """Return the forecast of the time from `periods` periods later on, made at the same origins' later dates."""
+        check_horizon(self, periods + 1)
+        return self._with(
             values=self.values[:, :, periods:],
             origins=self.origins + periods,
             dates=later_dates(self.dates, self.freq, periods),
-            dependence=dependence,
-            _cumulative={},
+            dependence=self.dependence and self.dependence.over(periods, self.horizon),
         )
 
     def head(self, horizon: int) -> QuantileForecast:
         """Return the first `horizon` periods of the forecast."""
-        self._check_span(horizon)
-        return replace(
-            self,
-            values=self.values[:, :, :horizon],
-            dependence=self.dependence and self.dependence.over(0, horizon),
-            _cumulative={k: v for k, v in self._cumulative.items() if k <= horizon},
-        )
+        check_horizon(self, horizon)
+        dependence = self.dependence and self.dependence.over(0, horizon)
+        return self._with(values=self.values[:, :, :horizon], dependence=dependence)
 
-    def at_origin(self, index: int) -> QuantileForecast:
-        """Return the forecast of one origin, by its position; the origins axis stays, with length one."""
-        chosen = slice(index, index + 1) if index != -1 else slice(-1, None)
-        return replace(
-            self,
+    def at_origin(self, index: int | IntArray) -> QuantileForecast:
+        """Return the forecast of one origin or of several, by position; the origins axis stays."""
+        chosen = check_origin(self, index)
+        return self._with(
             values=self.values[:, chosen],
             origins=self.origins[chosen],
             dates=None if self.dates is None else self.dates[chosen],
             dependence=self.dependence and self.dependence.of_origins(chosen),
-            _cumulative={k: v[:, chosen] for k, v in self._cumulative.items()},
         )
 
     def take(self, item: IntArray, origin: IntArray) -> QuantileForecast:
-        """Pick (item, origin) pairs and lay them side by side as the origins of one unnamed item.
+        """Return pairs of items and origins, side by side as the origins of one unnamed item.
 
         Args:
-            item: indices, shape (n,).
-            origin: indices, shape (n,).
+            item: positions, shape (n,).
+            origin: positions, shape (n,).
 
         Returns:
-            A forecast of one item with n origins; sums that were computed before are kept.
+            A forecast of one item with n origins, without dates.
         """
         dependence = self.dependence
         if dependence is not None:
             band = np.broadcast_to(dependence.band, self.values.shape[:2])[item, origin][None]
             dependence = replace(dependence, band=band)
-        return replace(
-            self,
-            values=self.values[item, origin][None],
-            origins=self.origins[origin],
-            item_ids=("*",),
-            dates=None,
-            dependence=dependence,
-            _cumulative={k: v[item, origin][None] for k, v in self._cumulative.items()},
-        )
+        values, origins = self.values[item, origin][None], self.origins[origin]
+        return self._with(values=values, origins=origins, item_ids=("*",), dates=None, dependence=dependence)
 
     def select(self, items: IntArray) -> QuantileForecast:
-        """Return the forecast of the items at these positions; sums that were computed before are kept."""
-        return replace(
-            self,
+        """Return the forecast of the items at these positions."""
+        return self._with(
             values=self.values[items],
             item_ids=tuple(self.item_ids[i] for i in items),
             dependence=self.dependence and self.dependence.of_items(items),
-            _cumulative={k: v[items] for k, v in self._cumulative.items()},
         )
 
-    def with_dependence(self, dependence: Dependence) -> QuantileForecast:
-        """Return the same quantiles with another dependence over the horizon."""
-        return replace(self, dependence=dependence, _cumulative={})
+    def with_dependence(self, dependence: Dependence | None) -> QuantileForecast:
+        """Return the same quantiles with another dependence over the horizon; independent where None."""
+        return self._with(dependence=dependence)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a long frame: `item_id, origin, horizon, level, value`, and `origin_date, date` where known."""
-        from .data.frames import long_frame
-
         return long_frame(self)
 
     def to_nixtla(self, style: Style = "quantiles", model: str = "Fractile") -> pd.DataFrame:
@@ -287,14 +374,12 @@ class QuantileForecast:
                 `<model>-lo-80.0`, ... A level whose interval lacks the other end gets it by interpolation.
             model: name in the columns.
         """
-        from .data.nixtla import nixtla_frame
-
         return nixtla_frame(self, style, model)
 
     @classmethod
     def from_nixtla(
         cls, df: pd.DataFrame, panel: SalesPanel, *, model: str | None = None, point: Point = "median"
-    ) -> QuantileForecast:
+    ) -> Self:
         """Build a forecast from what Nixtla's `forecast`, `predict` or `cross_validation` returned.
 
         Args:
@@ -304,45 +389,140 @@ class QuantileForecast:
             model: whose columns; the only one where None.
             point: whether a bare `<model>` column is the median, as it is of a Gaussian model.
         """
-        from .data.nixtla import forecast_from_nixtla
+        return cls(*read_nixtla(df, panel, model, point))
 
-        return forecast_from_nixtla(df, panel, model, point)
+    def _with(self, **changes: Any) -> QuantileForecast:
+        """Return the forecast with other fields, whose values are right because these are: see `unchecked`."""
+        forecast = object.__new__(QuantileForecast)
+        forecast.__dict__.update(self.__dict__, **changes)
+        return forecast
 
-    def _check_span(self, span: int) -> None:
-        if not 1 <= span <= self.horizon:
+    def _check_values(self) -> None:
+        values, levels = self.values, self.levels
+        # NaN makes the first comparison false, too.
+        if values.size and not (values.min() >= 0 and values.max() < np.inf):
+            at = np.argwhere(~(np.isfinite(values) & (values >= 0)))[0]
             raise FractileError(
-                f"the forecast reaches {self.horizon} periods ahead, {span} are asked for; "
-                "forecast with a longer horizon, or draw the scenario with a longer span"
+                f"values must be finite demand >= 0, got {values[tuple(at)]} at {self._place(at[:3])}, level "
+                f"{levels[at[3]]:g}; fill gaps before the forecast is built, and clip at zero with np.maximum"
+            )
+        falls = values[..., :-1] - values[..., 1:] > CROSSING * np.maximum(values[..., :-1], 1.0)
+        if falls.any():
+            at = np.argwhere(falls)[0]
+            low, high = values[tuple(at)], values[(*at[:3], at[3] + 1)]
+            raise FractileError(
+                f"values must not fall as the level rises, got {low:g} at level {levels[at[3]]:g} and {high:g} at "
+                f"{levels[at[3] + 1]:g} at {self._place(at[:3])}; quantiles that cross are sorted with "
+                "np.sort(values, axis=-1)"
             )
 
-    def _sums(self, longest: int) -> FloatArray:
-        """Quantiles of sums of draws, shape (items, origins, longest, Q)."""
-        sums = np.cumsum(self.draws(horizon=longest), axis=-1)
-        sums.sort(axis=0)
-        quantiles = sorted_quantiles(sums, self.levels)
-        quantiles[:, :, 0] = self.values[:, :, 0]
-        return quantiles
+    def _place(self, at: IntArray) -> str:
+        item, origin, step = at.tolist()
+        named = repr(self.item_ids[item]) if item < len(self.item_ids) else str(item)
+        day = "" if self.dates is None else f" ({self.dates[origin].date()})"
+        return f"item {named}, origin {self.origins[origin]}{day}, step {step + 1} of the horizon"
 
-    def _cumulative_quantiles(self, longest: int) -> FloatArray:
-        """Quantiles of the sums over 1 ... longest periods, shape (items, origins, longest, Q)."""
-        self._check_span(longest)
-        if longest not in self._cumulative:
-            if longest == 1:
-                self._cumulative[1] = self.values[:, :, :1]
-            else:
-                size = max(1, BLOCK // (DRAWS * longest * max(1, self.values.shape[1])))
-                items = np.arange(len(self.values))
-                blocks = [self.select(items[i : i + size])._sums(longest) for i in range(0, len(items), size)]
-                self._cumulative[longest] = np.concatenate(blocks)
-        return self._cumulative[longest]
+    def _sum_quantiles(self, spans: IntArray) -> FloatArray:
+        """Return quantiles of sums over so many periods, spans (items, origins, n) → (items, origins, n, Q)."""
+        longest, one = int(spans.max()), self.values[:, :, :1]
+        if longest == 1:
+            return one
+        same = spans.shape[-1] == 1 and bool((spans == longest).all())
+        size = max(1, BLOCK // (DRAWS * longest * max(1, self.values.shape[1])))
+        blocks = []
+        for first in range(0, len(self.values), size):
+            items = np.arange(first, min(first + size, len(self.values)))
+            sums = np.cumsum(self.select(items).draws(horizon=longest), axis=-1)
+            index = np.broadcast_to(spans[items] - 1, (1, *spans[items].shape))
+            sums = sums[..., longest - 1 :] if same else np.take_along_axis(sums, index, axis=-1)
+            blocks.append(sorted_quantiles(np.sort(sums, axis=0), self.levels))
+        # The sum over one period is that period, without the error of draws.
+        return np.where(spans[..., None] == 1, one, np.concatenate(blocks))
+
+
+def concatenate_origins(forecasts: Sequence[QuantileForecast]) -> QuantileForecast:
+    """Lay forecasts of the same items, levels and horizon side by side along the origins axis.
+
+    All of them come from one fitted forecaster: the dependence of the first one holds for all.
+    """
+    first = forecasts[0]
+    dates = None
+    if all(f.dates is not None for f in forecasts):
+        dates = pd.DatetimeIndex(np.concatenate([f.dates.to_numpy() for f in forecasts if f.dates is not None]))
+    dependence = first.dependence
+    if dependence is not None:
+        bands = [np.broadcast_to(f.dependence.band, f.values.shape[:2]) for f in forecasts if f.dependence is not None]
+        dependence = replace(dependence, band=np.concatenate(bands, axis=1))
+    return replace(
+        first,
+        values=np.concatenate([f.values for f in forecasts], axis=1),
+        origins=np.concatenate([f.origins for f in forecasts]),
+        dates=dates,
+        dependence=dependence,
+    )
+
+
+# What every kind of forecast has in common.
+
+
+def check_level(level: ArrayLike) -> FloatArray:
+    """Return quantile levels as an array; each must lie in (0, 1)."""
+    level = np.asarray(level, dtype=np.float64)
+    if not np.all((level > 0) & (level < 1)):
+        raise FractileError(f"a quantile level must lie strictly between 0 and 1, got {level}")
+    return level
+
+
+def check_horizon(forecast: DemandForecast, horizon: int) -> None:
+    """Refuse periods that the forecast does not reach."""
+    if not 1 <= horizon <= forecast.horizon:
+        raise FractileError(
+            f"the forecast reaches {forecast.horizon} periods ahead, {horizon} are asked for; "
+            "forecast with a longer horizon, or draw the scenario with a longer span"
+        )
+
+
+def check_span(forecast: DemandForecast, span: ArrayLike) -> IntArray:
+    """Return spans as an array; each must be at least 1 and at most the horizon."""
+    span = np.asarray(span, dtype=np.int64)
+    if int(span.min()) < 1:
+        raise FractileError(f"span must be at least 1 period, got {span.min()}")
+    check_horizon(forecast, int(span.max()))
+    return span
+
+
+def check_origin(forecast: DemandForecast, index: int | IntArray) -> slice | IntArray:
+    """Return what picks origins by position and keeps their axis; each must be there."""
+    count, array = len(forecast.origins), np.asarray(index)
+    if not np.all((array >= -count) & (array < count)):
+        raise FractileError(f"the forecast has {count} origins, at positions 0 to {count - 1}, got {index}")
+    return array if array.ndim else slice(int(array) % count, int(array) % count + 1)
+
+
+def sample_forecast(
+    forecast: DemandForecast, paths: int, rng: np.random.Generator, method: Method | None
+) -> FloatArray:
+    """Draw demand paths from any forecast by its dependence: see `QuantileForecast.sample`."""
+    shape, horizon = forecast.values.shape[:3], forecast.horizon
+    dependence = forecast.dependence or Dependence.independent(horizon)
+    dependence = (dependence if method is None else dependence.by(method)).over(0, horizon)
+    if dependence.method == "schaake" and dependence.templates is not None:
+        band = np.broadcast_to(dependence.band, shape[:2])
+        return forecast.at_uniforms(shuffled_uniforms(dependence.templates, band, paths, rng))
+    return forecast.at_normals(rng.standard_normal((paths, *shape)))
+
+
+def correlated_uniforms(dependence: Dependence | None, normal: FloatArray) -> FloatArray:
+    """Return levels in (0, 1) for independent standard normal draws (paths, items, origins, horizon)."""
+    return np.asarray(ndtr(normal if dependence is None else dependence.correlated(normal)))
 
 
 __all__ = [
     "DEFAULT_LEVELS",
     "DRAWS",
+    "DemandForecast",
     "Dependence",
-    "FloatArray",
-    "IntArray",
     "QuantileForecast",
+    "concatenate_origins",
     "interpolation_weights",
 ]

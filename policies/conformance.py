@@ -12,12 +12,10 @@ import numpy as np
 from ..arrays import FloatArray, IntArray
 from ..envs.core.system import columns_of
 from ..envs.core.types import ItemParams, Observation, Scenario
-from ..envs.demand.distribution_forecast import DistributionForecast
-from ..envs.demand.distributions import NegativeBinomial, draw_scenario
+from ..envs.demand.distributions import NegativeBinomial
+from ..envs.demand.model import draw_scenario
 from ..errors import FractileError
-from ..forecasters.forecast import (
-    QuantileForecast,
-)
+from ..forecasters.forecast import DemandForecast, QuantileForecast
 from ..randomness import keyed_generator
 from .base import Planner, Policy
 from .rollout import simulate
@@ -185,7 +183,7 @@ def _disturbed(scenario: Scenario, period: int) -> Iterator[Scenario]:
         demand[...] = kept
 
 
-def _other_forecast(forecast: QuantileForecast) -> QuantileForecast:
+def _other_forecast(forecast: DemandForecast) -> QuantileForecast:
     return QuantileForecast(forecast.levels, 2.0 * forecast.values + 5.0, forecast.origins, forecast.item_ids)
 
 
@@ -223,23 +221,15 @@ def _reordered_params(params: Any, paths: IntArray) -> Any:
     return replace(params, **{k: v[paths] for k, v in values.items() if np.ndim(v) == 2 and len(v) == len(paths)})
 
 
-def _reordered_forecast(forecast: QuantileForecast, paths: IntArray) -> QuantileForecast:
-    if forecast.values.shape[1] == 1:
-        return forecast
-    if isinstance(forecast, DistributionForecast):
-        return forecast.at_origins(paths)
-    dependence: Any = forecast.dependence
-    if dependence is not None and dependence.band.shape[-1] > 1:
-        dependence = replace(dependence, band=dependence.band[:, paths])
-    values = forecast.values[:, paths]
-    return QuantileForecast(forecast.levels, values, forecast.origins[paths], forecast.item_ids, dependence=dependence)
+def _reordered_forecast(forecast: DemandForecast, paths: IntArray) -> DemandForecast:
+    return forecast if forecast.values.shape[1] == 1 else forecast.at_origin(paths)
 
 
 def _copied(obs: Observation) -> Observation:
     """Return the observation with arrays of its own."""
     forecast = obs.forecast
     if forecast is not None:
-        forecast = replace(forecast, values=np.array(forecast.values))
+        forecast = forecast.select(np.arange(len(forecast.values)))
     arrays = {name: getattr(obs, name) for name in ("net_inventory", "pipeline", "stock", "history")}
     copies: dict[str, Any] = {name: None if array is None else np.array(array) for name, array in arrays.items()}
     return replace(obs, **copies, forecast=forecast)

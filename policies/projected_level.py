@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import FloatArray, IntArray
 from ..envs.core.types import ItemParams, Observation
-from ..envs.demand.distributions import IndependentDemand
+from ..envs.demand.independent import IndependentDemand
 from ..errors import FractileError
 from .base import per_item
 from .exact.single_item import transition

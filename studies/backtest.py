@@ -22,8 +22,7 @@ from ..envs.core.types import Scenario, Trajectory
 from ..envs.demand.forecast_demand import ForecastDemand
 from ..errors import InputError
 from ..forecasters.base import Forecaster
-from ..forecasters.forecast import QuantileForecast
-from ..forecasters.joining import concatenate_origins
+from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.registry import FORECASTERS, make_forecaster
 from ..policies.base import OrderUpToPolicy, Planner, Policy
 from ..policies.rollout import simulate, starting_state
@@ -191,8 +190,6 @@ class Study:
             sampled = model.scenario(rng, paths, real.periods, window.span)
             pairs = zip(real.forecasts or (), sampled.forecasts or (), strict=True)
             both = [concatenate_origins([a, b]) for a, b in pairs]
-            for forecast in both:
-                forecast.total(window.span)  # once for all rows: each keeps its share
             return Tuning(real, Scenario(np.concatenate([real.demand, sampled.demand]), forecasts=both))
 
     def forecast(self, name: str, paths: int) -> Forecasts:
@@ -252,7 +249,6 @@ class Study:
         """Return the demand of the periods that a forecast has origins for, with those forecasts; one path."""
         demand = self.data.demand[:, forecast.origins].T[None]
         near = forecast.head(self.window.span)
-        near.total(self.window.span)  # once for all origins: each keeps its share
         return Scenario(demand, forecasts=[near.at_origin(i) for i in range(len(forecast.origins))])
 
 

@@ -12,7 +12,7 @@ from ..arrays import FloatArray
 from ..envs.core.item_table import params_from_items
 from ..envs.core.system import State, state_of
 from ..envs.core.types import ItemParams
-from ..envs.demand.replay import uncensored
+from ..envs.demand.model import uncensored
 from ..errors import InputError
 from ..forecasters.data.panel import Inputs, SalesPanel, load_inputs
 from .config import DataConfig, DefaultsConfig, StudyConfig

@@ -12,17 +12,13 @@ from scipy.special import ndtr, ndtri
 from ...arrays import FloatArray, IntArray
 from ...forecasters.calibration.dependence import Dependence
 from ...forecasters.forecast import DEFAULT_LEVELS, DRAWS
-from ...forecasters.interpolation import (
-    sobol_uniforms,
-)
+from ...forecasters.interpolation import sobol_uniforms
 from ...randomness import PATH_BLOCK
 from ..core.params import Number
 from ..core.types import Scenario
-from .clipped_normal import ClippedNormal
 from .distribution_forecast import DistributionForecast, ForecastsOnPaths, Pick
-from .lattice import Distribution
 from .model import in_blocks, require
-from .sample_distribution import SampleDistribution
+from .probability import ClippedNormal, Distribution, SampleDistribution
 
 RARE = 1e-4
 """Probability of a clipped period up to which sums are taken as normal."""
@@ -138,13 +134,12 @@ class GaussianOutlook:
         return horizon, origins, items
 
     @property
-    def dependence(self) -> Dependence | None:
-        """A Gaussian copula for each item."""
-        if self.weight.shape[2] > 1:
-            return None
-        root = self.weight[:, :, 0] / self._deviation[:, None, 0]
-        correlation = np.einsum("hni,kni->ihk", root, root)
-        return Dependence(correlation, np.arange(len(correlation))[:, None])
+    def dependence(self) -> Dependence:
+        """A Gaussian copula for each item, and for each origin where origins know different things."""
+        root = self.weight / self._deviation[:, None]
+        correlation = np.einsum("hnoi,knoi->iohk", root, root)
+        items, origins, horizon, _ = correlation.shape
+        return Dependence(correlation.reshape(-1, horizon, horizon), np.arange(items * origins).reshape(items, origins))
 
     def periods(self) -> Distribution:
         """Return the distribution of each period's demand."""

@@ -1,22 +1,181 @@
-"""Belief apart from truth: policies that see other quantiles than demand is drawn from."""
+"""Belief apart from truth: policies that see other quantiles than demand is drawn from, or distorted ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
-from ...forecasters.forecast import (
-    QuantileForecast,
-)
+from ...forecasters.calibration.dependence import Dependence, Method
+from ...forecasters.data.nixtla import Style, long_frame, nixtla_frame
+from ...forecasters.forecast import DRAWS, DemandForecast, check_origin, correlated_uniforms, sample_forecast
+from ...forecasters.interpolation import mean_weights
 from ...randomness import keyed_generator
 from ..core.types import Scenario
-from .distorted_forecast import DistortedForecast
 from .distribution_forecast import ForecastsOnPaths
-from .model import DemandModel
+from .model import DemandModel, PreparedDemand
+
+
+@dataclass(frozen=True, eq=False)
+class DistortedForecast:
+    """A forecast whose quantiles, sums, means and draws are all distorted in the same way.
+
+    A sum over periods is distorted about the median of the sum.
+
+    Attributes:
+        base: what is distorted.
+        spread: factor on the distance from the median.
+        factor: on the result, shape (items or 1, origins or 1); a factor of many origins spreads a base of one origin
+            over them.
+        values: the distorted quantiles, which follow from these, shape (items, origins, horizon, Q).
+    """
+
+    base: DemandForecast
+    spread: float
+    factor: FloatArray
+    values: FloatArray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        median, factor = self.base.quantile(0.5)[..., None], self.factor[:, :, None, None]
+        object.__setattr__(self, "values", _distorted(self.base.values, median, self.spread, factor))
+
+    @property
+    def levels(self) -> FloatArray:
+        """Quantile levels, shape (Q,)."""
+        return self.base.levels
+
+    @property
+    def origins(self) -> IntArray:
+        """The period index of each origin."""
+        return np.repeat(self.base.origins, self.values.shape[1]) if self._spread_over else self.base.origins
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """One text an item."""
+        return self.base.item_ids
+
+    @property
+    def dates(self) -> pd.DatetimeIndex | None:
+        """The date of each origin."""
+        dates = self.base.dates
+        return dates.repeat(self.values.shape[1]) if dates is not None and self._spread_over else dates
+
+    @property
+    def freq(self) -> str | None:
+        """Pandas frequency of the periods."""
+        return self.base.freq
+
+    @property
+    def dependence(self) -> Dependence | None:
+        """How errors of successive horizons move together."""
+        return self.base.dependence
+
+    @property
+    def horizon(self) -> int:
+        """Periods ahead that are forecast."""
+        return self.base.horizon
+
+    def quantile(self, level: ArrayLike) -> FloatArray:
+        """Return the distorted quantile, shape (items, origins, horizon)."""
+        exact = self._base_for(level).quantile(level)
+        return _distorted(exact, self.base.quantile(0.5), self.spread, self.factor[:, :, None])
+
+    def mean(self) -> FloatArray:
+        """Return the mean of the distorted distribution, shape (items, origins, horizon)."""
+        median = self.base.quantile(0.5)
+        centre = median + self.spread * (self.base.mean() - median)
+        # What is cut off at zero raises the mean.
+        raw = median[..., None] + self.spread * (self.base.values - median[..., None])
+        lifted = np.maximum(-raw, 0.0) @ mean_weights(tuple(self.levels))
+        return np.asarray(np.maximum(centre + lifted, 0.0) * self.factor[:, :, None])
+
+    def sample(self, paths: int, rng: np.random.Generator, method: Method | None = None) -> FloatArray:
+        """Draw distorted demand paths, shape (paths, items, origins, horizon)."""
+        return sample_forecast(self, paths, rng, method)
+
+    def at_normals(self, normal: FloatArray) -> FloatArray:
+        """Return demand for independent standard normal draws: see `QuantileForecast.at_normals`."""
+        return self.at_uniforms(correlated_uniforms(self.dependence, normal))
+
+    def at_uniforms(self, uniform: FloatArray) -> FloatArray:
+        """Return demand by inverse transform, the shape of `uniform`."""
+        drawn = self.base.at_uniforms(uniform)
+        return _distorted(drawn, self.base.quantile(0.5), self.spread, self.factor[:, :, None])
+
+    def draws(self, number: int = DRAWS, horizon: int | None = None) -> FloatArray:
+        """Return dependent quasi-random draws, shape (number, items, origins, horizon)."""
+        drawn = self.base.draws(number, horizon)
+        median = self.base.quantile(0.5)[:, :, : drawn.shape[-1]]
+        return _distorted(drawn, median, self.spread, self.factor[:, :, None])
+
+    def total(self, span: ArrayLike) -> DistortedForecast:
+        """Return the distorted forecast of demand summed over the first `span` periods."""
+        return replace(self, base=self._base_for(span).total(span))
+
+    def after(self, periods: int) -> DistortedForecast:
+        """Return the forecast of the time from `periods` periods later on."""
+        return replace(self, base=self.base.after(periods))
+
+    def head(self, horizon: int) -> DistortedForecast:
+        """Return the first `horizon` periods of the forecast."""
+        return replace(self, base=self.base.head(horizon))
+
+    def with_dependence(self, dependence: Dependence) -> DistortedForecast:
+        """Return the same quantiles with another dependence over the horizon, where the base may have one."""
+        return replace(self, base=self.base.with_dependence(dependence))
+
+    def at_origin(self, index: int | IntArray) -> DistortedForecast:
+        """Return the forecast of one origin or of several, by position; the origins axis stays."""
+        chosen = check_origin(self, index)
+        if not self._spread_over:
+            return replace(self, base=self.base.at_origin(index), factor=self._factors[:, chosen])
+        factor = self._factors[:, chosen]
+        # A base of one origin stays so: one origin, or several that share it.
+        return replace(self, factor=factor)
+
+    def take(self, item: IntArray, origin: IntArray) -> DistortedForecast:
+        """Return pairs of items and origins, side by side: see `QuantileForecast.take`."""
+        base = self.base.take(item, np.zeros_like(origin) if self._spread_over else origin)
+        return replace(self, base=base, factor=self._factors[item, origin][None])
+
+    def select(self, items: IntArray) -> DistortedForecast:
+        """Return the forecast of the items at these positions."""
+        return replace(self, base=self.base.select(items), factor=self._factors[items])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a long frame: see `QuantileForecast.to_frame`."""
+        return long_frame(self)
+
+    def to_nixtla(self, style: Style = "quantiles", model: str = "Fractile") -> pd.DataFrame:
+        """Return a wide frame: see `QuantileForecast.to_nixtla`."""
+        return nixtla_frame(self, style, model)
+
+    @property
+    def _spread_over(self) -> bool:
+        """Whether a base of one origin stands for many."""
+        return self.values.shape[1] != self.base.values.shape[1]
+
+    @property
+    def _factors(self) -> FloatArray:
+        return np.broadcast_to(self.factor, self.values.shape[:2])
+
+    def _base_for(self, argument: ArrayLike) -> DemandForecast:
+        """Return the base with an origin a path, where levels or spans differ between paths and it has but one."""
+        shape = np.shape(argument)
+        if not self._spread_over or len(shape) < 2 or shape[1] == 1:
+            return self.base
+        return self.base.at_origin(np.zeros(self.values.shape[1], dtype=np.int64))
+
+
+def _distorted(value: FloatArray, median: FloatArray, spread: float, factor: Any) -> FloatArray:
+    return np.asarray(np.maximum(median + spread * (value - median), 0.0) * factor)
 
 
 @dataclass(frozen=True)
@@ -54,7 +213,7 @@ class Distortion:
         """Whether forecasts stay as they are."""
         return (self.bias, self.spread, self.noise) == (0.0, 1.0, 0.0)
 
-    def apply(self, forecast: QuantileForecast, normal: FloatArray | None = None) -> QuantileForecast:
+    def apply(self, forecast: DemandForecast, normal: FloatArray | None = None) -> DemandForecast:
         """Distort a forecast.
 
         Args:
@@ -67,7 +226,7 @@ class Distortion:
         if self.nothing:
             return forecast
         noise = np.ones((1, 1)) if normal is None else np.exp(self.noise * normal - 0.5 * self.noise**2)
-        return DistortedForecast.of(forecast, self.spread, (1.0 + self.bias) * noise)
+        return DistortedForecast(forecast, self.spread, (1.0 + self.bias) * noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +236,7 @@ class Believed:
     Attributes:
         truth: where demand comes from.
         belief: where forecasts come from: another demand model whose forecasts do not depend on what happens (a
-            distribution, or a `ForecastDemand` in mode "fixed"), one QuantileForecast, or a `Distortion` of the
+            distribution, or a `ForecastDemand` in mode "fixed"), one forecast, or a `Distortion` of the
             truth's.
 
     >>> from fractile import Poisson, draw_scenario
@@ -87,12 +246,12 @@ class Believed:
     """
 
     truth: DemandModel
-    belief: DemandModel | QuantileForecast | Distortion
+    belief: DemandModel | DemandForecast | Distortion
 
     def __post_init__(self) -> None:
         if isinstance(self.belief, Distortion):
             return
-        items = len(self.belief.values) if isinstance(self.belief, QuantileForecast) else self.belief.items
+        items = len(self.belief.values) if isinstance(self.belief, DemandForecast) else self.belief.items
         if items != self.truth.items:
             raise FractileError(f"belief must be about the truth's {self.truth.items} items, got {items}")
 
@@ -114,15 +273,20 @@ class Believed:
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
-        scenario = self.truth.episodes(rng, item, periods, span)
-        if isinstance(self.belief, Distortion):
-            return distorted(scenario, self.belief, rng)
-        nowhere = np.zeros(len(item), dtype=np.int64)
-        return replace(scenario, forecasts=[f.take(item, nowhere) for f in self._believed(rng, periods, span)])
+        return self.prepare(periods, span).episodes(rng, item)
 
-    def _believed(self, rng: np.random.Generator, periods: int, span: int) -> Sequence[QuantileForecast]:
+    def prepare(self, periods: int, span: int) -> PreparedBelief:
+        """Make what is believed once for many episodes: see `PreparedDemand`."""
+        make = getattr(self.truth, "prepare", None)
+        truth = None if make is None else make(periods, span)
+        if isinstance(self.belief, Distortion):
+            return PreparedBelief(self, periods, span, truth)
+        # What is believed does not depend on the path, and so not on the generator either.
+        return PreparedBelief(self, periods, span, truth, self._believed(np.random.default_rng(0), periods, span))
+
+    def _believed(self, rng: np.random.Generator, periods: int, span: int) -> Sequence[DemandForecast]:
         """Return what is forecast whatever happens; two paths show whether anything else is."""
-        if isinstance(self.belief, QuantileForecast):
+        if isinstance(self.belief, DemandForecast):
             return shifted(self.belief.at_origin(-1), periods, span)
         forecasts = self.belief.scenario(aside(rng), 2, periods, span).forecasts  # type: ignore[union-attr]  # a model
         if forecasts is None or any(f.values.shape[1] > 1 for f in forecasts):
@@ -131,6 +295,46 @@ class Believed:
                 "did not happen; for a forecaster use ForecastDemand(truth, panel, mode='rolled', belief=forecaster)"
             )
         return forecasts
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedBelief:
+    """A belief apart from the truth, ready for many episodes: see `PreparedDemand`.
+
+    Attributes:
+        model: truth and belief.
+        periods: length of the paths.
+        span: periods ahead that each forecast reaches.
+        truth: the prepared truth, or None where it offers nothing of the kind.
+        believed: what is forecast whatever happens; None where the truth's forecasts are distorted.
+    """
+
+    model: Believed
+    periods: int
+    span: int
+    truth: PreparedDemand | None
+    believed: Sequence[DemandForecast] | None = None
+
+    @property
+    def forecasts(self) -> Sequence[DemandForecast] | None:
+        """What policies see, one forecast a period of all items; None where it depends on the path."""
+        distortion = self.model.belief
+        if not isinstance(distortion, Distortion):
+            return self.believed
+        known = None if self.truth is None else self.truth.forecasts
+        return None if known is None or distortion.noise > 0 else each_once(known, distortion.apply)
+
+    def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
+        """Draw paths that hold one item each."""
+        if self.truth is None:
+            scenario = self.model.truth.episodes(rng, item, self.periods, self.span)
+        else:
+            scenario = self.truth.episodes(rng, item)
+        if isinstance(self.model.belief, Distortion):
+            return distorted(scenario, self.model.belief, rng)
+        nowhere = np.zeros(len(item), dtype=np.int64)
+        forecasts = each_once(self.believed or (), lambda forecast: forecast.take(item, nowhere))
+        return replace(scenario, forecasts=forecasts)
 
 
 def distorted(
@@ -155,16 +359,34 @@ def distorted(
     forecasts = scenario.forecasts
     normal = _noise(scenario, rng, item_ids) if distortion.noise > 0 else None
 
-    def shown(period: int) -> QuantileForecast:
-        return distortion.apply(forecasts[period], None if normal is None else normal[:, :, period])
-
+    shown = partial(_shown, forecasts, distortion, normal)
     if isinstance(forecasts, ForecastsOnPaths):
         return replace(scenario, forecasts=ForecastsOnPaths(shown, range(scenario.periods)))
     if normal is not None:
         return replace(scenario, forecasts=[shown(t) for t in range(scenario.periods)])
-    # Forecasts that are one object stay one: what was computed of it is kept.
-    once = {id(f): distortion.apply(f) for f in {id(f): f for f in forecasts}.values()}
-    return replace(scenario, forecasts=[once[id(f)] for f in forecasts])
+    return replace(scenario, forecasts=each_once(forecasts, distortion.apply))
+
+
+def each_once(
+    forecasts: Sequence[DemandForecast], change: Callable[[DemandForecast], DemandForecast]
+) -> list[DemandForecast]:
+    """Return changed forecasts, one a period; periods that share a forecast share what becomes of it."""
+    different: list[tuple[DemandForecast, DemandForecast]] = []
+    found = []
+    for forecast in forecasts:
+        # Periods that share a forecast follow each other, or come back with the season: there are few to look through.
+        made = next((new for old, new in different if old is forecast), None)
+        if made is None:
+            made = change(forecast)
+            different.append((forecast, made))
+        found.append(made)
+    return found
+
+
+def _shown(
+    forecasts: Sequence[DemandForecast], distortion: Distortion, normal: FloatArray | None, period: int
+) -> DemandForecast:
+    return distortion.apply(forecasts[period], None if normal is None else normal[:, :, period])
 
 
 def _noise(scenario: Scenario, rng: np.random.Generator, item_ids: Sequence[str] | None) -> FloatArray:
@@ -180,6 +402,6 @@ def aside(rng: np.random.Generator) -> np.random.Generator:
     return rng.spawn(1)[0]
 
 
-def shifted(forecast: QuantileForecast, periods: int, span: int) -> list[QuantileForecast]:
+def shifted(forecast: DemandForecast, periods: int, span: int) -> list[DemandForecast]:
     """Return what one forecast says in each period of the `span` periods from then on."""
     return [forecast.after(t).head(span) for t in range(periods)]

@@ -1,23 +1,33 @@
-"""The forecast of someone who knows the distribution: what the periods ahead hold, given all that is known."""
+"""The forecast of a known distribution: what the periods ahead hold, given all that is known."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, overload
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
-from ...forecasters.calibration.dependence import Dependence
-from ...forecasters.forecast import DEFAULT_LEVELS, DRAWS, QuantileForecast
-from ...forecasters.interpolation import (
-    sobol_uniforms,
+from ...forecasters.calibration.dependence import Dependence, Method
+from ...forecasters.data.calendar import later_dates
+from ...forecasters.data.nixtla import Style, long_frame, nixtla_frame
+from ...forecasters.forecast import (
+    DEFAULT_LEVELS,
+    DRAWS,
+    DemandForecast,
+    check_horizon,
+    check_level,
+    check_origin,
+    check_span,
+    correlated_uniforms,
+    sample_forecast,
 )
-from .lattice import Distribution
+from ...forecasters.interpolation import increasing_inside, sobol_uniforms
+from .probability import Distribution
 
 Pick = Callable[[NDArray[Any]], NDArray[Any]]
 """Picks along the last two axes of an array (..., origins, items)."""
@@ -57,10 +67,15 @@ class TotalOutlook:
     Attributes:
         whole: the periods that are summed.
         span: how many, integers of shape (1, origins or 1, items or 1).
+        distribution: of the sum, which follows from both; convolved once, when the total is made.
     """
 
     whole: Outlook
     span: IntArray
+    distribution: Distribution = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "distribution", self.whole.total(self.span))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -72,21 +87,17 @@ class TotalOutlook:
         """One sum depends on nothing."""
         return
 
-    @cached_property
-    def _distribution(self) -> Distribution:
-        return self.whole.total(self.span)
-
     def periods(self) -> Distribution:
         """Return the distribution of the sum."""
-        return self._distribution
+        return self.distribution
 
     def total(self, span: IntArray) -> Distribution:  # noqa: ARG002  # there is one period
         """Return the distribution of the sum."""
-        return self._distribution
+        return self.distribution
 
     def draws(self, number: int) -> FloatArray:
         """Return quasi-random draws, shape (number, 1, origins, items)."""
-        return np.asarray(self._distribution.ppf(sobol_uniforms(number, 1)[:, :, None, None]))
+        return np.asarray(self.distribution.ppf(sobol_uniforms(number, 1)[:, :, None, None]))
 
     def window(self, first: int, last: int) -> TotalOutlook:  # noqa: ARG002
         """Return the same: there is one period."""
@@ -99,89 +110,153 @@ class TotalOutlook:
 
 
 @dataclass(frozen=True, eq=False)
-class DistributionForecast(QuantileForecast):
-    """The forecast of someone who knows the distribution: quantiles and sums are those of an outlook.
+class DistributionForecast:
+    """The forecast of a known distribution: quantiles, means, draws and sums are those of an outlook, exactly.
+
+    How periods depend on each other is part of what is known, so that `with_dependence` is refused.
 
     Attributes:
         outlook: what is known of the periods ahead; one origin stands for all where they know the same.
+        levels: quantile levels of `values`, strictly increasing, in (0, 1), shape (Q,). [τ]
+        origins: the period index of each origin, shape (origins,).
+        item_ids: one text an item.
+        dates: the date of each origin, or None where periods have no dates.
+        freq: pandas frequency of the periods, or None.
+        values: the quantiles at the levels, which follow from the outlook, shape (items, origins, horizon, Q).
     """
 
-    outlook: Outlook = None  # type: ignore[assignment]  # dataclass fields behind defaults need one
-    # Stationary demand has one forecast for all periods: what is asked of it again and again is kept.
-    _memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+    outlook: Outlook
+    levels: FloatArray
+    origins: IntArray
+    item_ids: tuple[str, ...]
+    dates: pd.DatetimeIndex | None = None
+    freq: str | None = None
+    values: FloatArray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        levels, (horizon, _, items) = np.asarray(self.levels, dtype=np.float64), self.outlook.shape
+        if levels.ndim != 1 or not increasing_inside(levels):
+            raise FractileError(f"levels must be strictly increasing, between 0 and 1, got {self.levels}")
+        object.__setattr__(self, "levels", levels)
+        quantiles = np.maximum(self.outlook.periods().ppf(levels.reshape(-1, 1, 1, 1)), 0.0)
+        full = np.broadcast_to(quantiles, (len(levels), horizon, len(self.origins), items))
+        object.__setattr__(self, "values", full.transpose(3, 2, 1, 0))
 
     @classmethod
     def of(cls, outlook: Outlook, levels: ArrayLike = DEFAULT_LEVELS, period: int = 0) -> DistributionForecast:
         """Return the forecast of an outlook, made when `period` begins."""
-        level = np.asarray(levels, dtype=np.float64)
-        origins = np.full(outlook.shape[1], period, dtype=np.int64)
         ids = tuple(f"item {i}" for i in range(outlook.shape[2]))
-        return cls(level, _values(outlook, level), origins, ids, dependence=outlook.dependence, outlook=outlook)
+        return cls(outlook, np.asarray(levels), np.full(outlook.shape[1], period, dtype=np.int64), ids)
+
+    @property
+    def horizon(self) -> int:
+        """Periods ahead that are forecast."""
+        return int(self.values.shape[2])
+
+    @property
+    def dependence(self) -> Dependence | None:
+        """How the periods' normal scores move together; None where that is no Gaussian copula, or nothing."""
+        return self.outlook.dependence
 
     def quantile(self, level: ArrayLike) -> FloatArray:
         """Return the exact quantile, shape (items, origins, horizon)."""
-        return self._kept("quantile", self._quantile, np.asarray(level, dtype=np.float64))
+        return self._broadcast(np.maximum(self.outlook.periods().ppf(_by_item(check_level(level))), 0.0))
 
     def mean(self) -> FloatArray:
         """Return the exact mean, shape (items, origins, horizon)."""
-        return self._kept("mean", lambda _: self._broadcast(self._distribution.mean()), np.zeros(0))
+        return self._broadcast(self.outlook.periods().mean())
 
-    def total(self, span: ArrayLike) -> DistributionForecast:
-        """Return the distribution of demand summed over the first `span` periods: see `QuantileForecast.total`."""
-        return self._kept("total", self._total, np.asarray(span, dtype=np.int64))
+    def sample(self, paths: int, rng: np.random.Generator, method: Method | None = None) -> FloatArray:
+        """Draw demand paths, shape (paths, items, origins, horizon), their periods independent without a copula."""
+        return sample_forecast(self, paths, rng, method)
+
+    def at_normals(self, normal: FloatArray) -> FloatArray:
+        """Return demand for independent standard normal draws: see `QuantileForecast.at_normals`."""
+        return self.at_uniforms(correlated_uniforms(self.dependence, normal))
+
+    def at_uniforms(self, uniform: FloatArray) -> FloatArray:
+        """Return demand by exact inverse transform: see `QuantileForecast.at_uniforms`."""
+        quantiles = self.outlook.periods().ppf(np.swapaxes(uniform, -1, -3))
+        return np.maximum(np.swapaxes(quantiles, -1, -3), 0.0)
 
     def draws(self, number: int = DRAWS, horizon: int | None = None) -> FloatArray:
         """Return quasi-random draws from the joint distribution, shape (number, items, origins, horizon)."""
         horizon = self.horizon if horizon is None else horizon
-        self._check_span(horizon)
+        check_horizon(self, horizon)
         drawn = self.outlook.window(0, horizon).draws(number)
         shape = (number, horizon, self.values.shape[1], self.values.shape[0])
         return np.broadcast_to(drawn, shape).transpose(0, 3, 2, 1)
 
-    def at_uniforms(self, uniform: FloatArray) -> FloatArray:
-        """Return demand by exact inverse transform: see `QuantileForecast.at_uniforms`."""
-        quantiles = self._distribution.ppf(np.swapaxes(uniform, -1, -3))
-        return np.maximum(np.swapaxes(quantiles, -1, -3), 0.0)
-
-    def take(self, item: IntArray, origin: IntArray) -> DistributionForecast:
-        """Pick pairs of items and origins: see `QuantileForecast.take`."""
-        item, origin = np.asarray(item, dtype=np.int64), np.asarray(origin, dtype=np.int64)
-        return self._kept("take", lambda pair: self._take(*pair), np.stack([item, origin]))
-
-    def select(self, items: IntArray) -> DistributionForecast:
-        """Return the forecast of the items at these positions."""
-        return self._with(super().select(items), lambda array: array[..., items])
-
-    def at_origin(self, index: int) -> DistributionForecast:
-        """Return the forecast of one origin, by its position; the origins axis stays, with length one."""
-        return self.at_origins(np.array([index]))
-
-    def at_origins(self, index: IntArray) -> DistributionForecast:
-        """Return the forecast of the origins at these positions."""
-        dependence = self.dependence
-        if dependence is not None and dependence.band.shape[-1] > 1:
-            dependence = replace(dependence, band=dependence.band[:, index])
-        some = replace(self, values=self.values[:, index], origins=self.origins[index], dependence=dependence)
-        return self._with(some, lambda array: array[..., index, :])
+    def total(self, span: ArrayLike) -> DistributionForecast:
+        """Return the distribution of demand summed over the first `span` periods: see `QuantileForecast.total`."""
+        outlook = TotalOutlook(self.outlook, np.atleast_2d(_by_item(check_span(self, span)))[None])
+        return DistributionForecast(outlook, self.levels, self.origins, self.item_ids, self.dates, self.freq)
 
     def after(self, periods: int) -> DistributionForecast:
-        """Return what the same forecast says of the time from `periods` periods later on."""
-        later = super().after(periods)
-        return replace(later, outlook=self.outlook.window(periods, self.horizon), _memo={})  # type: ignore[call-arg,return-value]
+        """Return the forecast of the time from `periods` periods later on."""
+        check_horizon(self, periods + 1)
+        return self._with(
+            outlook=self.outlook.window(periods, self.horizon),
+            values=self.values[:, :, periods:],
+            origins=self.origins + periods,
+            dates=later_dates(self.dates, self.freq, periods),
+        )
 
     def head(self, horizon: int) -> DistributionForecast:
         """Return the first `horizon` periods of the forecast."""
-        return replace(super().head(horizon), outlook=self.outlook.window(0, horizon), _memo={})  # type: ignore[call-arg,return-value]
+        check_horizon(self, horizon)
+        return self._with(outlook=self.outlook.window(0, horizon), values=self.values[:, :, :horizon])
 
-    @cached_property
-    def _distribution(self) -> Distribution:
-        return self.outlook.periods()
+    def at_origin(self, index: int | IntArray) -> DistributionForecast:
+        """Return the forecast of one origin or of several, by position; the origins axis stays."""
+        chosen = check_origin(self, index)
+        shared = self.outlook.shape[1] == 1
+        return self._with(
+            outlook=self.outlook if shared else self.outlook.picked(lambda a: a[..., chosen, :], len(self.origins)),
+            values=self.values[:, chosen],
+            origins=self.origins[chosen],
+            dates=None if self.dates is None else self.dates[chosen],
+        )
 
-    def _kept(self, name: str, compute: Any, argument: NDArray[Any]) -> Any:
-        key = (name, argument.shape, argument.tobytes())
-        if key not in self._memo:
-            self._memo[key] = compute(argument)
-        return self._memo[key]
+    def take(self, item: IntArray, origin: IntArray) -> DistributionForecast:
+        """Return pairs of items and origins, side by side: see `QuantileForecast.take`."""
+        item, origin = np.asarray(item, dtype=np.int64), np.asarray(origin, dtype=np.int64)
+        if self.outlook.shape[1] == 1 and np.size(item) and np.ptp(item) == 0:
+            # One distribution serves all pairs.
+            outlook = self.outlook if len(self.values) == 1 else self.outlook.picked(lambda a: a[..., item[:1]], 1)
+        else:
+            outlook = self.outlook.picked(lambda a: a[..., origin, item][..., None], len(self.origins))
+        values = self.values[item, origin][None]
+        return self._with(outlook=outlook, values=values, origins=self.origins[origin], item_ids=("*",), dates=None)
+
+    def select(self, items: IntArray) -> DistributionForecast:
+        """Return the forecast of the items at these positions."""
+        return self._with(
+            outlook=self.outlook.picked(lambda a: a[..., items], self.outlook.shape[1]),
+            values=self.values[items],
+            item_ids=tuple(self.item_ids[i] for i in items),
+        )
+
+    def with_dependence(self, dependence: Dependence) -> DistributionForecast:  # noqa: ARG002  # it is refused
+        """Refuse: how the periods of a known distribution depend on each other is known, too."""
+        raise FractileError(
+            "with_dependence cannot change a known distribution, whose sums follow from its law; take its quantiles "
+            "as data first: QuantileForecast(f.levels, f.values, f.origins, f.item_ids, dependence=...)"
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a long frame: see `QuantileForecast.to_frame`."""
+        return long_frame(self)
+
+    def to_nixtla(self, style: Style = "quantiles", model: str = "Fractile") -> pd.DataFrame:
+        """Return a wide frame: see `QuantileForecast.to_nixtla`."""
+        return nixtla_frame(self, style, model)
+
+    def _with(self, **changes: Any) -> DistributionForecast:
+        """Return the forecast with another outlook and the values that belong to it, which are not computed again."""
+        forecast = object.__new__(DistributionForecast)
+        forecast.__dict__.update(self.__dict__, **changes)
+        return forecast
 
     def _broadcast(self, found: ArrayLike) -> FloatArray:
         """Turn (horizon, origins, items) into (items, origins, horizon), each axis in full."""
@@ -189,72 +264,34 @@ class DistributionForecast(QuantileForecast):
         full = array.reshape((1,) * (3 - array.ndim) + array.shape)
         return np.broadcast_to(full.T, self.values.shape[:3])
 
-    def _quantile(self, level: FloatArray) -> FloatArray:
-        if not np.all((level > 0) & (level < 1)):
-            raise FractileError(f"a quantile level must lie strictly between 0 and 1, got {level}")
-        return self._broadcast(np.maximum(self._distribution.ppf(_by_item(level)), 0.0))
-
-    def _total(self, span: IntArray) -> DistributionForecast:
-        if int(span.min()) < 1:
-            raise FractileError(f"span must be at least 1 period, got {span.min()}")
-        self._check_span(int(span.max()))
-        outlook = TotalOutlook(self.outlook, np.atleast_2d(_by_item(span))[None])
-        values = _values(outlook, self.levels)
-        full = np.broadcast_to(values, (*self.values.shape[:2], *values.shape[2:]))
-        return replace(self, values=full, dependence=None, outlook=outlook, _memo={})
-
-    def _take(self, item: IntArray, origin: IntArray) -> DistributionForecast:
-        if self.values.shape[1] == 1 and np.size(item) and np.ptp(item) == 0:
-            # One distribution serves all: it is asked once, and what it says is broadcast.
-            one = self.select(item[:1])
-            values = np.broadcast_to(one.values, (1, len(item), *one.values.shape[2:]))
-            return replace(one, values=values, origins=self.origins[origin], item_ids=("*",))
-        return self._with(super().take(item, origin), lambda array: array[..., origin, item][..., None])
-
-    def _with(self, some: QuantileForecast, pick: Pick) -> DistributionForecast:
-        """Return the forecast of some origins and items, with their outlook."""
-        alike = self.outlook.shape[1] == 1 and self.values.shape[1] == len(some.origins)
-        outlook = self.outlook.picked(pick, 1 if alike else self.values.shape[1])
-        return replace(some, outlook=outlook, _memo={})  # type: ignore[call-arg,return-value]
-
 
 @dataclass(frozen=True, eq=False)
-class ForecastsOnPaths(Sequence[QuantileForecast]):
-    """Forecasts that differ over paths, each made when it is asked for; the last one is kept.
+class ForecastsOnPaths(Sequence[DemandForecast]):
+    """Forecasts that differ over paths, each made when it is read, and again when it is read again.
+
+    All of them together would not fit into memory where paths and periods are many.
 
     Attributes:
         make: makes the forecast of a period.
         window: the periods that are shown.
     """
 
-    make: Callable[[int], QuantileForecast]
+    make: Callable[[int], DemandForecast]
     window: range
-    _last: dict[int, QuantileForecast] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.window)
 
     @overload
-    def __getitem__(self, index: int) -> QuantileForecast: ...
+    def __getitem__(self, index: int) -> DemandForecast: ...
     @overload
     def __getitem__(self, index: slice) -> ForecastsOnPaths: ...
-    def __getitem__(self, index: int | slice) -> QuantileForecast | ForecastsOnPaths:
+    def __getitem__(self, index: int | slice) -> DemandForecast | ForecastsOnPaths:
         if isinstance(index, slice):
             return ForecastsOnPaths(self.make, self.window[index])
-        period = self.window[index]
-        if period not in self._last:
-            self._last.clear()
-            self._last[period] = self.make(period)
-        return self._last[period]
+        return self.make(self.window[index])
 
 
 def _by_item(values: NDArray[Any]) -> NDArray[Any]:
     """Turn what broadcasts to (items, origins) into what broadcasts to (origins, items)."""
     return values if values.ndim == 0 else np.atleast_2d(values).T
-
-
-def _values(outlook: Outlook, level: FloatArray) -> FloatArray:
-    """Quantiles at the levels, shape (items, origins, horizon, levels)."""
-    quantiles = np.maximum(outlook.periods().ppf(level.reshape(-1, 1, 1, 1)), 0.0)
-    full = np.broadcast_to(quantiles, (len(level), *outlook.shape))
-    return full.transpose(3, 2, 1, 0)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from ...arrays import FloatArray, IntArray
-from ...forecasters.forecast import (
-    Dependence,
-    QuantileForecast,
-)
+from ...forecasters.calibration.dependence import Dependence, Method
+from ...forecasters.data.nixtla import Style
+from ...forecasters.forecast import DRAWS, DemandForecast, QuantileForecast, check_origin, check_span
 from ...forecasters.interpolation import interpolation_weights, mean_weights, sorted_quantiles
 from .evolution import ForecastEvolution
 
@@ -49,7 +49,7 @@ class EvolvedForecasts:
     item_ids: tuple[str, ...]
 
     @classmethod
-    def of(cls, first: QuantileForecast, evolution: ForecastEvolution, periods: int, span: int) -> EvolvedForecasts:
+    def of(cls, first: DemandForecast, evolution: ForecastEvolution, periods: int, span: int) -> EvolvedForecasts:
         """Lay out the forecasts of all periods.
 
         Args:
@@ -74,7 +74,7 @@ class EvolvedForecasts:
         correlation = np.stack([evolution.demand_correlation(left[:, row], scale) for row in seen])
         return cls(first.levels, base, correlation, int(first.origins[0]), first.item_ids)
 
-    def at(self, period: int, rows: IntArray, log_factor: FloatArray) -> QuantileForecast:
+    def at(self, period: int, rows: IntArray, log_factor: FloatArray) -> CarriedForecast:
         """Return the forecast that is valid in a period.
 
         Args:
@@ -85,97 +85,156 @@ class EvolvedForecasts:
         Returns:
             values (items or 1, paths, span, Q).
         """
-        values = self.base[rows, period] * np.exp(log_factor)[..., None]
-        ids = self.item_ids if rows.shape[1] == 1 and len(rows) == len(self.item_ids) else ("*",)
-        origins = np.full(values.shape[1], self.origin + period, dtype=np.int64)
-        dependence = Dependence(self.correlation[period], rows)
         every = np.arange(len(self.item_ids))[:, None]
-        unit = QuantileForecast(
-            self.levels,
-            self.base[:, period, None],
-            origins[:1],
-            self.item_ids,
-            dependence=replace(dependence, band=every),
-        )
-        return CarriedForecast(
-            self.levels, values, origins, ids, dependence=dependence, unit=unit, rows=rows, factor=np.exp(log_factor)
-        )
+        dependence = Dependence(self.correlation[period], every)
+        origin = np.array([self.origin + period], dtype=np.int64)
+        unit = QuantileForecast.unchecked(self.levels, self.base[:, period, None], origin, self.item_ids, dependence)
+        ids = self.item_ids if rows.shape[1] == 1 and len(rows) == len(self.item_ids) else ("*",)
+        factor = np.exp(log_factor)
+        return CarriedForecast(unit, np.broadcast_to(rows, factor.shape[:2]), factor, ids)
 
 
 @dataclass(frozen=True, eq=False)
-class CarriedForecast(QuantileForecast):
-    """A forecast of an item, multiplied on each path by what news has done to it.
+class CarriedForecast:
+    """A forecast of each item, multiplied on each path by what news has done to it.
 
-    All paths of an item share the draws behind `total`, so that sums cost a matrix product and a sort.
+    All paths of an item share the draws of its forecast before news, so that sums cost a matrix product and a sort.
 
     Attributes:
         unit: the forecasts before news, values (all items, 1, horizon, Q).
-        rows: which of them a path carries: see `EvolvedForecasts.at`.
-        factor: what it has been multiplied by, shape (items or 1, paths, horizon).
+        rows: which of them a path carries, integers of shape (items, paths).
+        factor: what it has been multiplied by, shape (items, paths, horizon).
+        item_ids: one text an item.
+        shown: the quantiles as they have become, which follow from these.
     """
 
-    unit: QuantileForecast = None  # type: ignore[assignment]  # dataclass fields behind defaults need one
-    rows: IntArray = None  # type: ignore[assignment]
-    factor: FloatArray = None  # type: ignore[assignment]
+    unit: QuantileForecast
+    rows: IntArray
+    factor: FloatArray
+    item_ids: tuple[str, ...]
+    shown: QuantileForecast = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        unit, dependence = self.unit, self.unit.dependence
+        if dependence is not None:
+            bands = np.broadcast_to(dependence.band, unit.values.shape[:2])
+            dependence = replace(dependence, band=bands[self.rows, 0])
+        values = unit.values[self.rows, 0] * self.factor[..., None]
+        origins = np.repeat(unit.origins, self.rows.shape[1])
+        shown = QuantileForecast.unchecked(unit.levels, values, origins, self.item_ids, dependence)
+        object.__setattr__(self, "shown", shown)
+
+    @property
+    def levels(self) -> FloatArray:
+        """Quantile levels, shape (Q,)."""
+        return self.shown.levels
+
+    @property
+    def values(self) -> FloatArray:
+        """Quantiles, units, shape (items, paths, horizon, Q)."""
+        return self.shown.values
+
+    @property
+    def origins(self) -> IntArray:
+        """The period index of each origin; every path is one."""
+        return self.shown.origins
+
+    @property
+    def dates(self) -> None:
+        """Simulated periods have no dates."""
+        return
+
+    @property
+    def freq(self) -> None:
+        """Simulated periods have no dates."""
+        return
+
+    @property
+    def dependence(self) -> Dependence | None:
+        """How demand of successive periods moves together."""
+        return self.shown.dependence
+
+    @property
+    def horizon(self) -> int:
+        """Periods ahead that are forecast."""
+        return self.shown.horizon
+
+    def quantile(self, level: ArrayLike) -> FloatArray:
+        """Return a quantile: see `QuantileForecast.quantile`."""
+        return self.shown.quantile(level)
+
+    def mean(self) -> FloatArray:
+        """Return the mean, shape (items, paths, horizon)."""
+        return self.shown.mean()
+
+    def sample(self, paths: int, rng: np.random.Generator, method: Method | None = None) -> FloatArray:
+        """Draw demand: see `QuantileForecast.sample`."""
+        return self.shown.sample(paths, rng, method)
+
+    def at_normals(self, normal: FloatArray) -> FloatArray:
+        """Return demand for normal draws: see `QuantileForecast.at_normals`."""
+        return self.shown.at_normals(normal)
+
+    def at_uniforms(self, uniform: FloatArray) -> FloatArray:
+        """Return demand by inverse transform: see `QuantileForecast.at_uniforms`."""
+        return self.shown.at_uniforms(uniform)
+
+    def draws(self, number: int = DRAWS, horizon: int | None = None) -> FloatArray:
+        """Return quasi-random draws: see `QuantileForecast.draws`."""
+        return self.shown.draws(number, horizon)
 
     def total(self, span: ArrayLike) -> QuantileForecast:
         """Return the forecast of demand summed over the first `span` periods: see `QuantileForecast.total`."""
-        longest = int(np.max(span))
-        if 1 < longest <= self.horizon and longest not in self._cumulative:
-            self._cumulative[longest] = self._sums(longest)
-        return self._plain.total(span)
+        spans = np.broadcast_to(check_span(self, span), self.rows.shape).ravel()
+        drawn = self.unit.draws(horizon=int(spans.max()))[:, :, 0]
+        owner, factor = self.rows.ravel(), self.factor.reshape(len(spans), -1)
+        # The sum over one period is that period, without the error of draws.
+        out = self.values[:, :, 0].reshape(len(spans), -1).copy()
+        order = np.lexsort((spans, owner))
+        new = (np.diff(owner[order]) != 0) | (np.diff(spans[order]) != 0)
+        for cells in np.split(order, np.flatnonzero(new) + 1):
+            many = spans[cells[0]]
+            if many > 1:
+                sums = factor[cells, :many] @ drawn[:, owner[cells[0]], :many].T
+                sums.sort(axis=1)
+                out[cells] = sorted_quantiles(sums.T[:, None, :, None], self.levels)[0, :, 0]
+        values = out.reshape(*self.rows.shape, 1, -1)
+        return QuantileForecast.unchecked(self.levels, values, self.origins, self.item_ids)
 
-    def after(self, periods: int) -> QuantileForecast:
-        """Return what the same forecast says of the time from `periods` periods later on."""
-        return self._plain.after(periods)
+    def after(self, periods: int) -> CarriedForecast:
+        """Return the forecast of the time from `periods` periods later on."""
+        return replace(self, unit=self.unit.after(periods), factor=self.factor[..., periods:])
 
-    def head(self, horizon: int) -> QuantileForecast:
+    def head(self, horizon: int) -> CarriedForecast:
         """Return the first `horizon` periods of the forecast."""
-        return self._plain.head(horizon)
+        return replace(self, unit=self.unit.head(horizon), factor=self.factor[..., :horizon])
 
-    def at_origin(self, index: int) -> QuantileForecast:
-        """Return the forecast of one origin, by its position; the origins axis stays, with length one."""
-        return self._plain.at_origin(index)
+    def at_origin(self, index: int | IntArray) -> CarriedForecast:
+        """Return the forecast of one origin or of several, by position; the origins axis stays."""
+        chosen = check_origin(self, index)
+        return replace(self, rows=self.rows[:, chosen], factor=self.factor[:, chosen])
 
-    def take(self, item: IntArray, origin: IntArray) -> QuantileForecast:
-        """Pick pairs of items and origins: see `QuantileForecast.take`."""
-        return self._plain.take(item, origin)
+    def take(self, item: IntArray, origin: IntArray) -> CarriedForecast:
+        """Return pairs of items and origins, side by side: see `QuantileForecast.take`."""
+        rows, factor = self.rows[item, origin][None], self.factor[item, origin][None]
+        return replace(self, rows=rows, factor=factor, item_ids=("*",))
 
-    def select(self, items: IntArray) -> QuantileForecast:
-        """Return the forecast of the items at these positions; sums that were computed before are kept."""
-        return self._plain.select(items)
+    def select(self, items: IntArray) -> CarriedForecast:
+        """Return the forecast of the items at these positions."""
+        ids = tuple(self.item_ids[i] for i in items)
+        return replace(self, rows=self.rows[items], factor=self.factor[items], item_ids=ids)
 
     def with_dependence(self, dependence: Dependence) -> QuantileForecast:
         """Return the same quantiles with another dependence over the horizon."""
-        return self._plain.with_dependence(dependence)
+        return self.shown.with_dependence(dependence)
 
-    @property
-    def _plain(self) -> QuantileForecast:
-        """The same forecast without knowing where it came from; the sums that are kept are the same object."""
-        return QuantileForecast(
-            self.levels,
-            self.values,
-            self.origins,
-            self.item_ids,
-            dependence=self.dependence,
-            _cumulative=self._cumulative,
-        )
+    def to_frame(self) -> pd.DataFrame:
+        """Return a long frame: see `QuantileForecast.to_frame`."""
+        return self.shown.to_frame()
 
-    def _sums(self, longest: int) -> FloatArray:
-        """Quantiles of sums over 1 ... longest periods, shape (items, origins, longest, Q)."""
-        drawn = self.unit.draws(horizon=longest)[:, :, 0]
-        owner = np.broadcast_to(self.rows, self.values.shape[:2]).ravel()
-        factor = self.factor[..., :longest].reshape(-1, longest)
-        out = np.empty((len(owner), longest, len(self.levels)))
-        out[:, 0] = self.values[:, :, 0].reshape(len(owner), -1)
-        order = np.argsort(owner, kind="stable")
-        for cells in np.split(order, np.flatnonzero(np.diff(owner[order])) + 1):
-            own = drawn[:, owner[cells[0]]]
-            for span in range(2, longest + 1):
-                sums = factor[cells, :span] @ own[:, :span].T
-                sums.sort(axis=1)
-                out[cells, span - 1] = sorted_quantiles(sums.T[:, None, :, None], self.levels)[0, :, 0]
-        return out.reshape(*self.values.shape[:2], longest, -1)
+    def to_nixtla(self, style: Style = "quantiles", model: str = "Fractile") -> pd.DataFrame:
+        """Refuse, as `QuantileForecast.to_nixtla` does where there are no dates."""
+        return self.shown.to_nixtla(style, model)
 
 
 def _log_variances(relative: FloatArray, levels: FloatArray) -> FloatArray:

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
+from scipy.special import ndtr
 
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults
 from ...forecasters.data.panel import SalesPanel
-from ...forecasters.forecast import (
-    QuantileForecast,
-)
+from ...forecasters.forecast import DemandForecast, QuantileForecast
 from ...randomness import keyed_generator
 from ..core.types import Scenario
 from .belief import Distortion, distorted, shifted
@@ -59,7 +58,7 @@ class ForecastDemand:
     evolution: ForecastEvolution | None = None
 
     def __post_init__(self) -> None:
-        faults, ready_made = Faults(), isinstance(self.source, QuantileForecast)
+        faults, ready_made = Faults(), isinstance(self.source, DemandForecast)
         if self.mode not in get_args(Mode):
             faults.add(f"mode must be 'fixed' or 'rolled' or 'evolved', got {self.mode!r}")
         if ready_made and self.mode == "rolled":
@@ -106,7 +105,7 @@ class ForecastDemand:
         """
         return self.prepare(periods, span).episodes(rng, item)
 
-    def prepare(self, periods: int, span: int) -> PreparedForecastDemand:
+    def prepare(self, periods: int, span: int) -> PreparedFixed | PreparedEvolved | PreparedRolled:
         """Make the forecasts that every draw begins with; an environment does so once for all of its episodes.
 
         Args:
@@ -114,20 +113,22 @@ class ForecastDemand:
             span: periods ahead that each forecast reaches.
         """
         if self.mode == "rolled":
-            shown = self.belief.at_origin(-1) if isinstance(self.belief, QuantileForecast) else None
-            later = None if shown is None else tuple(shifted(shown.head(periods + span - 1), periods, span))
-            return PreparedForecastDemand(self, periods, span, believed=later)
+            ready_made = isinstance(self.belief, DemandForecast)
+            said = self._forecast_of(self.belief, periods + span - 1) if ready_made else None
+            return PreparedRolled(self, periods, span, None if said is None else shifted(said, periods, span))
         first = self.fixed_forecast(periods + span - 1)
-        shown = self._believed(first)
+        shown = first
+        if self.belief is not None and not isinstance(self.belief, Distortion):
+            shown = self._forecast_of(self.belief, first.horizon)
         if self.mode == "fixed":
-            return PreparedForecastDemand(self, periods, span, first, tuple(shifted(shown, periods, span)))
+            return PreparedFixed(self, periods, first, shifted(shown, periods, span))
         # No forecaster is asked for more than the first forecast needs: networks reach as far as they were trained.
         evolution = self.fitted_evolution(min(HORIZON, max(1, periods + span - 2)))
         truth = EvolvedForecasts.of(first, evolution, periods, span)
         seen = truth if shown is first else EvolvedForecasts.of(shown, evolution, periods, span)
-        return PreparedForecastDemand(self, periods, span, first, evolution=evolution, truth=truth, seen=seen)
+        return PreparedEvolved(self, periods, span, evolution, truth, seen)
 
-    def fixed_forecast(self, horizon: int) -> QuantileForecast:
+    def fixed_forecast(self, horizon: int) -> DemandForecast:
         """Return the forecast that modes "fixed" and "evolved" begin with."""
         return self._forecast_of(self.source, horizon)
 
@@ -148,147 +149,196 @@ class ForecastDemand:
         assert self.panel is not None
         return self.panel.periods if self.start is None or self.mode == "fixed" else self.start
 
-    def _forecast_of(self, source: Any, horizon: int) -> QuantileForecast:
+    def _forecast_of(self, source: Any, horizon: int) -> DemandForecast:
         """Return one forecast of all items, of one origin."""
-        if isinstance(source, QuantileForecast):
+        if isinstance(source, DemandForecast):
             return source.at_origin(-1).head(horizon)
         return source.predict(self.panel, horizon, origins=[self._begin])
 
-    def _believed(self, first: QuantileForecast) -> QuantileForecast:
-        """Return the one forecast that the policy sees in place of the first one."""
-        if self.belief is None or isinstance(self.belief, Distortion):
-            return first
-        return self._forecast_of(self.belief, first.horizon)
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedForecastDemand:
-    """A `ForecastDemand` whose forecasts of so many periods were made, once for all scenarios and episodes.
-
-    Attributes:
-        model: what is drawn from.
-        periods: length of the paths.
-        span: periods ahead that each forecast reaches.
-        first: the forecast that modes "fixed" and "evolved" draw from.
-        believed: what all paths see, one forecast a period, before any `Distortion`; None where it differs by path.
-        evolution: how forecasts are revised (mode "evolved").
-        truth: the forecasts before revisions that demand is drawn from (mode "evolved").
-        seen: the forecasts before revisions that policies see (mode "evolved").
-    """
-
-    model: ForecastDemand
-    periods: int
-    span: int
-    first: QuantileForecast | None = None
-    believed: tuple[QuantileForecast, ...] | None = None
-    evolution: ForecastEvolution | None = None
-    truth: EvolvedForecasts | None = None
-    seen: EvolvedForecasts | None = None
-
-    @property
-    def forecasts(self) -> Sequence[QuantileForecast] | None:
-        """What policies see, one forecast a period of all items; None where it differs by path."""
-        distortion = self.model.belief
-        if self.believed is None or not isinstance(distortion, Distortion):
-            return self.believed
-        return None if distortion.noise > 0 else [distortion.apply(forecast) for forecast in self.believed]
-
-    def scenario(self, rng: np.random.Generator, paths: int) -> Scenario:
-        """Draw paths of all items: see `ForecastDemand.scenario`."""
-        model, periods, names = self.model, self.periods, self.model.item_ids
-        root = int(rng.integers(2**62))
-        normal = np.stack([keyed_generator(root, name).standard_normal((paths, periods)) for name in names])
-        if model.mode == "rolled":
-            rows = np.tile(np.arange(model.items), paths)
-            scenario = _unfold(self._roll(rows, normal.swapaxes(0, 1).reshape(-1, periods)), paths, model.items)
-        elif model.mode == "evolved":
-            generators = [keyed_generator(root, name, "revisions") for name in names]
-            scenario = self._evolve(np.arange(model.items)[:, None], normal, generators)
-        else:
-            assert self.first is not None
-            demand = self.first.head(periods).at_normals(normal.swapaxes(0, 1)[:, :, None])[:, :, 0]
-            scenario = Scenario(np.swapaxes(self._whole(demand), 1, 2), forecasts=self.believed)
-        return self._distorted(scenario, rng, names)
-
-    def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
-        """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
-        normal = rng.standard_normal((len(item), self.periods))
-        if self.model.mode == "rolled":
-            return self._distorted(self._roll(item, normal), rng)
-        if self.model.mode == "evolved":
-            return self._distorted(self._evolve(item[None], normal[None], [rng]), rng)
-        assert self.first is not None
-        assert self.believed is not None
-        nowhere = np.zeros(len(item), dtype=np.int64)
-        own = self.first.head(self.periods).take(item, nowhere)
-        demand = self._whole(own.at_normals(normal[None, None])[0, 0])
-        forecasts = [forecast.take(item, nowhere) for forecast in self.believed]
-        return self._distorted(Scenario(demand[:, :, None], forecasts=forecasts), rng)
+    def _whole(self, demand: FloatArray) -> FloatArray:
+        integer = self.integer
+        if integer is None:
+            integer = self.panel is not None and self.panel.integer_demand
+        return np.rint(demand) if integer else demand
 
     def _distorted(
         self, scenario: Scenario, rng: np.random.Generator, item_ids: Sequence[str] | None = None
     ) -> Scenario:
         """Distort what policies see, where that is the belief."""
-        belief = self.model.belief
-        return distorted(scenario, belief, rng, item_ids) if isinstance(belief, Distortion) else scenario
+        return distorted(scenario, self.belief, rng, item_ids) if isinstance(self.belief, Distortion) else scenario
 
-    def _evolve(self, rows: IntArray, score: FloatArray, generators: Sequence[np.random.Generator]) -> Scenario:
+
+@dataclass(frozen=True, eq=False)
+class PreparedFixed:
+    """A `ForecastDemand` in mode "fixed" whose forecasts were made, once for all scenarios and episodes.
+
+    Attributes:
+        model: what is drawn from.
+        periods: length of the paths.
+        first: what demand is drawn from: the forecast of all periods.
+        believed: what policies see before any `Distortion`, one forecast a period.
+    """
+
+    model: ForecastDemand
+    periods: int
+    first: DemandForecast
+    believed: Sequence[DemandForecast]
+
+    @property
+    def forecasts(self) -> Sequence[DemandForecast] | None:
+        """What policies see, one forecast a period of all items; None where noise makes it differ by path."""
+        distortion = self.model.belief
+        if not isinstance(distortion, Distortion):
+            return self.believed
+        return None if distortion.noise > 0 else [distortion.apply(forecast) for forecast in self.believed]
+
+    def scenario(self, rng: np.random.Generator, paths: int) -> Scenario:
+        """Draw paths of all items: see `ForecastDemand.scenario`."""
+        normal = _normals(self.model.item_ids, int(rng.integers(2**62)), paths, self.periods)
+        demand = self.first.head(self.periods).at_normals(normal.swapaxes(0, 1)[:, :, None])[:, :, 0]
+        scenario = Scenario(np.swapaxes(self.model._whole(demand), 1, 2), forecasts=self.believed)
+        return self.model._distorted(scenario, rng, self.model.item_ids)
+
+    def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
+        """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
+        normal, nowhere = rng.standard_normal((len(item), self.periods)), np.zeros(len(item), dtype=np.int64)
+        own = self.first.head(self.periods).take(item, nowhere)
+        demand = self.model._whole(own.at_normals(normal[None, None])[0, 0])
+        forecasts = [forecast.take(item, nowhere) for forecast in self.believed]
+        return self.model._distorted(Scenario(demand[:, :, None], forecasts=forecasts), rng)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedEvolved:
+    """A `ForecastDemand` in mode "evolved" whose first forecast was made and laid out, once for all paths.
+
+    Attributes:
+        model: what is drawn from.
+        periods: length of the paths.
+        span: periods ahead that each forecast reaches.
+        evolution: how forecasts are revised.
+        truth: the forecasts before revisions that demand is drawn from.
+        seen: the forecasts before revisions that policies see.
+    """
+
+    model: ForecastDemand
+    periods: int
+    span: int
+    evolution: ForecastEvolution
+    truth: EvolvedForecasts
+    seen: EvolvedForecasts
+
+    @property
+    def forecasts(self) -> None:
+        """Forecasts depend on the path."""
+        return
+
+    def scenario(self, rng: np.random.Generator, paths: int) -> Scenario:
+        """Draw paths of all items: see `ForecastDemand.scenario`."""
+        names, root = self.model.item_ids, int(rng.integers(2**62))
+        normal = _normals(names, root, paths, self.periods)
+        generators = [keyed_generator(root, name, "revisions") for name in names]
+        scenario = self._carry(np.arange(len(names))[:, None], normal, generators)
+        return self.model._distorted(scenario, rng, names)
+
+    def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
+        """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
+        normal = rng.standard_normal((len(item), self.periods))
+        return self.model._distorted(self._carry(item[None], normal[None], [rng]), rng)
+
+    def _carry(self, rows: IntArray, score: FloatArray, generators: Sequence[np.random.Generator]) -> Scenario:
         """Carry the first forecast along paths.
 
         Args:
             rows: the items of the paths, shape (items, 1) or (1, paths).
-            score: standard normal draws behind demand, shape (items or 1, paths, periods).
+            score: standard normal draws that demand follows from, shape (items or 1, paths, periods).
             generators: where revisions come from, one for each of the first axis.
         """
-        assert self.evolution is not None
-        assert self.truth is not None
-        assert self.seen is not None
         evolution, paths = self.evolution, score.shape[1]
         scale = np.broadcast_to(evolution.scale_of(self.model.item_ids)[rows], score.shape[:2])
         noise = (rng.standard_normal((paths, self.periods, evolution.horizon)) for rng in generators)
         carried = zip(score, noise, scale, strict=True)
         news = np.stack([evolution.carried(u, w, self.span, s) for u, w, s in carried])
-        today = (self.truth.at(t, rows, news[:, :, t]) for t in range(self.periods))
-        demand = [self._whole(_first_period(f, score[:, :, t])) for t, f in enumerate(today)]
-        forecasts = [self.seen.at(t, rows, news[:, :, t]) for t in range(self.periods)]
+        today = [self.truth.at(t, rows, news[:, :, t]) for t in range(self.periods)]
+        demand = [self.model._whole(_first_period(f, score[:, :, t])) for t, f in enumerate(today)]
+        forecasts = today
+        if self.seen is not self.truth:
+            forecasts = [self.seen.at(t, rows, news[:, :, t]) for t in range(self.periods)]
         return Scenario(np.stack(demand).transpose(2, 0, 1), forecasts=forecasts)
 
-    def _roll(self, rows: IntArray, normal: FloatArray) -> Scenario:
-        """Run the forecaster, and the one that is believed, along paths of one item each."""
-        source, belief, periods = self.model.source, self.model.belief, self.periods
-        start, panel = self._canvas(rows)
+
+@dataclass(frozen=True, eq=False)
+class PreparedRolled:
+    """A `ForecastDemand` in mode "rolled": the forecaster runs along every path.
+
+    Attributes:
+        model: what is drawn from.
+        periods: length of the paths.
+        span: periods ahead that each forecast reaches.
+        believed: what all paths see, one forecast a period, where one forecast is believed; None where a forecaster is.
+    """
+
+    model: ForecastDemand
+    periods: int
+    span: int
+    believed: Sequence[DemandForecast] | None
+
+    @property
+    def forecasts(self) -> None:
+        """Forecasts depend on the path."""
+        return
+
+    def scenario(self, rng: np.random.Generator, paths: int) -> Scenario:
+        """Draw paths of all items: see `ForecastDemand.scenario`."""
+        names = self.model.item_ids
+        normal = _normals(names, int(rng.integers(2**62)), paths, self.periods)
+        rows = np.tile(np.arange(len(names)), paths)
+        demand, forecasts = self._roll(rows, normal.swapaxes(0, 1).reshape(-1, self.periods))
+        # Paths of one item each, path-major, become paths of many items.
+        demand = demand.reshape(paths, len(names), -1).swapaxes(1, 2)
+        scenario = Scenario(demand, forecasts=[_unfolded(f, paths, len(names)) for f in forecasts])
+        return self.model._distorted(scenario, rng, names)
+
+    def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
+        """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
+        demand, forecasts = self._roll(item, rng.standard_normal((len(item), self.periods)))
+        return self.model._distorted(Scenario(demand[:, :, None], forecasts=forecasts), rng)
+
+    def _roll(self, rows: IntArray, normal: FloatArray) -> tuple[FloatArray, list[DemandForecast]]:
+        """Run the forecaster, and the one that is believed, along paths of one item each.
+
+        Returns:
+            demand, shape (rows, periods), and what is seen in each period.
+        """
+        source, belief = self.model.source, self.model.belief
+        other = belief if self.believed is None and not isinstance(belief, Distortion) else None
+        begin, panel = self._canvas(rows)
         every, nowhere = np.arange(len(rows)), np.zeros(len(rows), dtype=np.int64)
-        other = belief if hasattr(belief, "predict") else None
         forecasts = [forecast.take(rows, nowhere) for forecast in self.believed or ()]
-        ahead = self.span if other is None and self.believed is None else 1
-        for t in range(start, start + periods):
+        ahead = self.span if self.believed is None and other is None else 1
+        for t in range(begin, begin + self.periods):
             forecast = source.predict(panel, ahead, origins=[t]).take(every, nowhere)
-            if self.believed is None:
-                seen = forecast if other is None else other.predict(panel, self.span, origins=[t]).take(every, nowhere)
-                forecasts.append(seen)
-            panel.sales[:, t] = self._whole(_first_period(forecast, normal[None, :, t - start]))[0]
-        return Scenario(panel.sales[:, start : start + periods, None], forecasts=forecasts)
+            if other is not None:
+                forecasts.append(other.predict(panel, self.span, origins=[t]).take(every, nowhere))
+            elif self.believed is None:
+                forecasts.append(forecast)
+            panel.sales[:, t] = self.model._whole(_first_period(forecast, normal[None, :, t - begin]))[0]
+        return panel.sales[:, begin : begin + self.periods], forecasts
 
     def _canvas(self, rows: IntArray) -> tuple[int, SalesPanel]:
         """Return where demand begins, and a panel of these rows whose later sales are still to be written."""
-        panel, start = self.model.panel, self.model._begin
-        assert panel is not None
-        panel = panel.window(0, start + self.periods).select(rows)
-        if panel.periods < start + self.periods:
-            panel = panel.extended(np.zeros((len(rows), start + self.periods - panel.periods)))
-        later = np.arange(panel.periods) >= start
+        panel, begin = self.model.panel, self.model._begin
+        assert panel is not None  # the model's constructor saw to it
+        panel = panel.window(0, begin + self.periods).select(rows)
+        if panel.periods < begin + self.periods:
+            panel = panel.extended(np.zeros((len(rows), begin + self.periods - panel.periods)))
+        later = np.arange(panel.periods) >= begin
         sales = np.where(later, 0.0, panel.sales)
-        return start, replace(panel, sales=sales, in_stock=panel.in_stock | later, listed=panel.listed | later)
-
-    def _whole(self, demand: FloatArray) -> FloatArray:
-        integer = self.model.integer
-        if integer is None:
-            integer = self.model.panel is not None and self.model.panel.integer_demand
-        return np.rint(demand) if integer else demand
+        return begin, replace(panel, sales=sales, in_stock=panel.in_stock | later, listed=panel.listed | later)
 
 
 def _check_belief(belief: Any, model: ForecastDemand, faults: Faults) -> None:
-    if isinstance(belief, QuantileForecast):
+    if isinstance(belief, DemandForecast):
         if len(belief.values) != model.items:
             faults.add(
                 f"belief must forecast the {model.items} items that demand is drawn for, got {len(belief.values)}"
@@ -303,22 +353,22 @@ def _check_belief(belief: Any, model: ForecastDemand, faults: Faults) -> None:
             faults.add("a forecaster as belief needs the panel that its forecasts begin from: panel=...")
 
 
-def _first_period(forecast: QuantileForecast, normal: FloatArray) -> FloatArray:
+def _normals(item_ids: Sequence[str], root: int, paths: int, periods: int) -> FloatArray:
+    """Standard normal draws, shape (items, paths, periods), each item's by its own key."""
+    return np.stack([keyed_generator(root, name).standard_normal((paths, periods)) for name in item_ids])
+
+
+def _first_period(forecast: DemandForecast, normal: FloatArray) -> FloatArray:
     """Demand of the first period of a forecast: normal (items, origins) → the same shape."""
-    return replace(forecast.head(1), dependence=None).at_normals(normal[None, :, :, None])[0, :, :, 0]
+    return forecast.head(1).at_uniforms(ndtr(normal[None, :, :, None]))[0, :, :, 0]
 
 
-def _unfold(scenario: Scenario, paths: int, items: int) -> Scenario:
-    """Turn paths of one item each, path-major, into paths of many items."""
-    demand = scenario.demand.reshape(paths, items, -1).swapaxes(1, 2)
-    return Scenario(demand, forecasts=[_unfolded(f, paths, items) for f in scenario.forecasts or ()])
-
-
-def _unfolded(forecast: QuantileForecast, paths: int, items: int) -> QuantileForecast:
+def _unfolded(forecast: DemandForecast, paths: int, items: int) -> QuantileForecast:
+    """Turn a forecast of one item on items · paths origins, path-major, into one of many items."""
     values = forecast.values.reshape(paths, items, *forecast.values.shape[2:]).swapaxes(0, 1)
     dependence = forecast.dependence
     if dependence is not None:
-        dependence = replace(dependence, band=dependence.band.reshape(paths, items).T)
+        band = np.broadcast_to(dependence.band, (1, paths * items))
+        dependence = replace(dependence, band=band.reshape(paths, items).T)
     ids = tuple(f"item {i}" for i in range(items))
-    origins = np.repeat(forecast.origins[:1], paths)
-    return QuantileForecast(forecast.levels, values, origins, ids, dependence=dependence)
+    return QuantileForecast.unchecked(forecast.levels, values, np.repeat(forecast.origins[:1], paths), ids, dependence)

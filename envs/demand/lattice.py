@@ -7,9 +7,8 @@ with the exact probability that demand falls into it; between the cells' ends th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +16,7 @@ from scipy.signal import fftconvolve
 
 from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
+from .probability import ROUNDING
 
 NEGLIGIBLE = 1e-19
 """Probability that the last value kept is exceeded."""
@@ -27,31 +27,6 @@ CELLS_PER_DEVIATION = 256
 LONGEST = 2**22
 """Values that one distribution may hold."""
 
-ROUNDING = 1e-15
-"""Levels this far above a step of the distribution function count as met: sums of floats end there."""
-
-
-class Distribution(Protocol):
-    """What scipy's frozen distributions offer, too; parameters broadcast to (..., items)."""
-
-    def cdf(self, units: ArrayLike) -> Any:
-        """P(demand <= units)."""
-
-    def sf(self, units: ArrayLike) -> Any:
-        """P(demand > units), precise in the upper tail."""
-
-    def ppf(self, level: ArrayLike) -> Any:
-        """The smallest demand that is exceeded with probability <= 1 − level."""
-
-    def mean(self) -> Any:
-        """Expected demand, units."""
-
-    def var(self) -> Any:
-        """Variance of demand, units squared."""
-
-    def std(self) -> Any:
-        """Standard deviation of demand, units."""
-
 
 @dataclass(frozen=True, eq=False)
 class LatticeDistribution:
@@ -60,10 +35,15 @@ class LatticeDistribution:
     Attributes:
         rows: probabilities of 0, 1, ..., one distribution a row, shape (rows, values).
         row: which row holds, integers of shape (..., items).
+        below: P(demand <= 0, 1, ...) of each row, which follows from `rows`.
     """
 
     rows: FloatArray
     row: IntArray
+    below: FloatArray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "below", np.minimum(np.cumsum(self.rows, axis=-1), 1.0))
 
     @classmethod
     def of(cls, probabilities: Sequence[FloatArray], row: IntArray) -> LatticeDistribution:
@@ -72,15 +52,6 @@ class LatticeDistribution:
         for k, vector in enumerate(probabilities):
             rows[k, : len(vector)] = vector
         return cls(rows, row)
-
-    @cached_property
-    def _below(self) -> FloatArray:
-        return np.minimum(np.cumsum(self.rows, axis=-1), 1.0)
-
-    @cached_property
-    def _above(self) -> FloatArray:
-        above = np.cumsum(self.rows[:, ::-1], axis=-1)[:, ::-1]
-        return np.concatenate([above[:, 1:], np.zeros((len(above), 1))], axis=-1)
 
     def pmf(self, units: ArrayLike) -> FloatArray:
         """P(demand = units)."""
@@ -91,12 +62,14 @@ class LatticeDistribution:
     def cdf(self, units: ArrayLike) -> FloatArray:
         """P(demand <= units)."""
         units = np.asarray(units, dtype=np.float64)
-        return np.where(units < 0, 0.0, self._at(self._below, units))
+        return np.where(units < 0, 0.0, self._at(self.below, units))
 
     def sf(self, units: ArrayLike) -> FloatArray:
         """P(demand > units), precise in the upper tail."""
         units = np.asarray(units, dtype=np.float64)
-        return np.where(units < 0, 1.0, self._at(self._above, units))
+        above = np.cumsum(self.rows[:, ::-1], axis=-1)[:, ::-1]
+        above = np.concatenate([above[:, 1:], np.zeros((len(above), 1))], axis=-1)
+        return np.where(units < 0, 1.0, self._at(above, units))
 
     def ppf(self, level: ArrayLike) -> FloatArray:
         """The smallest demand that is exceeded with probability <= 1 − level."""
@@ -105,7 +78,7 @@ class LatticeDistribution:
         low, high = np.zeros(row.shape, dtype=np.int64), np.full(row.shape, self.rows.shape[1] - 1)
         for _ in range(int(self.rows.shape[1] - 1).bit_length()):
             middle = (low + high) // 2
-            met = self._below[row, middle] >= level
+            met = self.below[row, middle] >= level
             low, high = np.where(met, low, np.minimum(middle + 1, high)), np.where(met, middle, high)
         return low.astype(np.float64)
 

@@ -1,15 +1,17 @@
-"""What every demand model offers, and how its paths are keyed."""
+"""What every demand model offers, how its paths are keyed, and the simplest model: the history itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from ...arrays import FloatArray, IntArray
-from ...errors import Faults
-from ...forecasters.forecast import QuantileForecast
+from ...errors import Faults, FractileError
+from ...forecasters.data.panel import SalesPanel
+from ...forecasters.forecast import DemandForecast
 from ...randomness import PATH_BLOCK, keyed_generator
 from ..core.types import Scenario
 
@@ -41,7 +43,7 @@ class PreparedDemand(Protocol):
     """
 
     @property
-    def forecasts(self) -> Sequence[QuantileForecast] | None:
+    def forecasts(self) -> Sequence[DemandForecast] | None:
         """What policies see: one forecast a period, of all items; None where forecasts depend on the path."""
 
     def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
@@ -83,6 +85,55 @@ def in_blocks(rng: np.random.Generator, paths: int, draw: Callable[[np.random.Ge
         for target, part in zip(whole, parts, strict=True):
             target[first : first + PATH_BLOCK] = part[: paths - first]
     return whole
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Demand as it was: the history itself, from random starting periods.
+
+    Where an item was out of stock its sales say nothing; the sales of its last informative period before stand in,
+    or its own sales where those were more.
+
+    Attributes:
+        panel: the history.
+    """
+
+    panel: SalesPanel
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        return self.panel.items
+
+    def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
+        """Draw windows of the history, units, shape (paths, periods, items); items keep their common weeks."""
+        latest = self.panel.periods - periods
+        if latest < 0:
+            raise FractileError(f"the history has {self.panel.periods} periods, {periods} are asked for; replay fewer")
+        start = rng.integers(0, latest + 1, paths)
+        return uncensored(self.panel).T[start[:, None] + np.arange(periods)]
+
+    def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:  # noqa: ARG002
+        """Draw windows of the history; nothing is forecast."""
+        return Scenario(self.sample(rng, paths, periods))
+
+    def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:  # noqa: ARG002
+        """Draw windows of single items: see `ForecastDemand.episodes`."""
+        demand = self.sample(rng, len(item), periods)
+        return Scenario(np.take_along_axis(demand, item[:, None, None], axis=2))
+
+
+def uncensored(panel: SalesPanel) -> FloatArray:
+    """Return demand as the history tells it, units, shape (items, periods): see `Replay` for stock-outs.
+
+    What stands in comes from the past wherever there is one, so that demand in t says nothing of later periods.
+    """
+    period = np.arange(panel.periods)
+    before = np.maximum.accumulate(np.where(panel.informative, period, -1), axis=1)
+    first = np.argmax(panel.informative, axis=1)[:, None]
+    stand_in = np.take_along_axis(panel.sales, np.where(before >= 0, before, first), axis=1)
+    demand = np.where(panel.informative, panel.sales, np.maximum(panel.sales, stand_in))
+    return np.where(panel.listed, demand, 0.0)
 
 
 def require(model: Any, *, same_items: bool = True, **rules: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
@@ -12,13 +12,18 @@ from numpy.typing import ArrayLike
 
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults
-from ...forecasters.forecast import DEFAULT_LEVELS
+from ...forecasters.forecast import DEFAULT_LEVELS, DemandForecast
+from ...forecasters.interpolation import sobol_uniforms
 from ...randomness import PATH_BLOCK
 from ..core.types import Scenario
-from .distribution_forecast import DistributionForecast, ForecastsOnPaths
+from .distribution_forecast import DistributionForecast, ForecastsOnPaths, Pick
 from .independent import IndependentDemand
+from .lattice import GridDistribution, LatticeDistribution, convolve, grid_cells, lattice_of, trimmed
 from .model import in_blocks
-from .regime_outlook import RegimeOutlook
+from .probability import Distribution, Mixture
+
+CELLS = 64
+"""Cells of a grid per standard deviation of the regime with the least one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +45,6 @@ class MarkovModulated:
     transition: ArrayLike
     hidden: bool = False
     shared: bool = False
-    _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         matrix = np.asarray(self.transition, dtype=np.float64)
@@ -124,39 +128,240 @@ class MarkovModulated:
             regime: regime of the first period, counted from 0, shape (origins, items).
             beliefs: its probabilities, shape (regimes, origins, items or 1).
         """
-        if beliefs is None:
-            beliefs = np.eye(len(self.regimes))[:, :, None]
-        return RegimeOutlook(self.regimes, np.asarray(self.transition), beliefs, regime, span, self._kept)
+        return self.prepare(1, span).outlook(regime, beliefs)
 
     def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:
         """Draw demand; the forecast in every period is its distribution, given the regime or the path so far."""
         demand, regime = in_blocks(rng, paths, lambda block: self.draw(block, PATH_BLOCK, periods))
-        return Scenario(demand, ForecastsOnPaths(self._forecaster(demand, regime, span), range(periods)))
+        return Scenario(demand, self.prepare(periods, span).forecasts_on(demand, regime))
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
         """Draw paths that hold one item each, in regimes of their own: see `ForecastDemand.episodes`."""
-        alone = replace(self.select(item), shared=False, _kept=self._kept)
-        demand, regime = alone.draw(rng, 1, periods)
-        make = partial(_side_by_side, alone._forecaster(demand, regime, span))
-        return Scenario(demand[0].T[:, :, None], ForecastsOnPaths(make, range(periods)))
+        return self.prepare(periods, span).episodes(rng, item)
 
-    def _forecaster(self, demand: FloatArray, regime: FloatArray, span: int) -> partial[DistributionForecast]:
-        known = self.beliefs(demand) if self.hidden else regime.astype(np.int8)
-        return partial(_forecast, self, known, span)
+    def prepare(self, periods: int, span: int) -> PreparedRegimes:
+        """Convolve the sums along the chain once for many episodes: see `PreparedDemand`."""
+        tables, row = RegimeTables.of(self.regimes, np.asarray(self.transition), span)
+        return PreparedRegimes(self, tables, row, periods, span)
 
 
-def _forecast(model: MarkovModulated, known: Any, span: int, period: int) -> DistributionForecast:
-    """The forecast of a period: known are beliefs of all periods, or regimes (paths, periods, items)."""
-    if model.hidden:
-        outlook = model.outlook(span, beliefs=known[:, period])
-    else:
-        outlook = model.outlook(span, regime=known[:, period].astype(np.int64))
-    return DistributionForecast.of(outlook, DEFAULT_LEVELS, period)
+@dataclass(frozen=True, eq=False)
+class PreparedRegimes:
+    """Demand in regimes with the tables that its forecasts are read from: see `PreparedDemand`.
+
+    Attributes:
+        model: what is drawn from.
+        tables: what demand is like in each regime.
+        row: the row of each of the model's items in the tables, shape (items,).
+        periods: length of the paths.
+        span: periods ahead that each forecast reaches.
+    """
+
+    model: MarkovModulated
+    tables: RegimeTables
+    row: IntArray
+    periods: int
+    span: int
+
+    @property
+    def forecasts(self) -> None:
+        """Forecasts depend on the path."""
+        return
+
+    def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
+        """Draw paths that hold one item each, in regimes of their own."""
+        alone = replace(self, model=replace(self.model.select(item), shared=False), row=self.row[item])
+        demand, regime = alone.model.draw(rng, 1, self.periods)
+        make = partial(_side_by_side, alone.forecasts_on(demand, regime))
+        return Scenario(demand[0].T[:, :, None], ForecastsOnPaths(make, range(self.periods)))
+
+    def forecasts_on(self, demand: FloatArray, regime: FloatArray) -> ForecastsOnPaths:
+        """Return the forecasts along paths of demand and regimes (paths, periods, items), each made when it is read."""
+        known = self.model.beliefs(demand) if self.model.hidden else regime.astype(np.int8)
+        return ForecastsOnPaths(partial(self._forecast, known), range(self.periods))
+
+    def _forecast(self, known: Any, period: int) -> DistributionForecast:
+        """Return the forecast of a period, from beliefs of all periods or from regimes (paths, periods, items)."""
+        if self.model.hidden:
+            outlook = self.outlook(None, known[:, period])
+        else:
+            outlook = self.outlook(known[:, period].astype(np.int64), None)
+        return DistributionForecast.of(outlook, DEFAULT_LEVELS, period)
+
+    def outlook(self, regime: IntArray | None, beliefs: FloatArray | None) -> RegimeOutlook:
+        """Return what is known, given the first period's regime or beliefs about it: see `MarkovModulated.outlook`."""
+        if beliefs is None:
+            beliefs = np.eye(len(self.model.regimes))[:, :, None]
+        return RegimeOutlook(self.tables, self.row[None], beliefs, regime, self.span)
 
 
-def _side_by_side(make: partial[DistributionForecast], period: int) -> DistributionForecast:
-    """Forecasts of one path with an item for each episode, as forecasts of one item on many paths."""
-    forecast = make(period)
+@dataclass(frozen=True, eq=False)
+class RegimeOutlook:
+    """Demand of the periods ahead is that of a regime each; what is known is a belief about the first one's.
+
+    Quantiles are those of mixtures, exactly. Sums are convolved along the chain, backwards: from regime r,
+    `S_n(r) = F_r * Σ_j P_rj S_{n−1}(j)`; exact for discrete demand, on a grid for continuous demand.
+
+    Attributes:
+        tables: what demand is like in each regime.
+        row: which row of the tables holds, integers of shape (origins or 1, items or 1).
+        beliefs: probabilities of the first period's regime, shape (regimes, beliefs, items or 1).
+        belief: which of the beliefs each origin holds, integers of shape (origins, items); None = each its own.
+        horizon: periods ahead.
+    """
+
+    tables: RegimeTables
+    row: IntArray
+    beliefs: FloatArray
+    belief: IntArray | None
+    horizon: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Periods ahead, origins, items."""
+        known: tuple[int, ...] = self.beliefs.shape if self.belief is None else self.belief.shape
+        return self.horizon, known[-2], max(known[-1], self.row.shape[1])
+
+    @property
+    def dependence(self) -> None:
+        """No Gaussian copula: draws take the periods as independent, `draws` and sums do not."""
+        return
+
+    def periods(self) -> Mixture:
+        """Return the distribution of each period's demand."""
+        ahead = [self.beliefs]
+        for _ in range(self.horizon - 1):
+            ahead.append(self._passed(ahead[-1]))
+        return self._mixture(self.tables.periods(self.row), np.stack(ahead, axis=1), len(self.row))
+
+    def total(self, span: IntArray) -> Mixture:
+        """Return the distribution of sums, a component for each regime of the first period."""
+        shape = np.broadcast_shapes(self.row.shape, span.shape[1:])
+        components = self.tables.total(np.broadcast_to(self.row, shape), np.broadcast_to(span[0], shape))
+        return self._mixture(components, self.beliefs[:, None], shape[0])
+
+    def draws(self, number: int) -> FloatArray:
+        """Return quasi-random draws of regimes and demand, shape (number, horizon, origins, items)."""
+        uniform = sobol_uniforms(number, 2 * self.horizon)[:, :, None, None]
+        values = [np.maximum(one.ppf(uniform[:, : self.horizon]), 0.0) for one in self.tables.periods(self.row)]
+        chain = np.cumsum(self.tables.transition, axis=1)[:, :-1]
+        begin = np.cumsum(self._whole(self.beliefs[:, None])[:, 0], axis=0)[:-1]
+        now = (uniform[:, self.horizon, None] >= begin).sum(1)
+        if self.belief is not None:
+            now = np.take_along_axis(now, np.broadcast_to(self.belief, (number, *self.belief.shape)), axis=1)
+        drawn = []
+        for h in range(self.horizon):
+            if h:
+                now = (uniform[:, self.horizon + h, :, :, None] >= chain[now]).sum(-1)
+            drawn.append(np.select([now == r for r in range(len(values))], [value[:, h] for value in values]))
+        return np.stack(drawn, axis=1)
+
+    def window(self, first: int, last: int) -> RegimeOutlook:
+        """Return what is known of periods first ... last - 1 ahead."""
+        beliefs = self.beliefs
+        for _ in range(first):
+            beliefs = self._passed(beliefs)
+        return replace(self, beliefs=beliefs, horizon=last - first)
+
+    def picked(self, pick: Pick, origins: int) -> RegimeOutlook:
+        """Return what is known of some origins and items."""
+        items = self.shape[2]
+
+        def change(array: Any) -> Any:
+            return pick(np.broadcast_to(array, (*array.shape[:-2], origins, items)))
+
+        row = change(self.row)
+        # Rows that all origins share are mixed once for all of them.
+        row = row[:1] if (row == row[:1]).all() else row
+        if self.belief is None:
+            return replace(self, row=row, beliefs=change(self.beliefs))
+        if self.beliefs.shape[2] == 1:
+            return replace(self, row=row, belief=change(self.belief))
+        whole = np.take_along_axis(self.beliefs, self.belief[None], axis=1)
+        return replace(self, row=row, beliefs=change(whole), belief=None)
+
+    def _mixture(self, components: Sequence[Distribution], beliefs: FloatArray, origins: int) -> Mixture:
+        """Mix components, which belong to so many origins, or to all where that is 1."""
+        weights, belief = self._whole(beliefs), self.belief
+        if belief is not None and origins > 1:
+            index = np.broadcast_to(belief, (*weights.shape[:2], *belief.shape))
+            weights, belief = np.take_along_axis(weights, index, axis=-2), None
+        return Mixture(components, list(weights), belief, self.tables.discrete)
+
+    def _passed(self, beliefs: FloatArray) -> FloatArray:
+        """Beliefs about the period after."""
+        return np.einsum("roi,rs->soi", beliefs, self.tables.transition)
+
+    def _whole(self, beliefs: FloatArray) -> FloatArray:
+        """Beliefs with an axis for all items."""
+        return np.broadcast_to(beliefs, (*beliefs.shape[:-1], self.shape[2]))
+
+
+@dataclass(frozen=True, eq=False)
+class RegimeTables:
+    """What demand is like in each regime, and its sums along the chain; items of equal parameters share a row.
+
+    Quantiles of periods are exact. Sums are convolved along the chain, backwards: from regime r,
+    `S_n(r) = F_r * Σ_j P_rj S_{n−1}(j)`; exact for discrete demand, on a grid for continuous demand. They are computed
+    once, for all forecasts of a scenario.
+
+    Attributes:
+        regimes: independent demand of each regime, an item a row.
+        transition: probabilities from regime to regime, shape (regimes, regimes). [P]
+        lattices: one period's distribution in each regime where demand is discrete.
+        sums: probabilities of the sum over 1, 2, ... periods from each first regime: `sums[row][span − 1][regime]`.
+        steps: distance between the values of each row's sums, units.
+    """
+
+    regimes: Sequence[IndependentDemand]
+    transition: FloatArray
+    lattices: Sequence[LatticeDistribution]
+    sums: Sequence[Sequence[Sequence[FloatArray]]]
+    steps: FloatArray
+
+    @classmethod
+    def of(
+        cls, regimes: Sequence[IndependentDemand], transition: FloatArray, longest: int
+    ) -> tuple[RegimeTables, IntArray]:
+        """Return the tables of sums over up to `longest` periods, and the row of each item, shape (items,)."""
+        items = max(regime.items for regime in regimes)
+        columns = np.concatenate([regime.columns((items,)) for regime in regimes], axis=-1)
+        _, first, row = np.unique(columns, axis=0, return_index=True, return_inverse=True)
+        alone = [regime.select(first) for regime in regimes]
+        discrete = regimes[0].discrete
+        lattices = [lattice_of(one.distribution(), (len(first),)) for one in alone] if discrete else []
+        sums, steps = [], []
+        for k in range(len(first)):
+            ones = [one.select(np.array([k])).distribution() for one in alone]
+            found, step = _chained(ones, transition, longest, discrete)
+            sums.append(found)
+            steps.append(step)
+        return cls(alone, transition, lattices, sums, np.array(steps)), row.reshape(-1)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether demand is in whole units."""
+        return self.regimes[0].discrete
+
+    def periods(self, row: IntArray) -> Sequence[Distribution]:
+        """Return one period's distribution in each regime, shape (1, *row.shape)."""
+        if self.discrete:
+            return [LatticeDistribution(one.rows, one.row[row][None]) for one in self.lattices]
+        return [regime.select(row[None]).distribution() for regime in self.regimes]
+
+    def total(self, row: IntArray, span: IntArray) -> Sequence[Distribution]:
+        """Return the distribution of sums from each first regime; row and span of one shape (origins, items)."""
+        pairs, index = np.unique(np.stack([row.reshape(-1), span.reshape(-1)]), axis=1, return_inverse=True)
+        found, index = [self.sums[k][n - 1] for k, n in pairs.T], index.reshape(1, *row.shape)
+        lattices = [LatticeDistribution.of([sums[r] for sums in found], index) for r in range(len(self.regimes))]
+        if self.discrete:
+            return lattices
+        return [GridDistribution(lattice, self.steps[pairs[0]]) for lattice in lattices]
+
+
+def _side_by_side(whole: ForecastsOnPaths, period: int) -> DemandForecast:
+    """Return forecasts of one path with an item for each episode, as forecasts of one item on many paths."""
+    forecast = whole[period]
     items = np.arange(len(forecast.item_ids))
     return forecast.take(items, np.zeros_like(items))
 
@@ -177,3 +382,20 @@ def _check(regimes: Sequence[IndependentDemand], matrix: FloatArray) -> None:
     elif np.linalg.matrix_rank(matrix - np.eye(count), tol=1e-10) < count - 1:
         faults.add("transition must lead to one set of regimes from wherever it starts, so that shares are defined")
     faults.raise_if_any()
+
+
+def _chained(
+    ones: list[Any], transition: FloatArray, longest: int, discrete: bool
+) -> tuple[list[list[FloatArray]], float]:
+    """Convolve one item's demand along the chain: for 1 ... longest periods, and the step between their values."""
+    shape = (1, 1, 1)
+    step = 1.0 if discrete else float(min(np.min(one.std()) for one in ones)) / CELLS
+    rows = [lattice_of(one, shape).rows if discrete else grid_cells(one, step, shape) for one in ones]
+    single = [trimmed(row[0]) for row in rows]
+    sums = [single]
+    for _ in range(longest - 1):
+        later = np.zeros((len(single), max(map(len, sums[-1]))))
+        for r, total in enumerate(sums[-1]):
+            later[r, : len(total)] = total
+        sums.append([convolve(one, mixed) for one, mixed in zip(single, transition @ later, strict=True)])
+    return sums, step

@@ -12,16 +12,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
-
-if TYPE_CHECKING:
-    from .independent import IndependentDemand
 
 CELLS = 65_536
 """Entries of a table: what 16 bits can name."""
@@ -45,6 +42,30 @@ _FULL_WORDS = (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random
 """Bit generators whose raw words have 64 random bits."""
 
 _tables: OrderedDict[Any, DemandTable | None] = OrderedDict()
+
+
+class TabulatedDemand(Protocol):
+    """What a table needs of a demand model: see `independent.IndependentDemand`."""
+
+    @property
+    def discrete(self) -> bool:
+        """Whether demand is in whole units."""
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+
+    def distribution(self, span: int = 1) -> Any:
+        """Return the distribution of demand summed over `span` periods."""
+
+    def columns(self, shape: tuple[int, ...]) -> FloatArray:
+        """Return all parameters side by side, shape (*shape, parameters)."""
+
+    def select(self, item: IntArray) -> Self:
+        """Return the model of these items."""
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Draw demand without a table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +92,7 @@ class DemandTable:
     upper: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, model: IndependentDemand, span: int = 1) -> DemandTable:
+    def of(cls, model: TabulatedDemand, span: int = 1) -> DemandTable:
         """Return the table of a model.
 
         Args:
@@ -160,7 +181,7 @@ class DemandTable:
         flat[place] = self.resolve(cell, rng.random(len(place)))
 
 
-def sample_discrete(model: IndependentDemand, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
+def sample_discrete(model: TabulatedDemand, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
     """Draw discrete demand, by table where one distribution serves many draws.
 
     Items of equal parameters share a table. Which items are drawn by table depends on the model and on the shape
@@ -237,7 +258,7 @@ def _support(distribution: Any) -> IntArray | None:
     return None
 
 
-def _remembered(model: IndependentDemand) -> DemandTable | None:
+def _remembered(model: TabulatedDemand) -> DemandTable | None:
     """The table of a one-item model; None where it takes too many values."""
     key = _key(model)
     if key not in _tables:
@@ -256,7 +277,7 @@ def _key(value: Any) -> Any:
     return array.reshape(-1).tobytes()
 
 
-def _alike(model: IndependentDemand) -> list[IntArray]:
+def _alike(model: TabulatedDemand) -> list[IntArray]:
     """Groups of items whose parameters are equal."""
     columns = model.columns((model.items,))
     if (columns == columns[0]).all():

@@ -15,8 +15,7 @@ from ...forecasters.forecast import QuantileForecast
 from ..core.item_table import params_from_items
 from ..core.params import ItemParams
 from ..demand.belief import Believed
-from ..demand.discrete import Discrete, Rounded
-from ..demand.distributions import Gamma, Normal, Poisson
+from ..demand.distributions import Discrete, Gamma, Normal, Poisson, Rounded
 from ..demand.forecast_demand import ForecastDemand
 from ..demand.model import DemandModel
 from ..networks.network import Network

@@ -15,7 +15,7 @@ from ...forecasters.forecast import (
 from ..core.params import ItemParams
 from ..core.system import columns_of
 from ..core.types import Scenario
-from ..demand.distributions import DemandModel
+from ..demand.model import DemandModel
 from ..networks.network import Network
 
 if TYPE_CHECKING:

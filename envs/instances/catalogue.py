@@ -16,8 +16,7 @@ import numpy as np
 
 from ...errors import FractileError, did_you_mean
 from ..core.params import ItemParams
-from ..demand.discrete import Discrete, Rounded
-from ..demand.distributions import Gamma, Geometric, Normal, Poisson
+from ..demand.distributions import Discrete, Gamma, Geometric, Normal, Poisson, Rounded
 from ..demand.model import DemandModel
 from ..networks.shapes import distribution, dual_sourcing, serial
 from . import tables as table
@@ -253,7 +252,7 @@ def _pooled() -> Iterator[Instance]:
 
 
 def _stores(stores: int, correlation: float) -> DemandModel:
-    from ..demand.correlated import Correlated
+    from ..demand.modifiers import Correlated
 
     demand = Normal(np.array(table.STORE_MEANS[:stores]), np.array(table.STORE_DEVIATIONS[:stores]))
     return Correlated(demand, correlation) if correlation else demand

@@ -27,7 +27,7 @@ from ..forecast import (
     QuantileForecast,
 )
 from ..interpolation import cdf_at
-from .schaake import fit_templates
+from .dependence import fit_templates
 
 BANDS = 3
 FEWEST_PAIRS = 40

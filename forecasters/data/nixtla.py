@@ -1,21 +1,17 @@
-"""Frames as Nixtla's libraries give and take them (statsforecast, mlforecast, neuralforecast)."""
+"""Forecasts as data frames: long ones, and wide ones as Nixtla's libraries give and take them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 
 from ...arrays import FloatArray, IntArray
 from ...errors import FractileError, did_you_mean
-from ..forecast import (
-    QuantileForecast,
-)
 from .calendar import later_dates
-from .frames import long_frame
 from .panel import SalesPanel
 
 Style = Literal["quantiles", "statsforecast", "neuralforecast"]
@@ -26,7 +22,67 @@ _SUFFIX = re.compile(r"(?P<model>.*?)(?P<side>-lo-|-hi-|[-_]ql-?|-median$)(?P<nu
 _PLAIN = re.compile(r"q(?P<level>0?\.\d+)$")
 
 
-def nixtla_frame(forecast: QuantileForecast, style: Style, model: str) -> pd.DataFrame:
+class Quantiles(Protocol):
+    """What a frame reads of a forecast: see `forecast.DemandForecast`."""
+
+    @property
+    def levels(self) -> FloatArray:
+        """Quantile levels, shape (Q,)."""
+
+    @property
+    def values(self) -> FloatArray:
+        """Quantiles, units, shape (items, origins, horizon, Q)."""
+
+    @property
+    def origins(self) -> IntArray:
+        """The period index of each origin."""
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """One text an item."""
+
+    @property
+    def dates(self) -> pd.DatetimeIndex | None:
+        """The date of each origin."""
+
+    @property
+    def freq(self) -> str | None:
+        """Pandas frequency of the periods."""
+
+    def quantile(self, level: float) -> FloatArray:
+        """Return a quantile, shape (items, origins, horizon)."""
+
+
+class QuantileTable(NamedTuple):
+    """The fields of a `QuantileForecast`, as a frame held them."""
+
+    levels: FloatArray
+    values: FloatArray
+    origins: IntArray
+    item_ids: tuple[str, ...]
+    dates: pd.DatetimeIndex | None
+    freq: str | None
+
+
+def long_frame(forecast: Quantiles) -> pd.DataFrame:
+    """Return a row for each item, origin, horizon and level: see `QuantileForecast.to_frame`."""
+    _, origins, horizon, _ = forecast.values.shape
+    index = pd.MultiIndex.from_product(
+        [forecast.item_ids, range(origins), range(1, horizon + 1), forecast.levels],
+        names=["item_id", "origin", "horizon", "level"],
+    )
+    frame = pd.DataFrame({"value": forecast.values.reshape(-1)}, index=index).reset_index()
+    position = frame["origin"].to_numpy()
+    frame["origin"] = forecast.origins[position]
+    if forecast.dates is not None and forecast.freq is not None:
+        calendar = [pd.date_range(day, periods=horizon, freq=forecast.freq) for day in forecast.dates]
+        table = np.stack([days.to_numpy() for days in calendar])
+        frame.insert(1, "origin_date", forecast.dates.to_numpy()[position])
+        frame.insert(3, "date", table[position, frame["horizon"].to_numpy() - 1])
+    return frame
+
+
+def nixtla_frame(forecast: Quantiles, style: Style, model: str) -> pd.DataFrame:
     """Return a row for each item, origin and horizon: see `QuantileForecast.to_nixtla`.
 
     Raises:
@@ -44,8 +100,8 @@ def nixtla_frame(forecast: QuantileForecast, style: Style, model: str) -> pd.Dat
     return frame.sort_values(["unique_id", "cutoff", "ds"], ignore_index=True)
 
 
-def forecast_from_nixtla(df: pd.DataFrame, panel: SalesPanel, model: str | None, point: Point) -> QuantileForecast:
-    """Build a forecast of the panel's items: see `QuantileForecast.from_nixtla`."""
+def read_nixtla(df: pd.DataFrame, panel: SalesPanel, model: str | None, point: Point) -> QuantileTable:
+    """Read the forecast of a panel's items: see `QuantileForecast.from_nixtla`."""
     frame = df.reset_index() if df.index.name == "unique_id" else df
     for column in ("unique_id", "ds"):
         if column not in frame:
@@ -61,10 +117,10 @@ def forecast_from_nixtla(df: pd.DataFrame, panel: SalesPanel, model: str | None,
     # Separate models of a level may cross, and Gaussian intervals reach below zero.
     values = np.maximum(np.sort(values, axis=-1), 0.0)
     starts = later_dates(panel.dates[origins - 1], panel.freq, 1)
-    return QuantileForecast(levels, values, origins, panel.item_ids, starts, panel.freq)
+    return QuantileTable(levels, values, origins, panel.item_ids, starts, panel.freq)
 
 
-def _columns(forecast: QuantileForecast, style: Style, model: str) -> dict[str, FloatArray]:
+def _columns(forecast: Quantiles, style: Style, model: str) -> dict[str, FloatArray]:
     """Values by column, each (items, origins, horizon)."""
     if style == "quantiles":
         return {f"q{level:g}": forecast.values[..., k] for k, level in enumerate(forecast.levels)}

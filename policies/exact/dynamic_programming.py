@@ -12,7 +12,7 @@ import numpy as np
 from ...arrays import FloatArray, IntArray
 from ...envs.core.dynamics import feasible_order
 from ...envs.core.types import InventoryState, ItemParams, Observation
-from ...envs.demand.distributions import IndependentDemand
+from ...envs.demand.independent import IndependentDemand
 from ...errors import FractileError, FractileWarning
 from ..base import Policy
 from .single_item import SingleItem

@@ -12,7 +12,7 @@ from ...arrays import FloatArray
 from ...envs.core.params import ItemParams
 from ...envs.core.system import State, empty_state, step_of
 from ...envs.core.types import InventoryState, Observation
-from ...envs.demand.distributions import IndependentDemand
+from ...envs.demand.independent import IndependentDemand
 from ...envs.networks.network import Network
 from ...envs.systems.perishable import PerishableState
 from ...errors import Faults, FractileError

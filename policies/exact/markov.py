@@ -11,7 +11,7 @@ from scipy import sparse
 
 from ...arrays import FloatArray, IntArray
 from ...envs.core.system import State
-from ...envs.demand.distributions import IndependentDemand
+from ...envs.demand.independent import IndependentDemand
 from ...errors import FractileError
 from ..base import Policy
 from .enumeration import SmallSystem

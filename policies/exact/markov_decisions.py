@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from ...arrays import FloatArray, IntArray
 from ...envs.core.system import State
 from ...envs.core.types import InventoryState, Observation
-from ...envs.demand.distributions import IndependentDemand
+from ...envs.demand.independent import IndependentDemand
 from ...envs.systems.perishable import PerishableState
 from ...errors import Faults, FractileError, FractileWarning
 from .decision_model import (

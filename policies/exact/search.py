@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ...envs.demand.distributions import IndependentDemand
+from ...envs.demand.independent import IndependentDemand
 from ...envs.networks.network import Network
 from ...errors import FractileError
 from ..base import Policy

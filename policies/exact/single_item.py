@@ -11,7 +11,7 @@ import numpy as np
 from ...arrays import FloatArray, IntArray
 from ...envs.core.dynamics import feasible_order, step
 from ...envs.core.types import InventoryState, ItemParams
-from ...envs.demand.distributions import IndependentDemand
+from ...envs.demand.independent import IndependentDemand
 from ...errors import Faults, FractileError
 from .stock_models import LevelModel, PipelineModel
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...envs.core.types import ItemParams
-from ...envs.demand.distributions import IndependentDemand
+from ...envs.demand.independent import IndependentDemand
 from ...errors import Faults
 from .single_item import DISCRETE_ITEM, TAIL, check_one_item, fractile, is_discrete_item, mean_of, number
 

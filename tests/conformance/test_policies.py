@@ -14,7 +14,7 @@ from fractile import (
     make_policy,
 )
 from fractile.envs.core.types import ItemParams
-from fractile.envs.demand.distributions import draw_scenario
+from fractile.envs.demand.model import draw_scenario
 from fractile.envs.gym.observation import ObservationEncoder
 from fractile.policies.neural import NeuralPolicy
 

@@ -21,7 +21,7 @@ from fractile import (
     Replay,
     make_forecaster,
 )
-from fractile.envs.demand.distributions import draw_scenario
+from fractile.envs.demand.model import draw_scenario
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.forecast import Dependence
 

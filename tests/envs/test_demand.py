@@ -20,8 +20,7 @@ from fractile import (
     Replay,
     make_forecaster,
 )
-from fractile.envs.demand.distributions import draw_scenario
-from fractile.envs.demand.replay import uncensored
+from fractile.envs.demand.model import draw_scenario, uncensored
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.forecast import Dependence
 from fractile.randomness import keyed_generator

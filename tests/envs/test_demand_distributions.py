@@ -8,7 +8,7 @@ from scipy import integrate, stats
 
 import fractile as fr
 from fractile.envs.demand import distributions as demand_module
-from fractile.envs.demand.discrete import PARTS
+from fractile.envs.demand.distributions import PARTS
 from fractile.envs.demand.lattice import LatticeDistribution, convolve, power
 
 SIZES = np.array([0.1, 0.5, 0.2, 0.0, 0.2])

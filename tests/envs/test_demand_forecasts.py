@@ -10,7 +10,7 @@ from scipy import stats
 
 import fractile as fr
 from fractile.envs.demand.distribution_forecast import DistributionForecast, ForecastsOnPaths
-from fractile.envs.demand.sample_distribution import SampleDistribution
+from fractile.envs.demand.probability import SampleDistribution
 
 MEANS = np.array([5.0, 8.0, 2.0])
 STAYS = fr.Poisson(MEANS).forecast(4)
@@ -56,7 +56,7 @@ def test_origins_picked_are_the_origins_as_they_were(forecast):
     last = forecast.values.shape[1] - 1
     assert_alike(answers(forecast.at_origin(-1)), [answer[:, last:] for answer in answers(forecast)])
     some = np.array([last, 0, last])
-    assert_alike(answers(forecast.at_origins(some)), [answer[:, some] for answer in answers(forecast)])
+    assert_alike(answers(forecast.at_origin(some)), [answer[:, some] for answer in answers(forecast)])
 
 
 @EVERY

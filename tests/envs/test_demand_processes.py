@@ -10,7 +10,7 @@ from scipy import stats
 
 import fractile as fr
 from fractile.envs.demand import autoregressive
-from fractile.envs.demand.moving_mean import UNSOLD
+from fractile.envs.demand.modifiers import UNSOLD
 
 SEASONS = [0.5, 1.0, 2.0, 0.8]
 TRANSITION = [[0.85, 0.15], [0.3, 0.7]]

@@ -18,8 +18,8 @@ from fractile import (
     make_forecaster,
 )
 from fractile.envs.demand import ForecastEvolution
-from fractile.envs.demand.distributions import draw_scenario
 from fractile.envs.demand.evolved_forecasts import EvolvedForecasts
+from fractile.envs.demand.model import draw_scenario
 from fractile.forecasters.calibration.sampling import cdf_bounds
 from fractile.forecasters.conformance import small_panel
 

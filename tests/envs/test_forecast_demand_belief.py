@@ -19,7 +19,7 @@ from fractile import (
     make_forecaster,
 )
 from fractile.envs.demand import ForecastEvolution
-from fractile.envs.demand.distributions import draw_scenario
+from fractile.envs.demand.model import draw_scenario
 from fractile.forecasters.conformance import small_panel
 
 PANEL = small_panel(items=3)
@@ -148,7 +148,7 @@ def test_a_wrong_forecaster_costs_more_than_the_right_one(truth):
     panel = small_panel(items=6, periods=120)
     right = make_forecaster("seasonal_naive").fit(panel)
     wrong = right.predict(panel, 14).head(14)
-    wrong = replace(wrong, values=1.6 * wrong.values, _cumulative={})
+    wrong = replace(wrong, values=1.6 * wrong.values)
     params = fr.ItemParams(lead_time=1, unmet_demand="backorder")
     cost = {}
     for name, belief in (("right", None), ("wrong", wrong)):

@@ -16,9 +16,9 @@ from fractile import (
 )
 from fractile.forecasters.forecast import (
     Dependence,
+    concatenate_origins,
     interpolation_weights,
 )
-from fractile.forecasters.joining import concatenate_origins
 
 LEVELS = np.array(DEFAULT_LEVELS)
 

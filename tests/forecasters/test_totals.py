@@ -11,14 +11,14 @@ from scipy.special import ndtr
 from scipy.stats import gamma
 
 from fractile import FractileError, QuantileForecast, SalesPanel, retail_panel
-from fractile.forecasters.calibration.dependence import Dependence
-from fractile.forecasters.calibration.sampling import ErrorDependence, cdf_bounds, fit_error_dependence
-from fractile.forecasters.calibration.schaake import (
+from fractile.forecasters.calibration.dependence import (
     TEMPLATES,
+    Dependence,
     fit_templates,
     shuffled_uniforms,
     template_uniforms,
 )
+from fractile.forecasters.calibration.sampling import ErrorDependence, cdf_bounds, fit_error_dependence
 
 LEVELS = np.array([0.01, 0.02, *(np.arange(1, 20) / 20), 0.98, 0.99])
 HORIZON = 8

@@ -9,7 +9,7 @@ import pytest
 
 import fractile as fr
 from fractile.envs.core.item_table import params_from_items
-from fractile.envs.demand.replay import uncensored
+from fractile.envs.demand.model import uncensored
 from fractile.studies.backtest import begin, place_windows
 from fractile.studies.config import load_config
 from fractile.studies.data import StudyData
