@@ -232,7 +232,7 @@ def test_demand_is_calibrated_to_every_forecast_seen(lead):
     edges = np.linspace(0, 1, 11)
     for t in range(lead, 8):
         forecast = scenario.forecast(t - lead)
-        seen = replace(forecast, values=forecast.values[:, :, lead : lead + 1], dependence=None)
+        seen = forecast.after(lead).head(1)
         demand = scenario.demand[:, t].T[:, :, None]
         pit = cdf_bounds(seen, demand, whole_units=False)[1][..., 0]
         for item in pit:
