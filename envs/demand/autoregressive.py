@@ -151,11 +151,11 @@ class GaussianOutlook:
         if longest > 1 and (ndtr(-self.location[:longest] / self._deviation[:longest]) > RARE).any():
             each = [np.where(span == n, self._drawn_sums(int(n)), 0.0) for n in np.unique(span)]
             return SampleDistribution.of(np.sum(each, axis=0))
-        index = np.broadcast_to(span - 1, (1, *self.shape[1:]))
-        location = np.take_along_axis(np.cumsum(self.location, axis=0), index, axis=0)
+        shape = np.broadcast_shapes(self.shape[1:], span.shape[1:])
+        index = np.broadcast_to(span - 1, (1, *shape))
         deviation = np.sqrt((np.cumsum(self.weight, axis=0) ** 2).sum(1))
-        full = np.broadcast_to(deviation, self.shape)
-        return ClippedNormal(location, np.take_along_axis(full, index, axis=0))
+        running = [np.broadcast_to(x, (len(x), *shape)) for x in (np.cumsum(self.location, axis=0), deviation)]
+        return ClippedNormal(*(np.take_along_axis(x, index, axis=0) for x in running))
 
     def draws(self, number: int) -> FloatArray:
         """Return quasi-random draws, shape (number, horizon, origins, items)."""

@@ -218,7 +218,9 @@ class IndependentOutlook:
             return self.window(0, 1).periods()
         running = self.model.cumulative()
         if running is None:
-            return convolved(self.model, np.broadcast_to(span, (1, *self.shape[1:])))
+            return convolved(
+                self.model, np.broadcast_to(span, (1, *np.broadcast_shapes(self.shape[1:], span.shape[1:])))
+            )
         return running.mapped(lambda parameter: _at_span(_over(parameter, self.horizon), span), 3).distribution()
 
     def draws(self, number: int) -> FloatArray:
