@@ -236,6 +236,8 @@ class RegimeOutlook:
 
     def total(self, span: IntArray) -> Mixture:
         """Return the distribution of sums, a component for each regime of the first period."""
+        if np.all(span == 1):
+            return self.window(0, 1).periods()  # exactly, where sums of continuous demand lie on a grid
         shape = np.broadcast_shapes(self.row.shape, span.shape[1:])
         components = self.tables.total(np.broadcast_to(self.row, shape), np.broadcast_to(span[0], shape))
         return self._mixture(components, self.beliefs[:, None], shape[0])
