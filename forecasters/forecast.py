@@ -359,8 +359,8 @@ class QuantileForecast:
         return np.where(spans[..., None] == 1, one, np.concatenate(blocks))
 
 
-def concatenate_origins(forecasts: Sequence[QuantileForecast]) -> QuantileForecast:
-    """Lay forecasts of the same items, levels and horizon side by side along the origins axis.
+def concatenate_origins(forecasts: Sequence[DemandForecast]) -> QuantileForecast:
+    """Lay forecasts of the same items, levels and horizon side by side along the origins axis, as plain quantiles.
 
     All of them come from one fitted forecaster: the dependence of the first one holds for all.
     """
@@ -372,13 +372,9 @@ def concatenate_origins(forecasts: Sequence[QuantileForecast]) -> QuantileForeca
     if dependence is not None:
         bands = [np.broadcast_to(f.dependence.band, f.values.shape[:2]) for f in forecasts if f.dependence is not None]
         dependence = replace(dependence, band=np.concatenate(bands, axis=1))
-    return replace(
-        first,
-        values=np.concatenate([f.values for f in forecasts], axis=1),
-        origins=np.concatenate([f.origins for f in forecasts]),
-        dates=dates,
-        dependence=dependence,
-    )
+    values = np.concatenate([f.values for f in forecasts], axis=1)
+    origins = np.concatenate([f.origins for f in forecasts])
+    return QuantileForecast(first.levels, values, origins, first.item_ids, dates, first.freq, dependence)
 
 
 __all__ = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,7 @@ def _check_quantiles(trial: _Trial) -> None:
     between = (mean >= low - slack) & (mean <= high + slack)
     trial.require(bool(between.all()), "mean", "a mean lies outside of all quantiles of its period")
     for level in (0.0, 1.0, -0.1, 1.5, np.nan):
-        trial.refuses(lambda level=level: forecast.quantile(level), "levels refused", f"quantile({level})")
+        trial.refuses(partial(forecast.quantile, level), "levels refused", f"quantile({level})")
 
 
 def _check_draws(trial: _Trial) -> None:
@@ -179,7 +180,7 @@ def _check_totals(trial: _Trial) -> None:
     expected = np.take_along_axis(each, spans[None, :, :, None] - 1, axis=0)[0]
     trial.equal(mixed, expected, "spans by item", "totals", "a span may differ between items and origins", DRAWN)
     for span in (0, horizon + 1):
-        trial.refuses(lambda span=span: forecast.total(span), "spans refused", f"total({span}), horizon {horizon},")
+        trial.refuses(partial(forecast.total, span), "spans refused", f"total({span}), horizon {horizon},")
 
 
 def _check_cuts(trial: _Trial) -> None:
@@ -243,7 +244,8 @@ def _check_dependence(trial: _Trial) -> None:
 
 def _check_replace(trial: _Trial) -> None:
     forecast: Any = trial.forecast
-    if not is_dataclass(forecast) or "values" not in {f.name for f in fields(forecast) if f.init}:
+    settable = is_dataclass(forecast) and "values" in {f.name for f in fields(forecast) if f.init}
+    if not settable:
         return  # its values follow from something else, and cannot be set
     values, remedy = forecast.values, "compute what is read from the values, and keep nothing beside them"
     doubled = replace(forecast, values=2.0 * values)
@@ -256,7 +258,7 @@ def _check_replace(trial: _Trial) -> None:
     for what, number in faulty.items():
         wrong = np.array(values)
         wrong[-1, -1, -1, 0] = number
-        trial.refuses(lambda wrong=wrong: replace(forecast, values=wrong), "values refused", f"values with {what}")
+        trial.refuses(partial(replace, forecast, values=wrong), "values refused", f"values with {what}")
 
 
 def _check_frames(trial: _Trial) -> None:

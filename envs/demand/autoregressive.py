@@ -11,7 +11,8 @@ from scipy.special import ndtr, ndtri
 
 from ...arrays import FloatArray, IntArray
 from ...forecasters.calibration.dependence import Dependence
-from ...forecasters.forecast import DEFAULT_LEVELS, DRAWS
+from ...forecasters.demand_forecast import DRAWS
+from ...forecasters.forecast import DEFAULT_LEVELS
 from ...forecasters.interpolation import sobol_uniforms
 from ...randomness import PATH_BLOCK
 from ..core.params import Number

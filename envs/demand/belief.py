@@ -15,7 +15,7 @@ from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
 from ...forecasters.calibration.dependence import Dependence, Method
 from ...forecasters.data.nixtla import Style, long_frame, nixtla_frame
-from ...forecasters.forecast import DRAWS, DemandForecast, check_origin, correlated_uniforms, sample_forecast
+from ...forecasters.demand_forecast import DRAWS, DemandForecast, check_origin, correlated_uniforms, sample_forecast
 from ...forecasters.interpolation import mean_weights
 from ...randomness import keyed_generator
 from ..core.types import Scenario

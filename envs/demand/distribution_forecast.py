@@ -15,8 +15,7 @@ from ...errors import FractileError
 from ...forecasters.calibration.dependence import Dependence, Method
 from ...forecasters.data.calendar import later_dates
 from ...forecasters.data.nixtla import Style, long_frame, nixtla_frame
-from ...forecasters.forecast import (
-    DEFAULT_LEVELS,
+from ...forecasters.demand_forecast import (
     DRAWS,
     DemandForecast,
     check_horizon,
@@ -26,6 +25,7 @@ from ...forecasters.forecast import (
     correlated_uniforms,
     sample_forecast,
 )
+from ...forecasters.forecast import DEFAULT_LEVELS
 from ...forecasters.interpolation import increasing_inside, sobol_uniforms
 from .probability import Distribution
 

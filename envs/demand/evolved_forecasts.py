@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from ...arrays import FloatArray, IntArray
 from ...forecasters.calibration.dependence import Dependence, Method
 from ...forecasters.data.nixtla import Style
-from ...forecasters.forecast import DRAWS, DemandForecast, QuantileForecast, check_origin, check_span
+from ...forecasters.demand_forecast import DRAWS, DemandForecast, check_origin, check_span
+from ...forecasters.forecast import QuantileForecast
 from ...forecasters.interpolation import interpolation_weights, mean_weights, sorted_quantiles
 from .evolution import ForecastEvolution
 

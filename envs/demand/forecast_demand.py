@@ -12,7 +12,8 @@ from scipy.special import ndtr
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults
 from ...forecasters.data.panel import SalesPanel
-from ...forecasters.forecast import DemandForecast, QuantileForecast
+from ...forecasters.demand_forecast import DemandForecast
+from ...forecasters.forecast import QuantileForecast
 from ...randomness import keyed_generator
 from ..core.types import Scenario
 from .belief import Distortion, distorted, shifted

@@ -372,7 +372,8 @@ def prepare_independent(model: IndependentModel, periods: int, span: int) -> Pre
     if model.during(0, 1) is model:
         return PreparedIndependent(model, periods, (model.forecast(span),), (0,) * periods)
     position: dict[bytes, int] = {}
-    different, which = [], []
+    different: list[DistributionForecast] = []
+    which: list[int] = []
     for period in range(periods):
         ahead = model.during(period, span)
         key = ahead.columns((span, ahead.items)).tobytes()

@@ -11,7 +11,7 @@ import numpy as np
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
 from ...forecasters.data.panel import SalesPanel
-from ...forecasters.forecast import DemandForecast
+from ...forecasters.demand_forecast import DemandForecast
 from ...randomness import PATH_BLOCK, keyed_generator
 from ..core.types import Scenario
 

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults
-from ...forecasters.forecast import DEFAULT_LEVELS, DemandForecast
+from ...forecasters.demand_forecast import DemandForecast
+from ...forecasters.forecast import DEFAULT_LEVELS
 from ...forecasters.interpolation import sobol_uniforms
 from ...randomness import PATH_BLOCK
 from ..core.types import Scenario

@@ -11,9 +11,7 @@ from scipy.special import ndtri
 
 from ...arrays import Array, FloatArray
 from ...errors import FractileError
-from ...forecasters.forecast import (
-    QuantileForecast,
-)
+from ...forecasters.demand_forecast import DemandForecast
 from ..core.backend import (
     concatenate,
     like,
@@ -161,7 +159,7 @@ class NetworkEncoder:
         ]
         return echelon + sum(due)
 
-    def _forecast_part(self, forecast: QuantileForecast, now: Array) -> tuple[Array, Array, Array]:
+    def _forecast_part(self, forecast: DemandForecast, now: Array) -> tuple[Array, Array, Array]:
         """Return flows (1 or paths, locations), levels (1 or paths, links) and log demand (1 or paths, demands)."""
         key = (id(forecast), type(now), now.dtype)
         if key not in self._memo:
@@ -171,7 +169,7 @@ class NetworkEncoder:
             self._memo[key] = (forecast, tuple(like(part, now) for part in self._levels(forecast)))
         return self._memo[key][1]
 
-    def _levels(self, forecast: QuantileForecast) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _levels(self, forecast: DemandForecast) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Each link's echelon level: mean demand of the way to the customers and a period, and safety for as long."""
         network, demand_at = self.network, np.asarray(self.network.demand_at)
         span = network.horizon
