@@ -22,9 +22,9 @@ DRAWS = 1024
 class DemandForecast(Protocol):
     """A forecast of demand from one or many origins: what policies, encoders and demand models read.
 
-    `QuantileForecast` is the forecast as plain data. A forecast that knows more than its quantiles (a known
+    `QuantileForecast` is the forecast as plain data. A forecast that is more than its quantiles (a known
     distribution, for one) keeps the same promises, which `fr.check_quantile_forecast` tests: `quantile`, `total`,
-    `draws` and all cuts answer from the same distribution as `values`, the same at every call.
+    `draws` and all cuts come from the same distribution as `values`, the same at every call.
     """
 
     @property
@@ -117,7 +117,7 @@ def check_horizon(forecast: DemandForecast, horizon: int) -> None:
     """Refuse periods that the forecast does not reach."""
     if not 1 <= horizon <= forecast.horizon:
         raise FractileError(
-            f"the forecast reaches {forecast.horizon} periods ahead, {horizon} are asked for; "
+            f"the forecast has a horizon of {forecast.horizon} periods, {horizon} are needed; "
             "forecast with a longer horizon, or draw the scenario with a longer span"
         )
 

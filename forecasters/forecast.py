@@ -304,7 +304,7 @@ class QuantileForecast:
         Args:
             df: `unique_id, ds`, `cutoff` where there are several, and a model's `-lo-<share>`, `-hi-<share>`,
                 `-median`, `_ql<level>` columns, or `q<level>`. Quantiles that cross are sorted.
-            panel: the history that was forecast; it says which period a date is.
+            panel: the history that was forecast; it gives the period of each date.
             model: whose columns; the only one where None.
             point: whether a bare `<model>` column is the median, as it is of a Gaussian model.
         """

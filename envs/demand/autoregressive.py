@@ -1,4 +1,4 @@
-"""Demand that remembers: a first-order autoregression, with the forecasts of one who knows its level."""
+"""Autocorrelated demand: a first-order autoregression, with the true forecasts given its level."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RARE = 1e-4
 class AR1:
     """First-order autoregressive demand: D_t = max(X_t, 0) with `X_t = μ + φ (X_{t−1} − μ) + ε_t`.
 
-    X starts in its stationary state, normal with standard deviation σ/√(1 − φ²). The forecast in period t knows
+    X starts in its stationary state, normal with standard deviation σ/√(1 − φ²). The forecast in period t is that given
     X_{t−1}, which is the demand of the period before wherever it was not clipped, and with it everything: each period
     ahead is a clipped normal, exactly. Sums are clipped normals, too, where a period is clipped with a probability of
     at most `RARE`, and those of quasi-random paths where clipping is more frequent.

@@ -218,7 +218,7 @@ class Distortion:
 
         Args:
             forecast: values (items, origins, horizon, Q).
-            normal: standard normal draws behind the noise, shape (items, origins or paths); none = no noise. [z]
+            normal: standard normal draws of the noise, shape (items, origins or paths); none = no noise. [z]
 
         Returns:
             The forecast itself where nothing is distorted.
@@ -403,5 +403,5 @@ def aside(rng: np.random.Generator) -> np.random.Generator:
 
 
 def shifted(forecast: DemandForecast, periods: int, span: int) -> list[DemandForecast]:
-    """Return what one forecast says in each period of the `span` periods from then on."""
+    """Return one forecast's next `span` periods as seen from each period."""
     return [forecast.after(t).head(span) for t in range(periods)]

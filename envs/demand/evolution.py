@@ -18,9 +18,9 @@ from ...forecasters.forecast import (
 )
 
 HORIZON = 12
-"""Leads that revisions are learnt for where the caller names none."""
+"""Leads that revisions are fitted for where the caller names none."""
 ORIGINS = 60
-"""Most past origins whose revisions are learnt from."""
+"""Most past origins whose revisions are fitted to."""
 SMALLEST_FORECAST = 0.05
 """Forecasts below this share of the item's usual one say nothing about ratios."""
 ITEM_WEIGHT = 20.0
@@ -94,7 +94,7 @@ class ForecastEvolution:
         origins: Sequence[int] | IntArray | None = None,
         horizon: int = HORIZON,
     ) -> Self:
-        """Learn from how a fitted forecaster revised its forecasts over a history.
+        """Fit the model to how a fitted forecaster revised its forecasts over a history.
 
         A revision compares the mean forecasts of one period that successive origins made. Revisions are divided by
         the item's scale, which is drawn to one where the item has few of them, and pooled. The correlation is shrunk
@@ -105,7 +105,7 @@ class ForecastEvolution:
             panel: the history.
             origins: periods to forecast from, in increasing order; those that follow each other directly count. The
                 last 60, or half of the history where that is less, where None.
-            horizon: leads to learn.
+            horizon: leads to fit.
 
         Raises:
             FractileError: where fewer than ten revisions can be compared.
@@ -128,7 +128,7 @@ class ForecastEvolution:
 
     @property
     def horizon(self) -> int:
-        """Leads that revisions were learnt for."""
+        """Leads that revisions were fitted for."""
         return len(self.deviation)
 
     @property
@@ -199,17 +199,17 @@ class ForecastEvolution:
 
         Returns:
             correlation of log demand, shape (items, span, span): later periods share the revisions that come until
-            then, and answer to the surprises of the earlier ones.
+            then, and react to the surprises of the earlier ones.
         """
         span = residual.shape[1]
         lead = np.minimum(np.arange(span), self.horizon - 1)
-        covariance, answer = self.covariance[np.ix_(lead, lead)], (self.correlation[0, 1:] * self.deviation)[lead]
+        covariance, reaction = self.covariance[np.ix_(lead, lead)], (self.correlation[0, 1:] * self.deviation)[lead]
         joint = np.zeros((len(residual), span, span))
         for a in range(span):
             joint[:, a, a] = residual[:, a] + scale**2 * np.trace(covariance[:a, :a])
             for b in range(a + 1, span):
                 shared = sum(covariance[a - s, b - s] for s in range(1, a + 1))
-                surprise = np.sqrt(residual[:, a]) * scale * answer[b - a - 1]
+                surprise = np.sqrt(residual[:, a]) * scale * reaction[b - a - 1]
                 joint[:, a, b] = joint[:, b, a] = scale**2 * shared + surprise
         root = np.sqrt(np.einsum("iaa->ia", joint))
         return np.asarray(joint / (root[:, :, None] * root[:, None, :]))
@@ -221,7 +221,7 @@ def _default_origins(panel: SalesPanel) -> IntArray:
 
 
 def _revisions(forecast: QuantileForecast, panel: SalesPanel) -> FloatArray:
-    """Log-revisions (items, origins − 1, horizon), NaN where there is none; those behind demand of the first origin."""
+    """Log-revisions (items, origins − 1, horizon), NaN where there is none: those after each origin's demand."""
     mean = forecast.mean()
     usual = mean.mean((1, 2), keepdims=True)
     known = panel.listed[:, forecast.origins - 1]

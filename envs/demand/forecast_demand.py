@@ -28,7 +28,7 @@ class ForecastDemand:
     """Demand drawn from quantile forecasts by inverse transform.
 
     In mode "fixed" one forecast is made at the panel's end; its errors depend on each other over the horizon, and
-    in period t the policy sees what that forecast says of t and later. In mode "rolled" the forecaster is run
+    in period t the policy sees the part of it that concerns t and later. In mode "rolled" the forecaster is run
     again along each sampled path: the policy sees the forecast made from the path so far, and demand is drawn
     from that forecast's first period. In mode "evolved" one forecast is carried along each path by random revisions
     as large, and as like each other over the horizon, as the forecaster's own were (`ForecastEvolution`); demand is
@@ -43,7 +43,7 @@ class ForecastDemand:
         mode: "fixed", "rolled" or "evolved".
         integer: draw whole units; None = where the panel's sales are whole.
         start: the period that demand is drawn from, on (modes "rolled" and "evolved"); the panel's end where None.
-            What the panel holds behind it is the calendar and the covariates known ahead, never sales.
+            What the panel holds after it is the calendar and the covariates known ahead, never sales.
         belief: what the policy sees instead of the truth that demand is drawn from: another fitted forecaster (run
             along the same paths in mode "rolled", carried by the same news in mode "evolved"), one QuantileForecast
             (carried likewise in mode "evolved"), or a `Distortion`. The truth where None.
@@ -123,7 +123,7 @@ class ForecastDemand:
             shown = self._forecast_of(self.belief, first.horizon)
         if self.mode == "fixed":
             return PreparedFixed(self, periods, first, shifted(shown, periods, span))
-        # No forecaster is asked for more than the first forecast needs: networks reach as far as they were trained.
+        # Not longer than the first forecast needs: networks forecast no further than they were trained for.
         evolution = self.fitted_evolution(min(HORIZON, max(1, periods + span - 2)))
         truth = EvolvedForecasts.of(first, evolution, periods, span)
         seen = truth if shown is first else EvolvedForecasts.of(shown, evolution, periods, span)

@@ -42,7 +42,7 @@ class IndependentDemand:
     """Whether demand is in whole units."""
 
     vectors: ClassVar[tuple[str, ...]] = ()
-    """Parameters that have an axis of their own behind the items."""
+    """Parameters that have an axis of their own after the items."""
 
     def distribution(self, span: ArrayLike = 1) -> Any:
         """Return the distribution of demand summed over `span` periods, one per item: `lattice.Distribution`."""

@@ -53,7 +53,7 @@ class PreparedDemand(Protocol):
 def draw_scenario(model: DemandModel, seed: int, paths: int, periods: int, span: int = 1) -> Scenario:
     """Draw a scenario that is keyed by its seed.
 
-    The same seed gives the same paths; more paths are added behind the first ones.
+    The same seed gives the same paths; more paths are added after the first ones.
 
     Args:
         model: where demand comes from.
@@ -109,7 +109,7 @@ class Replay:
         """Draw windows of the history, units, shape (paths, periods, items); items keep their common weeks."""
         latest = self.panel.periods - periods
         if latest < 0:
-            raise FractileError(f"the history has {self.panel.periods} periods, {periods} are asked for; replay fewer")
+            raise FractileError(f"the history has {self.panel.periods} periods, {periods} are needed; replay fewer")
         start = rng.integers(0, latest + 1, paths)
         return uncensored(self.panel).T[start[:, None] + np.arange(periods)]
 
@@ -126,7 +126,7 @@ class Replay:
 def uncensored(panel: SalesPanel) -> FloatArray:
     """Return demand as the history tells it, units, shape (items, periods): see `Replay` for stock-outs.
 
-    What stands in comes from the past wherever there is one, so that demand in t says nothing of later periods.
+    What stands in comes from the past wherever there is one, so that demand in t holds nothing of later periods.
     """
     period = np.arange(panel.periods)
     before = np.maximum.accumulate(np.where(panel.informative, period, -1), axis=1)

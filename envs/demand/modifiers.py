@@ -137,7 +137,7 @@ class MovingMean:
             ) from error
 
     def _of_sum(self, name: str, argument: ArrayLike, span: int, period: int) -> FloatArray:
-        """Ask the distribution of a sum; what it answers has no more axes than the question, or the items'."""
+        """Evaluate the distribution of a sum; the result has no more axes than the argument, or the items'."""
         total = self.outlook(period, span).total(np.full((1, 1, 1), span))
         found = np.asarray(getattr(total, name)(argument))
         return found.reshape(found.shape[max(0, 3 - max(1, np.ndim(argument))) :])
@@ -213,7 +213,7 @@ class NewItemRamp(MovingMean):
 
 @dataclass(frozen=True, eq=False)
 class Promotions(MovingMean):
-    """Demand that answers to a known path of prices, with constant elasticity: `μ_t = μ · (p_t / p)^(−ε)`.
+    """Demand that reacts to a known path of prices, with constant elasticity: `μ_t = μ · (p_t / p)^(−ε)`.
 
     Attributes:
         base: demand at the list price.
@@ -234,7 +234,7 @@ class Promotions(MovingMean):
         self._require(**rules, **({} if self.list_price is None else {"list_price": "positive"}))
 
     def factors(self, first: int, periods: int) -> FloatArray:
-        """Return the answer to the price, shape (periods, 1 or items)."""
+        """Return the reaction to the price, shape (periods, 1 or items)."""
         listed = 1.0 if self.list_price is None else np.asarray(self.list_price)
         return (self._path(first, periods) / listed) ** -np.asarray(self.elasticity, dtype=np.float64)
 
@@ -248,8 +248,8 @@ class Promotions(MovingMean):
         prices = np.asarray(self.prices, dtype=np.float64)
         if first + periods > len(prices):
             raise FractileError(
-                f"prices cover {len(prices)} periods, {first + periods} are asked for: give prices for all periods "
-                "of a scenario and of the forecasts behind them (periods + span − 1)"
+                f"prices cover {len(prices)} periods, {first + periods} are needed: give prices for all periods "
+                "of a scenario and of the forecasts beyond it (periods + span − 1)"
             )
         return (prices if prices.ndim == 2 else prices[:, None])[first : first + periods]
 

@@ -31,8 +31,8 @@ CELLS = 64
 class MarkovModulated:
     """Demand whose distribution follows a Markov chain of regimes (Song and Zipkin 1993).
 
-    The chain starts in its stationary state. Where regimes are seen, the forecast in period t knows the regime of
-    period t, not yet its demand. Where they are hidden, it knows the demand so far alone: the belief about the regime
+    The chain starts in its stationary state. Where regimes are seen, the forecast in period t is that given the
+    regime of period t, not yet its demand. Where they are hidden, it is that given the demand so far alone: the belief about the regime
     is Bayes' rule, period by period, and the forecast is the mixture of the regimes with that belief.
 
     Attributes:
@@ -116,7 +116,7 @@ class MarkovModulated:
             found.append(belief)
             seen = belief * likelihood[:, :, t]
             total = seen.sum(0)
-            # What no regime explains says nothing about them.
+            # Demand that no regime explains leaves the belief as it was.
             seen = np.where(total > 0, seen / np.where(total > 0, total, 1.0), belief)
             belief = np.einsum("rpi,rs->spi", seen, np.asarray(self.transition))
         return np.stack(found, axis=1)

@@ -202,7 +202,7 @@ def sample_discrete(model: TabulatedDemand, rng: np.random.Generator, paths: int
         table = _remembered(model)
         shape = (paths, periods, 1)
         return model.draw(rng, shape) if table is None else table.draw(rng, shape)
-    # Each item's draws lie together; the items' axis is moved behind them at last.
+    # Each item's draws lie together; the items' axis is moved after them at last.
     demand = np.empty((model.items, paths, periods))
     for group in _alike(model):
         one, shape = model.select(group[:1]), (len(group), paths, periods)
@@ -238,7 +238,7 @@ def _built(distribution: Any) -> DemandTable | None:
     lowest = np.cumsum(np.bincount(before, minlength=CELLS + 1))[:CELLS]
     cells, row, jumps_in = np.unique(at[part > 0], return_inverse=True, return_counts=True)
     in_upper = cells >= CELLS // 2
-    # Room behind a cell's own jumps is filled with what is never passed.
+    # Room after a cell's own jumps is filled with what is never passed.
     jumps = np.where(in_upper, 0.0, 2.0)[:, None].repeat(max(1, int(jumps_in.max(initial=0))), axis=1)
     place = np.arange(len(row)) - np.searchsorted(row, row)
     jumps[row, place] = part[part > 0]

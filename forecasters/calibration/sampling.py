@@ -1,11 +1,11 @@
-"""How forecast errors of successive periods move together, learnt from past forecasts.
+"""How forecast errors of successive periods move together, fitted to past forecasts.
 
 Per-period quantiles do not say how demand sums up over a lead time: errors of one forecast lean the same
 way. A Gaussian copula over the horizon carries that, one for each band of sales velocity. It is fitted to the
 normal scores of past errors. A demand of whole units fixes its score only to an interval, wide where sales
 are slow. Drawing a score at random within each interval would hide correlation; instead each interval enters
 by its conditional mean, and the correlation that the intervals lose is given back (the first terms of the
-Hermite expansion behind polychoric correlations).
+Hermite expansion of polychoric correlations).
 
 Past trajectories of the same scores are kept beside it, for the Schaake shuffle.
 """

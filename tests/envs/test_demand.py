@@ -147,7 +147,7 @@ def test_replay_of_one_item_is_that_item():
 
 
 def test_replay_of_more_than_there_is():
-    with pytest.raises(FractileError, match="the history has 60 periods, 61 are asked for; replay fewer"):
+    with pytest.raises(FractileError, match="the history has 60 periods, 61 are needed; replay fewer"):
         Replay(small_panel()).sample(np.random.default_rng(0), 1, 61)
 
 

@@ -11,6 +11,7 @@ from scipy import stats
 import fractile as fr
 from fractile.envs.demand.distribution_forecast import DistributionForecast, ForecastsOnPaths
 from fractile.envs.demand.probability import SampleDistribution
+from fractile.forecasters.calibration.dependence import Dependence
 
 MEANS = np.array([5.0, 8.0, 2.0])
 STAYS = fr.Poisson(MEANS).forecast(4)
@@ -121,6 +122,17 @@ def test_totals_of_moving_demand_skip_what_is_over():
     np.testing.assert_array_equal(later.quantile(0.9).item(), stats.poisson(15.0).ppf(0.9))
 
 
+def test_a_known_distribution_refuses_another_dependence():
+    with pytest.raises(fr.FractileError, match="with_dependence cannot change a known distribution"):
+        STAYS.with_dependence(Dependence.independent(4))
+
+
+def test_another_outlook_changes_values_and_quantiles_alike():
+    other = replace(STAYS, outlook=fr.Poisson(2.0 * MEANS).forecast(4).outlook)
+    np.testing.assert_array_equal(other.values, fr.Poisson(2.0 * MEANS).forecast(4).values)
+    np.testing.assert_array_equal(other.quantile(0.9)[:, 0, 0], stats.poisson(2.0 * MEANS).ppf(0.9))
+
+
 def test_levels_may_be_named():
     forecast = fr.Poisson(5.0).forecast(2, levels=[0.25, 0.75])
     np.testing.assert_array_equal(forecast.levels, [0.25, 0.75])
@@ -131,10 +143,10 @@ def test_levels_may_be_named():
     ("call", "message"),
     [
         (lambda: STAYS.quantile(1.0), "a quantile level must lie strictly between 0 and 1, got 1.0"),
-        (lambda: STAYS.total(5), "the forecast reaches 4 periods ahead, 5 are asked for"),
+        (lambda: STAYS.total(5), "the forecast has a horizon of 4 periods, 5 are needed"),
         (lambda: STAYS.total(0), "span must be at least 1 period, got 0"),
-        (lambda: MOVES.draws(64, 7), "the forecast reaches 4 periods ahead, 7 are asked for"),
-        (lambda: REMEMBERS.after(4), "the forecast reaches 4 periods ahead, 5 are asked for"),
+        (lambda: MOVES.draws(64, 7), "the forecast has a horizon of 4 periods, 7 are needed"),
+        (lambda: REMEMBERS.after(4), "the forecast has a horizon of 4 periods, 5 are needed"),
     ],
 )
 def test_questions_without_an_answer_are_refused(call, message):

@@ -366,7 +366,7 @@ def test_hidden_regimes_that_explain_nothing_leave_the_belief():
         (lambda: fr.demand.Promotions(fr.Poisson(1.0), [1.0, -1.0], -0.5), "prices of demand .*\nelasticity of demand"),
         (
             lambda: fr.draw_scenario(fr.demand.Promotions(fr.Poisson(1.0), PRICES[:5], 2.0), 0, 2, 5, 2),
-            "prices cover 5 periods, 6 are asked for",
+            "prices cover 5 periods, 6 are needed",
         ),
         (lambda: fr.demand.Correlated(fr.Poisson(np.ones(3)), -0.6), "for 3 items must be from -0.5"),
         (lambda: fr.demand.Correlated(fr.Poisson(np.ones(3)), np.eye(2)), r"matrix of shape \(3, 3\), got \(2, 2\)"),

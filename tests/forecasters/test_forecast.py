@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -148,6 +150,16 @@ def test_totals_grow_with_the_span_and_may_differ_by_item():
             np.testing.assert_allclose(mixed.values[i, o], expected, rtol=1e-12)
 
 
+def test_totals_of_all_spans_are_those_of_each():
+    forecast = normal_forecast(0.6)
+    every = forecast.totals(4)
+    assert every.shape == (1, 1, 4, len(forecast.levels))
+    for span in (1, 2, 3, 4):
+        np.testing.assert_allclose(every[:, :, span - 1], forecast.total(span).values[:, :, 0], rtol=1e-12)
+    with pytest.raises(FractileError, match="has a horizon of 4 periods, 5 are needed"):
+        forecast.totals(5)
+
+
 def test_totals_do_not_depend_on_what_was_asked_before():
     fresh, used = forecast_of(), forecast_of()
     used.total(4)
@@ -156,7 +168,7 @@ def test_totals_do_not_depend_on_what_was_asked_before():
 
 
 def test_a_total_beyond_the_horizon_is_refused():
-    with pytest.raises(FractileError, match="reaches 4 periods ahead, 5 are asked for"):
+    with pytest.raises(FractileError, match="has a horizon of 4 periods, 5 are needed"):
         forecast_of().total(5)
     with pytest.raises(FractileError, match="span must be at least 1"):
         forecast_of().total(0)
@@ -176,7 +188,7 @@ def test_after_and_head_cut_the_horizon():
 
 
 def test_after_the_whole_horizon_nothing_is_left():
-    with pytest.raises(FractileError, match="reaches 4 periods"):
+    with pytest.raises(FractileError, match="has a horizon of 4 periods"):
         forecast_of().after(4)
 
 
@@ -246,3 +258,31 @@ def test_bad_levels_and_shapes_are_refused():
         QuantileForecast(np.array([0.4, 0.5, 0.6]), values, np.array([1]), ("a",))
     with pytest.raises(FractileError, match="strictly between 0 and 1"):
         forecast_of().quantile(1.0)
+
+
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [(np.nan, "finite demand >= 0, got nan"), (np.inf, "finite demand >= 0, got inf"), (-0.5, ">= 0, got -0.5")],
+)
+def test_values_that_are_no_demand_are_refused_by_their_place(number, what):
+    values = forecast_of().values.copy()
+    values[1, 1, 2, 3] = number
+    place = r"item 'item-1', origin 6 \(2024-02-12\), step 3 of the horizon, level 0.3; fill gaps"
+    with pytest.raises(FractileError, match=f"{what} at {place}"):
+        replace(forecast_of(), values=values)
+
+
+def test_quantiles_that_cross_are_refused_by_their_place():
+    values = forecast_of().values.copy()
+    values[2, 0, 0, 6] = values[2, 0, 0, 5] - 0.01
+    place = r"at level 0.5 and .* at 0.6 at item 'item-2', origin 5 \(2024-02-05\), step 1 of the horizon; .*np.sort"
+    with pytest.raises(FractileError, match=place):
+        replace(forecast_of(), values=values)
+    # Rounding is not crossing.
+    values[2, 0, 0, 6] = values[2, 0, 0, 5] * (1.0 - 1e-12)
+    replace(forecast_of(), values=values)
+
+
+def test_origins_that_are_not_there_are_refused():
+    with pytest.raises(FractileError, match="the forecast has 2 origins, at positions 0 to 1, got 2"):
+        forecast_of().at_origin(2)
