@@ -32,8 +32,9 @@ class MarkovModulated:
     """Demand whose distribution follows a Markov chain of regimes (Song and Zipkin 1993).
 
     The chain starts in its stationary state. Where regimes are seen, the forecast in period t is that given the
-    regime of period t, not yet its demand. Where they are hidden, it is that given the demand so far alone: the belief about the regime
-    is Bayes' rule, period by period, and the forecast is the mixture of the regimes with that belief.
+    regime of period t, not yet its demand. Where they are hidden, it is that given the demand so far alone: the
+    belief about the regime follows from Bayes' rule, period by period, and the forecast is the mixture of the regimes
+    with that belief.
 
     Attributes:
         regimes: independent demand of each regime, all discrete or all continuous.

@@ -100,3 +100,12 @@ def test_news_is_as_large_as_the_item_is_volatile():
     scenario = fr.draw_scenario(forecast_demand("evolved"), 0, 2000, 3, 2)
     spread = np.log(scenario.forecast(1).mean()[:, :, 0]).std(axis=1)
     np.testing.assert_allclose(spread, 0.2 * EVOLUTION.scale, rtol=4 / np.sqrt(2 * 2000))
+
+
+def test_drawn_demand_is_known_whatever_the_panel_holds_of_later_stock():
+    gone = replace(PANEL, in_stock=PANEL.in_stock & (np.arange(PANEL.periods) < 50))
+    made = fr.make_forecaster("ets").fit(PANEL.until(50))
+    models = [fr.ForecastDemand(made, panel, mode="rolled", start=50) for panel in (PANEL, gone)]
+    one, other = (fr.draw_scenario(model, 0, 4, 6, 2) for model in models)
+    np.testing.assert_array_equal(one.demand, other.demand)
+    np.testing.assert_array_equal(one.forecast(5).values, other.forecast(5).values)
