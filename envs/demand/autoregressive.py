@@ -17,7 +17,7 @@ from ...forecasters.interpolation import sobol_uniforms
 from ...randomness import PATH_BLOCK
 from ..core.params import Number
 from ..core.types import Scenario
-from .distribution_forecast import DistributionForecast, ForecastsOnPaths, Pick
+from .distribution_forecast import DistributionForecast, ForecastsOnPaths, Pick, side_by_side
 from .model import in_blocks, require
 from .probability import ClippedNormal, Distribution, SampleDistribution
 
@@ -94,15 +94,16 @@ class AR1:
     def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:
         """Draw demand; the forecast in every period is its distribution, given the path so far."""
         (level,) = in_blocks(rng, paths, lambda block: (self.levels(block, PATH_BLOCK, periods),))
-        return self._scenario(level, span)
+        make = partial(_from_level, self, level, span)
+        return Scenario(np.maximum(level[:, 1:], 0.0), ForecastsOnPaths(make, range(periods)))
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
         model = self.select(item)
         level = model.levels(rng, 1, periods)
         demand = np.maximum(level[0, 1:], 0.0).T[:, :, None]
-        make = partial(_side_by_side, model, level, span)
-        return Scenario(demand, ForecastsOnPaths(make, range(periods)))
+        whole = ForecastsOnPaths(partial(_from_level, model, level, span), range(periods))
+        return Scenario(demand, ForecastsOnPaths(partial(side_by_side, whole), range(periods)))
 
     @property
     def _parameters(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -110,10 +111,6 @@ class AR1:
             np.asarray(value, dtype=np.float64) for value in (self.mean, self.autocorrelation, self.noise_deviation)
         )
         return mean, autocorrelation, deviation
-
-    def _scenario(self, level: FloatArray, span: int) -> Scenario:
-        make = partial(_from_level, self, level, span)
-        return Scenario(np.maximum(level[:, 1:], 0.0), ForecastsOnPaths(make, range(level.shape[1] - 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,9 +193,3 @@ class GaussianOutlook:
 def _from_level(model: AR1, level: FloatArray, span: int, period: int) -> DistributionForecast:
     """The forecast of a period on paths whose X is known, shape (paths, periods + 1, items)."""
     return model.forecast(level[:, period], span, period=period)
-
-
-def _side_by_side(model: AR1, level: FloatArray, span: int, period: int) -> DistributionForecast:
-    """The same of one path with an item for each episode, as forecasts of one item on many paths."""
-    items = np.arange(level.shape[2])
-    return _from_level(model, level, span, period).take(items, np.zeros_like(items))

@@ -357,7 +357,11 @@ def distorted(
     if distortion.nothing:
         return scenario
     forecasts = scenario.forecasts
-    normal = _noise(scenario, rng, item_ids) if distortion.noise > 0 else None
+    normal = None
+    if distortion.noise > 0:
+        root, shape = int(aside(rng).integers(2**62)), (scenario.paths, scenario.periods)
+        names = item_ids or [f"item {i}" for i in range(scenario.items)]
+        normal = np.stack([keyed_generator(root, "belief", name).standard_normal(shape) for name in names])
 
     shown = partial(_shown, forecasts, distortion, normal)
     if isinstance(forecasts, ForecastsOnPaths):
@@ -387,14 +391,6 @@ def _shown(
     forecasts: Sequence[DemandForecast], distortion: Distortion, normal: FloatArray | None, period: int
 ) -> DemandForecast:
     return distortion.apply(forecasts[period], None if normal is None else normal[:, :, period])
-
-
-def _noise(scenario: Scenario, rng: np.random.Generator, item_ids: Sequence[str] | None) -> FloatArray:
-    """Standard normal draws, shape (items, paths, periods)."""
-    root = int(aside(rng).integers(2**62))
-    names = item_ids or [f"item {i}" for i in range(scenario.items)]
-    shape = (scenario.paths, scenario.periods)
-    return np.stack([keyed_generator(root, "belief", name).standard_normal(shape) for name in names])
 
 
 def aside(rng: np.random.Generator) -> np.random.Generator:

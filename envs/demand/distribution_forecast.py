@@ -292,6 +292,13 @@ class ForecastsOnPaths(Sequence[DemandForecast]):
         return self.make(self.window[index])
 
 
+def side_by_side(whole: ForecastsOnPaths, period: int) -> DemandForecast:
+    """Return forecasts of one path with an item for each episode, as forecasts of one item on many paths."""
+    forecast = whole[period]
+    items = np.arange(len(forecast.item_ids))
+    return forecast.take(items, np.zeros_like(items))
+
+
 def _by_item(values: NDArray[Any]) -> NDArray[Any]:
     """Turn what broadcasts to (items, origins) into what broadcasts to (origins, items)."""
     return values if values.ndim == 0 else np.atleast_2d(values).T

@@ -110,7 +110,9 @@ class ForecastEvolution:
         Raises:
             FractileError: where fewer than ten revisions can be compared.
         """
-        chosen = _default_origins(panel) if origins is None else np.asarray(origins, dtype=np.int64)
+        if origins is None:
+            origins = np.arange(max(1, panel.periods - min(ORIGINS, panel.periods // 2)), panel.periods + 1)
+        chosen = np.asarray(origins, dtype=np.int64)
         forecast = forecaster.predict(panel, horizon + 1, origins=chosen)
         revision = _revisions(forecast, panel)
         number = (~np.isnan(revision[..., 0])).sum(1)
@@ -120,7 +122,10 @@ class ForecastEvolution:
                 "name more origins that follow each other directly, or use mode 'fixed'"
             )
         revision = revision - np.nanmean(revision, axis=(0, 1))
-        scale = _item_scale(revision, number)
+        # How volatile each item is against all, drawn to one where it has few revisions.
+        pooled = np.nanmean(revision**2, axis=(0, 1))
+        relative = np.where(np.isnan(revision), 0.0, revision**2) / np.where(pooled > 0, pooled, 1.0)
+        scale = np.sqrt((relative.mean(-1).sum(1) + ITEM_WEIGHT) / (number + ITEM_WEIGHT))
         scaled = revision / np.where(scale > 0, scale, 1.0)[:, None, None]
         deviation = np.sqrt(np.nanmean(scaled**2, axis=(0, 1)))
         standard = scaled / np.where(deviation > 0, deviation, 1.0)
@@ -215,11 +220,6 @@ class ForecastEvolution:
         return np.asarray(joint / (root[:, :, None] * root[:, None, :]))
 
 
-def _default_origins(panel: SalesPanel) -> IntArray:
-    first = max(1, panel.periods - min(ORIGINS, panel.periods // 2))
-    return np.arange(first, panel.periods + 1)
-
-
 def _revisions(forecast: QuantileForecast, panel: SalesPanel) -> FloatArray:
     """Log-revisions (items, origins − 1, horizon), NaN where there is none: those after each origin's demand."""
     mean = forecast.mean()
@@ -229,14 +229,6 @@ def _revisions(forecast: QuantileForecast, panel: SalesPanel) -> FloatArray:
     revision = np.log(seen[:, 1:, :-1]) - np.log(seen[:, :-1, 1:])
     whole = ~np.isnan(revision).any(-1) & (np.diff(forecast.origins) == 1)
     return np.where(whole[..., None], revision, np.nan)
-
-
-def _item_scale(revision: FloatArray, number: IntArray) -> FloatArray:
-    """How volatile each item is against all, drawn to one where it has few revisions, shape (items,)."""
-    pooled = np.nanmean(revision**2, axis=(0, 1))
-    relative = np.where(np.isnan(revision), 0.0, revision**2) / np.where(pooled > 0, pooled, 1.0)
-    own = relative.mean(-1).sum(1)
-    return np.sqrt((own + ITEM_WEIGHT) / (number + ITEM_WEIGHT))
 
 
 def _scores(forecast: QuantileForecast, panel: SalesPanel) -> tuple[FloatArray, FloatArray]:

@@ -313,7 +313,15 @@ class PreparedRolled:
         """
         source, belief = self.model.source, self.model.belief
         other = belief if self.believed is None and not isinstance(belief, Distortion) else None
-        begin, panel = self._canvas(rows)
+        panel, begin = self.model.panel, self.model._begin
+        assert panel is not None  # the model's constructor saw to it
+        # A panel of these rows whose later sales are still to be drawn; drawn demand counts, whatever the panel held.
+        panel = panel.window(0, begin + self.periods).select(rows)
+        if panel.periods < begin + self.periods:
+            panel = panel.extended(np.zeros((len(rows), begin + self.periods - panel.periods)))
+        later = np.arange(panel.periods) >= begin
+        sales = np.where(later, 0.0, panel.sales)
+        panel = replace(panel, sales=sales, in_stock=panel.in_stock | later, listed=panel.listed | later)
         every, nowhere = np.arange(len(rows)), np.zeros(len(rows), dtype=np.int64)
         forecasts = [forecast.take(rows, nowhere) for forecast in self.believed or ()]
         ahead = self.span if self.believed is None and other is None else 1
@@ -325,17 +333,6 @@ class PreparedRolled:
                 forecasts.append(forecast)
             panel.sales[:, t] = self.model._whole(_first_period(forecast, normal[None, :, t - begin]))[0]
         return panel.sales[:, begin : begin + self.periods], forecasts
-
-    def _canvas(self, rows: IntArray) -> tuple[int, SalesPanel]:
-        """Return where demand begins, and a panel of these rows whose later sales are still to be written."""
-        panel, begin = self.model.panel, self.model._begin
-        assert panel is not None  # the model's constructor saw to it
-        panel = panel.window(0, begin + self.periods).select(rows)
-        if panel.periods < begin + self.periods:
-            panel = panel.extended(np.zeros((len(rows), begin + self.periods - panel.periods)))
-        later = np.arange(panel.periods) >= begin
-        sales = np.where(later, 0.0, panel.sales)
-        return begin, replace(panel, sales=sales, in_stock=panel.in_stock | later, listed=panel.listed | later)
 
 
 def _check_belief(belief: Any, model: ForecastDemand, faults: Faults) -> None:

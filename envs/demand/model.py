@@ -156,17 +156,12 @@ def require(model: Any, *, same_items: bool = True, **rules: str) -> None:
             faults.add(f"{name} of demand must be a number, or one an item, got {value!r}")
             continue
         lengths[name] = array.shape[-1] if array.ndim else 1
-        if not (array.size and (np.isfinite(array) & _inside(array, rule)).all()):
+        low, high = (0.0, np.inf) if rule == "positive" else map(float, rule.strip("([])").split(","))
+        inside = (array >= low if rule.startswith("[") else array > low) & (array < high) & np.isfinite(array)
+        if not (array.size and inside.all()):
             wanted = "a finite number above 0" if rule == "positive" else f"a number in {rule}"
             faults.add(f"{name} of demand must be {wanted}, got {value}")
     if same_items and len({*lengths.values()} - {1}) > 1:
         counts = ", ".join(f"{length} of {name}" for name, length in lengths.items())
         faults.add(f"{' and '.join(lengths)} of demand must be of the same items, got {counts}")
     faults.raise_if_any()
-
-
-def _inside(array: FloatArray, rule: str) -> Any:
-    if rule == "positive":
-        return array > 0
-    low, high = map(float, rule.strip("([])").split(","))
-    return (array >= low if rule.startswith("[") else array > low) & (array < high)

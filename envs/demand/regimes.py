@@ -12,12 +12,11 @@ from numpy.typing import ArrayLike
 
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults
-from ...forecasters.demand_forecast import DemandForecast
 from ...forecasters.forecast import DEFAULT_LEVELS
 from ...forecasters.interpolation import sobol_uniforms
 from ...randomness import PATH_BLOCK
 from ..core.types import Scenario
-from .distribution_forecast import DistributionForecast, ForecastsOnPaths, Pick
+from .distribution_forecast import DistributionForecast, ForecastsOnPaths, Pick, side_by_side
 from .independent import IndependentDemand
 from .lattice import GridDistribution, LatticeDistribution, convolve, grid_cells, lattice_of, trimmed
 from .model import in_blocks
@@ -174,7 +173,7 @@ class PreparedRegimes:
         """Draw paths that hold one item each, in regimes of their own."""
         alone = replace(self, model=replace(self.model.select(item), shared=False), row=self.row[item])
         demand, regime = alone.model.draw(rng, 1, self.periods)
-        make = partial(_side_by_side, alone.forecasts_on(demand, regime))
+        make = partial(side_by_side, alone.forecasts_on(demand, regime))
         return Scenario(demand[0].T[:, :, None], ForecastsOnPaths(make, range(self.periods)))
 
     def forecasts_on(self, demand: FloatArray, regime: FloatArray) -> ForecastsOnPaths:
@@ -361,13 +360,6 @@ class RegimeTables:
         if self.discrete:
             return lattices
         return [GridDistribution(lattice, self.steps[pairs[0]]) for lattice in lattices]
-
-
-def _side_by_side(whole: ForecastsOnPaths, period: int) -> DemandForecast:
-    """Return forecasts of one path with an item for each episode, as forecasts of one item on many paths."""
-    forecast = whole[period]
-    items = np.arange(len(forecast.item_ids))
-    return forecast.take(items, np.zeros_like(items))
 
 
 def _check(regimes: Sequence[IndependentDemand], matrix: FloatArray) -> None:

@@ -129,20 +129,30 @@ class DemandTable:
             units, of the given shape: `out` where there is one.
         """
         drawn = np.empty(shape) if out is None else out
-        self._check(drawn, shape)
-        flat = drawn.reshape(-1)
-        index = np.empty(min(BLOCK, len(flat)), dtype=np.intp)
-        found = np.empty(len(index), dtype=self.entries.dtype)
-        unsettled = [self._fill(rng, flat, first, index, found) for first in range(0, len(flat), BLOCK)]
-        self._settle(rng, flat, unsettled)
-        return drawn
-
-    def _check(self, out: NDArray[Any], shape: int | tuple[int, ...]) -> None:
-        if out.shape != (tuple(shape) if isinstance(shape, Iterable) else (shape,)) or not out.flags.c_contiguous:
-            raise FractileError(f"out must be a contiguous array of the shape {shape}, got {out.shape}")
+        if drawn.shape != (tuple(shape) if isinstance(shape, Iterable) else (shape,)) or not drawn.flags.c_contiguous:
+            raise FractileError(f"out must be a contiguous array of the shape {shape}, got {drawn.shape}")
         largest = int(self.entries.max()) + self.jumps.shape[1]
-        if out.dtype.kind in "iu" and np.iinfo(out.dtype).max < largest:
-            raise FractileError(f"out must hold numbers up to {largest}, got {out.dtype}; use int32 or a float type")
+        if drawn.dtype.kind in "iu" and np.iinfo(drawn.dtype).max < largest:
+            raise FractileError(f"out must hold numbers up to {largest}, got {drawn.dtype}; use int32 or a float type")
+        flat = drawn.reshape(-1)
+        # Room to work in, which stays in cache from block to block.
+        cells = np.empty(min(BLOCK, len(flat)), dtype=np.intp)
+        values = np.empty(len(cells), dtype=self.entries.dtype)
+        unsettled = []
+        for first in range(0, len(flat), BLOCK):
+            part = flat[first : first + BLOCK]
+            cell, value = cells[: len(part)], values[: len(part)]
+            np.copyto(cell, _sixteen_bits(rng, len(part)))
+            # Every index is in range: "wrap" spares the check of each.
+            self.entries.take(cell, out=value, mode="wrap")
+            np.copyto(part, value, casting="unsafe")
+            jumped = (value < 0).nonzero()[0]
+            unsettled.append((jumped + first, cell[jumped]))
+        # The further bits that draws in cells with a jump need come after the first bits of all draws.
+        if unsettled:
+            place, cell = unsettled[0] if len(unsettled) == 1 else map(np.concatenate, zip(*unsettled, strict=True))
+            flat[place] = self.resolve(cell, rng.random(len(place)))
+        return drawn
 
     def resolve(self, cell: IntArray, uniform: FloatArray) -> IntArray:
         """Return the values that further bits choose in cells with a jump.
@@ -159,26 +169,6 @@ class DemandTable:
         # In the upper half the jumps beyond U were passed, in the lower half the others.
         passed = (self.jumps.take(row, axis=0) > uniform[:, None]) == self.upper.take(row)[:, None]
         return self.lowest.take(row) + np.add.reduce(passed, axis=1)
-
-    def _fill(
-        self, rng: np.random.Generator, flat: NDArray[Any], first: int, index: NDArray[np.intp], found: NDArray[Any]
-    ) -> tuple[IntArray, IntArray]:
-        """Look up one block; `index` and `found` are room to work in. Return which draws are open, and their cells."""
-        part = flat[first : first + BLOCK]
-        index, found = index[: len(part)], found[: len(part)]
-        np.copyto(index, _sixteen_bits(rng, len(part)))
-        # Every index is in range: "wrap" spares the check of each.
-        self.entries.take(index, out=found, mode="wrap")
-        np.copyto(part, found, casting="unsafe")
-        unsettled = (found < 0).nonzero()[0]
-        return unsettled + first, index[unsettled]
-
-    def _settle(self, rng: np.random.Generator, flat: NDArray[Any], unsettled: list[tuple[IntArray, IntArray]]) -> None:
-        """Draw the further bits that some draws need."""
-        if not unsettled:
-            return
-        place, cell = unsettled[0] if len(unsettled) == 1 else map(np.concatenate, zip(*unsettled, strict=True))
-        flat[place] = self.resolve(cell, rng.random(len(place)))
 
 
 def sample_discrete(model: TabulatedDemand, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:

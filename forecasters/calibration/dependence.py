@@ -113,7 +113,13 @@ def fit_templates(errors: FloatArray, band: IntArray, bands: int) -> FloatArray:
     each = []
     for b in range(bands):
         own = errors[whole & (band == b)]
-        each.append(_spread_out(own if len(own) >= FEWEST_TEMPLATES else errors[whole]))
+        own = own if len(own) >= FEWEST_TEMPLATES else errors[whole]
+        if not len(own):
+            each.append(np.zeros((TEMPLATES, errors.shape[-1])))
+        elif len(own) >= TEMPLATES:
+            each.append(own[np.linspace(0, len(own) - 1, TEMPLATES).astype(np.int64)])
+        else:
+            each.append(own[np.arange(TEMPLATES) % len(own)])  # some of them again
     return np.stack(each)
 
 
@@ -151,12 +157,3 @@ def _ranks(values: FloatArray, ties: FloatArray) -> NDArray[np.intp]:
     positions = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
     np.put_along_axis(ranks, order, np.broadcast_to(positions, order.shape), axis=0)
     return ranks
-
-
-def _spread_out(trajectories: FloatArray) -> FloatArray:
-    """`TEMPLATES` of the trajectories at even distances; some of them again where there are fewer."""
-    if not len(trajectories):
-        return np.zeros((TEMPLATES, trajectories.shape[-1]))
-    if len(trajectories) >= TEMPLATES:
-        return trajectories[np.linspace(0, len(trajectories) - 1, TEMPLATES).astype(np.int64)]
-    return trajectories[np.arange(TEMPLATES) % len(trajectories)]

@@ -97,11 +97,17 @@ def fit_error_dependence(forecast: QuantileForecast, panel: SalesPanel, bands: i
     low, high = cdf_bounds(forecast, actual, whole_units=panel.integer_demand)
     scores = interval_scores(low, high)
     speed = velocity(panel, forecast.origins)
-    edges = _band_edges(speed, bands)
+    moving = speed[speed > 0]
+    edges = np.zeros(0)
+    if len(moving) >= bands:
+        edges = np.asarray(np.unique(np.quantile(moving, np.arange(1, bands) / bands)))
     number = np.searchsorted(edges, speed, side="right")
     pooled, pairs = score_correlation(scores)
     pooled = _mixed(pooled, by_lag(pooled, pairs), pairs, POOLED_WEIGHT)
-    each = [_band_correlation(scores.of(number == b), pooled) for b in range(len(edges) + 1)]
+    each = []
+    for b in range(len(edges) + 1):
+        own, pairs = score_correlation(scores.of(number == b))
+        each.append(positive_definite(_mixed(own, pooled, pairs, BAND_WEIGHT)))
     return ErrorDependence(np.stack(each), edges, fit_templates(scores.mean, number, len(each)))
 
 
@@ -184,20 +190,16 @@ def score_correlation(scores: Scores) -> tuple[FloatArray, FloatArray]:
     kept = np.maximum(1.0 - spread.sum(0) / number, 0.02)
     terms = [kept, (mean * second).sum(0) / number, (mean * third).sum(0) / number]
     weights = [np.outer(term, term) / np.sqrt(np.outer(kept, kept)) for term in terms]
-    correlation = _solved(observed, weights)
-    correlation[pairs < FEWEST_PAIRS] = 0.0
-    np.fill_diagonal(correlation, 1.0)
-    return correlation, pairs
-
-
-def _solved(observed: FloatArray, weights: list[FloatArray]) -> FloatArray:
-    """Solve `Σ_k w_k ρ^k = observed` for ρ by bisection, entry by entry."""
+    # `Σ_k w_k ρ^k = observed` is solved for ρ by bisection, entry by entry.
     low, high = np.full(observed.shape, -LARGEST), np.full(observed.shape, LARGEST)
     for _ in range(40):
         middle = (low + high) / 2
         below = sum(w * middle ** (k + 1) for k, w in enumerate(weights)) < observed
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.asarray((low + high) / 2)
+    correlation = np.asarray((low + high) / 2)
+    correlation[pairs < FEWEST_PAIRS] = 0.0
+    np.fill_diagonal(correlation, 1.0)
+    return correlation, pairs
 
 
 def by_lag(correlation: FloatArray, pairs: FloatArray) -> FloatArray:
@@ -234,22 +236,10 @@ def positive_definite(matrix: FloatArray, smallest: float = 1e-3) -> FloatArray:
     return np.asarray(raised / np.outer(root, root))
 
 
-def _band_correlation(scores: Scores, pooled: FloatArray) -> FloatArray:
-    own, pairs = score_correlation(scores)
-    return positive_definite(_mixed(own, pooled, pairs, BAND_WEIGHT))
-
-
 def _mixed(own: FloatArray, prior: FloatArray, pairs: FloatArray, weight: float) -> FloatArray:
     share = np.where(pairs >= FEWEST_PAIRS, pairs, 0.0)
     share = share / (share + weight)
     return share * own + (1.0 - share) * prior
-
-
-def _band_edges(speed: FloatArray, bands: int) -> FloatArray:
-    moving = speed[speed > 0]
-    if len(moving) < bands:
-        return np.zeros(0)
-    return np.asarray(np.unique(np.quantile(moving, np.arange(1, bands) / bands)))
 
 
 def _density(score: FloatArray) -> FloatArray:
