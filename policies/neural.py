@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from ..envs.core.backend import (
     tanh,
 )
 from ..envs.core.types import Observation
-from ..envs.gym.encoders import Encoder, encoder_from_config
+from ..envs.gym.encoders import encoder_from_config
+from ..envs.gym.observation import Encoder, ForecastEncoder
 from ..errors import FractileError
 
 WIDEST_FEATURE = 8.0
@@ -40,6 +41,8 @@ class NeuralPolicy:
         share: actions are multiplied by it; below 1 where training held the network back, 0 is the newsvendor.
     """
 
+    reads_protection_total: ClassVar[bool] = True
+
     encoder: Encoder
     layers: tuple[tuple[Array, Array], ...]
     shift: Array
@@ -54,12 +57,14 @@ class NeuralPolicy:
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""
+        if isinstance(self.encoder, ForecastEncoder):
+            obs = self.encoder.with_features(obs)  # read once, for features and orders
         action = self.action(obs)
         return self.encoder.decode(clip(action, -1.0, 1.0) if self.bounded else action, obs)
 
     def target(self, obs: Observation) -> Array:
         """Return the newsvendor's level that the network moves, units, shape (1 or paths, items)."""
-        return self.encoder.level(obs.known_forecast(), obs.params)
+        return self.encoder.level(obs)
 
     def action(self, obs: Observation) -> Array:
         """Return the network's output, shape (paths, items), or (paths, links) in a network."""

@@ -1,21 +1,22 @@
-"""Newsvendor policies: order up to a fractile of demand over the protection interval."""
+"""Newsvendor policies: order up to a fractile of demand over the protection interval.
+
+The level itself is computed in `envs.core.order_up_to`, below policies, because environments start from it and let
+actions move it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import ndtri
 
 from ..arrays import Array
-from ..envs.core.backend import (
-    like,
-    positive_part,
-)
+from ..envs.core.backend import like, positive_part
+from ..envs.core.order_up_to import fractile_of, shifted_ratio
 from ..envs.core.types import ItemParams, Observation
 from ..envs.demand.distributions import Normal
-from ..envs.gym.observation import order_up_to_level, shifted_ratio
 from .base import check_fractile
 
 
@@ -32,6 +33,8 @@ class Newsvendor:
         scale: factor on the level, one for all or per item.
     """
 
+    reads_protection_total: ClassVar[bool] = True
+
     critical_ratio: Any = None
     scale: Any = 1.0
 
@@ -44,8 +47,7 @@ class Newsvendor:
 
     def target(self, obs: Observation) -> Array:
         """Return the order-up-to level, units, shape (1 or paths, items). [S]"""
-        level = order_up_to_level(obs.known_forecast(), obs.params, self.fractile(obs.params))
-        return np.asarray(self.scale) * level
+        return np.asarray(self.scale) * fractile_of(obs.protection_total(), self.fractile(obs.params))
 
     def fractile(self, params: ItemParams) -> Any:
         """Return the fractile that is bought."""
@@ -63,6 +65,8 @@ class TunedNewsvendor:
         scale: factor on the level.
         shift: added to the critical ratio's log-odds.
     """
+
+    reads_protection_total: ClassVar[bool] = True
 
     scale: float = 1.0
     shift: float = 0.0

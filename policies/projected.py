@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, FloatArray
+from ..envs.core.order_up_to import by_origin
 from ..envs.core.types import ItemParams, Observation
-from ..envs.gym.observation import by_origin
 from ..forecasters.forecast import (
     QuantileForecast,
 )

@@ -1,4 +1,4 @@
-"""A policy meets a scenario, period by period."""
+"""Simulate a policy on a scenario, period by period."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import numpy as np
 
 from ..arrays import Array
 from ..envs.core.system import State, advance, columns_of, empty_state, observation, state_of
-from ..envs.core.types import HistoryView, Observation, PeriodOutcome, Scenario, Trajectory
+from ..envs.core.types import (
+    HistoryView,
+    Observation,
+    PeriodOutcome,
+    Scenario,
+    Trajectory,
+    with_protection_totals,
+)
 from ..envs.gym.batch import target_state
 from ..errors import FractileError
 from .base import OrderUpToPolicy, Planner, Policy
@@ -27,7 +34,7 @@ def simulate(
     warm_up: int = 0,
     view: HistoryView = NO_HISTORY,
 ) -> Trajectory:
-    """Let a policy meet a scenario.
+    """Simulate a policy on a scenario.
 
     Args:
         policy: turns observations into orders; a planner is shown the whole scenario.
@@ -46,6 +53,7 @@ def simulate(
     if not 0 <= warm_up < scenario.periods:
         raise FractileError(f"warm_up must be from 0 to {scenario.periods - 1}, got {warm_up}")
     _check_columns(scenario, params)
+    scenario = prepare_scenario(policy, scenario, params)
     state = starting_state(policy, scenario, params) if initial_state is None else initial_state
     slots = _slots(scenario, params)
     if len(state.pipeline) < slots or (scenario.arrivals is not None and len(state.pipeline) != slots):
@@ -61,6 +69,18 @@ def simulate(
     common = {name: arrays.pop(name) for name in PeriodOutcome._fields}
     demand = np.asarray(scenario.demand)[:, warm_up:]
     return Trajectory(**common, demand=demand, params=params, extra=arrays)
+
+
+def prepare_scenario(policy: Any, scenario: Scenario, params: Any) -> Scenario:
+    """Return the scenario with all that a policy reads of its forecasts, computed once.
+
+    A policy that orders by demand over the protection interval says so with an attribute `reads_protection_total`
+    (True) and calls `obs.protection_total()`; for every other one nothing is computed. `compare` prepares a scenario
+    for all of its policies; policies that are simulated on it one by one then find it prepared.
+    """
+    if getattr(policy, "reads_protection_total", False) or scenario.protection_totals is not None:
+        return with_protection_totals(scenario, params)
+    return scenario
 
 
 def roll(

@@ -12,7 +12,7 @@ from ..arrays import FloatArray
 from ..envs.core.types import InventoryState, ItemParams, Scenario, Trajectory
 from ..errors import FractileError, did_you_mean
 from ..policies.base import Planner, Policy
-from ..policies.rollout import simulate
+from ..policies.rollout import prepare_scenario, simulate
 from .statistics import Clusters, paired_saving
 
 LARGE = 10_000.0
@@ -138,6 +138,8 @@ def compare(
         warm_up: periods at the start that do not count.
     """
     _check_baseline(baseline, policies)
+    for policy in policies.values():
+        scenario = prepare_scenario(policy, scenario, params)
     trajectories = {
         name: simulate(policy, scenario, params, initial_state=initial_state, warm_up=warm_up)
         for name, policy in policies.items()

@@ -9,9 +9,9 @@ import pandas as pd
 
 from ..arrays import FloatArray
 from ..envs.core.dynamics import feasible_order
+from ..envs.core.order_up_to import by_origin
 from ..envs.core.system import empty_state, observation
 from ..envs.core.types import Observation, Scenario
-from ..envs.gym.observation import by_origin
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.storage import load_forecaster

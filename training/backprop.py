@@ -13,7 +13,8 @@ from ..arrays import FloatArray
 from ..envs.core.system import State
 from ..envs.core.types import HistoryView, Scenario
 from ..envs.gym.batch import InventoryBatch
-from ..envs.gym.encoders import Encoder, make_encoder
+from ..envs.gym.encoders import make_encoder
+from ..envs.gym.observation import Encoder
 from ..envs.gym.sources import EpisodeSource
 from ..envs.networks.network import Network
 from ..policies.neural import NeuralPolicy, initial_layers
@@ -129,9 +130,11 @@ def without_packs(params: Any) -> Any:
 
 
 def as_tensors(scenario: Scenario, params: Any, state: State) -> tuple[Scenario, Any, Any]:
-    """Bring demand and state to torch, float32; forecasts and parameters follow where they are used."""
+    """Bring demand, features and state to torch, float32; forecasts and parameters follow where they are used."""
     tensors = type(state)(*(torch.as_tensor(x, dtype=torch.float32) for x in state))
-    return replace(scenario, demand=torch.as_tensor(scenario.demand, dtype=torch.float32)), params, tensors
+    demand = torch.as_tensor(scenario.demand, dtype=torch.float32)
+    features = None if scenario.features is None else scenario.features.like(demand)
+    return replace(scenario, demand=demand, features=features), params, tensors
 
 
 def _descend(

@@ -11,7 +11,7 @@ import torch
 from ..arrays import FloatArray
 from ..envs.core.types import Observation
 from ..envs.gym.batch import InventoryBatch
-from ..envs.gym.encoders import Encoder
+from ..envs.gym.observation import Encoder
 from ..policies.rollout import roll
 
 

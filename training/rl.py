@@ -15,8 +15,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from ..arrays import FloatArray
 from ..envs.gym.batch import InventoryBatch
-from ..envs.gym.encoders import Encoder, make_encoder
-from ..envs.gym.observation import ActionMode
+from ..envs.gym.encoders import make_encoder
+from ..envs.gym.observation import ActionMode, Encoder
 from ..envs.gym.sb3_env import InventorySB3Env
 from ..envs.gym.sources import EpisodeSource
 from ..policies.neural import WIDEST_FEATURE, NeuralPolicy

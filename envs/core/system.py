@@ -78,8 +78,18 @@ def observation(
 ) -> Observation:
     """Return what is known before the order of a period: see `Observation`."""
     stock = state.stock if isinstance(state, PerishableState) else None
-    forecast = scenario.forecast(period)
-    return Observation(period, state.net_inventory, state.pipeline, params, forecast, stock, history)
+    totals, features = scenario.protection_totals, scenario.features
+    return Observation(
+        period,
+        state.net_inventory,
+        state.pipeline,
+        params,
+        scenario.forecast(period),
+        stock,
+        history,
+        None if totals is None else totals.totals[period],
+        None if features is None else features.at(period),
+    )
 
 
 def advance(state: Any, order: Array, scenario: Scenario, period: int, params: Any) -> tuple[Any, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from .backend import (
     concatenate,
     zeros,
 )
+from .order_up_to import ForecastFeatures, PeriodFeatures, ProtectionTotals, protection_total
 from .params import ItemParams, Number
 
 
@@ -71,6 +72,13 @@ class Scenario:
         prices: money per unit, shape (paths or 1, periods, items); replaces the parameters' price.
         capacity: what all items share in each period, shape (paths or 1, periods); replaces the limit of the
             parameters' capacity.
+        protection_totals: forecasts of demand over each item's protection interval, one a period, where they were
+            computed beforehand: see `with_protection_totals`.
+        features: what an encoder reads of the forecasts, where it was computed beforehand: see
+            `ObservationEncoder.prepare`.
+
+    Raises:
+        FractileError: where shapes do not fit, or totals or features are those of other forecasts.
     """
 
     demand: Array
@@ -78,6 +86,8 @@ class Scenario:
     arrivals: Array | None = None
     prices: Array | None = None
     capacity: Array | None = None
+    protection_totals: ProtectionTotals | None = field(default=None, repr=False)
+    features: ForecastFeatures | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.demand.ndim != 3:
@@ -86,6 +96,10 @@ class Scenario:
             raise FractileError(
                 f"forecasts must be one a period: {self.periods} periods, {len(self.forecasts)} forecasts"
             )
+        for name in ("protection_totals", "features"):
+            found = getattr(self, name)
+            if found is not None and found.forecasts is not self.forecasts:
+                raise FractileError(f"{name} must be those of the forecasts; leave them out where forecasts change")
 
     @property
     def paths(self) -> int:
@@ -105,17 +119,44 @@ class Scenario:
     def window(self, first: int, last: int) -> Scenario:
         """Return periods first ... last - 1."""
         span = slice(first, last)
+        forecasts = None if self.forecasts is None else self.forecasts[span]
+        totals = self.protection_totals
+        if totals is not None and forecasts is not None:
+            totals = replace(totals, forecasts=forecasts, totals=totals.totals[span])
         return Scenario(
             self.demand[:, span],
-            None if self.forecasts is None else self.forecasts[span],
+            forecasts,
             None if self.arrivals is None else self.arrivals[:, :, span],
             None if self.prices is None else self.prices[:, span],
             None if self.capacity is None else self.capacity[:, span],
+            totals,
+            None if self.features is None else self.features.window(first, last, forecasts),
         )
 
     def forecast(self, period: int) -> QuantileForecast | None:
         """Return the forecast that is valid when `period` begins."""
         return None if self.forecasts is None else self.forecasts[period]
+
+
+def with_protection_totals(scenario: Scenario, params: Any) -> Scenario:
+    """Sum the forecasts of all periods over each item's protection interval, once for all policies that read them.
+
+    `fr.simulate` does so for policies that say so (`reads_protection_total`), and `fr.compare` once for all of them.
+
+    Args:
+        scenario: with or without forecasts.
+        params: lead times and review periods of its items.
+
+    Returns:
+        The scenario itself where nothing is forecast, where it holds these totals, or where its forecasts are made
+        one by one as they are read (`ForecastsOnPaths`): then so are their totals.
+    """
+    totals = scenario.protection_totals
+    if totals is not None and totals.fits(params):
+        return scenario
+    if not isinstance(scenario.forecasts, (list, tuple)):
+        return scenario
+    return replace(scenario, protection_totals=ProtectionTotals.of(scenario.forecasts, params))
 
 
 @dataclass(frozen=True)
@@ -139,7 +180,7 @@ class HistoryView:
         return zeros((self.memory, *like.shape), like) if self.memory else None
 
     def after(self, history: Array | None, demand: Array, sales: Array) -> Array | None:
-        """Return the history behind one more period."""
+        """Return the history after one more period."""
         if history is None:
             return None
         return concatenate([(sales if self.censored else demand)[None], history[:-1]])
@@ -158,6 +199,9 @@ class Observation:
         stock: units on hand by remaining life, shape (ages, paths, items), where stock perishes; else None.
         history: what was seen of the periods just before, the last one first, shape (memory, paths, items): demand,
             or sales where demand is censored; zeros where nothing was before. None where nothing is remembered.
+        total: the forecast of demand over the protection interval, where it was computed beforehand: read it with
+            `protection_total`.
+        features: what an encoder reads of the forecast, where it was computed beforehand.
     """
 
     period: int
@@ -167,6 +211,8 @@ class Observation:
     forecast: QuantileForecast | None = None
     stock: Array | None = None
     history: Array | None = None
+    total: QuantileForecast | None = field(default=None, repr=False)
+    features: PeriodFeatures | None = field(default=None, repr=False)
 
     @property
     def on_order(self) -> Array:
@@ -190,6 +236,14 @@ class Observation:
                 "or draw the scenario from a demand model (model.scenario(...))"
             )
         return self.forecast
+
+    def protection_total(self) -> QuantileForecast:
+        """Return the forecast of demand over each item's protection interval, L + R periods; a horizon of one.
+
+        Raises:
+            FractileError: where the scenario has no forecast.
+        """
+        return protection_total(self.known_forecast(), self.params) if self.total is None else self.total
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,4 +325,5 @@ __all__ = [
     "PeriodOutcome",
     "Scenario",
     "Trajectory",
+    "with_protection_totals",
 ]

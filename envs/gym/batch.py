@@ -8,15 +8,14 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...errors import FractileError
-from ...forecasters.forecast import (
-    QuantileForecast,
-)
+from ...forecasters.forecast import QuantileForecast
+from ..core.order_up_to import order_up_to_level
 from ..core.system import State, advance, columns_of, empty_state, observation, state_of
 from ..core.types import HistoryView, InventoryState, ItemParams, Observation, Scenario
 from ..networks.network import Network
-from .encoders import Encoder, make_encoder
-from .observation import order_up_to_level
-from .sources import EpisodeSource
+from .encoders import make_encoder
+from .observation import Encoder, ForecastEncoder
+from .sources import EpisodeSource, PreparableSource
 
 
 class InventoryBatch:
@@ -50,6 +49,10 @@ class InventoryBatch:
         self.encoder = encoder or make_encoder(source, memory=self.view.memory)
         self.columns = source.columns
         self.orders = columns_of(source.params, self.columns)[1]
+        # One period more than is played: the last observation has a forecast, too.
+        self._drawn = periods + 1
+        self._episodes = source.prepare(self._drawn, self.encoder) if isinstance(source, PreparableSource) else source
+        self._prepares = self.encoder if isinstance(self.encoder, ForecastEncoder) else None
         self.scenario: Scenario
         self.params: Any
         self.state: State
@@ -59,8 +62,9 @@ class InventoryBatch:
 
     def reset(self, rng: np.random.Generator) -> Observation:
         """Draw new episodes and return what is known before their first order."""
-        # One period more than is played: the last observation has a forecast, too.
-        self.scenario, self.params = self.source.draw(rng, self.paths, self.periods + 1)
+        self.scenario, self.params = self._episodes.draw(rng, self.paths, self._drawn)
+        if self._prepares is not None:
+            self.scenario = self._prepares.prepare(self.scenario, self.params)
         self.period = 0
         self.state = self._initial_state(rng)
         self._history, self._observed = self.view.begin(self.state.net_inventory), None
@@ -99,7 +103,8 @@ class InventoryBatch:
             raise FractileError("start='target' needs a forecast; use start='empty'")
         if isinstance(params, Network):
             return _network_state(forecast, params, rng, self.paths, slots)
-        level = self.encoder.level(forecast, self.params)
+        features = self.scenario.features
+        level = order_up_to_level(forecast, self.params) if features is None else features.at(0).level
         state = target_state(forecast, self.params, self.paths, slots, level)
         around = rng.uniform(0.0, 1.5, (self.paths, self.columns))
         return state_of(self.params, _whole(state.net_inventory * around, self.params), state.pipeline)

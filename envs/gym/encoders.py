@@ -1,19 +1,19 @@
-"""What turns observations into features and actions into orders, for every system."""
+"""Which encoder a system has, and items of a path read together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from ...arrays import Array
-from ..core.types import Observation
+from ...forecasters.forecast import QuantileForecast
+from ..core.order_up_to import ForecastFeatures
+from ..core.types import Observation, Scenario
 from ..networks.encoder import NetworkEncoder
 from ..networks.network import Network
-from .observation import ActionMode, ObservationEncoder
+from .observation import ActionMode, Encoder, ObservationEncoder
 from .sources import EpisodeSource
-
-Encoder: TypeAlias = Any
-"""An `ObservationEncoder`, a `NetworkEncoder`, or a class of your own with their methods."""
 
 
 def make_encoder(
@@ -77,9 +77,21 @@ class FlatEncoder:
         """Numbers that a network puts out for a row of features."""
         return self.columns
 
-    def level(self, forecast: Any, params: Any) -> Any:
+    def level(self, obs: Observation) -> Array:
         """Return the newsvendor's level of every item: see `ObservationEncoder`."""
-        return self.each.level(forecast, params)
+        return self.each.level(obs)
+
+    def prepare(self, scenario: Scenario, params: Any) -> Scenario:
+        """Return the scenario with the features of all its forecasts: see `ObservationEncoder`."""
+        return self.each.prepare(scenario, params)
+
+    def table(self, forecasts: Sequence[QuantileForecast], params: Any) -> ForecastFeatures:
+        """Return the features of forecasts of all items: see `ObservationEncoder`."""
+        return self.each.table(forecasts, params)
+
+    def with_features(self, obs: Observation) -> Observation:
+        """Return the observation with the features of its forecast: see `ObservationEncoder`."""
+        return self.each.with_features(obs)
 
     def encode(self, obs: Observation) -> Array:
         """Return features, shape (paths, items · features)."""

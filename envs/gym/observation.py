@@ -6,25 +6,26 @@ forecast demand per period, so that one network serves items that sell one a mon
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
-from scipy.special import expit, logit
 
-from ...arrays import Array, FloatArray
+from ...arrays import Array
 from ...errors import FractileError
-from ...forecasters.forecast import (
-    QuantileForecast,
+from ...forecasters.forecast import QuantileForecast
+from ..core.backend import concatenate, is_torch, last, like, positive_part, zeros
+from ..core.order_up_to import (
+    ForecastFeatures,
+    PeriodFeatures,
+    by_origin,
+    distinct,
+    fractile_of,
+    protection_total,
+    shifted_ratio,
 )
-from ..core.backend import (
-    concatenate,
-    last,
-    like,
-    positive_part,
-    zeros,
-)
-from ..core.types import ItemParams, Observation
+from ..core.types import Observation, Scenario
 
 ActionMode = Literal["order_up_to", "order"]
 
@@ -35,58 +36,63 @@ SMALLEST_SCALE = 0.05
 """Units per period; an item that hardly sells is scaled by this."""
 
 
-def by_origin(value: Any) -> Any:
-    """Turn a parameter that broadcasts to (paths, items) into one that broadcasts to (items, origins)."""
-    array = np.asarray(value)
-    return array if array.ndim == 0 else array.reshape(-1, 1) if array.ndim == 1 else array.T
+class Encoder(Protocol):
+    """Turns observations into features and actions into orders: one of ours, or a class of your own."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each feature is."""
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a network puts out for a row of features."""
+
+    def encode(self, obs: Observation) -> Array:
+        """Return features, shape (paths, [items,] features)."""
+
+    def decode(self, action: Array, obs: Observation) -> Array:
+        """Return orders, units, from actions, shape (paths, items or links)."""
+
+    def collect(self, action: Array) -> Array:
+        """Return a network's output as actions, shape (paths, items or links)."""
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what a file has to hold, as text and numbers."""
 
 
-def order_up_to_level(forecast: QuantileForecast, params: ItemParams, critical_ratio: Any = None) -> FloatArray:
-    """Return the newsvendor's level: the critical fractile of demand over the protection interval.
+@runtime_checkable
+class ForecastEncoder(Protocol):
+    """What an `Encoder` may offer: to compute what it reads of forecasts beforehand, for many steps or episodes."""
 
-    Args:
-        forecast: values (items, origins, horizon, Q), reaching at least L + R periods ahead.
-        params: lead times, review periods and costs.
-        critical_ratio: another level in (0, 1), one for all or per item; b / (b + h) where None.
+    def prepare(self, scenario: Scenario, params: Any) -> Scenario:
+        """Return the scenario with the features of its forecasts."""
 
-    Returns:
-        units, shape (origins, items). [S]
-    """
-    ratio = params.critical_ratio if critical_ratio is None else critical_ratio
-    total = forecast.total(by_origin(params.protection_interval))
-    return total.quantile(by_origin(ratio))[:, :, 0].T
+    def table(self, forecasts: Sequence[QuantileForecast], params: Any) -> ForecastFeatures:
+        """Return the features of forecasts of all items, which episodes pick theirs from."""
+
+    def with_features(self, obs: Observation) -> Observation:
+        """Return the observation with the features of its forecast."""
 
 
-class ForecastPart(NamedTuple):
-    """What observations of the same forecast have in common.
-
-    Attributes:
-        scale: forecast demand per period, units, shape (1 or paths, items).
-        level: the newsvendor's level that actions move around, units, of that shape.
-        reach: how far an action of 1 moves it, units, of that shape.
-        rest: the features that depend on nothing else, shape (features, paths, items).
-    """
-
-    scale: Array
-    level: Array
-    reach: Array
-    rest: Array
-
-
-@dataclass
+@dataclass(frozen=True)
 class ObservationEncoder:
     """Turns observations into features, shape (paths, items, features), and actions into orders.
 
     Attributes:
-        slots: pipeline slots that are read; shorter pipelines are padded with zeros.
+        slots: pipeline slots that are read; shorter pipelines are padded with zeros, and what is due later than the
+            last slot is added to it, so that a network keeps its meaning for lead times that it was not built for.
         action: what an action in [−1, 1] moves: "order_up_to", the newsvendor's level by up to one protection
             interval's mean demand either way; or "order", the order itself, from none to `widest_order` times the
             mean demand of a period, 0 standing for the mean.
         widest_order: see `action`.
         level_scale: factor on the newsvendor's level that actions move around.
         level_shift: added to the log-odds of its fractile; both as in a tuned newsvendor.
-        ages: slots of stock by remaining life that are read; 0 where nothing perishes.
-        memory: periods of the past that are read.
+        ages: slots of stock by remaining life that are read, likewise; 0 where nothing perishes.
+        memory: periods of the past that are read; zeros where fewer are shown.
         shared: read how much of the shared capacity the newsvendor's orders of all items would use.
     """
 
@@ -98,7 +104,6 @@ class ObservationEncoder:
     ages: int = 0
     memory: int = 0
     shared: bool = False
-    _memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.action not in get_args(ActionMode):
@@ -106,11 +111,7 @@ class ObservationEncoder:
 
     def to_config(self) -> dict[str, Any]:
         """Return what a file has to hold, as text and numbers."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith("_")}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What is remembered goes by address, which means nothing in another process.
-        return {**self.__dict__, "_memo": {}}
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -136,31 +137,26 @@ class ObservationEncoder:
         """Number of features."""
         return len(self.names)
 
-    def level(self, forecast: QuantileForecast, params: ItemParams) -> FloatArray:
-        """Return the newsvendor's level that actions move around, units, shape (origins, items)."""
-        ratio = shifted_ratio(params.critical_ratio, self.level_shift)
-        return self.level_scale * order_up_to_level(forecast, params, ratio)
+    def level(self, obs: Observation) -> Array:
+        """Return the newsvendor's level that actions move around, units, shape (1 or paths, items)."""
+        return self._features(obs).level
 
     def encode(self, obs: Observation) -> Array:
         """Return features, shape (paths, items, features), in the library of the observation."""
-        now = obs.net_inventory
-        part = self.part(obs.known_forecast(), obs.params, now)
-        gap = part.level - obs.inventory_position
-        seen = [now[None], obs.pipeline, *self._past(obs, now), gap[None]]
-        features = [concatenate(seen) / part.scale, part.rest]
+        now, found = obs.net_inventory, self._features(obs)
+        gap = found.level - obs.inventory_position
+        seen = [now[None], fit_slots(obs.pipeline, self.slots, now)]
+        if self.ages:
+            seen.append(fit_slots(obs.stock, self.ages, now))
+        if self.memory:
+            # What lies further back than the encoder remembers is not read.
+            past = None if obs.history is None else obs.history[: self.memory]
+            seen.append(fit_slots(past, self.memory, now))
+        features = [concatenate([*seen, gap[None]]) / found.scale, found.rest]
         if self.shared:
             used = capacity_used(positive_part(gap), obs) + zeros(tuple(now.shape), now)
             features.insert(1, used[None])
         return last(concatenate(features))
-
-    def _past(self, obs: Observation, now: Array) -> list[Array]:
-        """Slots that not every observation has: pipelines are padded with zeros."""
-        missing = self.slots - len(obs.pipeline)
-        slots = [zeros((missing, *now.shape), now)] if missing else []
-        for number, found in ((self.ages, obs.stock), (self.memory, obs.history)):
-            if number:
-                slots.append(zeros((number, *now.shape), now) if found is None else found[:number])
-        return slots
 
     def collect(self, action: Array) -> Array:
         """Return a network's output (paths, items, 1) as actions (paths, items)."""
@@ -181,30 +177,74 @@ class ObservationEncoder:
         Returns:
             units, shape (paths, items). [q]
         """
-        part = self.part(obs.known_forecast(), obs.params, obs.net_inventory)
+        found = self._features(obs)
         if self.action == "order":
             upward = (self.widest_order - 1.0) * positive_part(action)
-            return positive_part(part.scale * (1.0 + upward - positive_part(-action)))
-        return positive_part(part.level + part.reach * action - obs.inventory_position)
+            return positive_part(found.scale * (1.0 + upward - positive_part(-action)))
+        return positive_part(found.level + found.reach * action - obs.inventory_position)
 
-    def part(self, forecast: QuantileForecast, params: ItemParams, now: Array) -> ForecastPart:
-        """Return what observations of a forecast have in common, in the library and shape of `now` (paths, items)."""
-        key = (id(forecast), id(params), now.shape, now.dtype)
-        if key not in self._memo:
-            if len(self._memo) > 256:
-                self._memo.clear()
-            part = self._forecast_features(forecast, params, tuple(now.shape))
-            # The forecast is kept beside its features, so that its id is not given to another one.
-            self._memo[key] = (forecast, params, ForecastPart(*(like(p, now) for p in part)))
-        return self._memo[key][2]
+    def prepare(self, scenario: Scenario, params: Any) -> Scenario:
+        """Return the scenario with the features of all its forecasts, computed once for all steps.
 
-    def _forecast_features(
-        self, forecast: QuantileForecast, params: ItemParams, shape: tuple[int, ...]
-    ) -> ForecastPart:
+        Args:
+            scenario: with forecasts, or without: then it stays as it is.
+            params: lead times and costs of its items.
+        """
+        found = scenario.features
+        if scenario.forecasts is None or (found is not None and found.moved == self._moved):
+            return scenario
+        totals = scenario.protection_totals
+        sums = totals.totals if totals is not None and totals.fits(params) else None
+        shape = (scenario.paths, scenario.items)
+        return replace(scenario, features=self._stacked(scenario.forecasts, params, shape, sums))
+
+    def table(self, forecasts: Sequence[QuantileForecast], params: Any) -> ForecastFeatures:
+        """Return the features of forecasts that all paths share, which episodes of one item pick theirs from.
+
+        Args:
+            forecasts: one a period, of all items.
+            params: lead times and costs of all items.
+        """
+        return replace(self._stacked(forecasts, params, (1, len(forecasts[0].values))), forecasts=None)
+
+    def with_features(self, obs: Observation) -> Observation:
+        """Return the observation with the features of its forecast, for who encodes and decodes on the same one."""
+        return replace(obs, features=self._features(obs))
+
+    @property
+    def _moved(self) -> tuple[float, float]:
+        return self.level_scale, self.level_shift
+
+    def _features(self, obs: Observation) -> PeriodFeatures:
+        """Return what was computed beforehand, unless another newsvendor's; else compute it from the forecast."""
+        found, now = obs.features, obs.net_inventory
+        if found is None or found.moved != self._moved:
+            found = self._of_forecast(obs.known_forecast(), obs.protection_total(), obs.params, tuple(now.shape))
+        return found.like(now) if is_torch(now) else found
+
+    def _stacked(
+        self,
+        forecasts: Sequence[QuantileForecast],
+        params: Any,
+        shape: tuple[int, int],
+        totals: Sequence[QuantileForecast] | None = None,
+    ) -> ForecastFeatures:
+        different, which = distinct(forecasts)
+        found = []
+        for k, forecast in enumerate(different):
+            total = protection_total(forecast, params) if totals is None else totals[which.index(k)]
+            found.append(self._of_forecast(forecast, total, params, shape))
+        # Some forecasts may be one for all paths and others one for each.
+        parts = (np.stack(np.broadcast_arrays(*column)) for column in zip(*(f[:4] for f in found), strict=True))
+        return ForecastFeatures(forecasts, tuple(which), *parts, self._moved)
+
+    def _of_forecast(
+        self, forecast: QuantileForecast, total: QuantileForecast, params: Any, shape: tuple[int, ...]
+    ) -> PeriodFeatures:
+        """Return the features of one forecast and its protection total, spread over `shape` (paths, items)."""
         span = by_origin(params.protection_interval)
-        total = forecast.total(span)
         scale = np.maximum((total.mean()[:, :, 0] / span).T, SMALLEST_SCALE)
-        level = self.level(forecast, params)
+        level = self.level_scale * fractile_of(total, shifted_ratio(params.critical_ratio, self.level_shift))
         protection = [total.quantile(q)[:, :, 0].T / scale for q in FEATURE_LEVELS]
         nearest = [forecast.quantile(q)[:, :, 0].T / scale for q in FEATURE_LEVELS]
         rest = [
@@ -215,17 +255,31 @@ class ObservationEncoder:
         ]
         spread = [np.broadcast_to(x, shape) for x in (*protection, *nearest, *rest)]
         reach = scale * np.asarray(params.protection_interval, dtype=np.float64)
-        return ForecastPart(scale, level, reach, np.stack(spread))
+        return PeriodFeatures(scale, level, reach, np.stack(spread), self._moved)
+
+
+def fit_slots(found: Array | None, number: int, now: Array) -> Array:
+    """Fit slots to the number that is read: missing ones are zero, those beyond are added to the last.
+
+    Args:
+        found: shape (slots, paths, items), or None for none.
+        number: slots that are read.
+        now: an array (paths, items) in whose library the slots are.
+    """
+    slots = 0 if found is None else len(found)
+    if slots > number:
+        return concatenate([found[: number - 1], found[number - 1 :].sum(0)[None]]) if number else found[:0]
+    missing = zeros((number - slots, *now.shape), now)
+    if found is None:
+        return missing
+    return found if slots == number else concatenate([found, missing])
 
 
 def capacity_used(wanted: Array, obs: Observation) -> Array:
-    """Return the share of the capacity left that orders would use, shape (paths, 1); 2 at the most."""
-    capacity = obs.params.capacity
+    """Return the share of the capacity left that orders would use, shape (paths, 1); 2 at the most, 0 without one."""
+    capacity = getattr(obs.params, "capacity", None)
+    if capacity is None:
+        return 0.0 * wanted[..., :1]
     used = (like(np.asarray(capacity.use, dtype=np.float64), wanted) * wanted).sum(-1, keepdims=True)
     left = capacity.left(obs.inventory_position)
     return 2.0 * used / (used + positive_part(left) + 1e-9)
-
-
-def shifted_ratio(ratio: Any, shift: float) -> Any:
-    """Return a critical ratio whose log-odds are moved by `shift`."""
-    return ratio if shift == 0 else np.clip(expit(logit(ratio) + shift), 1e-6, 1 - 1e-6)

@@ -13,10 +13,7 @@ from ..core.params import ItemParams
 from ..core.slots import LooseSlots
 from ..core.types import InventoryState, PeriodOutcome
 from .batch import InventoryBatch
-from .observation import ForecastPart, ObservationEncoder
-
-_ONE = np.zeros((1, 1))
-"""The shape of one path of one item."""
+from .observation import ObservationEncoder
 
 
 class OneItem:
@@ -35,7 +32,12 @@ class OneItem:
         self._state: Any = None
         self._given: ItemParams | None = None
         self._params: ItemParams
-        self._part: _Numbers | None = None
+        # What is read of each forecast, and the observation but for the state's features, which come first in a row.
+        self._which: tuple[int, ...] = ()
+        self._scale: list[float] = []
+        self._level: list[float] = []
+        self._reach: list[float] = []
+        self._rows: Float32Array
 
     @staticmethod
     def plays(batch: InventoryBatch) -> bool:
@@ -59,7 +61,8 @@ class OneItem:
     def begin(self) -> bool:
         """Take over the episode that the batch has drawn; False where it holds what numbers do not play."""
         scenario, batch = self.batch.scenario, self.batch
-        if scenario.arrivals is not None or scenario.prices is not None or scenario.forecasts is None:
+        features = scenario.features
+        if scenario.arrivals is not None or scenario.prices is not None or features is None:
             return False
         if self._given is not batch.params:
             self._given, self._params = batch.params, batch.params.as_numbers()
@@ -68,7 +71,12 @@ class OneItem:
         self._demand = scenario.demand[0, :, 0].tolist()
         net, pipeline = batch.state.net_inventory, batch.state.pipeline
         self._state = InventoryState(float(net[0, 0]), LooseSlots(tuple(pipeline[:, 0, 0].tolist())))
-        self._look()
+        self._which = features.which
+        parts = (features.scale, features.level, features.reach)
+        self._scale, self._level, self._reach = (part.reshape(-1).tolist() for part in parts)
+        read = features.rest.reshape(len(features.rest), -1)
+        self._rows = np.zeros((len(read), 2 + len(pipeline) + read.shape[1]), dtype=np.float32)
+        self._rows[:, 2 + len(pipeline) :] = read
         return True
 
     def step(self, action: float) -> tuple[PeriodOutcome, float]:
@@ -76,15 +84,15 @@ class OneItem:
         demand = self._demand[self.batch.period]
         self._state, outcome = step(self._state, self._order(action), demand, self._params)
         self.batch.period += 1
-        self._look()
         return outcome, demand
 
     def features(self) -> Float32Array:
         """Return the observation, as `ObservationEncoder.encode` gives it."""
-        part, state = self._known, self._state
-        seen = [state.net_inventory, *state.pipeline.parts, part.level - self._position]
-        row: Float32Array = part.row.copy()
-        row[: len(seen)] = [units / part.scale for units in seen]
+        k, state = self._which[self.batch.period], self._state
+        scale = self._scale[k]
+        seen = [state.net_inventory, *state.pipeline.parts, self._level[k] - self._position]
+        row: Float32Array = self._rows[k].copy()
+        row[: len(seen)] = [units / scale for units in seen]
         return row
 
     def settle(self) -> None:
@@ -94,36 +102,14 @@ class OneItem:
         self.batch.put(InventoryState(np.full((1, 1), net), slots))
 
     @property
-    def _known(self) -> _Numbers:
-        assert self._part is not None
-        return self._part
-
-    @property
     def _position(self) -> float:
         parts: tuple[float, ...] = self._state.pipeline.parts
         return float(self._state.net_inventory + (sum(parts[1:], parts[0]) if parts else 0.0))
 
     def _order(self, action: float) -> float:
         """As `ObservationEncoder.decode`."""
-        encoder, part = self.batch.encoder, self._known
+        encoder, k = self.batch.encoder, self._which[self.batch.period]
         if encoder.action == "order":
             upward = (encoder.widest_order - 1.0) * positive_part(action)
-            return float(positive_part(part.scale * (1.0 + upward - positive_part(-action))))
-        return float(positive_part(part.level + part.reach * action - self._position))
-
-    def _look(self) -> None:
-        """Read this period's forecast; stationary demand has the same one in every period."""
-        forecast = self.batch.scenario.forecast(self.batch.period)
-        found = self.batch.encoder.part(forecast, self.batch.params, _ONE)
-        if self._part is None or self._part.of is not found:
-            self._part = _Numbers(found, 2 + len(self._state.pipeline))
-
-
-class _Numbers:
-    """A `ForecastPart` of one item as numbers, and the observation but for the state's features, which come first."""
-
-    def __init__(self, part: ForecastPart, state_features: int) -> None:
-        self.of = part
-        self.scale, self.level, self.reach = (float(np.reshape(x, -1)[0]) for x in part[:3])
-        self.row: Float32Array = np.zeros(state_features + len(part.rest), dtype=np.float32)
-        self.row[state_features:] = np.reshape(part.rest, (len(part.rest), -1))[:, 0]
+            return float(positive_part(self._scale[k] * (1.0 + upward - positive_part(-action))))
+        return float(positive_part(self._level[k] + self._reach[k] * action - self._position))

@@ -12,13 +12,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from ...arrays import Float32Array
 from ..core.types import HistoryView
 from .batch import InventoryBatch
-from .encoders import Encoder
-from .inventory_env import (
-    flat_observation,
-    play,
-    spaces,
-)
-from .observation import SMALLEST_SCALE
+from .inventory_env import flat_observation, play, spaces
+from .observation import SMALLEST_SCALE, Encoder
 from .sources import EpisodeSource
 
 

@@ -1,22 +1,26 @@
-"""Where episodes come from: a demand model, a scenario that was drawn before, items or locations taken together."""
+"""Where episodes come from: a demand model, a scenario that was drawn before, items or locations taken together.
+
+What all episodes of a source share is made once, when an environment is built (`prepare`): the forecasts, and what the
+environment's encoder reads of them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ...arrays import IntArray
 from ...errors import FractileError
-from ...forecasters.forecast import (
-    QuantileForecast,
-)
+from ...forecasters.forecast import QuantileForecast
+from ..core.order_up_to import ForecastFeatures, ProtectionTotals, by_origin
 from ..core.params import ItemParams
 from ..core.system import columns_of
-from ..core.types import Scenario
-from ..demand.model import DemandModel
+from ..core.types import Scenario, with_protection_totals
+from ..demand.model import DemandModel, PreparedDemand
 from ..networks.network import Network
+from .observation import Encoder, ForecastEncoder
 
 if TYPE_CHECKING:
     from ..arrivals.model import ArrivalModel
@@ -42,6 +46,14 @@ class EpisodeSource(Protocol):
 
     def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, Any]:
         """Draw episodes: a scenario of (paths, periods, columns) and the parameters of its columns."""
+
+
+@runtime_checkable
+class PreparableSource(EpisodeSource, Protocol):
+    """A source that makes what all its episodes share once, for an environment."""
+
+    def prepare(self, periods: int, encoder: Encoder) -> EpisodeSource:
+        """Return the source of the same episodes, draw for draw, for scenarios of so many periods."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +88,86 @@ class DemandSource:
 
     def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, ItemParams]:
         """Draw episodes."""
-        item = np.full(paths, self.item) if self.item is not None else rng.integers(0, self.model.items, paths)
-        span = int(np.max(self.params.protection_interval))
-        scenario = self.model.episodes(rng, item, periods, span)
+        item = self.choose(rng, paths)
+        return self.complete(self.model.episodes(rng, item, periods, self.span), rng, item)
+
+    def choose(self, rng: np.random.Generator, paths: int) -> IntArray:
+        """Return the item of each episode, shape (paths,)."""
+        return np.full(paths, self.item) if self.item is not None else rng.integers(0, self.model.items, paths)
+
+    def complete(self, scenario: Scenario, rng: np.random.Generator, item: IntArray) -> tuple[Scenario, ItemParams]:
+        """Return drawn demand with its arrivals, and the parameters of the items."""
         if self.arrivals is not None:
-            scenario = replace(scenario, arrivals=self.arrivals.episodes(rng, item, periods))
+            scenario = replace(scenario, arrivals=self.arrivals.episodes(rng, item, scenario.periods))
         return scenario, self.params.per_path(item)
+
+    @property
+    def span(self) -> int:
+        """Periods ahead that forecasts must reach: the longest protection interval."""
+        return int(np.max(self.params.protection_interval))
+
+    def prepare(self, periods: int, encoder: Encoder) -> EpisodeSource:
+        """Make the forecasts of all items and periods, and the encoder's features of them, once.
+
+        Args:
+            periods: of the scenarios that will be drawn.
+            encoder: what will read them.
+        """
+        prepare = getattr(self.model, "prepare", None)
+        if prepare is None:
+            return self
+        demand: PreparedDemand = prepare(periods, self.span)
+        table, forecasts = None, demand.forecasts
+        if forecasts is not None and isinstance(encoder, ForecastEncoder):
+            if self.item is not None:
+                chosen = np.array([self.item])
+                forecasts = [f.select(chosen) for f in forecasts]
+            table = encoder.table(forecasts, self.params if self.item is None else self.params.select(chosen))
+        return PreparedDemandSource(self, demand, periods, table)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedDemandSource:
+    """A `DemandSource` whose forecasts of so many periods were made, and read by an encoder, once for all episodes.
+
+    Attributes:
+        source: where episodes come from.
+        demand: its model with the forecasts of all items.
+        periods: of every scenario.
+        features: what the encoder reads of them, a table of all items (or of the source's only one); None where
+            forecasts depend on the path.
+    """
+
+    source: DemandSource
+    demand: PreparedDemand
+    periods: int
+    features: ForecastFeatures | None = None
+
+    @property
+    def params(self) -> ItemParams:
+        """Costs and lead times of the model's items."""
+        return self.source.params
+
+    @property
+    def columns(self) -> int:
+        """One item an episode."""
+        return self.source.columns
+
+    @property
+    def slots(self) -> int:
+        """The longest lead time, or the longest delay of the arrivals."""
+        return self.source.slots
+
+    def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, ItemParams]:
+        """Draw episodes, those that the source would draw."""
+        if periods != self.periods:
+            raise FractileError(f"episodes were prepared for {self.periods} periods, got {periods}; prepare them anew")
+        item = self.source.choose(rng, paths)
+        scenario = self.demand.episodes(rng, item)
+        if self.features is not None:
+            row = item if self.source.item is None else np.zeros_like(item)
+            scenario = replace(scenario, features=self.features.per_path(row, scenario.forecasts))
+        return self.source.complete(scenario, rng, item)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,16 +248,25 @@ class PoolSource:
         path, item = rng.integers(0, self.scenario.paths, paths), rng.integers(0, self.scenario.items, paths)
         return self.cut(path, item, start, periods)
 
+    def prepare(self, periods: int, encoder: Encoder) -> PoolSource:  # noqa: ARG002  # any will do
+        """Sum the forecasts over the protection intervals once: episodes pick theirs from these totals."""
+        return replace(self, scenario=with_protection_totals(self.scenario, self.params))
+
     def cut(self, path: IntArray, item: IntArray, start: int, periods: int) -> tuple[Scenario, ItemParams]:
         """Return the episodes of these paths and items, from a starting period on."""
-        demand = self.scenario.demand[path, start : start + periods, item][:, :, None]
-        forecasts = [_rows(f, path, item) for f in (self.scenario.forecasts or ())[start : start + periods]]
-        arrivals = self.scenario.arrivals
+        whole, params = self.scenario.window(start, start + periods), self.params.per_path(item)
+        forecasts = [_rows(f, path, item) for f in whole.forecasts or ()]
+        totals = whole.protection_totals
+        if totals is not None:
+            picked = [_rows(f, path, item) for f in totals.totals]
+            totals = ProtectionTotals(forecasts, by_origin(params.protection_interval), picked)
+        arrivals = whole.arrivals
         if arrivals is not None:
             row = path if arrivals.shape[1] > 1 else np.zeros_like(path)
             # Paths and items are picked together, which numpy puts first.
-            arrivals = np.moveaxis(arrivals[:, row, start : start + periods, item], 0, 1)[..., None]
-        return Scenario(demand, forecasts=forecasts, arrivals=arrivals), self.params.per_path(item)
+            arrivals = np.moveaxis(arrivals[:, row, :, item], 0, 1)[..., None]
+        demand = whole.demand[path, :, item][:, :, None]
+        return Scenario(demand, forecasts, arrivals, protection_totals=totals), params
 
 
 def _rows(forecast: QuantileForecast, path: IntArray, item: IntArray) -> QuantileForecast:

@@ -15,11 +15,7 @@ from ..core.types import HistoryView
 from .batch import InventoryBatch
 from .catalogue import make_source
 from .encoders import make_encoder
-from .inventory_env import (
-    flat_observation,
-    play,
-    spaces,
-)
+from .inventory_env import flat_observation, play, spaces
 from .observation import ActionMode
 
 Flags = NDArray[np.bool_]

@@ -98,16 +98,6 @@ def test_pickled_environments_go_on_alike(id_):
 
 
 @every_id
-def test_pickled_environments_remember_nothing_by_address(id_):
-    env = gym.make(id_).unwrapped
-    episode(env, 3)
-    encoder = pickle.loads(pickle.dumps(env)).batch.encoder
-    memo = getattr(encoder, "each", encoder)._memo
-    # A key is the address of a forecast: in another process it may be that of another one.
-    assert all(key[0] == id(kept[0]) for key, kept in memo.items())
-
-
-@every_id
 def test_spaces_are_those_of_the_docstring(id_):
     env = gym.make(id_).unwrapped
     assert env.observation_space.dtype == np.float32

@@ -10,14 +10,9 @@ import torch
 from scipy import stats
 
 from fractile import FractileError, Observation, Poisson, QuantileForecast
+from fractile.envs.core.order_up_to import by_origin, order_up_to_level, shifted_ratio
 from fractile.envs.core.types import ItemParams
-from fractile.envs.gym.observation import (
-    FEATURE_LEVELS,
-    ObservationEncoder,
-    by_origin,
-    order_up_to_level,
-    shifted_ratio,
-)
+from fractile.envs.gym.observation import FEATURE_LEVELS, ObservationEncoder
 
 PARAMS = ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=9.0)
 

@@ -14,8 +14,9 @@ from fractile import (
     Scenario,
     make_policy,
 )
+from fractile.envs.core.order_up_to import order_up_to_level
 from fractile.envs.core.types import ItemParams
-from fractile.envs.gym.observation import ObservationEncoder, order_up_to_level
+from fractile.envs.gym.observation import ObservationEncoder
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
 from fractile.policies.neural import NeuralPolicy, initial_layers
