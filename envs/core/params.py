@@ -80,6 +80,9 @@ class ItemParams:
             faults.add(f"discount must lie in (0, 1], got {self.discount}; 1 means no discount")
         faults.raise_if_any()
         _check_order_rules(self)
+        self._derive()
+
+    def _derive(self) -> None:
         # What `step` asks for is worked out here: torch.compile cannot look into a property that is not cached yet.
         for name in ("lost_share", "order_rules", "order_range", "priced", "order_charges"):
             getattr(self, name)
@@ -180,7 +183,13 @@ class ItemParams:
     def _mapped(self, change: Callable[[Any], Any]) -> ItemParams:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         changed = {k: change(v) for k, v in values.items() if isinstance(v, np.ndarray)}
-        return replace(self, **changed) if changed else self
+        if not changed:
+            return self
+        # What is picked from checked values breaks no rule: every episode would pay for checking it again.
+        mapped = object.__new__(type(self))
+        mapped.__dict__.update(values, **changed, _arrivals={})
+        mapped._derive()
+        return mapped
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ from ..core.types import Scenario
 from .belief import Distortion, distorted, shifted
 from .evolution import HORIZON, ForecastEvolution
 from .evolved_forecasts import EvolvedForecasts
+from .model import EpisodeForecasts
 
 Mode = Literal["fixed", "rolled", "evolved"]
 
@@ -202,11 +203,11 @@ class PreparedFixed:
 
     def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
-        normal, nowhere = rng.standard_normal((len(item), self.periods)), np.zeros(len(item), dtype=np.int64)
-        own = self.first.head(self.periods).take(item, nowhere)
+        normal = rng.standard_normal((len(item), self.periods))
+        own = self.first.head(self.periods).take(item, np.zeros(len(item), dtype=np.int64))
         demand = self.model._whole(own.at_normals(normal[None, None])[0, 0])
-        forecasts = [forecast.take(item, nowhere) for forecast in self.believed]
-        return self.model._distorted(Scenario(demand[:, :, None], forecasts=forecasts), rng)
+        scenario = Scenario(demand[:, :, None], forecasts=EpisodeForecasts(self.believed, item))
+        return self.model._distorted(scenario, rng)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 
@@ -48,6 +48,33 @@ class PreparedDemand(Protocol):
 
     def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
         """Draw paths that hold one item each: `item` says which, shape (paths,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeForecasts(Sequence[DemandForecast]):
+    """Forecasts of paths that hold one item each, picked from those of all items as they are read.
+
+    An environment whose encoder was prepared reads few of them.
+
+    Attributes:
+        whole: one forecast a period, of all items, of one origin.
+        item: which item each path holds, shape (paths,).
+    """
+
+    whole: Sequence[DemandForecast]
+    item: IntArray
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    @overload
+    def __getitem__(self, index: int) -> DemandForecast: ...
+    @overload
+    def __getitem__(self, index: slice) -> EpisodeForecasts: ...
+    def __getitem__(self, index: int | slice) -> DemandForecast | EpisodeForecasts:
+        if isinstance(index, slice):
+            return EpisodeForecasts(self.whole[index], self.item)
+        return self.whole[index].take(self.item, np.zeros(len(self.item), dtype=np.int64))
 
 
 def draw_scenario(model: DemandModel, seed: int, paths: int, periods: int, span: int = 1) -> Scenario:

@@ -32,6 +32,7 @@ class OneItem:
         self._state: Any = None
         self._given: ItemParams | None = None
         self._params: ItemParams
+        self._later: list[float] = []
         # What is read of each forecast, and the observation but for the state's features, which come first in a row.
         self._which: tuple[int, ...] = ()
         self._scale: list[float] = []
@@ -66,14 +67,17 @@ class OneItem:
             return False
         if self._given is not batch.params:
             self._given, self._params = batch.params, batch.params.as_numbers()
-        if self._params.arrivals_into(len(batch.state.pipeline)) is not None:
-            return False
         self._demand = scenario.demand[0, :, 0].tolist()
         net, pipeline = batch.state.net_inventory, batch.state.pipeline
-        self._state = InventoryState(float(net[0, 0]), LooseSlots(tuple(pipeline[:, 0, 0].tolist())))
+        # The item's own slots; later ones, which items with longer lead times have, are and stay empty.
+        parts, own = pipeline[:, 0, 0].tolist(), int(self._params.lead_time)
+        self._later = parts[own:]
+        if any(self._later):
+            return False
+        self._state = InventoryState(float(net[0, 0]), LooseSlots(tuple(parts[:own])))
         self._which = features.which
-        parts = (features.scale, features.level, features.reach)
-        self._scale, self._level, self._reach = (part.reshape(-1).tolist() for part in parts)
+        numbers = (features.scale, features.level, features.reach)
+        self._scale, self._level, self._reach = (part.reshape(-1).tolist() for part in numbers)
         read = features.rest.reshape(len(features.rest), -1)
         self._rows = np.zeros((len(read), 2 + len(pipeline) + read.shape[1]), dtype=np.float32)
         self._rows[:, 2 + len(pipeline) :] = read
@@ -90,14 +94,14 @@ class OneItem:
         """Return the observation, as `ObservationEncoder.encode` gives it."""
         k, state = self._which[self.batch.period], self._state
         scale = self._scale[k]
-        seen = [state.net_inventory, *state.pipeline.parts, self._level[k] - self._position]
+        seen = [state.net_inventory, *state.pipeline.parts, *self._later, self._level[k] - self._position]
         row: Float32Array = self._rows[k].copy()
         row[: len(seen)] = [units / scale for units in seen]
         return row
 
     def settle(self) -> None:
         """Give the state back to the batch, so that it can be looked at."""
-        net, parts = self._state.net_inventory, self._state.pipeline.parts
+        net, parts = self._state.net_inventory, [*self._state.pipeline.parts, *self._later]
         slots = np.array(parts, dtype=np.float64).reshape(len(parts), 1, 1)
         self.batch.put(InventoryState(np.full((1, 1), net), slots))
 
