@@ -9,10 +9,13 @@ import pytest
 import torch
 from scipy import stats
 
+import fractile as fr
 from fractile import FractileError, Observation, Poisson, QuantileForecast
 from fractile.envs.core.order_up_to import by_origin, order_up_to_level, shifted_ratio
+from fractile.envs.core.system import observation
 from fractile.envs.core.types import ItemParams
 from fractile.envs.gym.observation import FEATURE_LEVELS, ObservationEncoder
+from fractile.policies.neural import NeuralPolicy, initial_layers
 
 PARAMS = ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=9.0)
 
@@ -80,6 +83,73 @@ def test_short_pipelines_are_padded():
     encoder = ObservationEncoder(4)
     assert (feature(encoder, observed(), "arriving_4") == 0.0).all()
     np.testing.assert_allclose(feature(encoder, observed(), "arriving_2"), [[0.0], [0.4]])
+
+
+def test_what_is_due_beyond_the_slots_is_read_in_the_last_one():
+    obs = observed(pipeline=((4.0, 1.0), (0.0, 2.0), (3.0, 0.0), (0.5, 0.5)))
+    encoder = ObservationEncoder(2)
+    assert encoder.encode(obs).shape == (2, 1, encoder.size)
+    np.testing.assert_allclose(feature(encoder, obs, "arriving_1"), [[0.8], [0.2]])
+    np.testing.assert_allclose(feature(encoder, obs, "arriving_2"), [[3.5 / 5], [2.5 / 5]])
+    # All of it counts as under way.
+    np.testing.assert_allclose(feature(encoder, obs, "order_up_to_gap"), [[(20 - 10.5) / 5], [(20 - 2.5) / 5]])
+    nothing = ObservationEncoder(0)
+    assert nothing.encode(obs).shape == (2, 1, nothing.size)
+    np.testing.assert_array_equal(nothing.decode(np.zeros((2, 1)), obs), encoder.decode(np.zeros((2, 1)), obs))
+
+
+@pytest.mark.parametrize("ages", [1, 2, 3, 5])
+def test_ages_fit_the_encoder(ages):
+    stock = np.array([[1.0, 0.0], [2.0, 3.0], [4.0, 5.0]])[:, :, None]
+    obs, encoder = replace(observed(), stock=stock), ObservationEncoder(2, ages=ages)
+    assert encoder.encode(obs).shape == (2, 1, encoder.size)
+    read = np.stack([feature(encoder, obs, f"perishing_{k + 1}")[:, 0] for k in range(ages)])
+    np.testing.assert_allclose(5 * read.sum(0), [7.0, 8.0])
+    np.testing.assert_allclose(5 * read[0], stock[0, :, 0] if ages > 1 else [7.0, 8.0])
+    assert (read[3:] == 0).all()
+
+
+@pytest.mark.parametrize("memory", [1, 2, 4])
+def test_memories_fit_the_encoder(memory):
+    history = np.array([[1.0, 0.0], [2.0, 3.0]])[:, :, None]
+    obs, encoder = replace(observed(), history=history), ObservationEncoder(2, memory=memory)
+    assert encoder.encode(obs).shape == (2, 1, encoder.size)
+    np.testing.assert_allclose(5 * feature(encoder, obs, "past_1")[:, 0], [1.0, 0.0])
+    # What lies further back than is remembered is left out, not added up.
+    assert memory == 1 or (5 * feature(encoder, obs, "past_2")[:, 0] == [2.0, 3.0]).all()
+    assert memory < 4 or not feature(encoder, obs, "past_4").any()
+
+
+def test_no_capacity_is_none_used():
+    encoder = ObservationEncoder(2, shared=True)
+    assert not feature(encoder, observed(), "capacity_used").any()
+
+
+def test_networks_for_short_lead_times_conform_on_longer_ones():
+    encoder, rng = ObservationEncoder(1), np.random.default_rng(0)
+    layers = (*initial_layers(rng, (encoder.size, 8, 1))[:-1], (rng.normal(0.0, 0.2, (8, 1)), np.zeros(1)))
+    fr.check_policy(NeuralPolicy(encoder, layers, np.zeros(encoder.size), np.ones(encoder.size)))
+
+
+def test_features_prepared_for_a_scenario_are_those_of_each_observation():
+    params = ItemParams(lead_time=np.array([0, 2]), stockout_cost=np.array([4.0, 19.0]))
+    demand = fr.Seasonal(fr.Poisson(np.array([3.0, 8.0])), [0.5, 1.5])
+    scenario = fr.draw_scenario(demand, 0, 4, 6, span=3)
+    state = fr.InventoryState(np.full((4, 2), 3.0), np.ones((2, 4, 2)))
+    action = np.full((4, 2), 0.3)
+    encoder, other = ObservationEncoder(2, level_shift=0.3), ObservationEncoder(2, level_scale=0.8)
+    prepared = encoder.prepare(scenario, params)
+    assert encoder.prepare(prepared, params) is prepared
+    assert len(prepared.features.scale) == 2  # one for each season, not for each period
+    for period in range(6):
+        plain, ready = (observation(state, period, params, s) for s in (scenario, prepared))
+        for one in (encoder, other):  # what was prepared for another newsvendor is not read
+            np.testing.assert_array_equal(one.encode(ready), one.encode(plain))
+            np.testing.assert_array_equal(
+                one.decode(np.full((4, 2), 0.3), ready), one.decode(np.full((4, 2), 0.3), plain)
+            )
+    later = prepared.window(3, 6)
+    np.testing.assert_array_equal(later.features.at(0).rest, prepared.features.at(3).rest)
 
 
 def test_action_zero_is_the_newsvendors_order():

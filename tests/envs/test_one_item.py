@@ -25,6 +25,15 @@ SYSTEMS = {
     "a minimum without packs": {"pack_size": None, "minimum_order": 3.0, "unit_cost": 0.5},
     "one of many items": {"demand": fr.Poisson(np.array([2.0, 9.0])), "lead_time": 3},
     "orders as actions": {"action": "order"},
+    "a lead time shorter than others": {
+        "demand": fr.Poisson(np.array([2.0, 9.0])),
+        "params": fr.ItemParams(lead_time=np.array([0, 3]), pack_size=np.array([2.0, 1.0])),
+        "item": 0,
+    },
+    "forecasts that differ by period": {"demand": fr.Seasonal(fr.Poisson(5.0), [0.5, 1.0, 1.5])},
+    "items of a panel": {"system": "forecast_driven"},
+    "an item of a panel": {"system": "forecast_driven", "item": 3},
+    "a panel's forecast, distorted": {"system": "forecast_driven", "belief": fr.Distortion(bias=0.2)},
 }
 
 

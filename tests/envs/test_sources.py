@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 import fractile as fr
+from fractile import Observation
 from fractile.envs.gym.batch import InventoryBatch
 from fractile.envs.gym.catalogue import make_source
+from fractile.envs.gym.encoders import make_encoder
 from fractile.envs.gym.sources import DemandSource, JointSource, PoolSource
 
 
@@ -77,6 +81,71 @@ def test_forecast_driven_demand_evolves_and_is_believed_otherwise():
     env = gym.make("fractile/ForecastDriven-v0", **options)
     rewards, _ = run(env, steps=8)
     assert np.isfinite(rewards).all()
+
+
+class Counting:
+    """A fitted forecaster that counts how often it forecasts."""
+
+    def __init__(self, forecaster):
+        self.forecaster, self.calls = forecaster, 0
+
+    def predict(self, *args, **kwargs):
+        self.calls += 1
+        return self.forecaster.predict(*args, **kwargs)
+
+
+def counting():
+    panel = fr.retail_panel(items=6, periods=60, seed=0).panel
+    return Counting(fr.make_forecaster("seasonal_naive").fit(panel)), panel
+
+
+@pytest.mark.parametrize("item", [None, 2])
+def test_forecasts_and_features_are_made_once_for_all_episodes(item):
+    forecaster, panel = counting()
+    params = fr.ItemParams(lead_time=np.array([0, 1, 2, 3, 1, 0]), stockout_cost=np.arange(4.0, 10.0))
+    source = make_source("forecast_driven", forecaster=forecaster, panel=panel, params=params, item=item)
+    batch = InventoryBatch(source, paths=5, periods=4)
+    assert forecaster.calls == 1
+    rng, same = np.random.default_rng(3), np.random.default_rng(3)
+    for _ in range(2):
+        obs = batch.reset(rng)
+        drawn, own = source.draw(same, 5, 5)
+        np.testing.assert_array_equal(batch.scenario.demand, drawn.demand)
+        np.testing.assert_array_equal(batch.params.lead_time, own.lead_time)
+        same.uniform(0.0, 1.5, (5, 1))  # where the batch's episodes begin
+        for period in range(5):
+            plain = Observation(period, obs.net_inventory, obs.pipeline, own, drawn.forecasts[period])
+            ready = replace(plain, features=batch.scenario.features.at(period))
+            assert ready.features is not None
+            np.testing.assert_allclose(batch.encoder.encode(ready), batch.encoder.encode(plain), rtol=1e-12)
+            seen = batch.scenario.forecasts[period]
+            np.testing.assert_array_equal(seen.values, drawn.forecasts[period].values)
+    assert forecaster.calls == 1 + 2  # once for the batch, once for each draw that was not prepared
+
+
+def test_what_was_prepared_has_its_periods():
+    source = make_source("lost_sales")
+    prepared = source.prepare(5, make_encoder(source))
+    with pytest.raises(fr.FractileError, match="prepared for 5 periods, got 6"):
+        prepared.draw(np.random.default_rng(0), 2, 6)
+
+
+def test_pools_sum_their_forecasts_once():
+    forecaster, panel = counting()
+    params = fr.ItemParams(lead_time=np.array([0, 1, 2, 3, 1, 0]))
+    model = fr.ForecastDemand(forecaster, panel, mode="rolled")
+    pool = PoolSource(fr.draw_scenario(model, seed=0, paths=3, periods=6, span=4), params)
+    prepared = pool.prepare(4, make_encoder(pool))
+    path, item = np.array([0, 2, 1, 1]), np.array([1, 5, 3, 3])
+    scenario, own = prepared.cut(path, item, start=2, periods=4)
+    assert scenario.protection_totals.fits(own)
+    for period in range(4):
+        np.testing.assert_allclose(
+            scenario.protection_totals.totals[period].values,
+            scenario.forecasts[period].total(own.protection_interval.T).values,
+            rtol=1e-12,
+        )
+    np.testing.assert_array_equal(scenario.demand[2, :, 0], pool.scenario.demand[1, 2:, 3])
 
 
 def test_a_network_needs_demand_for_each_of_its_stores():

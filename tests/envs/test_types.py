@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
+import fractile as fr
 from fractile import (
     FractileError,
     InputError,
@@ -15,7 +19,8 @@ from fractile import (
     Trajectory,
 )
 from fractile.envs.core.item_table import params_from_items
-from fractile.envs.core.types import ItemParams
+from fractile.envs.core.system import observation
+from fractile.envs.core.types import ItemParams, with_protection_totals
 
 
 @pytest.mark.parametrize(
@@ -100,6 +105,45 @@ def test_scenario_checks_its_shapes():
     scenario = Scenario(np.ones((3, 4, 2)))
     assert (scenario.paths, scenario.periods, scenario.items) == (3, 4, 2)
     assert scenario.forecast(3) is None
+
+
+def forecast_scenario() -> Scenario:
+    params = ItemParams(lead_time=np.array([0, 2]))
+    return with_protection_totals(fr.draw_scenario(fr.Poisson(np.array([2.0, 5.0])), 0, 3, 4, span=3), params)
+
+
+def test_totals_over_the_protection_interval_are_computed_once():
+    params, scenario = ItemParams(lead_time=np.array([0, 2])), forecast_scenario()
+    totals = scenario.protection_totals.totals
+    assert with_protection_totals(scenario, params) is scenario
+    assert all(total is totals[0] for total in totals)  # one forecast serves all periods, and so does its total
+    expected = stats.poisson([2.0, 15.0]).ppf(0.9)
+    np.testing.assert_array_equal(totals[0].quantile(0.9)[:, 0, 0], expected)
+    np.testing.assert_array_equal(scenario.window(1, 3).protection_totals.totals, totals[1:3])
+    # Other protection intervals have other totals.
+    longer = with_protection_totals(scenario, ItemParams(lead_time=2))
+    np.testing.assert_array_equal(
+        longer.protection_totals.totals[0].quantile(0.9)[:, 0, 0], stats.poisson([6.0, 15.0]).ppf(0.9)
+    )
+    nothing = Scenario(np.ones((3, 4, 2)))
+    assert with_protection_totals(nothing, params) is nothing
+
+
+def test_totals_of_other_forecasts_are_refused():
+    scenario = forecast_scenario()
+    with pytest.raises(FractileError, match="protection_totals must be those of the forecasts"):
+        replace(scenario, forecasts=list(scenario.forecasts))
+
+
+def test_observations_give_the_total_that_was_computed_or_compute_it():
+    params, scenario = ItemParams(lead_time=np.array([0, 2])), forecast_scenario()
+    state = InventoryState.empty(3, 2, 2)
+    known = observation(state, 1, params, scenario)
+    assert known.protection_total() is scenario.protection_totals.totals[1]
+    plain = observation(state, 1, params, replace(scenario, protection_totals=None))
+    np.testing.assert_array_equal(plain.protection_total().values, known.protection_total().values)
+    with pytest.raises(FractileError, match="this policy needs a forecast"):
+        observation(state, 0, params, Scenario(np.ones((3, 4, 2)))).protection_total()
 
 
 def test_observation_adds_up_what_is_under_way():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from fractile import (
     Scenario,
 )
 from fractile.envs.core.system import advance
-from fractile.envs.core.types import ItemParams
+from fractile.envs.core.types import ItemParams, with_protection_totals
 from fractile.policies.base_stock import BaseStock, ConstantOrder
 from fractile.policies.exact.hindsight import Hindsight
 from fractile.policies.newsvendor import Newsvendor
@@ -58,6 +60,54 @@ def test_policies_are_shown_the_state_before_the_period():
     for period in range(1, 9):
         np.testing.assert_array_equal(policy.seen[period].net_inventory, got.on_hand[:, period - 1])
         assert policy.seen[period].forecast is scenario.forecast(period)
+
+
+class Counted:
+    """A forecast that counts how often it is summed."""
+
+    def __init__(self, forecast) -> None:
+        self.forecast, self.sums = forecast, 0
+
+    def __getattr__(self, name):
+        return getattr(self.forecast, name)
+
+    def total(self, span):
+        self.sums += 1
+        return self.forecast.total(span)
+
+
+def counted() -> Scenario:
+    scenario = drawn()
+    return replace(scenario, forecasts=[Counted(scenario.forecast(0)) for _ in range(9)])
+
+
+def sums(scenario: Scenario) -> list[int]:
+    return [forecast.sums for forecast in scenario.forecasts]
+
+
+def test_forecasts_are_summed_once_in_a_simulation_and_once_for_all_policies():
+    scenario = counted()
+    fr.simulate(Newsvendor(), scenario, PARAMS)
+    assert sums(scenario) == [1] * 9
+    scenario = counted()
+    tuned = fr.make_policy("tuned_newsvendor", scale=0.9, shift=0.1)
+    got = fr.compare({"one": Newsvendor(), "other": tuned}, scenario, PARAMS, baseline="one")
+    assert sums(scenario) == [1] * 9
+    np.testing.assert_array_equal(got.trajectories["other"].cost, fr.simulate(tuned, drawn(), PARAMS).cost)
+
+
+def test_policies_that_look_at_no_forecast_do_not_pay_for_sums():
+    scenario, start = counted(), InventoryState(np.full((6, 2), 4.0), np.zeros((2, 6, 2)))
+    fr.simulate(BaseStock(30), scenario, PARAMS, initial_state=start)
+    assert sums(scenario) == [0] * 9
+
+
+def test_totals_of_other_lead_times_are_computed_anew():
+    prepared = with_protection_totals(drawn(), ItemParams(lead_time=0))
+    for policy in (Newsvendor(), ConstantOrder(3)):
+        got, expected = (fr.simulate(policy, scenario, PARAMS) for scenario in (prepared, drawn()))
+        np.testing.assert_array_equal(got.order, expected.order)
+        np.testing.assert_array_equal(got.cost, expected.cost)
 
 
 def test_warm_up_leaves_out_the_first_periods():
