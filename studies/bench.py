@@ -1,4 +1,8 @@
-"""What a core simulates in a second, by backend and number of paths, beside a memory copy of the same run."""
+"""What a core simulates in a second, by kind of work and number of paths, beside a memory copy of the same run.
+
+First the pieces of work, each of which makes `PERIODS` transitions on every path; then how they are measured; then the
+table and the page.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,31 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .bench_work import ENVIRONMENTS, IN_BATCHES, LARGEST_BATCH, PERIODS, SIMULATED, SINGLE, Work, copy_of
+from ..envs.core.dynamics import step
+from ..envs.core.params import ItemParams
+from ..envs.core.types import InventoryState, Observation
+from ..envs.demand.distributions import Poisson
+from ..envs.demand.sampling_tables import DemandTable
+from ..policies.base_stock import ConstantOrder
+from ..policies.compiled import compile_rollout
 
-if TYPE_CHECKING:
-    from .commands.terminal import Progress
+PARAMS = ItemParams(lead_time=4, holding_cost=1.0, stockout_cost=4.0)
+"""Lost sales, L = 4; the order is the same in every period."""
+
+PERIODS = 100
+DRAWN = 20
+"""Different periods of demand that are given; they are used over and over, so that they stay in the cache."""
+
+HIDDEN = 32
+"""Neurons in each of the two layers of the network that gradients flow through."""
 
 PATHS = (1, 64, 1024, 16_384, 262_144)
 QUICK_PATHS = (64, 16_384)
@@ -25,6 +43,236 @@ TARGET = 0.25
 
 LONG = 3.0
 """CPU-seconds of one piece of work from which on three repeats have to do."""
+
+LARGEST_BATCH = 16_384
+"""Paths beyond which neither environments nor gradients are measured: those of 262,144 paths take eight gigabytes."""
+
+Progress = Callable[[str], None]
+Run = Callable[[], None]
+Make = Callable[[int], Run]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A kind of work.
+
+    Attributes:
+        what: its name, e.g. "numpy, demand given".
+        make: makes it ready for a number of paths; what comes back can be run again and again.
+        most: paths that it is measured on at the most.
+    """
+
+    what: str
+    make: Make
+    most: int = PATHS[-1]
+
+
+def _copy(paths: int) -> Run:
+    """Copy an array of as many numbers, once a period."""
+    source, target = np.ones((paths, 1)), np.empty((paths, 1))
+
+    def run() -> None:
+        for _ in range(PERIODS):
+            np.copyto(target, source)
+
+    return run
+
+
+def _given(paths: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.random.default_rng(0).poisson(5.0, (DRAWN, paths, 1)).astype(np.float64)
+
+
+def _stepped(state: InventoryState, order: Any, demand: Any) -> None:
+    for t in range(PERIODS):
+        state, _ = step(state, order, demand[t % DRAWN], PARAMS)
+
+
+def _numpy(paths: int) -> Run:
+    demand, order, state = _given(paths), np.full((paths, 1), 5.0), InventoryState.empty(paths, 1, 4)
+    return lambda: _stepped(state, order, demand)
+
+
+def _torch(paths: int) -> Run:
+    import torch
+
+    state = InventoryState(*map(torch.as_tensor, InventoryState.empty(paths, 1, 4)))
+    demand, order = torch.as_tensor(_given(paths)), torch.full((paths, 1), 5.0, dtype=torch.float64)
+    return lambda: _stepped(state, order, demand)
+
+
+def _compiled(dtype: Any) -> Make:
+    def make(paths: int) -> Run:
+        import torch
+
+        rollout = compile_rollout(ConstantOrder(5.0), PARAMS, dtype=dtype)
+        by_period = torch.as_tensor(_given(paths)).to(getattr(torch, dtype)).repeat(PERIODS // DRAWN, 1, 1)
+        state = InventoryState.empty(paths, 1, 4)
+
+        def run() -> None:
+            rollout(by_period.movedim(0, 1), state)
+
+        return run
+
+    return make
+
+
+def _with_draws(draw: Callable[[np.random.Generator, tuple[int, ...]], Any]) -> Make:
+    """The numpy step, its demand drawn afresh in every period."""
+
+    def make(paths: int) -> Run:
+        rng = np.random.Generator(np.random.SFC64(0))
+        order, start = np.full((paths, 1), 5.0), InventoryState.empty(paths, 1, 4)
+
+        def run() -> None:
+            state = start
+            for _ in range(PERIODS):
+                state, _ = step(state, order, draw(rng, (paths, 1)), PARAMS)
+
+        return run
+
+    return make
+
+
+def _compiled_with_draws(paths: int) -> Run:
+    """The compiled rollout, its demand drawn afresh from a table."""
+    import torch
+
+    rollout = compile_rollout(ConstantOrder(5.0), PARAMS, dtype="float32")
+    rng, table = np.random.Generator(np.random.SFC64(0)), DemandTable.of(Poisson(5.0))
+    room, state = np.empty((PERIODS, paths, 1), dtype=np.float32), InventoryState.empty(paths, 1, 4)
+
+    def run() -> None:
+        table.draw(rng, room.shape, out=room)
+        rollout(torch.as_tensor(room).movedim(0, 1), state)
+
+    return run
+
+
+def _backward(compiled: bool) -> Make:
+    """Cost and its gradient through a network of two hidden layers, float32."""
+
+    def make(paths: int) -> Run:
+        import torch
+
+        generator = torch.Generator().manual_seed(0)
+        sizes = (5, HIDDEN, HIDDEN, 1)
+        weights = [
+            (torch.randn(shape, generator=generator) * 0.3).requires_grad_(True)
+            for pair in pairwise(sizes)
+            for shape in (pair, (pair[1],))
+        ]
+        demand = torch.as_tensor(_given(paths)).float().repeat(PERIODS // DRAWN, 1, 1)
+        state = InventoryState(torch.full((paths, 1), 5.0), torch.full((4, paths, 1), 5.0))
+        # Longer chunks take minutes to compile with their gradients, and are no faster.
+        rollout = compile_rollout(_Network, PARAMS, weights=weights, chunk=5, dtype="float32") if compiled else None
+
+        def run() -> None:
+            for weight in weights:
+                weight.grad = None
+            cost = _eager_cost(weights, demand, state) if rollout is None else rollout(demand.movedim(0, 1), state).cost
+            cost.mean().backward()
+
+        return run
+
+    return make
+
+
+class _Network:
+    """Stock and pipeline → two hidden layers → an order."""
+
+    def __init__(self, *weights: Any) -> None:
+        self.weights = weights
+
+    def order(self, obs: Any) -> Any:
+        """Return units to order, shape (paths, items)."""
+        import torch
+
+        first, a, second, b, last, c = self.weights
+        x = torch.cat([obs.net_inventory, *obs.pipeline], 1) * 0.1
+        hidden = torch.relu(torch.addmm(b, torch.relu(torch.addmm(a, x, first)), second))
+        return torch.addmm(c, hidden, last) + 5.0
+
+
+def _eager_cost(weights: list[Any], demand: Any, state: InventoryState) -> Any:
+    policy, total = _Network(*weights), 0.0
+    for t in range(PERIODS):
+        obs = Observation(t, state.net_inventory, state.pipeline, PARAMS)
+        state, outcome = step(state, policy.order(obs), demand[t], PARAMS)
+        total = total + outcome.cost
+    return total
+
+
+def _single(id_: str, **options: Any) -> Make:
+    """`gym.make(...).step`, resets included."""
+
+    def make(_: int) -> Run:
+        import gymnasium as gym
+
+        env = gym.make(id_, **options)
+        env.reset(seed=0)
+        action = np.zeros(1, dtype=np.float32)
+
+        def run() -> None:
+            for _ in range(PERIODS):
+                if env.step(action)[3]:
+                    env.reset()
+
+        return run
+
+    return make
+
+
+def _vector(paths: int) -> Run:
+    """`gym.make_vec(...).step`, resets included."""
+    import gymnasium as gym
+
+    options: dict[str, Any] = {"vectorization_mode": "vector_entry_point", "periods": PERIODS}
+    env = gym.make_vec("fractile/LostSales-v0", num_envs=paths, **options)
+    env.reset(seed=0)
+    return _stepping(env, paths)
+
+
+def _sb3(id_: str, **options: Any) -> Make:
+    """A step of the Stable-Baselines3 environment, resets included."""
+
+    def make(paths: int) -> Run:
+        from ..envs.gym.registration import make_sb3_env
+
+        env = make_sb3_env(id_, num_envs=paths, seed=0, **options)
+        env.reset()
+        return _stepping(env, paths)
+
+    return make
+
+
+def _stepping(env: Any, paths: int) -> Run:
+    actions = np.zeros((paths, 1), dtype=np.float32)
+
+    def run() -> None:
+        for _ in range(PERIODS):
+            env.step(actions)
+
+    return run
+
+
+COPY = Work("memory copy", _copy)
+WORKS = (
+    Work("numpy, demand given", _numpy),
+    Work("torch, demand given", _torch),
+    Work("compiled, demand given", _compiled("float64")),
+    Work("compiled float32, demand given", _compiled("float32")),
+    Work("numpy, Poisson by numpy", _with_draws(lambda rng, shape: rng.poisson(5.0, shape).astype(np.float64))),
+    Work("numpy, Poisson by table", _with_draws(DemandTable.of(Poisson(5.0)).draw)),
+    Work("compiled float32, Poisson by table", _compiled_with_draws),
+    Work("torch, forward + backward", _backward(compiled=False), LARGEST_BATCH),
+    Work("compiled, forward + backward", _backward(compiled=True), LARGEST_BATCH),
+    Work("gym.make(...).step", _single("fractile/LostSales-v0", periods=PERIODS), 1),
+    Work("gym.make_vec(...).step", _vector, LARGEST_BATCH),
+    Work("Stable-Baselines3 VecEnv step", _sb3("fractile/LostSales-v0", periods=PERIODS), LARGEST_BATCH),
+    Work("ForecastDriven gym.make(...).step", _single("fractile/ForecastDriven-v0"), 1),
+    Work("ForecastDriven Stable-Baselines3 VecEnv step", _sb3("fractile/ForecastDriven-v0"), LARGEST_BATCH),
+)
+"""All kinds of work but the copy, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +302,7 @@ def benchmark(paths: tuple[int, ...] = PATHS, *, repeats: int = 7, progress: Pro
     Args:
         paths: numbers of paths.
         repeats: of every measurement; the median counts.
-        progress: told what is measured.
+        progress: called with what is measured.
     """
     import torch
 
@@ -68,14 +316,14 @@ def benchmark(paths: tuple[int, ...] = PATHS, *, repeats: int = 7, progress: Pro
 
 def _rates(paths: tuple[int, ...], repeats: int, progress: Progress | None) -> Iterator[Rate]:
     for number in paths:
-        copied = _measured(copy_of(number), number, repeats)
-        yield _rate("memory copy", number, copied, copied)
-        for what, make in {**SIMULATED, **ENVIRONMENTS}.items():
-            if (what in IN_BATCHES and number > LARGEST_BATCH) or (what in SINGLE and number > 1):
+        copied = _measure(COPY.make(number), number, repeats)
+        yield _rate(COPY.what, number, copied, copied)
+        for work in WORKS:
+            if number > work.most:
                 continue
             if progress is not None:
-                progress(f"{what}, {number:,} paths")
-            yield _rate(what, number, _measured(make(number), number, repeats), copied)
+                progress(f"{work.what}, {number:,} paths")
+            yield _rate(work.what, number, _measure(work.make(number), number, repeats), copied)
 
 
 def _rate(what: str, paths: int, rates: list[float], copied: list[float]) -> Rate:
@@ -83,18 +331,18 @@ def _rate(what: str, paths: int, rates: list[float], copied: list[float]) -> Rat
     return Rate(what, paths, middle, min(rates), max(rates), middle / statistics.median(copied))
 
 
-def _measured(work: Work, paths: int, repeats: int) -> list[float]:
+def _measure(run: Run, paths: int, repeats: int) -> list[float]:
     """Millions of transitions a CPU-second of work that makes PERIODS transitions a path, each of the repeats."""
-    work()
+    run()
     began = time.process_time()
-    work()
+    run()
     once = max(time.process_time() - began, 1e-6)
     number = max(1, round(TARGET / once))
     rates = []
     for _ in range(repeats if once < LONG else min(repeats, 3)):
         began = time.process_time()
         for _ in range(number):
-            work()
+            run()
         rates.append(paths * PERIODS * number / (time.process_time() - began) / 1e6)
     return rates
 
@@ -148,7 +396,8 @@ def page(document: dict[str, Any], peers: dict[str, Any] | None = None) -> str:
         "",
         "Transitions (items times periods) a CPU-second of the lost-sales system with L = 4 and the same order in",
         "every period, on one thread; medians, and how far repeats lay apart. Every row runs the same `step`. The",
-        "memory copy of as many numbers, in the same run, tells what the machine could do at that moment.",
+        "memory copy of as many numbers, in the same run, shows what the machine could do at that moment. Rows of",
+        "environments include their resets; ForecastDriven draws from a forecaster's quantiles, 26 periods an episode.",
         "Made by `python benchmarks/simulator.py --write docs/speed.md`; `fractile bench` prints the same table.",
         "",
         as_table(document),

@@ -145,9 +145,7 @@ def test_features_prepared_for_a_scenario_are_those_of_each_observation():
         plain, ready = (observation(state, period, params, s) for s in (scenario, prepared))
         for one in (encoder, other):  # what was prepared for another newsvendor is not read
             np.testing.assert_array_equal(one.encode(ready), one.encode(plain))
-            np.testing.assert_array_equal(
-                one.decode(np.full((4, 2), 0.3), ready), one.decode(np.full((4, 2), 0.3), plain)
-            )
+            np.testing.assert_array_equal(one.decode(action, ready), one.decode(action, plain))
     later = prepared.window(3, 6)
     np.testing.assert_array_equal(later.features.at(0).rest, prepared.features.at(3).rest)
 

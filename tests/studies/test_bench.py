@@ -9,21 +9,20 @@ import numpy as np
 import pytest
 
 from fractile.policies.compiled import _compiler
-from fractile.studies import bench, bench_work
+from fractile.studies import bench
 from fractile.studies.bench import Rate, as_document, as_table, page
 
 needs_compiler = pytest.mark.skipif(shutil.which(_compiler()) is None, reason="there is no C++ compiler")
 # Each kind of compiled work takes some ten seconds to compile: they have a test of their own.
-QUICK = {name: make for name, make in bench.SIMULATED.items() if "compiled" not in name}
+QUICK = tuple(work for work in bench.WORKS if "compiled" not in work.what)
 
 
 @pytest.fixture(scope="module")
 def rates():
     patch = pytest.MonkeyPatch()
     patch.setattr(bench, "TARGET", 1e-3)
-    for module in (bench, bench_work):
-        patch.setattr(module, "PERIODS", 20)
-    patch.setattr(bench, "SIMULATED", QUICK)
+    patch.setattr(bench, "PERIODS", 20)
+    patch.setattr(bench, "WORKS", QUICK)
     yield bench.benchmark((1, 64), repeats=2)
     patch.undo()
 
@@ -37,11 +36,13 @@ def test_compiled_work_is_measured(monkeypatch):
 
 
 def test_every_kind_of_work_is_measured(rates):
-    kinds = {*QUICK, *bench.ENVIRONMENTS, "memory copy"}
+    kinds = {"memory copy", *(work.what for work in QUICK)}
+    single = {"gym.make(...).step", "ForecastDriven gym.make(...).step"}
     assert {(rate.what, rate.paths) for rate in rates} == {
         *((kind, 1) for kind in kinds),
-        *((kind, 64) for kind in kinds - {"gym.make(...).step"}),
+        *((kind, 64) for kind in kinds - single),
     }
+    assert {"Stable-Baselines3 VecEnv step", "ForecastDriven Stable-Baselines3 VecEnv step"} < kinds
     for rate in rates:
         assert 0 < rate.lowest <= rate.rate <= rate.highest
         assert rate.of_copy > 0
@@ -55,7 +56,7 @@ def test_more_paths_are_faster(rates):
 def test_work_is_counted_in_transitions(monkeypatch):
     monkeypatch.setattr(bench, "TARGET", 1e-3)
     done = []
-    got = bench._measured(lambda: done.append(1) or sum(range(20_000)), 10, 3)
+    got = bench._measure(lambda: done.append(1) or sum(range(20_000)), 10, 3)
     assert len(got) == 3
     assert np.all(np.array(got) > 0)
     assert len(done) >= 5
