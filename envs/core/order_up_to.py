@@ -14,11 +14,11 @@ import numpy as np
 from scipy.special import expit, logit
 
 from ...arrays import Array, FloatArray, IntArray
-from ...forecasters.forecast import QuantileForecast
+from ...forecasters.forecast import DemandForecast
 from .backend import like
 
 
-def order_up_to_level(forecast: QuantileForecast, params: Any, critical_ratio: Any = None) -> FloatArray:
+def order_up_to_level(forecast: DemandForecast, params: Any, critical_ratio: Any = None) -> FloatArray:
     """Return the newsvendor's level: the critical fractile of demand over the protection interval.
 
     Args:
@@ -33,12 +33,12 @@ def order_up_to_level(forecast: QuantileForecast, params: Any, critical_ratio: A
     return fractile_of(protection_total(forecast, params), ratio)
 
 
-def protection_total(forecast: QuantileForecast, params: Any) -> QuantileForecast:
+def protection_total(forecast: DemandForecast, params: Any) -> DemandForecast:
     """Return the forecast of demand summed over each item's protection interval, L + R periods; a horizon of one."""
     return forecast.total(by_origin(params.protection_interval))
 
 
-def fractile_of(total: QuantileForecast, critical_ratio: Any) -> FloatArray:
+def fractile_of(total: DemandForecast, critical_ratio: Any) -> FloatArray:
     """Return a fractile of a forecast with a horizon of one, one level for all or per item, shape (origins, items)."""
     return total.quantile(by_origin(critical_ratio))[:, :, 0].T
 
@@ -64,12 +64,12 @@ class ProtectionTotals:
         totals: one forecast a period, with a horizon of one.
     """
 
-    forecasts: Sequence[QuantileForecast]
+    forecasts: Sequence[DemandForecast]
     span: IntArray
-    totals: Sequence[QuantileForecast]
+    totals: Sequence[DemandForecast]
 
     @classmethod
-    def of(cls, forecasts: Sequence[QuantileForecast], params: Any) -> ProtectionTotals:
+    def of(cls, forecasts: Sequence[DemandForecast], params: Any) -> ProtectionTotals:
         """Sum the forecasts of all periods; periods that share a forecast share its total."""
         different, which = distinct(forecasts)
         totals = [protection_total(forecast, params) for forecast in different]
@@ -114,7 +114,7 @@ class ForecastFeatures:
         moved: see `PeriodFeatures`.
     """
 
-    forecasts: Sequence[QuantileForecast] | None
+    forecasts: Sequence[DemandForecast] | None
     which: tuple[int, ...]
     scale: Array
     level: Array
@@ -127,7 +127,7 @@ class ForecastFeatures:
         k = self.which[period]
         return PeriodFeatures(self.scale[k], self.level[k], self.reach[k], self.rest[k], self.moved)
 
-    def per_path(self, item: IntArray, forecasts: Sequence[QuantileForecast] | None) -> ForecastFeatures:
+    def per_path(self, item: IntArray, forecasts: Sequence[DemandForecast] | None) -> ForecastFeatures:
         """Pick paths of one item each from a table of all items.
 
         Args:
@@ -139,7 +139,7 @@ class ForecastFeatures:
         )
         return ForecastFeatures(forecasts, self.which, scale, level, reach, rest, self.moved)
 
-    def window(self, first: int, last: int, forecasts: Sequence[QuantileForecast] | None) -> ForecastFeatures:
+    def window(self, first: int, last: int, forecasts: Sequence[DemandForecast] | None) -> ForecastFeatures:
         """Return those of periods first ... last - 1, whose forecasts these are."""
         return replace(self, which=self.which[first:last], forecasts=forecasts)
 
@@ -149,9 +149,14 @@ class ForecastFeatures:
         return replace(self, **{name: like(getattr(self, name), reference) for name in names})
 
 
-def distinct(forecasts: Sequence[QuantileForecast]) -> tuple[list[QuantileForecast], list[int]]:
+def are_made(forecasts: Sequence[DemandForecast] | None) -> bool:
+    """Whether forecasts are there, all of them: not none, and not made one by one as they are read."""
+    return isinstance(forecasts, (list, tuple))
+
+
+def distinct(forecasts: Sequence[DemandForecast]) -> tuple[list[DemandForecast], list[int]]:
     """Return the forecasts that are objects of their own, and which of them each period's is."""
-    different: list[QuantileForecast] = []
+    different: list[DemandForecast] = []
     which = []
     for forecast in forecasts:
         k = next((k for k in reversed(range(len(different))) if different[k] is forecast), len(different))

@@ -11,14 +11,12 @@ import numpy as np
 
 from ...arrays import Array, FloatArray
 from ...errors import FractileError
-from ...forecasters.forecast import (
-    QuantileForecast,
-)
+from ...forecasters.forecast import DemandForecast
 from .backend import (
     concatenate,
     zeros,
 )
-from .order_up_to import ForecastFeatures, PeriodFeatures, ProtectionTotals, protection_total
+from .order_up_to import ForecastFeatures, PeriodFeatures, ProtectionTotals, are_made, protection_total
 from .params import ItemParams, Number
 
 
@@ -73,16 +71,16 @@ class Scenario:
         capacity: what all items share in each period, shape (paths or 1, periods); replaces the limit of the
             parameters' capacity.
         protection_totals: forecasts of demand over each item's protection interval, one a period, where they were
-            computed beforehand: see `with_protection_totals`.
+            computed beforehand: see `with_protection_totals`. Those of other forecasts are left out.
         features: what an encoder reads of the forecasts, where it was computed beforehand: see
-            `ObservationEncoder.prepare`.
+            `ObservationEncoder.prepare`; likewise.
 
     Raises:
-        FractileError: where shapes do not fit, or totals or features are those of other forecasts.
+        FractileError: where shapes do not fit.
     """
 
     demand: Array
-    forecasts: Sequence[QuantileForecast] | None = None
+    forecasts: Sequence[DemandForecast] | None = None
     arrivals: Array | None = None
     prices: Array | None = None
     capacity: Array | None = None
@@ -99,7 +97,7 @@ class Scenario:
         for name in ("protection_totals", "features"):
             found = getattr(self, name)
             if found is not None and found.forecasts is not self.forecasts:
-                raise FractileError(f"{name} must be those of the forecasts; leave them out where forecasts change")
+                object.__setattr__(self, name, None)  # replace(scenario, forecasts=...) brings those of the old ones
 
     @property
     def paths(self) -> int:
@@ -133,7 +131,7 @@ class Scenario:
             None if self.features is None else self.features.window(first, last, forecasts),
         )
 
-    def forecast(self, period: int) -> QuantileForecast | None:
+    def forecast(self, period: int) -> DemandForecast | None:
         """Return the forecast that is valid when `period` begins."""
         return None if self.forecasts is None else self.forecasts[period]
 
@@ -154,7 +152,7 @@ def with_protection_totals(scenario: Scenario, params: Any) -> Scenario:
     totals = scenario.protection_totals
     if totals is not None and totals.fits(params):
         return scenario
-    if not isinstance(scenario.forecasts, (list, tuple)):
+    if scenario.forecasts is None or not are_made(scenario.forecasts):
         return scenario
     return replace(scenario, protection_totals=ProtectionTotals.of(scenario.forecasts, params))
 
@@ -208,10 +206,10 @@ class Observation:
     net_inventory: Array
     pipeline: Array
     params: Any
-    forecast: QuantileForecast | None = None
+    forecast: DemandForecast | None = None
     stock: Array | None = None
     history: Array | None = None
-    total: QuantileForecast | None = field(default=None, repr=False)
+    total: DemandForecast | None = field(default=None, repr=False)
     features: PeriodFeatures | None = field(default=None, repr=False)
 
     @property
@@ -224,7 +222,7 @@ class Observation:
         """Net inventory plus units under way, shape (paths, items). [IP]"""
         return self.net_inventory + self.on_order if len(self.pipeline) else self.net_inventory
 
-    def known_forecast(self) -> QuantileForecast:
+    def known_forecast(self) -> DemandForecast:
         """Return the forecast.
 
         Raises:
@@ -237,7 +235,7 @@ class Observation:
             )
         return self.forecast
 
-    def protection_total(self) -> QuantileForecast:
+    def protection_total(self) -> DemandForecast:
         """Return the forecast of demand over each item's protection interval, L + R periods; a horizon of one.
 
         Raises:

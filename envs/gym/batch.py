@@ -8,7 +8,7 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...errors import FractileError
-from ...forecasters.forecast import QuantileForecast
+from ...forecasters.forecast import DemandForecast
 from ..core.order_up_to import order_up_to_level
 from ..core.system import State, advance, columns_of, empty_state, observation, state_of
 from ..core.types import HistoryView, InventoryState, ItemParams, Observation, Scenario
@@ -73,7 +73,10 @@ class InventoryBatch:
     def observe(self) -> Observation:
         """Return what is known before the order of this period."""
         if self._observed is None:
-            self._observed = observation(self.state, self.period, self.params, self.scenario, self._history)
+            obs = observation(self.state, self.period, self.params, self.scenario, self._history)
+            if obs.features is None and obs.forecast is not None and self._prepares is not None:
+                obs = self._prepares.with_features(obs)
+            self._observed = obs
         return self._observed
 
     def step(self, order: FloatArray) -> Any:
@@ -111,7 +114,7 @@ class InventoryBatch:
 
 
 def _network_state(
-    forecast: QuantileForecast, network: Network, rng: np.random.Generator, paths: int, slots: int
+    forecast: DemandForecast, network: Network, rng: np.random.Generator, paths: int, slots: int
 ) -> InventoryState:
     """Mean demand under way on the slowest regular link into each location, and up to three periods' on hand."""
     flow = forecast.mean()[:, :, 0].T @ network.flow * np.ones((paths, 1))
@@ -123,7 +126,7 @@ def _network_state(
 
 
 def target_state(
-    forecast: QuantileForecast, params: ItemParams, paths: int, slots: int, target: Any = None
+    forecast: DemandForecast, params: ItemParams, paths: int, slots: int, target: Any = None
 ) -> InventoryState:
     """Return a state at a target: mean demand in each pipeline slot, the rest of the target on hand.
 

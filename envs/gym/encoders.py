@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...arrays import Array
-from ...forecasters.forecast import QuantileForecast
+from ...forecasters.forecast import DemandForecast
 from ..core.order_up_to import ForecastFeatures
 from ..core.types import Observation, Scenario
 from ..networks.encoder import NetworkEncoder
@@ -85,7 +85,7 @@ class FlatEncoder:
         """Return the scenario with the features of all its forecasts: see `ObservationEncoder`."""
         return self.each.prepare(scenario, params)
 
-    def table(self, forecasts: Sequence[QuantileForecast], params: Any) -> ForecastFeatures:
+    def table(self, forecasts: Sequence[DemandForecast], params: Any) -> ForecastFeatures:
         """Return the features of forecasts of all items: see `ObservationEncoder`."""
         return self.each.table(forecasts, params)
 

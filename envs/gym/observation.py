@@ -14,11 +14,12 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import FractileError
-from ...forecasters.forecast import QuantileForecast
+from ...forecasters.forecast import DemandForecast
 from ..core.backend import concatenate, is_torch, last, like, positive_part, zeros
 from ..core.order_up_to import (
     ForecastFeatures,
     PeriodFeatures,
+    are_made,
     by_origin,
     distinct,
     fractile_of,
@@ -71,7 +72,7 @@ class ForecastEncoder(Protocol):
     def prepare(self, scenario: Scenario, params: Any) -> Scenario:
         """Return the scenario with the features of its forecasts."""
 
-    def table(self, forecasts: Sequence[QuantileForecast], params: Any) -> ForecastFeatures:
+    def table(self, forecasts: Sequence[DemandForecast], params: Any) -> ForecastFeatures:
         """Return the features of forecasts of all items, which episodes pick theirs from."""
 
     def with_features(self, obs: Observation) -> Observation:
@@ -187,18 +188,21 @@ class ObservationEncoder:
         """Return the scenario with the features of all its forecasts, computed once for all steps.
 
         Args:
-            scenario: with forecasts, or without: then it stays as it is.
+            scenario: with forecasts. Where it has none, or they are made one by one as they are read, it stays as it
+                is: the features of such a forecast are computed from the observation.
             params: lead times and costs of its items.
         """
         found = scenario.features
-        if scenario.forecasts is None or (found is not None and found.moved == self._moved):
+        if found is not None and found.moved == self._moved:
+            return scenario
+        if scenario.forecasts is None or not are_made(scenario.forecasts):
             return scenario
         totals = scenario.protection_totals
         sums = totals.totals if totals is not None and totals.fits(params) else None
         shape = (scenario.paths, scenario.items)
         return replace(scenario, features=self._stacked(scenario.forecasts, params, shape, sums))
 
-    def table(self, forecasts: Sequence[QuantileForecast], params: Any) -> ForecastFeatures:
+    def table(self, forecasts: Sequence[DemandForecast], params: Any) -> ForecastFeatures:
         """Return the features of forecasts that all paths share, which episodes of one item pick theirs from.
 
         Args:
@@ -224,10 +228,10 @@ class ObservationEncoder:
 
     def _stacked(
         self,
-        forecasts: Sequence[QuantileForecast],
+        forecasts: Sequence[DemandForecast],
         params: Any,
         shape: tuple[int, int],
-        totals: Sequence[QuantileForecast] | None = None,
+        totals: Sequence[DemandForecast] | None = None,
     ) -> ForecastFeatures:
         different, which = distinct(forecasts)
         found = []
@@ -239,7 +243,7 @@ class ObservationEncoder:
         return ForecastFeatures(forecasts, tuple(which), *parts, self._moved)
 
     def _of_forecast(
-        self, forecast: QuantileForecast, total: QuantileForecast, params: Any, shape: tuple[int, ...]
+        self, forecast: DemandForecast, total: DemandForecast, params: Any, shape: tuple[int, ...]
     ) -> PeriodFeatures:
         """Return the features of one forecast and its protection total, spread over `shape` (paths, items)."""
         span = by_origin(params.protection_interval)

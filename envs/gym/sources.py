@@ -6,6 +6,7 @@ environment's encoder reads of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -13,8 +14,8 @@ import numpy as np
 
 from ...arrays import IntArray
 from ...errors import FractileError
-from ...forecasters.forecast import QuantileForecast
-from ..core.order_up_to import ForecastFeatures, ProtectionTotals, by_origin
+from ...forecasters.forecast import DemandForecast
+from ..core.order_up_to import ForecastFeatures, ProtectionTotals, by_origin, distinct
 from ..core.params import ItemParams
 from ..core.system import columns_of
 from ..core.types import Scenario, with_protection_totals
@@ -255,11 +256,11 @@ class PoolSource:
     def cut(self, path: IntArray, item: IntArray, start: int, periods: int) -> tuple[Scenario, ItemParams]:
         """Return the episodes of these paths and items, from a starting period on."""
         whole, params = self.scenario.window(start, start + periods), self.params.per_path(item)
-        forecasts = [_rows(f, path, item) for f in whole.forecasts or ()]
+        forecasts = _picked(whole.forecasts or (), path, item)
         totals = whole.protection_totals
         if totals is not None:
-            picked = [_rows(f, path, item) for f in totals.totals]
-            totals = ProtectionTotals(forecasts, by_origin(params.protection_interval), picked)
+            span = by_origin(params.protection_interval)
+            totals = ProtectionTotals(forecasts, span, _picked(totals.totals, path, item))
         arrivals = whole.arrivals
         if arrivals is not None:
             row = path if arrivals.shape[1] > 1 else np.zeros_like(path)
@@ -269,5 +270,9 @@ class PoolSource:
         return Scenario(demand, forecasts, arrivals, protection_totals=totals), params
 
 
-def _rows(forecast: QuantileForecast, path: IntArray, item: IntArray) -> QuantileForecast:
-    return forecast.take(item, path if forecast.values.shape[1] > 1 else np.zeros_like(path))
+def _picked(forecasts: Sequence[DemandForecast], path: IntArray, item: IntArray) -> list[DemandForecast]:
+    """Return forecasts of these paths and items; periods that share a forecast share what is picked from it."""
+    different, which = distinct(forecasts)
+    nowhere = np.zeros_like(path)
+    picked = [f.take(item, path if f.values.shape[1] > 1 else nowhere) for f in different]
+    return [picked[k] for k in which]

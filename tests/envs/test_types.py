@@ -21,6 +21,7 @@ from fractile import (
 from fractile.envs.core.item_table import params_from_items
 from fractile.envs.core.system import observation
 from fractile.envs.core.types import ItemParams, with_protection_totals
+from fractile.envs.gym.observation import ObservationEncoder
 
 
 @pytest.mark.parametrize(
@@ -129,10 +130,15 @@ def test_totals_over_the_protection_interval_are_computed_once():
     assert with_protection_totals(nothing, params) is nothing
 
 
-def test_totals_of_other_forecasts_are_refused():
-    scenario = forecast_scenario()
-    with pytest.raises(FractileError, match="protection_totals must be those of the forecasts"):
-        replace(scenario, forecasts=list(scenario.forecasts))
+def test_totals_and_features_of_other_forecasts_are_left_out():
+    params, scenario = ItemParams(lead_time=np.array([0, 2])), forecast_scenario()
+    scenario = ObservationEncoder(2).prepare(scenario, params)
+    other = [forecast.head(3) for forecast in scenario.forecasts]
+    changed = replace(scenario, forecasts=other)
+    assert changed.protection_totals is changed.features is None
+    kept = replace(scenario, demand=2 * scenario.demand)
+    assert kept.protection_totals is scenario.protection_totals
+    assert kept.features is scenario.features
 
 
 def test_observations_give_the_total_that_was_computed_or_compute_it():
