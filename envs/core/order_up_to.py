@@ -87,6 +87,7 @@ class PeriodFeatures(NamedTuple):
         scale: forecast demand per period, units, shape (1 or paths, items).
         level: the newsvendor's level that actions move around, units, of that shape.
         reach: how far an action of 1 moves it, units, of that shape.
+        mean: forecast demand of the period itself, units, of that shape; episodes begin around it.
         rest: the features that depend on nothing else, shape (features, paths, items).
         moved: how the level was moved from the plain newsvendor's: its factor, and the shift of its log-odds.
     """
@@ -94,12 +95,13 @@ class PeriodFeatures(NamedTuple):
     scale: Array
     level: Array
     reach: Array
+    mean: Array
     rest: Array
     moved: tuple[float, float]
 
     def like(self, reference: Array) -> PeriodFeatures:
         """Return the same numbers in the library and dtype of `reference`."""
-        return PeriodFeatures(*(like(part, reference) for part in self[:4]), self.moved)
+        return PeriodFeatures(*(like(part, reference) for part in self[:5]), self.moved)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,7 @@ class ForecastFeatures:
     Attributes:
         forecasts: what they were computed of, one a period; None where they are a table of all items.
         which: which of the stacked ones is each period's, (periods,).
-        scale, level, reach: shape (different, 1 or paths, items).
+        scale, level, reach, mean: shape (different, 1 or paths, items).
         rest: shape (different, features, paths, items).
         moved: see `PeriodFeatures`.
     """
@@ -119,13 +121,14 @@ class ForecastFeatures:
     scale: Array
     level: Array
     reach: Array
+    mean: Array
     rest: Array
     moved: tuple[float, float]
 
     def at(self, period: int) -> PeriodFeatures:
         """Return the features of a period's forecast."""
         k = self.which[period]
-        return PeriodFeatures(self.scale[k], self.level[k], self.reach[k], self.rest[k], self.moved)
+        return PeriodFeatures(self.scale[k], self.level[k], self.reach[k], self.mean[k], self.rest[k], self.moved)
 
     def per_path(self, item: IntArray, forecasts: Sequence[DemandForecast] | None) -> ForecastFeatures:
         """Pick paths of one item each from a table of all items.
@@ -134,10 +137,8 @@ class ForecastFeatures:
             item: which item each path holds, shape (paths,).
             forecasts: the paths' own.
         """
-        scale, level, reach, rest = (
-            part[..., 0, item][..., None] for part in (self.scale, self.level, self.reach, self.rest)
-        )
-        return ForecastFeatures(forecasts, self.which, scale, level, reach, rest, self.moved)
+        picked = (part[..., 0, item][..., None] for part in self.parts)
+        return ForecastFeatures(forecasts, self.which, *picked, self.moved)
 
     def window(self, first: int, last: int, forecasts: Sequence[DemandForecast] | None) -> ForecastFeatures:
         """Return those of periods first ... last - 1, whose forecasts these are."""
@@ -145,8 +146,12 @@ class ForecastFeatures:
 
     def like(self, reference: Array) -> ForecastFeatures:
         """Return the same numbers in the library and dtype of `reference`."""
-        names = ("scale", "level", "reach", "rest")
-        return replace(self, **{name: like(getattr(self, name), reference) for name in names})
+        return ForecastFeatures(self.forecasts, self.which, *(like(x, reference) for x in self.parts), self.moved)
+
+    @property
+    def parts(self) -> tuple[Array, ...]:
+        """The arrays: scale, level, reach, mean, rest."""
+        return self.scale, self.level, self.reach, self.mean, self.rest
 
 
 def are_made(forecasts: Sequence[DemandForecast] | None) -> bool:

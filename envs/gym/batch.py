@@ -101,14 +101,16 @@ class InventoryBatch:
         slots = self.source.slots
         if self.start == "empty":
             return empty_state(params, self.paths, self.columns, slots)
-        forecast = self.scenario.forecast(0)
-        if forecast is None:
+        if self.scenario.forecasts is None:
             raise FractileError("start='target' needs a forecast; use start='empty'")
         if isinstance(params, Network):
-            return _network_state(forecast, params, rng, self.paths, slots)
-        features = self.scenario.features
-        level = order_up_to_level(forecast, self.params) if features is None else features.at(0).level
-        state = target_state(forecast, self.params, self.paths, slots, level)
+            return _network_state(self.scenario.forecasts[0], params, rng, self.paths, slots)
+        if self.scenario.features is None:
+            forecast = self.scenario.forecasts[0]
+            level, mean = order_up_to_level(forecast, self.params), forecast.mean()[:, :, 0].T
+        else:
+            _, level, _, mean, *_ = self.scenario.features.at(0)
+        state = _state_at(level, mean, self.params, (self.paths, self.columns), slots)
         around = rng.uniform(0.0, 1.5, (self.paths, self.columns))
         return state_of(self.params, _whole(state.net_inventory * around, self.params), state.pipeline)
 
@@ -138,8 +140,11 @@ def target_state(
         target: inventory position, units, broadcasts to (paths, items); the newsvendor's level where None.
     """
     level = order_up_to_level(forecast, params) if target is None else target
-    shape = (paths, forecast.values.shape[0])
-    mean = _whole(np.broadcast_to(forecast.mean()[:, :, 0].T, shape), params)
+    return _state_at(level, forecast.mean()[:, :, 0].T, params, (paths, forecast.values.shape[0]), slots)
+
+
+def _state_at(level: Any, mean: FloatArray, params: ItemParams, shape: tuple[int, int], slots: int) -> InventoryState:
+    mean = _whole(np.broadcast_to(mean, shape), params)
     due = np.arange(slots)[:, None, None] < np.asarray(params.lead_time)
     pipeline = np.where(due, mean, 0.0)
     return InventoryState(_whole(np.maximum(level - pipeline.sum(0), 0.0), params), pipeline)

@@ -239,7 +239,7 @@ class ObservationEncoder:
             total = protection_total(forecast, params) if totals is None else totals[which.index(k)]
             found.append(self._of_forecast(forecast, total, params, shape))
         # Some forecasts may be one for all paths and others one for each.
-        parts = (np.stack(np.broadcast_arrays(*column)) for column in zip(*(f[:4] for f in found), strict=True))
+        parts = (np.stack(np.broadcast_arrays(*column)) for column in zip(*(f[:5] for f in found), strict=True))
         return ForecastFeatures(forecasts, tuple(which), *parts, self._moved)
 
     def _of_forecast(
@@ -259,7 +259,7 @@ class ObservationEncoder:
         ]
         spread = [np.broadcast_to(x, shape) for x in (*protection, *nearest, *rest)]
         reach = scale * np.asarray(params.protection_interval, dtype=np.float64)
-        return PeriodFeatures(scale, level, reach, np.stack(spread), self._moved)
+        return PeriodFeatures(scale, level, reach, forecast.mean()[:, :, 0].T, np.stack(spread), self._moved)
 
 
 def fit_slots(found: Array | None, number: int, now: Array) -> Array:
