@@ -63,8 +63,12 @@ class NeuralPolicy:
         return self.encoder.decode(clip(action, -1.0, 1.0) if self.bounded else action, obs)
 
     def target(self, obs: Observation) -> Array:
-        """Return the newsvendor's level that the network moves, units, shape (1 or paths, items)."""
-        return self.encoder.level(obs)
+        """Return the newsvendor's level that the network moves, units, shape (1 or paths, items).
+
+        In a network of locations it is nothing: actions move the levels of links, not of locations.
+        """
+        level = getattr(self.encoder, "level", None)
+        return np.zeros((1, 1)) if level is None else level(obs)
 
     def action(self, obs: Observation) -> Array:
         """Return the network's output, shape (paths, items), or (paths, links) in a network."""

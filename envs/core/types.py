@@ -16,7 +16,8 @@ from .backend import (
     concatenate,
     zeros,
 )
-from .order_up_to import ForecastFeatures, PeriodFeatures, ProtectionTotals, are_made, protection_total
+from .forecast_features import ForecastFeatures, PeriodFeatures, are_made
+from .order_up_to import ProtectionTotals, protection_total
 from .params import ItemParams, Number
 
 

@@ -14,7 +14,7 @@ from ..core.system import State, advance, columns_of, empty_state, observation, 
 from ..core.types import HistoryView, InventoryState, ItemParams, Observation, Scenario
 from ..networks.network import Network
 from .encoders import make_encoder
-from .observation import Encoder, ForecastEncoder
+from .observation import Encoder, ForecastEncoder, ItemFeatures
 from .sources import EpisodeSource, PreparableSource
 
 
@@ -105,11 +105,12 @@ class InventoryBatch:
             raise FractileError("start='target' needs a forecast; use start='empty'")
         if isinstance(params, Network):
             return _network_state(self.scenario.forecasts[0], params, rng, self.paths, slots)
-        if self.scenario.features is None:
+        read = None if self.scenario.features is None else self.scenario.features.at(0).parts
+        if isinstance(read, ItemFeatures):
+            level, mean = read.level, read.mean
+        else:
             forecast = self.scenario.forecasts[0]
             level, mean = order_up_to_level(forecast, self.params), forecast.mean()[:, :, 0].T
-        else:
-            _, level, _, mean, *_ = self.scenario.features.at(0)
         state = _state_at(level, mean, self.params, (self.paths, self.columns), slots)
         around = rng.uniform(0.0, 1.5, (self.paths, self.columns))
         return state_of(self.params, _whole(state.net_inventory * around, self.params), state.pipeline)

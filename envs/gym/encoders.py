@@ -8,7 +8,7 @@ from typing import Any
 
 from ...arrays import Array
 from ...forecasters.forecast import DemandForecast
-from ..core.order_up_to import ForecastFeatures
+from ..core.forecast_features import ForecastFeatures
 from ..core.types import Observation, Scenario
 from ..networks.encoder import NetworkEncoder
 from ..networks.network import Network

@@ -6,9 +6,9 @@ forecast demand per period, so that one network serves items that sell one a mon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
@@ -16,16 +16,8 @@ from ...arrays import Array
 from ...errors import FractileError
 from ...forecasters.forecast import DemandForecast
 from ..core.backend import concatenate, is_torch, last, like, positive_part, zeros
-from ..core.order_up_to import (
-    ForecastFeatures,
-    PeriodFeatures,
-    are_made,
-    by_origin,
-    distinct,
-    fractile_of,
-    protection_total,
-    shifted_ratio,
-)
+from ..core.forecast_features import ForecastFeatures, PeriodFeatures, are_made
+from ..core.order_up_to import by_origin, fractile_of, protection_total, shifted_ratio
 from ..core.types import Observation, Scenario
 
 ActionMode = Literal["order_up_to", "order"]
@@ -63,6 +55,24 @@ class Encoder(Protocol):
 
     def to_config(self) -> dict[str, Any]:
         """Return what a file has to hold, as text and numbers."""
+
+
+class ItemFeatures(NamedTuple):
+    """What `ObservationEncoder` reads of a forecast.
+
+    Attributes:
+        scale: forecast demand per period, units, shape (1 or paths, items).
+        level: the newsvendor's level that actions move around, units, of that shape.
+        reach: how far an action of 1 moves it, units, of that shape.
+        mean: forecast demand of the period itself, units, of that shape; episodes begin around it.
+        rest: the features that depend on nothing else, shape (features, paths, items).
+    """
+
+    scale: Array
+    level: Array
+    reach: Array
+    mean: Array
+    rest: Array
 
 
 @runtime_checkable
@@ -192,15 +202,16 @@ class ObservationEncoder:
                 is: the features of such a forecast are computed from the observation.
             params: lead times and costs of its items.
         """
-        found = scenario.features
-        if found is not None and found.moved == self._moved:
-            return scenario
-        if scenario.forecasts is None or not are_made(scenario.forecasts):
+        if not needs_features(scenario, self._made_for):
             return scenario
         totals = scenario.protection_totals
-        sums = totals.totals if totals is not None and totals.fits(params) else None
-        shape = (scenario.paths, scenario.items)
-        return replace(scenario, features=self._stacked(scenario.forecasts, params, shape, sums))
+        known = totals.totals if totals is not None and totals.fits(params) else None
+
+        def read(forecast: DemandForecast, period: int) -> ItemFeatures:
+            total = protection_total(forecast, params) if known is None else known[period]
+            return self._read(forecast, total, params, (scenario.paths, scenario.items))
+
+        return replace(scenario, features=ForecastFeatures.of(scenario.forecasts or (), read, self._made_for))
 
     def table(self, forecasts: Sequence[DemandForecast], params: Any) -> ForecastFeatures:
         """Return the features of forecasts that all paths share, which episodes of one item pick theirs from.
@@ -209,42 +220,31 @@ class ObservationEncoder:
             forecasts: one a period, of all items.
             params: lead times and costs of all items.
         """
-        return replace(self._stacked(forecasts, params, (1, len(forecasts[0].values))), forecasts=None)
+
+        def read(forecast: DemandForecast, _: int) -> ItemFeatures:
+            return self._read(forecast, protection_total(forecast, params), params, (1, len(forecast.values)))
+
+        return replace(ForecastFeatures.of(forecasts, read, self._made_for), forecasts=None)
 
     def with_features(self, obs: Observation) -> Observation:
         """Return the observation with the features of its forecast, for who encodes and decodes on the same one."""
-        return replace(obs, features=self._features(obs))
+        return replace(obs, features=PeriodFeatures(self._features(obs), self._made_for))
 
     @property
-    def _moved(self) -> tuple[float, float]:
+    def _made_for(self) -> tuple[float, float]:
         return self.level_scale, self.level_shift
 
-    def _features(self, obs: Observation) -> PeriodFeatures:
-        """Return what was computed beforehand, unless another newsvendor's; else compute it from the forecast."""
-        found, now = obs.features, obs.net_inventory
-        if found is None or found.moved != self._moved:
-            found = self._of_forecast(obs.known_forecast(), obs.protection_total(), obs.params, tuple(now.shape))
-        return found.like(now) if is_torch(now) else found
+    def _features(self, obs: Observation) -> ItemFeatures:
+        found = features_of(obs, self._made_for, lambda: self._read_observed(obs))
+        assert isinstance(found, ItemFeatures)
+        return found
 
-    def _stacked(
-        self,
-        forecasts: Sequence[DemandForecast],
-        params: Any,
-        shape: tuple[int, int],
-        totals: Sequence[DemandForecast] | None = None,
-    ) -> ForecastFeatures:
-        different, which = distinct(forecasts)
-        found = []
-        for k, forecast in enumerate(different):
-            total = protection_total(forecast, params) if totals is None else totals[which.index(k)]
-            found.append(self._of_forecast(forecast, total, params, shape))
-        # Some forecasts may be one for all paths and others one for each.
-        parts = (np.stack(np.broadcast_arrays(*column)) for column in zip(*(f[:5] for f in found), strict=True))
-        return ForecastFeatures(forecasts, tuple(which), *parts, self._moved)
+    def _read_observed(self, obs: Observation) -> ItemFeatures:
+        return self._read(obs.known_forecast(), obs.protection_total(), obs.params, tuple(obs.net_inventory.shape))
 
-    def _of_forecast(
+    def _read(
         self, forecast: DemandForecast, total: DemandForecast, params: Any, shape: tuple[int, ...]
-    ) -> PeriodFeatures:
+    ) -> ItemFeatures:
         """Return the features of one forecast and its protection total, spread over `shape` (paths, items)."""
         span = by_origin(params.protection_interval)
         scale = np.maximum((total.mean()[:, :, 0] / span).T, SMALLEST_SCALE)
@@ -259,7 +259,32 @@ class ObservationEncoder:
         ]
         spread = [np.broadcast_to(x, shape) for x in (*protection, *nearest, *rest)]
         reach = scale * np.asarray(params.protection_interval, dtype=np.float64)
-        return PeriodFeatures(scale, level, reach, forecast.mean()[:, :, 0].T, np.stack(spread), self._moved)
+        return ItemFeatures(scale, level, reach, np.array(forecast.mean()[:, :, 0].T), np.stack(spread))
+
+
+def needs_features(scenario: Scenario, made_for: Any) -> bool:
+    """Whether an encoder has forecasts to read beforehand: they are there, and were not read for the same yet."""
+    found = scenario.features
+    if scenario.forecasts is None or not are_made(scenario.forecasts):
+        return False
+    return found is None or bool(found.made_for != made_for)
+
+
+def features_of(obs: Observation, made_for: Any, compute: Callable[[], Any]) -> Any:
+    """Return what was read of the forecast beforehand, unless for something else; else compute it.
+
+    Args:
+        obs: with or without `features`.
+        made_for: see `PeriodFeatures`.
+        compute: returns the parts.
+
+    Returns:
+        The parts, in the library of the observation.
+    """
+    found = obs.features
+    if found is None or found.made_for != made_for:
+        found = PeriodFeatures(compute(), made_for)
+    return found.like(obs.net_inventory).parts if is_torch(obs.net_inventory) else found.parts
 
 
 def fit_slots(found: Array | None, number: int, now: Array) -> Array:
@@ -270,13 +295,11 @@ def fit_slots(found: Array | None, number: int, now: Array) -> Array:
         number: slots that are read.
         now: an array (paths, items) in whose library the slots are.
     """
-    slots = 0 if found is None else len(found)
-    if slots > number:
-        return concatenate([found[: number - 1], found[number - 1 :].sum(0)[None]]) if number else found[:0]
-    missing = zeros((number - slots, *now.shape), now)
     if found is None:
-        return missing
-    return found if slots == number else concatenate([found, missing])
+        return zeros((number, *now.shape), now)
+    if len(found) > number:
+        return concatenate([found[: number - 1], found[number - 1 :].sum(0)[None]]) if number else found[:0]
+    return found if len(found) == number else concatenate([found, zeros((number - len(found), *now.shape), now)])
 
 
 def capacity_used(wanted: Array, obs: Observation) -> Array:

@@ -27,7 +27,8 @@ class OneItem:
     """
 
     def __init__(self, batch: InventoryBatch) -> None:
-        self.batch = batch
+        assert isinstance(batch.encoder, ObservationEncoder)
+        self.batch, self._encoder = batch, batch.encoder
         self._demand: list[float] = []
         self._state: Any = None
         self._given: ItemParams | None = None
@@ -76,9 +77,10 @@ class OneItem:
             return False
         self._state = InventoryState(float(net[0, 0]), LooseSlots(tuple(parts[:own])))
         self._which = features.which
-        numbers = (features.scale, features.level, features.reach)
+        scale, level, reach, _, rest = features.parts
+        numbers = (scale, level, reach)
         self._scale, self._level, self._reach = (part.reshape(-1).tolist() for part in numbers)
-        read = features.rest.reshape(len(features.rest), -1)
+        read = rest.reshape(len(rest), -1)
         self._rows = np.zeros((len(read), 2 + len(pipeline) + read.shape[1]), dtype=np.float32)
         self._rows[:, 2 + len(pipeline) :] = read
         return True
@@ -112,7 +114,7 @@ class OneItem:
 
     def _order(self, action: float) -> float:
         """As `ObservationEncoder.decode`."""
-        encoder, k = self.batch.encoder, self._which[self.batch.period]
+        encoder, k = self._encoder, self._which[self.batch.period]
         if encoder.action == "order":
             upward = (encoder.widest_order - 1.0) * positive_part(action)
             return float(positive_part(self._scale[k] * (1.0 + upward - positive_part(-action))))

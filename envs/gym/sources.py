@@ -15,7 +15,8 @@ import numpy as np
 from ...arrays import IntArray
 from ...errors import FractileError
 from ...forecasters.forecast import DemandForecast
-from ..core.order_up_to import ForecastFeatures, ProtectionTotals, by_origin, distinct
+from ..core.forecast_features import ForecastFeatures, distinct
+from ..core.order_up_to import ProtectionTotals, by_origin
 from ..core.params import ItemParams
 from ..core.system import columns_of
 from ..core.types import Scenario, with_protection_totals

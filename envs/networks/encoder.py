@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
 
 from ...arrays import Array, FloatArray
 from ...errors import FractileError
-from ...forecasters.demand_forecast import DemandForecast
+from ...forecasters.forecast import DemandForecast
 from ..core.backend import (
     concatenate,
     like,
     positive_part,
 )
-from ..core.types import Observation
-from ..gym.observation import SMALLEST_SCALE, ActionMode
+from ..core.forecast_features import ForecastFeatures, PeriodFeatures
+from ..core.types import Observation, Scenario
+from ..gym.observation import SMALLEST_SCALE, ActionMode, features_of, fit_slots, needs_features
 from .network import Link, Network
 
 SPREAD_LEVELS = (0.1587, 0.8413)
 """One standard deviation below and above the mean of a normal distribution."""
+
+
+class NetworkFeatures(NamedTuple):
+    """What `NetworkEncoder` reads of a forecast.
+
+    Attributes:
+        flow: demand per period that passes each location, units, shape (1 or paths, locations).
+        level: each link's echelon order-up-to level, units, shape (1 or paths, links).
+        logs: log mean demand, shape (1 or paths, locations with demand).
+    """
+
+    flow: Array
+    level: Array
+    logs: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +54,7 @@ class NetworkEncoder:
 
     Attributes:
         network: locations and links.
-        slots: pipeline slots that are read; the network's own where None.
+        slots: pipeline slots that are read; the network's own where None. What is due later is added to the last one.
         action: what an action moves.
         widest_order: see above.
         memory: periods of the past that are read.
@@ -49,15 +65,10 @@ class NetworkEncoder:
     action: ActionMode = "order_up_to"
     widest_order: float = 3.0
     memory: int = 0
-    _memo: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.action not in ("order_up_to", "order"):
             raise FractileError(f"action must be 'order_up_to' or 'order', got {self.action!r}")
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What is remembered goes by address, which means nothing in another process.
-        return {**self.__dict__, "_memo": {}}
 
     def to_config(self) -> dict[str, Any]:
         """Return what a file has to hold, as text and numbers."""
@@ -86,8 +97,7 @@ class NetworkEncoder:
     def names(self) -> tuple[str, ...]:
         """What each feature is; units are divided by the demand per period that passes the location."""
         where = self.network.names
-        number = self.network.slots if self.slots is None else self.slots
-        slots = [f"arriving_{k + 1}" for k in range(number)]
+        slots = [f"arriving_{k + 1}" for k in range(self._slots)]
         past = [f"past_{k + 1}" for k in range(self.memory)]
         gaps = [f"order_up_to_gap, {self._link_name(i)}" for i in range(self.orders)]
         demands = [f"log_mean_demand, {where[i]}" for i in np.asarray(self.network.demand_at)]
@@ -100,8 +110,12 @@ class NetworkEncoder:
 
     def encode(self, obs: Observation) -> Array:
         """Return features, shape (paths, features), in the library of the observation."""
-        flow, level, logs = self._forecast_part(obs.known_forecast(), obs.net_inventory)
-        seen = [obs.net_inventory, *obs.pipeline, *(obs.history if self.memory and obs.history is not None else ())]
+        flow, level, logs = self._features(obs)
+        now = obs.net_inventory
+        seen = [now, *fit_slots(obs.pipeline, self._slots, now)]
+        if self.memory:
+            past = None if obs.history is None else obs.history[: self.memory]
+            seen += [*fit_slots(past, self.memory, now)]
         gap = (level - self._positions(obs)) / (flow @ like(self.network.into.T, flow))
         return concatenate([*(x / flow for x in seen), gap, logs + 0.0 * obs.net_inventory[:, :1]], axis=-1)
 
@@ -115,7 +129,7 @@ class NetworkEncoder:
         Returns:
             units, shape (paths, links). [q]
         """
-        flow, level, _ = self._forecast_part(obs.known_forecast(), obs.net_inventory)
+        flow, level, _ = self._features(obs)
         through = flow @ like(self.network.into.T, flow)
         lateral = like(self.network.lateral.astype(np.float64), action)
         usual = self._direct(action, through) if self.action == "order" else self._up_to(action, through, level, obs)
@@ -159,17 +173,28 @@ class NetworkEncoder:
         ]
         return echelon + sum(due)
 
-    def _forecast_part(self, forecast: DemandForecast, now: Array) -> tuple[Array, Array, Array]:
-        """Return flows (1 or paths, locations), levels (1 or paths, links) and log demand (1 or paths, demands)."""
-        key = (id(forecast), type(now), now.dtype)
-        if key not in self._memo:
-            if len(self._memo) > 256:
-                self._memo.clear()
-            # The forecast is kept beside its features, so that its id is not given to another one.
-            self._memo[key] = (forecast, tuple(like(part, now) for part in self._levels(forecast)))
-        return self._memo[key][1]
+    def prepare(self, scenario: Scenario, params: Any) -> Scenario:
+        """Return the scenario with the features of all its forecasts: see `ObservationEncoder.prepare`."""
+        return (
+            replace(scenario, features=self.table(scenario.forecasts or (), params))
+            if needs_features(scenario, self.network)
+            else scenario
+        )
 
-    def _levels(self, forecast: DemandForecast) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def table(self, forecasts: Sequence[DemandForecast], params: Any) -> ForecastFeatures:  # noqa: ARG002  # its own
+        """Return the features of forecasts of all locations with demand."""
+        return ForecastFeatures.of(forecasts, lambda forecast, _: self._levels(forecast), self.network)
+
+    def with_features(self, obs: Observation) -> Observation:
+        """Return the observation with the features of its forecast: see `ObservationEncoder.with_features`."""
+        return replace(obs, features=PeriodFeatures(self._features(obs), self.network))
+
+    def _features(self, obs: Observation) -> NetworkFeatures:
+        found = features_of(obs, self.network, lambda: self._levels(obs.known_forecast()))
+        assert isinstance(found, NetworkFeatures)
+        return found
+
+    def _levels(self, forecast: DemandForecast) -> NetworkFeatures:
         """Each link's echelon level: mean demand of the way to the customers and a period, and safety for as long."""
         network, demand_at = self.network, np.asarray(self.network.demand_at)
         span = network.horizon
@@ -181,7 +206,11 @@ class NetworkEncoder:
         periods = network.lead_time + network.onward[network.destination] + 1.0
         into = network.into.T
         level = flow @ into * periods + ndtri(ratio) * spread @ into * np.sqrt(periods)
-        return flow, level, np.log(np.maximum(mean, SMALLEST_SCALE))
+        return NetworkFeatures(flow, level, np.log(np.maximum(mean, SMALLEST_SCALE)))
+
+    @property
+    def _slots(self) -> int:
+        return self.network.slots if self.slots is None else self.slots
 
     @cached_property
     def _shares(self) -> FloatArray:

@@ -14,7 +14,10 @@ from fractile import FractileError, Observation, Poisson, QuantileForecast
 from fractile.envs.core.order_up_to import by_origin, order_up_to_level, shifted_ratio
 from fractile.envs.core.system import observation
 from fractile.envs.core.types import ItemParams
+from fractile.envs.gym.catalogue import make_source
+from fractile.envs.gym.encoders import make_encoder
 from fractile.envs.gym.observation import FEATURE_LEVELS, ObservationEncoder
+from fractile.envs.networks.encoder import NetworkEncoder
 from fractile.policies.neural import NeuralPolicy, initial_layers
 
 PARAMS = ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=9.0)
@@ -131,6 +134,34 @@ def test_networks_for_short_lead_times_conform_on_longer_ones():
     fr.check_policy(NeuralPolicy(encoder, layers, np.zeros(encoder.size), np.ones(encoder.size)))
 
 
+def test_networks_of_any_slots_and_memory_are_read():
+    network = fr.networks.dual_sourcing(regular_lead_time=2)
+    now, history = np.ones((3, 1)), np.arange(6.0).reshape(2, 3, 1)
+    obs = Observation(
+        0, now, np.arange(18.0).reshape(3, 3, 2)[:, :, :1], network, fr.Poisson(4.0).forecast(3), history=history
+    )
+    flow = 4.0
+    for slots, due in ((3, [0.0, 6.0, 12.0]), (2, [0.0, 18.0]), (1, [18.0]), (4, [0.0, 6.0, 12.0, 0.0])):
+        encoder = NetworkEncoder(network, slots=slots, memory=3)
+        features = encoder.encode(obs)
+        assert features.shape == (3, encoder.size)
+        read = {name.partition(",")[0]: features[0, k] for k, name in enumerate(encoder.names)}
+        np.testing.assert_allclose([read[f"arriving_{k + 1}"] * flow for k in range(slots)], due)
+        np.testing.assert_allclose([read[f"past_{k + 1}"] * flow for k in range(3)], [0.0, 3.0, 0.0])
+
+
+def test_features_of_networks_are_prepared_once():
+    source = make_source("serial")
+    encoder = make_encoder(source)
+    scenario, params = source.draw(np.random.default_rng(0), 3, 5)
+    prepared = encoder.prepare(scenario, params)
+    assert encoder.prepare(prepared, params) is prepared
+    assert len(prepared.features.parts.flow) == 1
+    state = fr.InventoryState(np.full((3, 4), 3.0), np.ones((4, 3, 4)))
+    plain, ready = (observation(state, 2, params, s) for s in (scenario, prepared))
+    np.testing.assert_array_equal(encoder.encode(ready), encoder.encode(plain))
+
+
 def test_features_prepared_for_a_scenario_are_those_of_each_observation():
     params = ItemParams(lead_time=np.array([0, 2]), stockout_cost=np.array([4.0, 19.0]))
     demand = fr.Seasonal(fr.Poisson(np.array([3.0, 8.0])), [0.5, 1.5])
@@ -140,14 +171,14 @@ def test_features_prepared_for_a_scenario_are_those_of_each_observation():
     encoder, other = ObservationEncoder(2, level_shift=0.3), ObservationEncoder(2, level_scale=0.8)
     prepared = encoder.prepare(scenario, params)
     assert encoder.prepare(prepared, params) is prepared
-    assert len(prepared.features.scale) == 2  # one for each season, not for each period
+    assert len(prepared.features.parts.scale) == 2  # one for each season, not for each period
     for period in range(6):
         plain, ready = (observation(state, period, params, s) for s in (scenario, prepared))
         for one in (encoder, other):  # what was prepared for another newsvendor is not read
             np.testing.assert_array_equal(one.encode(ready), one.encode(plain))
             np.testing.assert_array_equal(one.decode(action, ready), one.decode(action, plain))
     later = prepared.window(3, 6)
-    np.testing.assert_array_equal(later.features.at(0).rest, prepared.features.at(3).rest)
+    np.testing.assert_array_equal(later.features.at(0).parts.rest, prepared.features.at(3).parts.rest)
 
 
 def test_action_zero_is_the_newsvendors_order():
