@@ -12,10 +12,13 @@ import pytest
 import torch
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
+from scipy import stats
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
 import fractile as fr
 from fractile import FractileError, Poisson
+from fractile.envs.gym.batch import InventoryBatch
+from fractile.envs.gym.catalogue import make_source
 from fractile.envs.gym.inventory_env import InventoryEnv
 from fractile.envs.gym.observation import SMALLEST_SCALE
 from fractile.envs.gym.registration import ENVIRONMENTS
@@ -279,6 +282,28 @@ def test_scale_free_rewards_are_costs_over_holding_cost_and_mean():
     plain.reset(), free.reset()
     for action in actions(5, 2):
         np.testing.assert_allclose(plain.step(action)[1] / 16.0, free.step(action)[1], rtol=1e-6)
+
+
+def test_scale_free_rewards_are_over_the_highest_holding_cost_of_items_together():
+    params = fr.ItemParams(lead_time=1, holding_cost=np.array([1.0, 4.0, 1.0, 1.0, 1.0]), unmet_demand="backorder")
+    options = {"num_envs": 2, "seed": 0, "params": params, "demand": Poisson(np.full(5, 2.0))}
+    plain = fr.make_sb3_env("fractile/SharedCapacity-v0", **options)
+    free = fr.make_sb3_env("fractile/SharedCapacity-v0", **options, scale_free_reward=True)
+    plain.reset(), free.reset()
+    for action in actions(5, 2, width=5):
+        np.testing.assert_allclose(plain.step(action)[1] / (10.0 * 4.0), free.step(action)[1], rtol=1e-6)
+
+
+def test_episodes_begin_around_the_newsvendors_target():
+    # Mean demand is under way in both slots; of what is then left of the level, 0 to 1.5 times as much is on hand.
+    source = make_source("lost_sales", lead_time=2, stockout_cost=9.0, pack_size=None)
+    batch = InventoryBatch(source, paths=4000, periods=3)
+    batch.reset(np.random.default_rng(0))
+    np.testing.assert_array_equal(batch.state.pipeline, 5.0)
+    on_hand, rest = batch.state.net_inventory, stats.poisson(15).ppf(0.9) - 10.0
+    assert 0 <= on_hand.min() < 0.05 * rest
+    assert 1.45 * rest < on_hand.max() <= 1.5 * rest
+    assert abs(on_hand.mean() - 0.75 * rest) < 4 * on_hand.std() / np.sqrt(4000)
 
 
 def test_attributes_of_native_environments():
