@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import Array, IntArray
-from ...forecasters.forecast import DemandForecast
+from ...forecasters.demand_forecast import DemandForecast
 from .backend import like
 
 

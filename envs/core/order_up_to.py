@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from ...arrays import FloatArray, IntArray
-from ...forecasters.forecast import DemandForecast
+from ...forecasters.demand_forecast import DemandForecast
 from .forecast_features import distinct
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...arrays import Array, FloatArray
 from ...errors import FractileError
-from ...forecasters.forecast import DemandForecast
+from ...forecasters.demand_forecast import DemandForecast
 from .backend import (
     concatenate,
     zeros,

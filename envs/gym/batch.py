@@ -8,7 +8,7 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...errors import FractileError
-from ...forecasters.forecast import DemandForecast
+from ...forecasters.demand_forecast import DemandForecast
 from ..core.order_up_to import order_up_to_level
 from ..core.system import State, advance, columns_of, empty_state, observation, state_of
 from ..core.types import HistoryView, InventoryState, ItemParams, Observation, Scenario

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...arrays import Array
-from ...forecasters.forecast import DemandForecast
+from ...forecasters.demand_forecast import DemandForecast
 from ..core.forecast_features import ForecastFeatures
 from ..core.types import Observation, Scenario
 from ..networks.encoder import NetworkEncoder

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import FractileError
-from ...forecasters.forecast import DemandForecast
+from ...forecasters.demand_forecast import DemandForecast
 from ..core.backend import concatenate, is_torch, last, like, positive_part, zeros
 from ..core.forecast_features import ForecastFeatures, PeriodFeatures, are_made
 from ..core.order_up_to import by_origin, fractile_of, protection_total, shifted_ratio

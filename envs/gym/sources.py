@@ -14,7 +14,7 @@ import numpy as np
 
 from ...arrays import IntArray
 from ...errors import FractileError
-from ...forecasters.forecast import DemandForecast
+from ...forecasters.demand_forecast import DemandForecast
 from ..core.forecast_features import ForecastFeatures, distinct
 from ..core.order_up_to import ProtectionTotals, by_origin
 from ..core.params import ItemParams

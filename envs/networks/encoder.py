@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from ...arrays import Array, FloatArray
 from ...errors import FractileError
-from ...forecasters.forecast import DemandForecast
+from ...forecasters.demand_forecast import DemandForecast
 from ..core.backend import (
     concatenate,
     like,
