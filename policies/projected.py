@@ -10,9 +10,7 @@ import numpy as np
 from ..arrays import Array, FloatArray
 from ..envs.core.order_up_to import by_origin
 from ..envs.core.types import ItemParams, Observation
-from ..forecasters.forecast import (
-    QuantileForecast,
-)
+from ..forecasters.demand_forecast import DemandForecast
 from .base import check_fractile
 
 DRAWS = 128
@@ -70,7 +68,7 @@ def _unlike(params: ItemParams) -> bool:
     return bool(np.ptp(params.lead_time) or np.ptp(params.review_period))
 
 
-def _demand_draws(forecast: QuantileForecast, params: ItemParams) -> FloatArray:
+def _demand_draws(forecast: DemandForecast, params: ItemParams) -> FloatArray:
     """Quasi-random demand over the longest protection interval, shape (draws, horizon, 1 or paths, items)."""
     longest = int(np.max(params.protection_interval))
     return forecast.draws(DRAWS, longest).transpose(0, 3, 2, 1)

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import FloatArray
-from ...forecasters.forecast import (
-    QuantileForecast,
-)
+from ...forecasters.demand_forecast import DemandForecast
 from ..core.params import ItemParams
 from ..core.system import state_of
 from ..gym.batch import InventoryBatch
@@ -116,7 +114,7 @@ def episode_of(batch: InventoryBatch, history: History) -> Episode:
     )
 
 
-def fan_of(forecast: QuantileForecast) -> FloatArray:
+def fan_of(forecast: DemandForecast) -> FloatArray:
     """Return a forecast's quantiles at `FAN_LEVELS`, units, shape (levels, items, horizon); of its first origin."""
     return np.stack([forecast.quantile(level)[:, 0] for level in FAN_LEVELS])
 
@@ -177,7 +175,7 @@ def _names(params: Any, columns: int) -> list[str]:
     return list(params.names) if isinstance(params, Network) else [f"item {i + 1}" for i in range(columns)]
 
 
-def _fans(forecast: QuantileForecast | None, params: Any) -> dict[int, FloatArray]:
+def _fans(forecast: DemandForecast | None, params: Any) -> dict[int, FloatArray]:
     """The fan of each column that has a forecast: every item, or the locations with demand."""
     if forecast is None:
         return {}
