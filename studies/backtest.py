@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..envs.core.types import Scenario, Trajectory
+from ..envs.core.types import Scenario, Trajectory, with_protection_totals
 from ..envs.demand.forecast_demand import ForecastDemand
 from ..errors import InputError
 from ..forecasters.base import Forecaster
@@ -183,6 +183,8 @@ class Study:
         first = self.fit(name, window.start)
         with self.stage(f"sampling demand from {name}"):
             real = self._replay(self._predict(first, window.start, window.cutoff))
+            # Policies are tuned in hundreds of simulations of it, and networks trained on pieces of both.
+            real = with_protection_totals(real, self.data.params)
             if not paths:
                 return Tuning(real, real)
             model = ForecastDemand(first, self.data.panel.until(window.cutoff), mode="rolled", start=window.start)
@@ -190,7 +192,8 @@ class Study:
             sampled = model.scenario(rng, paths, real.periods, window.span)
             pairs = zip(real.forecasts or (), sampled.forecasts or (), strict=True)
             both = [concatenate_origins([a, b]) for a, b in pairs]
-            return Tuning(real, Scenario(np.concatenate([real.demand, sampled.demand]), forecasts=both))
+            training = Scenario(np.concatenate([real.demand, sampled.demand]), forecasts=both)
+            return Tuning(real, with_protection_totals(training, self.data.params))
 
     def forecast(self, name: str, paths: int) -> Forecasts:
         """Forecast with one forecaster before the cutoff and, fitted anew, after it."""
@@ -228,7 +231,8 @@ class Study:
         before, held = forecasts.tuning.real, self._replay(forecasts.after)
         warm = before.window(before.periods - warm_up, before.periods)
         demand = np.concatenate([warm.demand, held.demand], axis=1)
-        scenario = Scenario(demand, forecasts=[*(warm.forecasts or ()), *(held.forecasts or ())])
+        whole = Scenario(demand, forecasts=[*(warm.forecasts or ()), *(held.forecasts or ())])
+        scenario = with_protection_totals(whole, params)
         baseline = policies.get(self.config.policies.baseline)
         trajectories = {}
         with self.stage("simulating"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..envs.core.types import ItemParams, Scenario
+from ..envs.core.types import ItemParams, Scenario, with_protection_totals
 from ..policies.neural import NeuralPolicy
 from ..policies.rollout import simulate
 
@@ -22,6 +22,7 @@ def shrunk(policy: NeuralPolicy, scenario: Scenario, params: ItemParams, warm_up
         params: lead times, costs and order rules.
         warm_up: periods at the start that do not count.
     """
+    scenario = with_protection_totals(scenario, params)  # once for all candidates
     candidates = [replace(policy, share=share) for share in SHARES]
     costs = [simulate(candidate, scenario, params, warm_up=warm_up).mean_cost for candidate in candidates]
     return candidates[costs.index(min(costs))]

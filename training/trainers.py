@@ -196,5 +196,4 @@ def configured(config: Any, options: Mapping[str, Any]) -> Any:
 
 
 def _pool(scenario: Scenario, params: ItemParams, items: Any) -> PoolSource:
-    forecasts = [f.select(items) for f in scenario.forecasts or ()]
-    return PoolSource(Scenario(scenario.demand[:, :, items], forecasts=forecasts), params.select(items))
+    return PoolSource(scenario.select(items), params.select(items))

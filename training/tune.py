@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import FloatArray
-from ..envs.core.types import ItemParams, Scenario
+from ..envs.core.types import ItemParams, Scenario, with_protection_totals
 from ..policies.base_stock import BaseStock, ConstantOrder
 from ..policies.newsvendor import TunedNewsvendor
 from ..policies.rollout import simulate
@@ -30,6 +30,7 @@ def tune_newsvendor(scenario: Scenario, params: ItemParams) -> TunedNewsvendor:
         scenario: demand and forecasts to tune on.
         params: lead times and costs.
     """
+    scenario = with_protection_totals(scenario, params)  # once for all candidates
     best = TunedNewsvendor()
     lowest = _cost(best, scenario, params)
     scales, shifts = SCALES, SHIFTS

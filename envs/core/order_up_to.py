@@ -78,3 +78,10 @@ class ProtectionTotals:
     def fits(self, params: Any) -> bool:
         """Whether these are the protection intervals of the parameters."""
         return np.array_equal(self.span, by_origin(params.protection_interval))
+
+    def select(self, items: IntArray, forecasts: Sequence[DemandForecast]) -> ProtectionTotals:
+        """Return those of the items at these positions, whose forecasts these are."""
+        different, which = distinct(self.totals)
+        some = [total.select(items) for total in different]
+        span = self.span if self.span.ndim == 0 or len(self.span) == 1 else self.span[items]
+        return ProtectionTotals(forecasts, span, [some[k] for k in which])

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...arrays import Array, FloatArray
+from ...arrays import Array, FloatArray, IntArray
 from ...errors import FractileError
 from ...forecasters.demand_forecast import DemandForecast
 from .backend import (
     concatenate,
     zeros,
 )
-from .forecast_features import ForecastFeatures, PeriodFeatures, are_made
+from .forecast_features import ForecastFeatures, PeriodFeatures, are_made, distinct
 from .order_up_to import ProtectionTotals, protection_total
 from .params import ItemParams, Number
 
@@ -131,6 +131,18 @@ class Scenario:
             totals,
             None if self.features is None else self.features.window(first, last, forecasts),
         )
+
+    def select(self, items: IntArray) -> Scenario:
+        """Return the items at these positions; totals over the protection interval that were computed are kept."""
+        if self.forecasts is None:
+            forecasts, totals = None, None
+        else:
+            different, which = distinct(self.forecasts)
+            some = [forecast.select(items) for forecast in different]
+            forecasts = [some[k] for k in which]
+            totals = None if self.protection_totals is None else self.protection_totals.select(items, forecasts)
+        arrivals, prices = (None if x is None else x[..., items] for x in (self.arrivals, self.prices))
+        return Scenario(self.demand[:, :, items], forecasts, arrivals, prices, self.capacity, totals)
 
     def forecast(self, period: int) -> DemandForecast | None:
         """Return the forecast that is valid when `period` begins."""

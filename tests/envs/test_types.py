@@ -130,6 +130,14 @@ def test_totals_over_the_protection_interval_are_computed_once():
     assert with_protection_totals(nothing, params) is nothing
 
 
+def test_items_are_selected_with_their_totals():
+    some = forecast_scenario().select(np.array([1]))
+    assert some.demand.shape == (3, 4, 1)
+    assert some.protection_totals.fits(ItemParams(lead_time=np.array([2])))
+    np.testing.assert_array_equal(some.protection_totals.totals[2].quantile(0.9).item(), stats.poisson(15).ppf(0.9))
+    assert some.forecasts[0].values.shape[0] == 1
+
+
 def test_totals_and_features_of_other_forecasts_are_left_out():
     params, scenario = ItemParams(lead_time=np.array([0, 2])), forecast_scenario()
     scenario = ObservationEncoder(2).prepare(scenario, params)
