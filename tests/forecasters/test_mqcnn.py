@@ -17,7 +17,7 @@ from fractile.forecasters.networks.inputs import InputPlan, build_inputs, plan_i
 from fractile.forecasters.networks.losses import quantile_loss
 from fractile.forecasters.networks.mqcnn import MQCNN, CausalEncoder, MQCNNConfig
 from fractile.forecasters.networks.network import MonotoneQuantiles
-from fractile.forecasters.scores.tables import mean_weighted_quantile_loss, pinball_loss
+from fractile.forecasters.scores import mean_weighted_quantile_loss, pinball_loss
 
 QUICK = MQCNNConfig(horizon=4, steps=20, width=16)
 

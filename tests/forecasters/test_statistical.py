@@ -13,11 +13,11 @@ from statsforecast.models import AutoETS
 import fractile.forecasters.classical.smoothing as module
 from fractile import DEFAULT_LEVELS, FractileError, SalesPanel
 from fractile.forecasters.base import targets_of
-from fractile.forecasters.calibration.point_errors.error_distribution import error_power, fit_error_distribution
+from fractile.forecasters.calibration.error_distribution import error_power, fit_error_distribution
 from fractile.forecasters.classical.smoothing import filled, fit_smoothing
 from fractile.forecasters.classical.statistical import ETS, SeasonalNaive, last_mean, season_ago
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.scores.tables import coverage
+from fractile.forecasters.scores import coverage
 
 LEVELS = np.array(DEFAULT_LEVELS)
 

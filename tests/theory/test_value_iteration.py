@@ -11,7 +11,7 @@ from fractile import (
     FractileError,
     FractileWarning,
 )
-from fractile.envs.instances.catalogue import tables as table
+from fractile.envs.instances import tables as table
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
 from fractile.policies.exact.stock_models import PipelineModel
