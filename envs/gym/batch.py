@@ -10,7 +10,7 @@ from ...arrays import FloatArray
 from ...errors import FractileError
 from ...forecasters.demand_forecast import DemandForecast
 from ..core.order_up_to import order_up_to_level
-from ..core.system import State, advance, columns_of, empty_state, observation, state_of
+from ..core.period import StockState, advance, observation, system_of
 from ..core.types import HistoryView, InventoryState, ItemParams, Observation, Scenario
 from ..networks.network import Network
 from .encoders import make_encoder
@@ -48,14 +48,14 @@ class InventoryBatch:
         self.view = view or HistoryView()
         self.encoder = encoder or make_encoder(source, memory=self.view.memory)
         self.columns = source.columns
-        self.orders = columns_of(source.params, self.columns)[1]
+        self.orders = system_of(source.params).orders(self.columns)
         # One period more than is played: the last observation has a forecast, too.
         self._drawn = periods + 1
         self._episodes = source.prepare(self._drawn, self.encoder) if isinstance(source, PreparableSource) else source
         self._prepares = self.encoder if isinstance(self.encoder, ForecastEncoder) else None
         self.scenario: Scenario
         self.params: Any
-        self.state: State
+        self.state: StockState
         self.period = 0
         self._history: Any = None
         self._observed: Observation | None = None
@@ -87,7 +87,7 @@ class InventoryBatch:
         self._observed = None
         return outcome
 
-    def put(self, state: State) -> None:
+    def put(self, state: StockState) -> None:
         """Go on from another state."""
         self.state, self._observed = state, None
 
@@ -96,11 +96,11 @@ class InventoryBatch:
         """Whether the episodes have reached their length."""
         return self.period >= self.periods
 
-    def _initial_state(self, rng: np.random.Generator) -> State:
+    def _initial_state(self, rng: np.random.Generator) -> StockState:
         params = self.source.params
         slots = self.source.slots
         if self.start == "empty":
-            return empty_state(params, self.paths, self.columns, slots)
+            return system_of(params).empty_state(self.paths, self.columns, slots)
         if self.scenario.forecasts is None:
             raise FractileError("start='target' needs a forecast; use start='empty'")
         if isinstance(params, Network):
@@ -113,7 +113,8 @@ class InventoryBatch:
             level, mean = order_up_to_level(forecast, self.params), forecast.mean()[:, :, 0].T
         state = _state_at(level, mean, self.params, (self.paths, self.columns), slots)
         around = rng.uniform(0.0, 1.5, (self.paths, self.columns))
-        return state_of(self.params, _whole(state.net_inventory * around, self.params), state.pipeline)
+        on_hand = _whole(state.net_inventory * around, self.params)
+        return system_of(self.params).fresh_state(on_hand, state.pipeline)
 
 
 def _network_state(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,11 +18,10 @@ from ...errors import FractileError, did_you_mean
 from ..core.params import ItemParams
 from ..demand.distributions import Discrete, Gamma, Geometric, Normal, Poisson, Rounded
 from ..demand.model import DemandModel
+from ..demand.modifiers import Correlated
+from ..gym.inventory_env import InventoryEnv
 from ..networks.shapes import distribution, dual_sourcing, serial
 from . import tables as table
-
-if TYPE_CHECKING:
-    from ..gym.inventory_env import InventoryEnv
 
 Evidence = Literal["recomputed", "printed", "reported"]
 """Recomputed exactly for this library; printed in the source; reported by somebody else."""
@@ -80,8 +79,6 @@ class Instance:
         Args:
             **options: further arguments of `InventoryEnv`, e.g. periods.
         """
-        from ..gym.inventory_env import InventoryEnv
-
         return InventoryEnv(self.system, demand=self.demand, params=self.params, **options)
 
 
@@ -252,8 +249,6 @@ def _pooled() -> Iterator[Instance]:
 
 
 def _stores(stores: int, correlation: float) -> DemandModel:
-    from ..demand.modifiers import Correlated
-
     demand = Normal(np.array(table.STORE_MEANS[:stores]), np.array(table.STORE_DEVIATIONS[:stores]))
     return Correlated(demand, correlation) if correlation else demand
 

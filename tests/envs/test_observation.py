@@ -12,7 +12,7 @@ from scipy import stats
 import fractile as fr
 from fractile import FractileError, Observation, Poisson, QuantileForecast
 from fractile.envs.core.order_up_to import by_origin, order_up_to_level, shifted_ratio
-from fractile.envs.core.system import observation
+from fractile.envs.core.period import observation
 from fractile.envs.core.types import ItemParams
 from fractile.envs.gym.catalogue import make_source
 from fractile.envs.gym.encoders import make_encoder

@@ -18,8 +18,8 @@ from fractile import (
     Scenario,
     Trajectory,
 )
-from fractile.envs.core.item_table import params_from_items
-from fractile.envs.core.system import observation
+from fractile.envs.core.params import params_from_items
+from fractile.envs.core.period import observation
 from fractile.envs.core.types import ItemParams, with_protection_totals
 from fractile.envs.gym.observation import ObservationEncoder
 
