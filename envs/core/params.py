@@ -1,10 +1,9 @@
-"""Lead times, costs and order rules of items."""
+"""Lead times, costs and order rules of items, and what items share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -12,9 +11,63 @@ import numpy as np
 from ...arrays import Array, FloatArray, IntArray
 from ...errors import Faults, FractileError
 from ...forecasters.data.rules import ITEM_RULES, NumberRule, no_order_possible
-from ..systems.capacity import SharedCapacity
+from .backend import like, positive_part
 
 Number = float | FloatArray
+
+Limited = Literal["orders", "storage"]
+
+
+@dataclass(frozen=True, eq=False)
+class SharedCapacity:
+    """A limit on what the orders of all items use together, `Σ aᵢ qᵢ ≤ C`.
+
+    Attributes:
+        limit: capacity in a period, its own unit; a number, or an array that broadcasts to (paths, 1). [C]
+        use: capacity that a unit takes, scalar or (items,): hours, volume, or `unit_cost` where the limit is a
+            budget. [a]
+        limited: "orders": what is ordered in a period shares the limit (production, transport, budget). "storage":
+            what is on hand and under way takes of it, too, so that stock never exceeds it, whatever demand does.
+        curvature: money per unit², scalar or (items,): how much dearer each further unit is that an item goes
+            without. Orders that do not fit are cut where that costs least. For a newsvendor it is (h + b) times the
+            density of demand at its level; then the multiplier is the capacity's price in money. [κ]
+
+    Raises:
+        FractileError: with every field that breaks its rule.
+    """
+
+    limit: Any
+    use: Any = 1.0
+    limited: Limited = "orders"
+    curvature: Any = 1.0
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        for name, rule in (("limit", ">= 0"), ("use", "> 0"), ("curvature", "> 0")):
+            value = np.asarray(getattr(self, name), dtype=np.float64)
+            allowed = value >= 0 if name == "limit" else value > 0
+            if not (allowed & np.isfinite(value)).all():
+                faults.add(f"capacity.{name} must be finite and {rule}, got {getattr(self, name)}")
+            object.__setattr__(self, name, value.item() if value.ndim == 0 else value)
+        if self.limited not in ("orders", "storage"):
+            faults.add(f"capacity.limited must be 'orders' or 'storage', got {self.limited!r}")
+        faults.raise_if_any()
+
+    def select(self, items: IntArray) -> SharedCapacity:
+        """Return the capacity with the columns of some items; they share the same limit."""
+        values = {name: getattr(self, name) for name in ("use", "curvature")}
+        return replace(self, **{name: value[..., items] for name, value in values.items() if np.ndim(value)})
+
+    def left(self, position: Array) -> Array:
+        """Return what orders may use, shape (paths, 1).
+
+        Args:
+            position: units on hand and under way, shape (paths, items); it counts where storage is limited.
+        """
+        limit = like(np.asarray(self.limit, dtype=np.float64), position) + 0.0 * position[:, :1]
+        if self.limited == "orders":
+            return limit
+        return positive_part(limit - (like(self.use, position) * positive_part(position)).sum(-1, keepdims=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +94,15 @@ class ItemParams:
         capacity: what all items share; None = nothing.
         discount: factor a period on later costs, in (0, 1].
         salvage_value: money back per unit on hand after the last period.
+        slots: slots that the pipeline needs: the longest lead time (derived, as all below).
+        one_lead_time: whether all items have the same lead time.
+        lost_share: share of unmet demand that is lost: 1 for lost sales, 0 for backorders.
+        every_period: whether all items may be ordered in every period.
+        priced: whether accepted demand brings a price, for any item.
+        order_rules: whether any of pack size, minimum and maximum order applies.
+        order_range: the smallest order that is not zero and the largest one, units: the rules' own, in whole packs.
+        order_charges: whether orders cost a fixed amount, and whether they cost by the unit, for any item.
+        ages: slots that stock by remaining life needs: the longest shelf life that ends; 0 where nothing perishes.
 
     Raises:
         FractileError: with every field that breaks its rule.
@@ -63,7 +125,17 @@ class ItemParams:
     waste_cost: Number = 0.0
     issuing: Literal["fifo", "lifo"] = "fifo"
     capacity: SharedCapacity | None = None
-    _arrivals: dict[int, FloatArray | None] = field(default_factory=dict, init=False, repr=False)
+    # Derived once, in the constructor: `step` reads them in every period.
+    slots: int = field(init=False, repr=False)
+    one_lead_time: bool = field(init=False, repr=False)
+    lost_share: Number = field(init=False, repr=False)
+    every_period: bool = field(init=False, repr=False)
+    priced: bool = field(init=False, repr=False)
+    order_rules: bool = field(init=False, repr=False)
+    order_range: tuple[Number, Number] = field(init=False, repr=False)
+    order_charges: tuple[bool, bool] = field(init=False, repr=False)
+    ages: int = field(init=False, repr=False)
+    _one_hot: FloatArray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -80,10 +152,34 @@ class ItemParams:
             faults.add(f"discount must lie in (0, 1], got {self.discount}; 1 means no discount")
         faults.raise_if_any()
         _check_order_rules(self)
-        # What `step` asks for is worked out here: torch.compile cannot look into a property that is not cached yet.
-        for name in ("lost_share", "order_rules", "order_range", "priced", "order_charges"):
-            getattr(self, name)
-        self.arrivals_into(self.slots)
+        self._derive()
+
+    def _derive(self) -> None:
+        named = {"lost": 1.0, "backorder": 0.0}
+        share = named[self.unmet_demand] if isinstance(self.unmet_demand, str) else self.unmet_demand
+        slots = int(np.max(self.lead_time))
+        slot = np.arange(slots + 1).reshape(-1, *[1] * max(np.ndim(self.lead_time), 2))
+        least = 0.0 if self.minimum_order is None else self.minimum_order
+        most = np.inf if self.maximum_order is None else self.maximum_order
+        if self.pack_size is not None:
+            # A quantity that is whole packs but for rounding counts as whole packs.
+            up, down = np.ceil(least / self.pack_size - 1e-9), np.floor(most / self.pack_size + 1e-9)
+            least, most = _plain(up * self.pack_size), _plain(down * self.pack_size)
+        life = np.asarray(np.nan if self.shelf_life is None else self.shelf_life, dtype=np.float64)
+        derived = {
+            "slots": slots,
+            "one_lead_time": bool(np.min(self.lead_time) == slots),
+            "lost_share": share,
+            "every_period": bool(np.all(np.asarray(self.review_period) == 1)),
+            "priced": bool(np.any(self.price)),
+            "order_rules": any(x is not None for x in (self.pack_size, self.minimum_order, self.maximum_order)),
+            "order_range": (least, most),
+            "order_charges": (bool(np.any(self.fixed_order_cost)), bool(np.any(self.unit_cost))),
+            "ages": 0 if self.shelf_life is None else int(np.max(life, where=np.isfinite(life), initial=1.0)),
+            "_one_hot": (slot == np.asarray(self.lead_time)).astype(np.float64),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
     @property
     def critical_ratio(self) -> Number:
@@ -95,25 +191,6 @@ class ItemParams:
         """Periods of demand that an order must last for: L + R."""
         return self.lead_time + self.review_period
 
-    @cached_property
-    def lost_share(self) -> Number:
-        """Share of unmet demand that is lost: 1 for lost sales, 0 for backorders."""
-        named = {"lost": 1.0, "backorder": 0.0}
-        return named[self.unmet_demand] if isinstance(self.unmet_demand, str) else self.unmet_demand
-
-    @cached_property
-    def slots(self) -> int:
-        """Slots that the pipeline needs: the longest lead time."""
-        return int(np.max(self.lead_time))
-
-    @cached_property
-    def ages(self) -> int:
-        """Slots that stock by remaining life needs: the longest shelf life that ends; 0 where nothing perishes."""
-        if self.shelf_life is None:
-            return 0
-        life = np.asarray(self.shelf_life, dtype=np.float64)
-        return int(np.max(life, where=np.isfinite(life), initial=1.0))
-
     def ordering_cost(self, order: FloatArray) -> FloatArray:
         """Return what orders cost, fixed and by the unit, money; of the shape of `order` (..., items)."""
         cost: FloatArray = self.fixed_order_cost * (order > 0) + self.unit_cost * order
@@ -121,42 +198,11 @@ class ItemParams:
 
     def arrivals_into(self, slots: int) -> FloatArray | None:
         """Return one-hot arrivals (slots + 1, ..., items), or None where every order goes to the last slot."""
-        if slots not in self._arrivals:
-            slot = np.arange(slots + 1).reshape(-1, *[1] * max(np.ndim(self.lead_time), 2))
-            last = np.min(self.lead_time) == slots
-            self._arrivals[slots] = None if last else (slot == np.asarray(self.lead_time)).astype(np.float64)
-        return self._arrivals[slots]
-
-    @cached_property
-    def every_period(self) -> bool:
-        """Whether all items may be ordered in every period."""
-        return bool(np.all(np.asarray(self.review_period) == 1))
-
-    @cached_property
-    def order_rules(self) -> bool:
-        """Whether any of pack size, minimum and maximum order applies."""
-        return any(x is not None for x in (self.pack_size, self.minimum_order, self.maximum_order))
-
-    @cached_property
-    def order_range(self) -> tuple[Number, Number]:
-        """The smallest order that is not zero and the largest one, units: the rules' own, in whole packs."""
-        least = 0.0 if self.minimum_order is None else self.minimum_order
-        most = np.inf if self.maximum_order is None else self.maximum_order
-        if self.pack_size is None:
-            return least, most
-        # A quantity that is whole packs but for rounding counts as whole packs.
-        up, down = np.ceil(least / self.pack_size - 1e-9), np.floor(most / self.pack_size + 1e-9)
-        return _plain(up * self.pack_size), _plain(down * self.pack_size)
-
-    @cached_property
-    def priced(self) -> bool:
-        """Whether accepted demand brings a price, for any item."""
-        return bool(np.any(self.price))
-
-    @cached_property
-    def order_charges(self) -> tuple[bool, bool]:
-        """Whether orders cost a fixed amount, and whether they cost by the unit, for any item."""
-        return bool(np.any(self.fixed_order_cost)), bool(np.any(self.unit_cost))
+        if slots == self.slots and self.one_lead_time:
+            return None
+        if slots <= self.slots:
+            return self._one_hot[: slots + 1]
+        return np.concatenate([self._one_hot, np.zeros((slots - self.slots, *self._one_hot.shape[1:]))])
 
     def select(self, items: Array) -> ItemParams:
         """Return the parameters of some items; scalars stay scalars."""
@@ -181,6 +227,43 @@ class ItemParams:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         changed = {k: change(v) for k, v in values.items() if isinstance(v, np.ndarray)}
         return replace(self, **changed) if changed else self
+
+
+_IN_THE_MARGIN = ("price", "unit_cost")
+"""Columns that a table of items sets through the stock-out cost, their difference."""
+
+
+def params_from_items(items: Any, defaults: dict[str, Any] | None = None) -> ItemParams:
+    """Return the parameters of a table of items, a row each.
+
+    Args:
+        items: a frame; the columns of `rules.ITEM_RULES` count. Where `stockout_cost` is missing, it is
+            the lost margin, `price − unit_cost`.
+        defaults: fields for columns, or single entries, that the table lacks.
+
+    Raises:
+        FractileError: with every field that breaks its rule.
+    """
+    table = items.copy()
+    if {"price", "unit_cost"} <= set(table.columns):
+        margin = table["price"] - table["unit_cost"]
+        table["stockout_cost"] = table["stockout_cost"].fillna(margin) if "stockout_cost" in table else margin
+    values = dict(defaults or {})
+    for name in ITEM_RULES:
+        # The margin is in the stock-out cost: price and purchase are not charged a second time.
+        if name in table.columns and name not in _IN_THE_MARGIN:
+            values[name] = _column(table[name], values.get(name))
+    return ItemParams(**values)
+
+
+def _column(column: Any, default: Any) -> Any:
+    """An array, or None where the column says nothing; entries that are missing mean the default."""
+    if column.isna().all():
+        return default
+    # A limit that an item does not have is one that never binds.
+    unlimited = {"maximum_order": np.inf, "minimum_order": 0.0, "shelf_life": np.inf}.get(str(column.name))
+    filled = column.fillna(unlimited if default is None else default) if column.isna().any() else column
+    return filled.to_numpy(dtype="float64")
 
 
 def _plain(value: Any) -> Any:

@@ -1,107 +1,199 @@
-"""Which physics belongs to which parameters, and one period of a scenario, whatever the system."""
+"""What a system is to the rest of the package: its physics, its columns, and what its orders and its stock cost.
+
+`System` is the whole list. A `Network` is one; the parameters of items become one through `period.system_of`, which
+chooses by what they hold: plain stock (`ItemSystem`, below), stock that perishes, or items that share a capacity.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, TypeAlias
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ...arrays import Array
-from ..networks.dynamics import network_step
-from ..networks.network import Network
-from ..systems.perishable import PerishableState, perishable_step
-from ..systems.shared_capacity import shared_capacity_step
-from .backend import (
-    like,
-)
+from ...arrays import Array, FloatArray, IntArray
 from .dynamics import step
 from .params import ItemParams
-from .types import InventoryState, Observation, Scenario
-
-SystemParams: TypeAlias = ItemParams | Network
-"""What describes a system: the parameters of items, or a network."""
-
-State: TypeAlias = InventoryState | PerishableState
-Step: TypeAlias = Callable[..., tuple[Any, Any]]
-"""`(state, order, demand, params, arrivals) -> (state, outcome)`."""
+from .types import InventoryState
 
 
-def step_of(params: Any) -> Step:
-    """Return the physics that parameters stand for.
+class System(ABC):
+    """One inventory system; by default an order a column, demand in every column, and stock that keeps.
 
-    Items whose stock perishes, items that share a capacity, any other items, networks; and an object of a user's own
-    that brings its physics along as an attribute `step`.
+    Columns are the items, or the locations of a network. `items` in the methods is the number of items of a demand
+    model or scenario: systems that know their own columns ignore it.
     """
-    if isinstance(params, ItemParams):
-        if params.shelf_life is not None:
-            return perishable_step
-        return step if params.capacity is None else shared_capacity_step
-    return network_step if isinstance(params, Network) else params.step
 
+    @abstractmethod
+    def step(self, state: Any, order: Array, demand: Array, arrivals: Array | None = None) -> tuple[Any, Any]:
+        """Advance one period, without changing what is passed in: see `dynamics.step`.
 
-def columns_of(params: Any, items: int) -> tuple[int, int]:
-    """Return the columns of stock and of orders: items and items, or locations and links."""
-    return (params.locations, len(params.links)) if isinstance(params, Network) else (items, items)
+        Args:
+            state: what the period begins with.
+            order: units asked for, shape (paths, orders). [q]
+            demand: units, shape (paths, columns). [D]
+            arrivals: share of this order that arrives k periods later, shape (slots + 1, paths or 1, orders).
 
+        Returns:
+            The state that the next period begins with, and the outcome of this one.
+        """
 
-def empty_state(params: Any, paths: int, items: int, slots: int | None = None) -> State:
-    """Return nothing on hand and nothing under way.
+    @property
+    @abstractmethod
+    def slots(self) -> int:
+        """Pipeline slots that are needed: the longest lead time."""
 
-    Args:
-        params: of the system.
-        paths: number of paths.
-        items: number of items, or of locations.
-        slots: pipeline slots; the longest lead time's where None.
-    """
-    slots = params.slots if slots is None else slots
-    if hasattr(params, "empty_state"):
-        return params.empty_state(paths, items)
-    if isinstance(params, ItemParams) and params.shelf_life is not None:
-        return PerishableState.empty(paths, items, slots, params.ages)
-    return InventoryState.empty(paths, items, slots)
+    @property
+    def plain(self) -> bool:
+        """Whether `dynamics.step` is all of the physics."""
+        return False
 
+    @property
+    def horizon(self) -> int:
+        """Periods ahead that forecasts must reach."""
+        return self.slots + 1
 
-def state_of(params: Any, net_inventory: Array, pipeline: Array) -> State:
-    """Return the state with this net inventory and pipeline; stock that ages is fresh."""
-    if not isinstance(params, ItemParams) or params.shelf_life is None:
+    @property
+    def demand_at(self) -> IntArray | None:
+        """The columns where demand occurs; None = all."""
+        return None
+
+    @property
+    def stock(self) -> ItemParams | None:
+        """What stock in each column costs, and what becomes of unmet demand; None where only `step` knows it."""
+        return None
+
+    @property
+    def transit_cost(self) -> Any:
+        """Money per unit under way at a period's end, scalar or (columns,)."""
+        return 0.0
+
+    def columns(self, items: int) -> int:
+        """Return the number of columns of stock."""
+        return items
+
+    def orders(self, items: int) -> int:
+        """Return the number of orders in a period: one a column, or one a link."""
+        return items
+
+    def column_names(self, items: int) -> list[str]:
+        """Return the name of each column."""
+        return [f"item {i + 1}" for i in range(items)]
+
+    def place(self, demand: Array) -> Array:
+        """Spread demand (paths, periods, demands) over the columns, (paths, periods, columns)."""
+        return demand
+
+    def empty_state(self, paths: int, items: int, slots: int | None = None) -> Any:
+        """Return nothing on hand and nothing under way.
+
+        Args:
+            paths: number of paths.
+            items: see the class.
+            slots: of the pipeline; the system's own where None.
+        """
+        return InventoryState.empty(paths, self.columns(items), self.slots if slots is None else slots)
+
+    def fresh_state(self, net_inventory: Array, pipeline: Array) -> Any:
+        """Return the state with this net inventory and pipeline; stock that ages is fresh."""
         return InventoryState(net_inventory, pipeline)
-    slot = np.broadcast_to(np.minimum(params.shelf_life, params.ages) - 1, net_inventory.shape)
-    fresh = np.arange(params.ages)[:, None, None] == slot
-    on_hand = np.maximum(net_inventory, 0.0)
-    return PerishableState(np.where(fresh, on_hand, 0.0), pipeline, on_hand - net_inventory)
+
+    def shipped_in(self, order: Array) -> Array:
+        """Return the units that orders (..., orders) bring to each column, (..., columns)."""
+        return order
+
+    def shipped_out(self, order: Array) -> Array:
+        """Return the units that orders (..., orders) take from each column, (..., columns)."""
+        return 0.0 * order
+
+    def order_costs(self, items: int) -> tuple[FloatArray, FloatArray]:
+        """Return the fixed cost and the unit cost of each order of the first path, each (orders,)."""
+        return np.zeros(self.orders(items)), np.zeros(self.orders(items))
+
+    def orders_by_kind(self, order: FloatArray, column: int) -> dict[str, FloatArray]:
+        """Return the orders (orders, periods) that go into a column by what they are called, each (periods,)."""
+        return {"order": order[column]}
 
 
-def observation(
-    state: State, period: int, params: Any, scenario: Scenario, history: Array | None = None
-) -> Observation:
-    """Return what is known before the order of a period: see `Observation`."""
-    stock = state.stock if isinstance(state, PerishableState) else None
-    forecast = scenario.forecast(period)
-    return Observation(period, state.net_inventory, state.pipeline, params, forecast, stock, history)
+@dataclass(frozen=True, eq=False)
+class ItemSystem(System):
+    """Items whose stock keeps, each by itself.
 
-
-def advance(state: Any, order: Array, scenario: Scenario, period: int, params: Any) -> tuple[Any, Any]:
-    """Advance one period of a scenario: the system's `step`, with orders placed in review periods only.
-
-    Args:
-        state: what the period begins with.
-        order: units asked for, shape (paths, items or links).
-        scenario: demand, arrivals, prices and capacity.
-        period: t, counted from 0.
-        params: of the system.
+    Attributes:
+        params: lead times, costs and order rules of the items.
     """
-    if not params.every_period:
-        order = order * like(np.asarray(period % np.asarray(params.review_period) == 0, dtype=np.float64), order)
-    if scenario.capacity is not None:
-        limit = scenario.capacity[:, period, None]
-        params = replace(params, capacity=replace(params.capacity, limit=limit))
-    arrivals = None if scenario.arrivals is None else scenario.arrivals[:, :, period]
-    state, outcome = step_of(params)(state, order, scenario.demand[:, period], params, arrivals)
-    if scenario.prices is not None:
-        unmet = scenario.demand[:, period] - outcome.sales
-        accepted = outcome.sales + (1.0 - like(params.lost_share, outcome.sales)) * unmet
-        revenue = (scenario.prices[:, period] - like(params.price, outcome.sales)) * accepted
-        outcome = outcome._replace(cost=outcome.cost - revenue)
-    return state, outcome
+
+    params: ItemParams
+
+    def step(self, state: Any, order: Array, demand: Array, arrivals: Array | None = None) -> tuple[Any, Any]:
+        """Advance one period: see `dynamics.step`."""
+        return step(state, order, demand, self.params, arrivals)
+
+    @property
+    def slots(self) -> int:
+        """The longest lead time."""
+        return self.params.slots
+
+    @property
+    def plain(self) -> bool:
+        """Whether stock keeps and nothing is shared."""
+        return self.params.shelf_life is None and self.params.capacity is None
+
+    @property
+    def horizon(self) -> int:
+        """The longest protection interval."""
+        return int(np.max(self.params.protection_interval))
+
+    @property
+    def stock(self) -> ItemParams:
+        """The parameters themselves."""
+        return self.params
+
+    def order_costs(self, items: int) -> tuple[FloatArray, FloatArray]:
+        """Return the fixed cost and the unit cost of each item's order on the first path, each (items,)."""
+        fixed, unit = (first_path(cost, items) for cost in (self.params.fixed_order_cost, self.params.unit_cost))
+        return fixed, unit
+
+
+@dataclass(frozen=True, eq=False)
+class OwnSystem(System):
+    """An object of a user's own with `step(state, order, demand, params, arrivals)` and `slots`.
+
+    Attributes:
+        own: the object; with `empty_state(paths, items)` where its state is not an `InventoryState`.
+    """
+
+    own: Any
+
+    def step(self, state: Any, order: Array, demand: Array, arrivals: Array | None = None) -> tuple[Any, Any]:
+        """Advance one period: the object's own `step`."""
+        after, outcome = self.own.step(state, order, demand, self.own, arrivals)
+        return after, outcome
+
+    @property
+    def slots(self) -> int:
+        """The object's own."""
+        return int(self.own.slots)
+
+    @property
+    def horizon(self) -> int:
+        """The longest protection interval, where there is one."""
+        return int(np.max(getattr(self.own, "protection_interval", self.slots + 1)))
+
+    def empty_state(self, paths: int, items: int, slots: int | None = None) -> Any:
+        """Return the object's own state with nothing in it."""
+        if hasattr(self.own, "empty_state"):
+            return self.own.empty_state(paths, items)
+        return super().empty_state(paths, items, slots)
+
+    def order_costs(self, items: int) -> tuple[FloatArray, FloatArray]:
+        """Return the fixed cost and the unit cost of each order, zero where the object names none, each (items,)."""
+        names = ("fixed_order_cost", "unit_cost")
+        fixed, unit = (first_path(getattr(self.own, name, 0.0), items) for name in names)
+        return fixed, unit
+
+
+def first_path(value: Any, columns: int) -> FloatArray:
+    """Return a parameter that broadcasts to (paths, columns) as the first path has it, shape (columns,)."""
+    return np.broadcast_to(np.atleast_2d(np.asarray(value, dtype=np.float64))[0], (columns,))

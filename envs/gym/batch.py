@@ -11,7 +11,7 @@ from ...errors import FractileError
 from ...forecasters.forecast import (
     QuantileForecast,
 )
-from ..core.system import State, advance, columns_of, empty_state, observation, state_of
+from ..core.period import StockState, advance, observation, system_of
 from ..core.types import HistoryView, InventoryState, ItemParams, Observation, Scenario
 from ..networks.network import Network
 from .encoders import Encoder, make_encoder
@@ -49,10 +49,10 @@ class InventoryBatch:
         self.view = view or HistoryView()
         self.encoder = encoder or make_encoder(source, memory=self.view.memory)
         self.columns = source.columns
-        self.orders = columns_of(source.params, self.columns)[1]
+        self.orders = system_of(source.params).orders(self.columns)
         self.scenario: Scenario
         self.params: Any
-        self.state: State
+        self.state: StockState
         self.period = 0
         self._history: Any = None
         self._observed: Observation | None = None
@@ -80,7 +80,7 @@ class InventoryBatch:
         self._observed = None
         return outcome
 
-    def put(self, state: State) -> None:
+    def put(self, state: StockState) -> None:
         """Go on from another state."""
         self.state, self._observed = state, None
 
@@ -89,11 +89,11 @@ class InventoryBatch:
         """Whether the episodes have reached their length."""
         return self.period >= self.periods
 
-    def _initial_state(self, rng: np.random.Generator) -> State:
+    def _initial_state(self, rng: np.random.Generator) -> StockState:
         params = self.source.params
         slots = self.source.slots
         if self.start == "empty":
-            return empty_state(params, self.paths, self.columns, slots)
+            return system_of(params).empty_state(self.paths, self.columns, slots)
         forecast = self.scenario.forecast(0)
         if forecast is None:
             raise FractileError("start='target' needs a forecast; use start='empty'")
@@ -102,7 +102,8 @@ class InventoryBatch:
         level = self.encoder.level(forecast, self.params)
         state = target_state(forecast, self.params, self.paths, slots, level)
         around = rng.uniform(0.0, 1.5, (self.paths, self.columns))
-        return state_of(self.params, _whole(state.net_inventory * around, self.params), state.pipeline)
+        on_hand = _whole(state.net_inventory * around, self.params)
+        return system_of(self.params).fresh_state(on_hand, state.pipeline)
 
 
 def _network_state(

@@ -12,8 +12,7 @@ import numpy as np
 from ...errors import FractileError, did_you_mean
 from ...forecasters.data.panel import SalesPanel
 from ...forecasters.forecast import QuantileForecast
-from ..core.item_table import params_from_items
-from ..core.params import ItemParams
+from ..core.params import ItemParams, params_from_items
 from ..demand.belief import Believed
 from ..demand.discrete import Discrete, Rounded
 from ..demand.distributions import Gamma, Normal, Poisson

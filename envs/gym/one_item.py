@@ -10,6 +10,7 @@ from ...arrays import Float32Array
 from ..core.backend import positive_part
 from ..core.dynamics import step
 from ..core.params import ItemParams
+from ..core.period import system_of
 from ..core.slots import LooseSlots
 from ..core.types import InventoryState, PeriodOutcome
 from .batch import InventoryBatch
@@ -46,13 +47,11 @@ class OneItem:
         """
         params, encoder = batch.source.params, batch.encoder
         return (
-            isinstance(params, ItemParams)
+            system_of(params).plain
             and isinstance(encoder, ObservationEncoder)
             and batch.paths == batch.columns == 1
             and encoder.slots == batch.source.slots
             and not encoder.memory
-            and params.shelf_life is None
-            and params.capacity is None
             and params.every_period
         )
 

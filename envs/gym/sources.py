@@ -13,10 +13,9 @@ from ...forecasters.forecast import (
     QuantileForecast,
 )
 from ..core.params import ItemParams
-from ..core.system import columns_of
+from ..core.period import system_of
 from ..core.types import Scenario
 from ..demand.distributions import DemandModel
-from ..networks.network import Network
 
 if TYPE_CHECKING:
     from ..arrivals.model import ArrivalModel
@@ -99,37 +98,31 @@ class JointSource:
     arrivals: ArrivalModel | None = None
 
     def __post_init__(self) -> None:
-        wanted = self._demands
-        if wanted is not None and wanted != self.model.items:
+        where = system_of(self.params).demand_at
+        if where is not None and len(where) != self.model.items:
             raise FractileError(
-                f"demand must be of {wanted} items, one for each location with demand, got {self.model.items}"
+                f"demand must be of {len(where)} items, one for each location with demand, got {self.model.items}"
             )
 
     @property
     def columns(self) -> int:
         """All items, or locations."""
-        return self.params.locations if isinstance(self.params, Network) else self.model.items
+        return system_of(self.params).columns(self.model.items)
 
     @property
     def slots(self) -> int:
         """The longest lead time, or the longest delay of the arrivals."""
         return int(self.params.slots) if self.arrivals is None else self.arrivals.slots
 
-    @property
-    def _demands(self) -> int | None:
-        return len(np.asarray(self.params.demand_at)) if isinstance(self.params, Network) else None
-
     def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[Scenario, Any]:
         """Draw episodes."""
-        params = self.params
-        span = params.horizon if isinstance(params, Network) else int(np.max(params.protection_interval))
-        scenario = self.model.scenario(rng, paths, periods, span)
-        if isinstance(params, Network):
-            scenario = replace(scenario, demand=params.place(scenario.demand))
+        system = system_of(self.params)
+        scenario = self.model.scenario(rng, paths, periods, system.horizon)
+        scenario = replace(scenario, demand=system.place(scenario.demand))
         if self.arrivals is not None:
-            orders = columns_of(params, scenario.items)[1]
+            orders = system.orders(scenario.items)
             scenario = replace(scenario, arrivals=self.arrivals.sample(rng, paths, periods, orders))
-        return scenario, params
+        return scenario, self.params
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,22 @@
 """Locations that supply each other: serial chains, warehouses and stores, two suppliers, transshipment.
 
 A network is locations and links. A link brings units to a location from outside, or from another location; a policy
-orders on links. What happens in a period is written in `network_dynamics`.
+orders on links.
+
+The period, for all locations of a `Network` at once:
+
+1. the policy observes net inventory and what is under way to each location;
+2. it orders on every link; a location that is asked for more than it has, on hand and due now, ships what it has in
+   proportion to what was asked;
+3. what is due arrives, links without lead time included; these units can be sold, but shipped on only from the next
+   period on;
+4. demand occurs at the locations that have any;
+5. costs are charged on the period's end: holding at every location, stock-outs, what links cost by unit and by
+   shipment, and, where asked for, units under way.
+
+What was not shipped is not owed: the next order may ask for it again. So an echelon base-stock policy in a serial
+system is that of Clark and Scarf (1960), and proportional rationing is the usual default among stores; orders that
+fit are shipped as they are, so that a policy with a view of all stores allocates as it likes.
 """
 
 from __future__ import annotations
@@ -11,14 +26,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...arrays import Array, FloatArray, IntArray
+from ...arrays import Array, BoolArray, FloatArray, IntArray
 from ...errors import Faults
-from ..core.backend import (
-    like,
-)
+from ..core.backend import concatenate, floor, indicator, like, minimum, positive_part, straight_through, zeros
+from ..core.dynamics import settle, stock_cost
 from ..core.params import ItemParams
+from ..core.system import System
+from ..core.types import InventoryState, PeriodOutcome
 
 OUTSIDE = -1
 """As the source of a link: a supplier that always delivers."""
@@ -46,7 +61,7 @@ class Link:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(System):
     """Locations, links, and what they cost; locations and links are numbered from 0.
 
     Attributes:
@@ -80,6 +95,7 @@ class Network:
     review_period: int = field(default=1, init=False)
     every_period: bool = field(default=True, init=False)
     salvage_value: float = field(default=0.0, init=False)
+    _stock: ItemParams = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -89,18 +105,19 @@ class Network:
         chosen = [i for i in range(len(self.names)) if i not in suppliers] if self.demand_at is None else self.demand_at
         object.__setattr__(self, "demand_at", np.asarray(chosen, dtype=np.int64))
         object.__setattr__(self, "transit_cost", np.asarray(self.transit_cost, dtype=np.float64))
-        assert self.stock is not None  # costs are checked where the parameters of the locations are made
-
-    @cached_property
-    def stock(self) -> ItemParams:
-        """What holds for the stock of each location: costs, and what becomes of unmet demand."""
-        return ItemParams(
+        stock = ItemParams(
             holding_cost=self.holding_cost,
             stockout_cost=self.stockout_cost,
             unmet_demand=self.unmet_demand,
             price=self.price,
             discount=self.discount,
         )
+        object.__setattr__(self, "_stock", stock)
+
+    @property
+    def stock(self) -> ItemParams:
+        """What holds for the stock of each location: costs, and what becomes of unmet demand."""
+        return self._stock
 
     @property
     def locations(self) -> int:
@@ -170,7 +187,7 @@ class Network:
         return longest
 
     @cached_property
-    def lateral(self) -> NDArray[np.bool_]:
+    def lateral(self) -> BoolArray:
         """Which links move units between locations with demand (transshipment), shape (links,)."""
         return np.isin(self.source, self.demand_at) & np.isin(self.destination, self.demand_at)
 
@@ -215,10 +232,121 @@ class Network:
         np.fill_diagonal(shared, 1.0)
         return shared
 
+    def step(
+        self, state: Any, order: Array, demand: Array, arrivals: Array | None = None
+    ) -> tuple[InventoryState, PeriodOutcome]:
+        """Advance one period: see `network_step`."""
+        return network_step(state, order, demand, self, arrivals)
+
+    def columns(self, items: int = 0) -> int:  # noqa: ARG002  # a network knows its own
+        """Return the number of locations."""
+        return self.locations
+
+    def orders(self, items: int = 0) -> int:  # noqa: ARG002
+        """Return the number of links."""
+        return len(self.links)
+
+    def column_names(self, items: int = 0) -> list[str]:  # noqa: ARG002
+        """Return the name of each location."""
+        return list(self.names)
+
+    def shipped_in(self, order: Array) -> Array:
+        """Return the units that shipments (..., links) bring to each location, (..., locations)."""
+        return order @ like(self.into, order)
+
+    def shipped_out(self, order: Array) -> Array:
+        """Return the units that shipments (..., links) take from each location, (..., locations)."""
+        return order @ like(self.out_of, order)
+
+    def order_costs(self, items: int = 0) -> tuple[FloatArray, FloatArray]:  # noqa: ARG002
+        """Return the fixed cost and the unit cost of each link, each (links,)."""
+        return self.link_costs
+
+    def orders_by_kind(self, order: FloatArray, column: int) -> dict[str, FloatArray]:
+        """Return shipments (links, periods) into a location by kind of link: the slowest are the regular ones."""
+        into = self.destination == column
+        usual = into & ~self.lateral
+        slowest = self.lead_time == np.max(self.lead_time[usual], initial=0)
+        kinds = {"expedited order": usual & ~slowest, "transshipment": into & self.lateral}
+        others = {name: order[links].sum(0) for name, links in kinds.items() if links.any()}
+        regular = "regular order" if "expedited order" in others else "order, as shipped"
+        return {regular: order[usual & slowest].sum(0), **others}
+
     def place(self, demand: Array) -> Array:
         """Spread demand (paths, periods, locations with demand) over all locations, (paths, periods, locations)."""
         demand_at = np.asarray(self.demand_at)
         return demand @ like(np.eye(self.locations)[demand_at], demand)
+
+
+def network_step(
+    state: InventoryState,
+    order: Array,
+    demand: Array,
+    params: Network,
+    arrivals: Array | None = None,
+) -> tuple[InventoryState, PeriodOutcome]:
+    """Advance one period.
+
+    With `available = max(net_inventory + due, 0)` and `share = min(available / asked, 1)` for each location that is
+    asked for units, a link ships `share · order`. Stock then moves as in `dynamics.step`, with what was shipped on
+    taken off before demand. Cost is `h·on_hand + b·shortfall + K·1[q > 0] + c·q + transit·under way −
+    p·(demand − lost)`.
+
+    Args:
+        state: net inventory (paths, locations); pipeline (slots, paths, locations), by where units go.
+        order: units asked for on each link, shape (paths, links). [q]
+        demand: units, shape (paths, locations); zero where a location has none. [D]
+        params: the network.
+        arrivals: share of each link's shipment that arrives k periods later, shape (slots + 1, paths or 1, links);
+            the links' constant lead times where None.
+
+    Returns:
+        The state that the next period begins with, and what this one did: `order` is what was shipped (paths,
+        links), `received`, `sales`, `shortfall`, `on_hand` and `cost` are (paths, locations).
+
+    >>> import numpy as np
+    >>> chain = Network(("warehouse", "store"), (Link(OUTSIDE, 0, 1), Link(0, 1, 1)), holding_cost=np.array([0.5, 1.0]))
+    >>> state = InventoryState(np.array([[3.0, 4.0]]), np.array([[[1.0, 2.0]]]))
+    >>> state, outcome = network_step(state, np.array([[5.0, 9.0]]), np.array([[0.0, 8.0]]), chain)
+    >>> outcome.order.tolist(), state.net_inventory.tolist(), state.pipeline.tolist()
+    ([[5.0, 4.0]], [[0.0, -2.0]], [[[5.0, 4.0]]])
+    """
+    due = state.pipeline[0] if len(state.pipeline) else zeros(tuple(state.net_inventory.shape), order)
+    shipped = ration(order, positive_part(state.net_inventory + due), params)
+    sent = shipped @ like(params.out_of, order)
+    shares = like(params.arrivals if arrivals is None else arrivals, shipped)
+    placed = (shares * shipped[None]) @ like(params.into, shipped)
+    moving = concatenate([state.pipeline, zeros((1, *placed.shape[1:]), shipped)]) + placed
+    received, pipeline = moving[0], moving[1:]
+    after = settle(state.net_inventory + received - sent, demand, params.stock)
+    fixed, unit = (like(cost, order) for cost in params.link_costs)
+    links = (fixed * indicator(shipped > 0, shipped) + unit * shipped) @ like(params.into, order)
+    cost = stock_cost(after.on_hand, after.shortfall, demand, after.lost, params.stock) + links
+    if len(pipeline) and np.any(params.transit_cost):
+        cost = cost + like(params.transit_cost, order) * pipeline.sum(0)
+    outcome = PeriodOutcome(shipped, received, after.sales, after.shortfall, after.on_hand, cost)
+    return InventoryState(after.net_inventory, pipeline), outcome
+
+
+def ration(order: Array, available: Array, params: Network) -> Array:
+    """Return what is shipped on each link: what was asked for, or the sender's stock in proportion to it.
+
+    Args:
+        order: units asked for, shape (paths, links).
+        available: units that each location can ship, shape (paths, locations).
+        params: the network.
+    """
+    wanted = minimum(positive_part(order), like(params.maximum_order, order) + 0.0 * order)
+    out_of = like(params.out_of, order)
+    asked = wanted @ out_of
+    share = minimum(available, asked) / (asked + indicator(asked == 0, asked))
+    outside = like((params.source == OUTSIDE).astype(np.float64), order)
+    ideal = wanted * (share @ out_of.T + outside)
+    if not params.whole_units:
+        return ideal
+    # Differences of rounded running totals: all that a location ships stays the same.
+    running = ideal @ like(params.earlier, ideal)
+    return straight_through(floor(running + 1e-6) - floor(running - ideal + 1e-6), ideal)
 
 
 def _check_links(network: Network) -> None:

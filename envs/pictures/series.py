@@ -13,7 +13,7 @@ from ...forecasters.forecast import (
     QuantileForecast,
 )
 from ..core.params import ItemParams
-from ..core.system import state_of
+from ..core.period import system_of
 from ..gym.batch import InventoryBatch
 from ..networks.network import Network
 from ..systems.perishable import perishable_step
@@ -223,8 +223,8 @@ def stock_by_life(params: ItemParams, history: History) -> FloatArray:
     for demand, out in history:
         if state is None:
             opening = out.on_hand - out.shortfall + out.waste - out.received + demand
-            state = state_of(arriving, opening, none)
-        seen.append((state.stock + state_of(arriving, out.received, none).stock)[:, 0])  # type: ignore[union-attr]
+            state = system_of(arriving).fresh_state(opening, none)
+        seen.append((state.stock + system_of(arriving).fresh_state(out.received, none).stock)[:, 0])  # type: ignore[union-attr]
         state, _ = perishable_step(state, out.received, demand[None], arriving)  # type: ignore[arg-type]
     items = np.size(history[0][0]) if history else 1
     return np.stack(seen, axis=-1) if seen else np.zeros((params.ages, items, 0))

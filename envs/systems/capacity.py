@@ -1,75 +1,97 @@
-"""What items share: a production capacity, a budget or a store room, and the orders that fit into it."""
+"""Items that share a capacity: orders that do not fit are cut first, then every item moves by itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...arrays import Array, FloatArray, IntArray
-from ...errors import Faults
+from ...arrays import Array
 from ..core.backend import (
     cumulative,
+    floor,
+    indicator,
     largest,
     like,
     positive_part,
     sorted_descending,
+    straight_through,
 )
+from ..core.dynamics import feasible_order, step
+from ..core.params import ItemParams, SharedCapacity
+from ..core.system import ItemSystem
+from ..core.types import InventoryState
 
-Limited = Literal["orders", "storage"]
+__all__ = ["CapacityOutcome", "CapacitySystem", "SharedCapacity", "project_orders", "shared_capacity_step"]
 
 
 @dataclass(frozen=True, eq=False)
-class SharedCapacity:
-    """A limit on what the orders of all items use together, `Σ aᵢ qᵢ ≤ C`.
+class CapacitySystem(ItemSystem):
+    """Items that share a capacity."""
+
+    def step(self, state: Any, order: Array, demand: Array, arrivals: Array | None = None) -> tuple[Any, Any]:
+        """Advance one period: see `shared_capacity_step`."""
+        return shared_capacity_step(state, order, demand, self.params, arrivals)
+
+
+class CapacityOutcome(NamedTuple):
+    """What one period did: a `PeriodOutcome`, and what a further unit of capacity would have been worth.
 
     Attributes:
-        limit: capacity in a period, its own unit; a number, or an array that broadcasts to (paths, 1). [C]
-        use: capacity that a unit takes, scalar or (items,): hours, volume, or `unit_cost` where the limit is a
-            budget. [a]
-        limited: "orders": what is ordered in a period shares the limit (production, transport, budget). "storage":
-            what is on hand and under way takes of it, too, so that stock never exceeds it, whatever demand does.
-        curvature: money per unit², scalar or (items,): how much dearer each further unit is that an item goes
-            without. Orders that do not fit are cut where that costs least. For a newsvendor it is (h + b) times the
-            density of demand at its level; then the multiplier is the capacity's price in money. [κ]
-
-    Raises:
-        FractileError: with every field that breaks its rule.
+        order: the order that was placed, shape (paths, items). [q]
+        received: units that arrived.
+        sales: demand met from stock at once.
+        shortfall: units short at the period's end: lost, or outstanding as backorders.
+        on_hand: units in stock at the period's end.
+        cost: holding + stock-out + ordering + purchase − revenue.
+        capacity_price: money per unit of capacity, shape (paths, 1): the multiplier of the limit. [λ]
     """
 
-    limit: Any
-    use: Any = 1.0
-    limited: Limited = "orders"
-    curvature: Any = 1.0
+    order: Array
+    received: Array
+    sales: Array
+    shortfall: Array
+    on_hand: Array
+    cost: Array
+    capacity_price: Array
 
-    def __post_init__(self) -> None:
-        faults = Faults()
-        for name, rule in (("limit", ">= 0"), ("use", "> 0"), ("curvature", "> 0")):
-            value = np.asarray(getattr(self, name), dtype=np.float64)
-            allowed = value >= 0 if name == "limit" else value > 0
-            if not (allowed & np.isfinite(value)).all():
-                faults.add(f"capacity.{name} must be finite and {rule}, got {getattr(self, name)}")
-            object.__setattr__(self, name, value.item() if value.ndim == 0 else value)
-        if self.limited not in ("orders", "storage"):
-            faults.add(f"capacity.limited must be 'orders' or 'storage', got {self.limited!r}")
-        faults.raise_if_any()
 
-    def select(self, items: IntArray) -> SharedCapacity:
-        """Return the capacity with the columns of some items; they share the same limit."""
-        chosen = {name: _columns(getattr(self, name), items) for name in ("use", "curvature")}
-        return replace(self, **chosen)
+def shared_capacity_step(
+    state: InventoryState,
+    order: Array,
+    demand: Array,
+    params: ItemParams,
+    arrivals: Array | None = None,
+) -> tuple[InventoryState, CapacityOutcome]:
+    """Advance one period.
 
-    def left(self, position: Array) -> Array:
-        """Return what orders may use, shape (paths, 1).
+    Orders are first made feasible one by one; where they do not fit together they are cut as `project_orders` says,
+    and then rounded down to packs, or to zero below the minimum order. The rest is `dynamics.step`.
 
-        Args:
-            position: units on hand and under way, shape (paths, items); it counts where storage is limited.
-        """
-        limit = like(np.asarray(self.limit, dtype=np.float64), position) + 0.0 * position[:, :1]
-        if self.limited == "orders":
-            return limit
-        return positive_part(limit - (like(self.use, position) * positive_part(position)).sum(-1, keepdims=True))
+    Args:
+        state: what the period begins with.
+        order: units asked for, shape (paths, items).
+        demand: units, shape (paths, items). [D]
+        params: costs, lead times, order rules and the capacity.
+        arrivals: see `dynamics.step`.
+
+    Returns:
+        The state that the next period begins with, and what this one did.
+    """
+    assert params.capacity is not None
+    asked = feasible_order(order, params)
+    position = state.net_inventory + state.pipeline.sum(0) if len(state.pipeline) else state.net_inventory
+    fitted, price = project_orders(asked, position, params.capacity)
+    # Rounding goes down, so that orders still fit; gradients pass straight through it.
+    rounded = fitted
+    if params.pack_size is not None:
+        pack = like(np.asarray(params.pack_size), order)
+        rounded = floor(fitted / pack + 1e-9) * pack
+    if params.minimum_order is not None:
+        rounded = rounded * indicator(rounded >= like(np.asarray(params.minimum_order), order), order)
+    state, outcome = step(state, straight_through(rounded, fitted), demand, params, arrivals)
+    return state, CapacityOutcome(*outcome, price)
 
 
 def project_orders(order: Array, position: Array, capacity: SharedCapacity) -> tuple[Array, Array]:
@@ -91,18 +113,11 @@ def project_orders(order: Array, position: Array, capacity: SharedCapacity) -> t
     >>> orders.tolist(), price.item()
     ([[3.0, 1.0]], 1.0)
     """
-    use, curvature = (like(_spread(x, order), order) for x in (capacity.use, capacity.curvature))
+    each = (np.asarray(x, dtype=np.float64) for x in (capacity.use, capacity.curvature))
+    use, curvature = (like(np.broadcast_to(x, (1, order.shape[-1])).copy(), order) for x in each)
     needed, cut = use * order, use * use / curvature
     price_of_none = order * curvature / use
     needed, cut = sorted_descending(price_of_none, [needed + 0.0 * price_of_none, cut + 0.0 * price_of_none])
     excess = cumulative(needed) - capacity.left(position)
     price = positive_part(largest(excess / cumulative(cut)))
     return positive_part(order - price * use / curvature), price
-
-
-def _spread(value: Any, order: Array) -> FloatArray:
-    return np.broadcast_to(np.asarray(value, dtype=np.float64), (1, order.shape[-1])).copy()
-
-
-def _columns(value: Any, items: IntArray) -> Any:
-    return value if np.ndim(value) == 0 else np.asarray(value)[..., items]

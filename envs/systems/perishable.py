@@ -11,7 +11,8 @@ De Moor, Gijsbrechts and Boute (2022) study this system with lost sales; Nahmias
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +26,8 @@ from ..core.backend import (
     zeros,
 )
 from ..core.dynamics import deliver, feasible_order, order_cost, stock_cost
-from ..core.types import ItemParams
+from ..core.params import ItemParams
+from ..core.system import ItemSystem
 
 
 class PerishableState(NamedTuple):
@@ -76,6 +78,27 @@ class PerishableOutcome(NamedTuple):
     waste: Array
 
 
+@dataclass(frozen=True, eq=False)
+class PerishableSystem(ItemSystem):
+    """Items whose stock perishes."""
+
+    def step(self, state: Any, order: Array, demand: Array, arrivals: Array | None = None) -> tuple[Any, Any]:
+        """Advance one period: see `perishable_step`."""
+        return perishable_step(state, order, demand, self.params, arrivals)
+
+    def empty_state(self, paths: int, items: int, slots: int | None = None) -> PerishableState:
+        """Return nothing on hand and nothing under way."""
+        return PerishableState.empty(paths, items, self.slots if slots is None else slots, self.params.ages)
+
+    def fresh_state(self, net_inventory: Array, pipeline: Array) -> PerishableState:
+        """Return the state with this net inventory and pipeline; all of the stock is fresh."""
+        ages = self.params.ages
+        slot = np.broadcast_to(np.minimum(self.params.shelf_life, ages) - 1, net_inventory.shape)
+        fresh = np.arange(ages)[:, None, None] == slot
+        on_hand = np.maximum(net_inventory, 0.0)
+        return PerishableState(np.where(fresh, on_hand, 0.0), pipeline, on_hand - net_inventory)
+
+
 def perishable_step(
     state: PerishableState,
     order: Array,
@@ -106,12 +129,15 @@ def perishable_step(
     """
     order = feasible_order(order, params)
     received, pipeline = deliver(state.pipeline, order, params, arrivals)
-    stock = state.stock + _fresh(params, len(state.stock), order) * received[None]
+    life, slots = np.atleast_2d(np.asarray(params.shelf_life, dtype=np.float64)), len(state.stock)
+    # What arrives enters the slot of its full life; an item that keeps has the last slot to itself.
+    enters = (np.arange(slots)[:, None, None] == np.minimum(life, slots) - 1).astype(np.float64)
+    stock = state.stock + like(enters, order) * received[None]
     needed = state.backorders + demand
     left, shortfall = _issue(stock, needed, params.issuing)
     unmet = minimum(shortfall, demand)
     lost = like(params.lost_share, unmet) * unmet
-    ages = like(_perishes(params), order)
+    ages = like(np.isfinite(life).astype(np.float64), order)
     waste = left[0] * ages
     kept = concatenate([left[1:], zeros((1, *order.shape), order)]) * ages + left * (1.0 - ages)
     on_hand = kept.sum(0)
@@ -119,17 +145,6 @@ def perishable_step(
     cost = cost + like(params.waste_cost, waste) * waste
     outcome = PerishableOutcome(order, received, demand - unmet, shortfall, on_hand, cost, waste)
     return PerishableState(kept, pipeline, shortfall - lost), outcome
-
-
-def _fresh(params: ItemParams, ages: int, order: Array) -> Array:
-    """Which slot a unit enters that arrives now, one-hot, shape (ages, 1 or paths, 1 or items)."""
-    slot = np.minimum(np.atleast_2d(np.asarray(params.shelf_life)), ages) - 1
-    return like((np.arange(ages)[:, None, None] == slot).astype(np.float64), order)
-
-
-def _perishes(params: ItemParams) -> Array:
-    """1 where an item's stock ages, 0 where it keeps, shape (1 or paths, 1 or items)."""
-    return np.isfinite(np.atleast_2d(np.asarray(params.shelf_life, dtype=np.float64))).astype(np.float64)
 
 
 def _issue(stock: Array, needed: Array, issuing: str) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 import fractile as fr
 from fractile import InventoryState
 from fractile.envs.core.types import ItemParams
-from fractile.envs.gym.catalogue import (
+from fractile.envs.systems import (
     SharedCapacity,
     project_orders,
     shared_capacity_step,

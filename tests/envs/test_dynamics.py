@@ -13,7 +13,7 @@ from fractile import (
     step,
 )
 from fractile.envs.core.dynamics import feasible_order
-from fractile.envs.core.system import advance
+from fractile.envs.core.period import advance
 from fractile.envs.core.types import ItemParams
 
 

@@ -15,7 +15,7 @@ from fractile.envs.networks import (
     Network,
     network_step,
 )
-from fractile.envs.networks.dynamics import ration
+from fractile.envs.networks.network import ration
 
 CHAIN = Network(("warehouse", "store"), (Link(OUTSIDE, 0, 1), Link(0, 1, 1)), holding_cost=np.array([0.5, 1.0]))
 FAN = fr.networks.distribution(2, warehouse_lead_time=1, store_lead_time=0, unmet_demand="lost")

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 import fractile as fr
 from fractile.envs.core.types import ItemParams
-from fractile.envs.gym.catalogue import (
+from fractile.envs.systems import (
     PerishableState,
     perishable_step,
 )

@@ -14,7 +14,7 @@ from fractile import (
     Scenario,
     Trajectory,
 )
-from fractile.envs.core.item_table import params_from_items
+from fractile.envs.core.params import params_from_items
 from fractile.envs.core.types import ItemParams
 
 
