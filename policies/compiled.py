@@ -21,9 +21,8 @@ from ..arrays import Array
 from ..envs.core.backend import (
     is_torch,
 )
-from ..envs.core.dynamics import step
+from ..envs.core.period import advance, observation, system_of
 from ..envs.core.slots import LooseSlots
-from ..envs.core.system import advance, observation, step_of
 from ..envs.core.types import Scenario
 from ..errors import Faults, FractileError
 from ..forecasters.forecast import QuantileForecast
@@ -208,7 +207,7 @@ class CompiledRollout:
     def _moves_up(self, state: Any) -> bool:
         """Whether every order enters the last slot, so that slots need not lie in one tensor."""
         slots = len(state.pipeline)
-        return step_of(self.params) is step and slots > 0 and self.params.arrivals_into(slots) is None
+        return system_of(self.params).plain and slots > 0 and self.params.arrivals_into(slots) is None
 
     def _forecasts(self, periods: int) -> list[QuantileForecast] | None:
         return None if self.forecast is None else [self.forecast] * periods

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
-from ..envs.core.system import columns_of
+from ..envs.core.period import system_of
 from ..envs.core.types import ItemParams, Observation, Scenario
 from ..envs.demand.distribution_forecast import DistributionForecast
 from ..envs.demand.distributions import NegativeBinomial, draw_scenario
@@ -36,7 +36,7 @@ class _Trial:
     @property
     def shape(self) -> tuple[int, int]:
         """Of every order: (paths, items), or (paths, links) in a network."""
-        return self.scenario.paths, columns_of(self.params, self.scenario.items)[1]
+        return self.scenario.paths, system_of(self.params).orders(self.scenario.items)
 
 
 class _Recorder:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..envs.core.system import State, advance, columns_of, empty_state, observation, state_of
+from ..envs.core.period import StockState, advance, observation, system_of
 from ..envs.core.types import HistoryView, Observation, PeriodOutcome, Scenario, Trajectory
 from ..envs.gym.batch import target_state
 from ..errors import FractileError
@@ -23,7 +23,7 @@ def simulate(
     scenario: Scenario,
     params: Any,
     *,
-    initial_state: State | None = None,
+    initial_state: StockState | None = None,
     warm_up: int = 0,
     view: HistoryView = NO_HISTORY,
 ) -> Trajectory:
@@ -64,8 +64,8 @@ def simulate(
 
 
 def roll(
-    policy: Policy, scenario: Scenario, params: Any, state: State, view: HistoryView = NO_HISTORY
-) -> Iterator[tuple[State, Any]]:
+    policy: Policy, scenario: Scenario, params: Any, state: StockState, view: HistoryView = NO_HISTORY
+) -> Iterator[tuple[StockState, Any]]:
     """Yield the state after each period and what the period did; in torch, gradients flow through it."""
     history = view.begin(state.net_inventory)
     for period in range(scenario.periods):
@@ -77,7 +77,7 @@ def roll(
         yield state, outcome
 
 
-def starting_state(policy: Any, scenario: Scenario, params: Any) -> State:
+def starting_state(policy: Any, scenario: Scenario, params: Any) -> StockState:
     """Return the state that a simulation starts from where none is given: the policy's own target.
 
     The pipeline holds mean demand, stock on hand the rest of the policy's order-up-to level; policies without one
@@ -86,7 +86,8 @@ def starting_state(policy: Any, scenario: Scenario, params: Any) -> State:
     hand at each location, or with nothing.
     """
     slots = _slots(scenario, params)
-    empty = empty_state(params, scenario.paths, scenario.items, slots)
+    system = system_of(params)
+    empty = system.empty_state(scenario.paths, scenario.items, slots)
     if isinstance(policy, Planner):
         needed = np.moveaxis(np.asarray(scenario.demand), 1, 0)[:slots]
         due = np.arange(len(needed))[:, None, None] < np.asarray(params.lead_time)
@@ -95,15 +96,15 @@ def starting_state(policy: Any, scenario: Scenario, params: Any) -> State:
     obs = observation(empty, 0, params, scenario)
     target = policy.target(obs) if isinstance(policy, OrderUpToPolicy) else None
     shape = empty.net_inventory.shape
-    if obs.forecast is None or columns_of(params, shape[1])[1] != shape[1] or not hasattr(params, "critical_ratio"):
+    if obs.forecast is None or system.orders(shape[1]) != shape[1] or not hasattr(params, "critical_ratio"):
         level = np.zeros((1, 1)) if target is None else target
-        return state_of(params, np.broadcast_to(level, shape).astype(np.float64), empty.pipeline)
+        return system.fresh_state(np.broadcast_to(level, shape).astype(np.float64), empty.pipeline)
     start = target_state(obs.forecast, params, scenario.paths, slots, target)
-    return state_of(params, start.net_inventory, start.pipeline)
+    return system.fresh_state(start.net_inventory, start.pipeline)
 
 
 def _check_columns(scenario: Scenario, params: Any) -> None:
-    columns = columns_of(params, scenario.items)[0]
+    columns = system_of(params).columns(scenario.items)
     if scenario.items != columns:
         raise FractileError(
             f"the network has {columns} locations, the scenario demand for {scenario.items}; "

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ..arrays import FloatArray
-from ..envs.core.item_table import params_from_items
-from ..envs.core.system import State, state_of
+from ..envs.core.params import params_from_items
+from ..envs.core.period import StockState, system_of
 from ..envs.core.types import ItemParams
 from ..envs.demand.replay import uncensored
 from ..errors import InputError
@@ -33,7 +33,7 @@ class StudyData:
     panel: SalesPanel
     params: ItemParams
     demand: FloatArray
-    state: State | None = None
+    state: StockState | None = None
 
 
 def load_data(config: StudyConfig) -> StudyData:
@@ -89,7 +89,7 @@ def item_params(panel: SalesPanel, items: pd.DataFrame | None, defaults: Default
     return params
 
 
-def read_stock(state: pd.DataFrame, params: ItemParams) -> State:
+def read_stock(state: pd.DataFrame, params: ItemParams) -> StockState:
     """Return the state that a table of on_hand, arriving_1 … arriving_n and backorders describes, one path.
 
     The table does not hold the age of stock: where it perishes, it is taken to be fresh.
@@ -103,7 +103,7 @@ def read_stock(state: pd.DataFrame, params: ItemParams) -> State:
     pipeline = np.zeros((params.slots, 1, len(state)))
     used = min(params.slots, len(arriving))
     pipeline[:used, 0] = arriving[:used]
-    return state_of(params, (state["on_hand"].to_numpy(float) - backorders)[None], pipeline)
+    return system_of(params).fresh_state((state["on_hand"].to_numpy(float) - backorders)[None], pipeline)
 
 
 def check_arrivals(state: pd.DataFrame, lead_time: Any) -> None:

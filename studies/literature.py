@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..envs.core.system import state_of
+from ..envs.core.period import system_of
 from ..envs.core.types import InventoryState, Scenario
 from ..envs.demand.distributions import Normal
 from ..envs.gym.batch import target_state
@@ -250,9 +250,7 @@ def simulated_cost(instance: Instance, policy: Any, *, paths: int = PATHS, seed:
     """
     rng = keyed_generator(seed, "literature", instance.name)
     demand = instance.demand.sample(rng, paths, PERIODS + WARM_UP)
-    params, scenario = instance.params, Scenario(demand)
-    if isinstance(params, Network):
-        scenario = Scenario(params.place(demand))
+    params, scenario = instance.params, Scenario(system_of(instance.params).place(demand))
     total = np.zeros(paths)
     for period, (_, outcome) in enumerate(roll(policy, scenario, params, _start(instance, paths))):
         if period >= WARM_UP:
@@ -272,7 +270,7 @@ def _start(instance: Instance, paths: int) -> Any:
         return InventoryState(np.full((paths, params.locations), np.rint(2 * mean)), pipeline)
     forecast = instance.demand.forecast(params.slots + 1)  # type: ignore[attr-defined]  # known distributions have one
     start = target_state(forecast, params, paths, params.slots)
-    return state_of(params, np.rint(start.net_inventory), np.rint(start.pipeline))
+    return system_of(params).fresh_state(np.rint(start.net_inventory), np.rint(start.pipeline))
 
 
 def literature_page(table: pd.DataFrame) -> str:

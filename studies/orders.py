@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..arrays import FloatArray
 from ..envs.core.dynamics import feasible_order
-from ..envs.core.system import empty_state, observation
+from ..envs.core.period import observation, system_of
 from ..envs.core.types import Observation, Scenario
 from ..envs.gym.observation import by_origin
 from ..errors import InputError
@@ -69,7 +69,7 @@ def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Policy) -> pd
     """Return the orders of a policy at the history's end: see `next_orders`."""
     span = int(np.max(data.params.protection_interval))
     forecast = forecaster.predict(data.panel, span)
-    state = data.state or empty_state(data.params, 1, data.panel.items)
+    state = data.state or system_of(data.params).empty_state(1, data.panel.items)
     obs = observation(state, 0, data.params, Scenario(np.zeros((1, 1, data.panel.items)), forecasts=[forecast]))
     wanted = np.asarray(policy.order(obs))
     order = np.asarray(feasible_order(wanted, data.params))[0]

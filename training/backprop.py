@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..arrays import FloatArray
-from ..envs.core.system import State
+from ..envs.core.period import StockState
 from ..envs.core.types import HistoryView, Scenario
 from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.encoders import Encoder, make_encoder
@@ -128,7 +128,7 @@ def without_packs(params: Any) -> Any:
     return replace(params, pack_size=None) if params.pack_size is not None else params
 
 
-def as_tensors(scenario: Scenario, params: Any, state: State) -> tuple[Scenario, Any, Any]:
+def as_tensors(scenario: Scenario, params: Any, state: StockState) -> tuple[Scenario, Any, Any]:
     """Bring demand and state to torch, float32; forecasts and parameters follow where they are used."""
     tensors = type(state)(*(torch.as_tensor(x, dtype=torch.float32) for x in state))
     return replace(scenario, demand=torch.as_tensor(scenario.demand, dtype=torch.float32)), params, tensors

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...arrays import FloatArray, IntArray
 from ...envs.core.dynamics import feasible_order
 from ...envs.core.params import ItemParams
-from ...envs.core.system import State, columns_of
+from ...envs.core.period import StockState, system_of
 from ...envs.networks.network import OUTSIDE, Network
 from ...envs.systems.perishable import PerishableState
 from ...errors import FractileError
@@ -67,7 +67,7 @@ def default_bounds(system: SmallSystem) -> Bounds:
     highest = system.fractile(ratio, longest) + 1 + lot + _queue(system, 1e-3 * (1.0 - ratio))
     backorder = bool(np.any(np.asarray(params.lost_share) < 1))
     lowest = -system.fractile(1.0 - RARE, shortest) - 1 - _queue(system, RARE) if backorder else 0
-    return Bounds(np.full(columns_of(params, 1)[1], largest), highest, lowest)
+    return Bounds(np.full(system_of(params).orders(1), largest), highest, lowest)
 
 
 def _batch(params: Any) -> float:
@@ -193,7 +193,7 @@ def _outlook(
     return cost.reshape(-1, len(orders)), lottery.reshape(-1, len(orders))
 
 
-def position(state: State) -> FloatArray:
+def position(state: StockState) -> FloatArray:
     """Return units in the whole system, on hand and under way less backorders, shape (paths,)."""
     total: FloatArray = state.net_inventory.sum(1) + state.pipeline.sum((0, 2))
     return total
@@ -204,14 +204,15 @@ def inflow(params: Any, orders: FloatArray) -> FloatArray:
     return orders[:, params.source == OUTSIDE].sum(1) if isinstance(params, Network) else orders.sum(1)
 
 
-def net_inventory(system: SmallSystem, state: State) -> FloatArray:
+def net_inventory(system: SmallSystem, state: StockState) -> FloatArray:
     """Return net inventory where demand is, units, shape (paths,)."""
-    at = int(np.asarray(system.params.demand_at).item()) if isinstance(system.params, Network) else 0
+    where = system_of(system.params).demand_at
+    at = 0 if where is None else int(where.item())
     net: FloatArray = state.net_inventory[:, at]
     return net
 
 
-def _not_below(system: SmallSystem, state: State, lowest: int) -> State:
+def _not_below(system: SmallSystem, state: StockState, lowest: int) -> StockState:
     """Forget backorders as far as they take net inventory below the lowest."""
     short = np.maximum(lowest - net_inventory(system, state), 0.0)[:, None]
     if not short.any():

@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import FloatArray
-from ...envs.core.params import ItemParams
-from ...envs.core.system import State, empty_state, step_of
+from ...envs.core.period import StockState, system_of
 from ...envs.core.types import InventoryState, Observation
 from ...envs.demand.distributions import IndependentDemand
-from ...envs.networks.network import Network
 from ...envs.systems.perishable import PerishableState
 from ...errors import Faults, FractileError
 
@@ -80,7 +78,8 @@ class SmallSystem:
 
     def __post_init__(self) -> None:
         faults = Faults()
-        sources = len(np.asarray(self.params.demand_at)) if isinstance(self.params, Network) else 1
+        where = system_of(self.params).demand_at
+        sources = 1 if where is None else len(where)
         if sources != 1:
             faults.add(f"states can be listed with demand at one location, got {sources}: simulate instead")
         if np.any(np.asarray(self.params.review_period) != 1):
@@ -97,22 +96,21 @@ class SmallSystem:
         return int(np.asarray(self.demand.quantile(level, span)).item())
 
     @cached_property
-    def empty(self) -> State:
+    def empty(self) -> StockState:
         """Nothing on hand, nothing under way; one path."""
-        columns = self.params.locations if isinstance(self.params, Network) else 1
-        return empty_state(self.params, 1, columns)
+        return system_of(self.params).empty_state(1, 1)
 
     @property
     def width(self) -> int:
         """Numbers in a state."""
         return sum(part.size for part in self.empty)
 
-    def rows(self, state: State) -> FloatArray:
+    def rows(self, state: StockState) -> FloatArray:
         """Return states as rows, shape (paths, width)."""
         paths = state.pipeline.shape[-2]
         return np.concatenate([np.moveaxis(part, -2, 0).reshape(paths, -1) for part in state], axis=1)
 
-    def state(self, rows: FloatArray) -> State:
+    def state(self, rows: FloatArray) -> StockState:
         """Return rows as states, a path each."""
         parts, first = [], 0
         for part in self.empty:
@@ -121,7 +119,7 @@ class SmallSystem:
             first += part.size
         return type(self.empty)(*parts)
 
-    def observe(self, state: State) -> Observation:
+    def observe(self, state: StockState) -> Observation:
         """Return what a policy sees, with the true distribution as its forecast."""
         stock = state.stock if isinstance(state, PerishableState) else None
         return Observation(0, state.net_inventory, state.pipeline, self.params, self._forecast, stock)
@@ -138,20 +136,19 @@ class SmallSystem:
             expected cost of the period, money, shape (paths,).
         """
         units, probability = self.points
-        demand = np.tile(units, len(rows))[:, None]
-        if isinstance(self.params, Network):
-            demand = self.params.place(demand[:, None])[:, 0]
+        system = system_of(self.params)
+        demand = system.place(np.tile(units, len(rows))[:, None, None])[:, 0]
         state = self.state(np.repeat(rows, len(units), axis=0))
-        after, outcome = step_of(self.params)(state, np.repeat(order, len(units), axis=0), demand, self.params)
+        after, outcome = system.step(state, np.repeat(order, len(units), axis=0), demand)
         cost = outcome.cost.sum(1).reshape(len(rows), len(units)) @ probability
         return self.rows(after), cost
 
-    def receive(self, state: State) -> State:
+    def receive(self, state: StockState) -> StockState:
         """Return the state once what is due has arrived: the period from there on is the same.
 
         Systems with a `step` of their own are left as they are.
         """
-        if not len(state.pipeline) or not isinstance(self.params, ItemParams | Network):
+        if not len(state.pipeline) or system_of(self.params).stock is None:
             return state
         due = state.pipeline[:1]
         pipeline = np.concatenate([0.0 * due, state.pipeline[1:]])
@@ -163,5 +160,5 @@ class SmallSystem:
 
     @cached_property
     def _forecast(self) -> Any:
-        span = self.params.horizon if isinstance(self.params, Network) else int(np.max(self.params.slots)) + 1
+        span = max(system_of(self.params).horizon, int(self.params.slots) + 1)
         return self.demand.forecast(span)

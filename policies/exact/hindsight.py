@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from ...arrays import FloatArray, IntArray
-from ...envs.core.system import advance
+from ...envs.core.period import advance
 from ...envs.core.types import InventoryState, ItemParams, Scenario
 from ...errors import Faults, FractileError
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ...arrays import FloatArray, IntArray
-from ...envs.core.system import State
+from ...envs.core.period import StockState
 from ...envs.demand.distributions import IndependentDemand
 from ...errors import FractileError
 from ..base import Policy
@@ -101,7 +101,7 @@ def exact_cost(
     demand: IndependentDemand,
     params: Any,
     *,
-    start: State | None = None,
+    start: StockState | None = None,
     tolerance: float = 1e-11,
     negligible: float = NEGLIGIBLE,
     max_states: int = MAX_STATES,
@@ -151,7 +151,7 @@ def exact_cost(
 class _Chain:
     """A Markov chain that is explored from its start on; states that are not explored lead back to the start."""
 
-    def __init__(self, policy: Policy, system: SmallSystem, start: State, max_states: int) -> None:
+    def __init__(self, policy: Policy, system: SmallSystem, start: StockState, max_states: int) -> None:
         self.policy, self.system, self.max_states = policy, system, max_states
         first = self._decided(start)
         self.table = RowTable(first.shape[1])
@@ -177,7 +177,7 @@ class _Chain:
             self.cost[block], self.explored[block] = cost, True
         self.transition = self._linked()
 
-    def _decided(self, state: State) -> FloatArray:
+    def _decided(self, state: StockState) -> FloatArray:
         """Return states with what is due received, and the orders that the policy places in them, as rows.
 
         Beside the order, it no longer matters how much of the stock has come just now: that makes for fewer states.

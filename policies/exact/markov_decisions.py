@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from ...arrays import FloatArray, IntArray
-from ...envs.core.system import State
+from ...envs.core.period import StockState
 from ...envs.core.types import InventoryState, Observation
 from ...envs.demand.distributions import IndependentDemand
 from ...envs.systems.perishable import PerishableState
@@ -84,7 +84,7 @@ class OptimalPolicy:
         """Return units to order, shape (paths, items or links); beyond the table, the order in the nearest state."""
         return self.orders[self._index(self._state_of(obs))]
 
-    def discounted_cost(self, state: State | None = None) -> FloatArray:
+    def discounted_cost(self, state: StockState | None = None) -> FloatArray:
         """Return the least expected discounted cost, money, shape (paths,): `Σ_t γ^t E[c_t]`, t = 0, 1, …
 
         Args:
@@ -107,7 +107,7 @@ class OptimalPolicy:
         transition = sparse.csr_array((entries, (origin, following.ravel())), shape=(len(states),) * 2)
         return settle(np.eye(1, len(states))[0], transition, "the optimal policy")
 
-    def _index(self, state: State) -> IntArray:
+    def _index(self, state: StockState) -> IntArray:
         rows = self.system.rows(self.system.receive(state))
         index = self.model.states.find(rows)
         unknown = index == UNKNOWN
@@ -119,7 +119,7 @@ class OptimalPolicy:
     def _tree(self) -> Any:
         return cKDTree(self.states)
 
-    def _state_of(self, obs: Observation) -> State:
+    def _state_of(self, obs: Observation) -> StockState:
         net, pipeline = np.asarray(obs.net_inventory), np.asarray(obs.pipeline)
         if obs.stock is None:
             return InventoryState(net, pipeline)

@@ -12,7 +12,7 @@ from fractile import (
     Observation,
     Scenario,
 )
-from fractile.envs.core.system import advance
+from fractile.envs.core.period import advance
 from fractile.envs.core.types import ItemParams
 from fractile.policies.base_stock import BaseStock, ConstantOrder
 from fractile.policies.exact.hindsight import Hindsight

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.envs.core.item_table import params_from_items
+from fractile.envs.core.params import params_from_items
 from fractile.envs.demand.replay import uncensored
 from fractile.studies.backtest import begin, place_windows
 from fractile.studies.config import load_config

@@ -11,7 +11,7 @@ from fractile import (
     FractileWarning,
     InventoryState,
 )
-from fractile.envs.core.system import step_of
+from fractile.envs.core.period import system_of
 from fractile.envs.core.types import ItemParams
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.exact import best_policy, exact_cost, markov, optimal_policy
@@ -171,8 +171,8 @@ def test_receiving_what_is_due_first_changes_nothing(name):
     order = rng.integers(0, 6, (40, columns)).astype(float)
     demand = np.zeros((40, state.net_inventory.shape[1]))
     demand[:, -1] = rng.integers(0, 9, 40)
-    step = step_of(SYSTEMS[name])
-    (raw, before), (received, after) = (step(s, order, demand, SYSTEMS[name]) for s in (state, system.receive(state)))
+    step = system_of(SYSTEMS[name]).step
+    (raw, before), (received, after) = (step(s, order, demand) for s in (state, system.receive(state)))
     np.testing.assert_allclose(system.rows(raw), system.rows(received))
     np.testing.assert_allclose(before.cost, after.cost)
     assert (system.receive(state).pipeline[0] == 0).all()
