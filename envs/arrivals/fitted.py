@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
-from .model import ByItem
+from .models import ByItem
 
 FEWEST = 20
 """Order lines that an item needs for its own arrivals to be drawn from them alone."""
@@ -68,9 +68,10 @@ class FittedArrivals(ByItem):
         Raises:
             InputError: with one message a fault.
         """
-        log = _checked(receipts, freq, end, over)
+        log = _read_log(receipts, freq, end, over)
         delay, units = log["delay"].to_numpy(np.int64), log["received"].to_numpy(np.float64)
-        line, first = _lines(log)
+        keys = ["order_id", "item_id"]
+        line, first = log.groupby(keys, sort=False).ngroup().to_numpy(np.int64), log.drop_duplicates(keys)
         table = np.zeros((len(first), int(delay.max()) + 1))
         np.add.at(table, (line, delay), units / log["ordered"].to_numpy(np.float64))
         table = table / np.maximum(table.sum(1, keepdims=True), 1.0)
@@ -111,13 +112,7 @@ class FittedArrivals(ByItem):
         return np.where(own, low, 0), np.where(own, high - low, len(self.owners))
 
 
-def _lines(log: pd.DataFrame) -> tuple[IntArray, pd.DataFrame]:
-    """Number each row's order line, and return the first row of each."""
-    keys = log.groupby(["order_id", "item_id"], sort=False)
-    return np.asarray(keys.ngroup(), dtype=np.int64), log.drop_duplicates(["order_id", "item_id"])
-
-
-def _checked(receipts: pd.DataFrame, freq: str | None, end: Any, over: str) -> pd.DataFrame:
+def _read_log(receipts: pd.DataFrame, freq: str | None, end: Any, over: str) -> pd.DataFrame:
     """Return order_id, item_id, placed, delay, ordered, received, end; or every fault of the log."""
     kind = "date" if "order_date" in receipts.columns else "period"
     wanted = ["order_id", "item_id", f"order_{kind}", f"receipt_{kind}", "ordered", "received"]
@@ -142,7 +137,10 @@ def _checked(receipts: pd.DataFrame, freq: str | None, end: Any, over: str) -> p
     faults.raise_if_any()
     log["delay"] = (log["receipt"] - log["placed"]).fillna(0.0)
     last = log[["placed", "receipt"]].max(axis=None)
-    log["end"] = last if end is None else _end(columns, kind, freq, end)
+    if end is not None and kind == "date":
+        days = [*(pd.to_datetime(column, errors="coerce") for column in columns), pd.Series([pd.Timestamp(end)])]
+        last = _calendar(days, freq).searchsorted(pd.Timestamp(end), side="right") - 1
+    log["end"] = last if end is None or kind == "date" else float(end)
     return log
 
 
@@ -154,7 +152,9 @@ def _periods(columns: list[Any], kind: str, freq: str | None, faults: Faults) ->
     for column, day in zip(columns, days, strict=True):
         if (day.isna() & column.notna().to_numpy()).any():
             faults.add(f"{column.name} must be dates, got {column[day.isna() & column.notna()].iloc[0]!r}")
-    return [_position(day, _calendar(days, freq)) for day in days]
+    calendar = _calendar(days, freq)
+    places = [calendar.searchsorted(day.to_numpy(), side="right") - 1.0 for day in days]
+    return [np.where(day.isna(), np.nan, place) for day, place in zip(days, places, strict=True)]
 
 
 def _calendar(days: list[Any], freq: str | None) -> pd.DatetimeIndex:
@@ -163,19 +163,6 @@ def _calendar(days: list[Any], freq: str | None) -> pd.DatetimeIndex:
         return pd.DatetimeIndex([])
     offset: Any = pd.tseries.frequencies.to_offset(freq)
     return pd.date_range(offset.rollback(first.normalize()), last, freq=offset)
-
-
-def _position(days: Any, calendar: pd.DatetimeIndex) -> FloatArray:
-    place = calendar.searchsorted(days.to_numpy(), side="right") - 1.0
-    return np.where(days.isna(), np.nan, place)
-
-
-def _end(columns: list[Any], kind: str, freq: str | None, end: Any) -> float:
-    if kind == "period":
-        return float(end)
-    days = [pd.to_datetime(column, errors="coerce") for column in columns]
-    calendar = _calendar([*days, pd.Series([pd.Timestamp(end)])], freq)
-    return float(calendar.searchsorted(pd.Timestamp(end), side="right") - 1)
 
 
 def _check_rows(log: pd.DataFrame, over: str, faults: Faults) -> None:

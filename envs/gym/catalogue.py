@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...errors import FractileError, did_you_mean
 from ...forecasters.data.panel import SalesPanel
 from ...forecasters.forecast import QuantileForecast
+from ..arrivals.models import ArrivalModel
 from ..core.params import ItemParams, params_from_items
 from ..demand.belief import Believed
 from ..demand.discrete import Discrete, Rounded
@@ -23,15 +24,12 @@ from ..networks.shapes import distribution, dual_sourcing, serial
 from ..systems.capacity import SharedCapacity
 from .sources import DemandSource, EpisodeSource, JointSource
 
-if TYPE_CHECKING:
-    from ..arrivals.model import ArrivalModel
-
 SHARED_MEANS = np.array([2.0, 4.0, 6.0, 8.0, 10.0])
 """Mean demand of the items that share a capacity."""
 
 
 @dataclass(frozen=True)
-class System:
+class NamedSystem:
     """A named system: what it is, and the instance that stands where nothing else is asked for.
 
     Attributes:
@@ -64,28 +62,28 @@ def _poisson(mean: float) -> Callable[[Any], DemandModel]:
 
 _RETAIL = {"lead_time": 2, "holding_cost": 1.0, "stockout_cost": 9.0, "pack_size": 1.0}
 
-SYSTEMS: dict[str, System] = {
-    "lost_sales": System(
+SYSTEMS: dict[str, NamedSystem] = {
+    "lost_sales": NamedSystem(
         "one item, unmet demand is lost; Zipkin's (2008) instance L = 2, h = 1, b = 4, Poisson(5)",
         {"lead_time": 2, "holding_cost": 1.0, "stockout_cost": 4.0, "pack_size": 1.0},
         _poisson(5.0),
     ),
-    "backorder": System(
+    "backorder": NamedSystem(
         "one item, unmet demand waits; L = 2, h = 1, b = 9, Poisson(5)",
         {**_RETAIL, "unmet_demand": "backorder"},
         _poisson(5.0),
     ),
-    "forecast_driven": System(
+    "forecast_driven": NamedSystem(
         "items of a panel, demand drawn from a forecaster's quantiles; an item an episode",
         _RETAIL,
         _poisson(5.0),
     ),
-    "fixed_cost": System(
+    "fixed_cost": NamedSystem(
         "one item, every order costs K; Bijvank et al. (2015): lost sales, L = 2, h = 1, b = 14, K = 5, Poisson(5)",
         {"lead_time": 2, "holding_cost": 1.0, "stockout_cost": 14.0, "fixed_order_cost": 5.0, "pack_size": 1.0},
         _poisson(5.0),
     ),
-    "dual_sourcing": System(
+    "dual_sourcing": NamedSystem(
         "a cheap, slow and a dear, fast supplier; Gijsbrechts et al. (2022): 2 and 0 periods, 100 and 105 a unit, "
         "h = 5, b = 495, demand 0 to 4",
         {"whole_units": True},
@@ -93,7 +91,7 @@ SYSTEMS: dict[str, System] = {
         dual_sourcing,
         joint=True,
     ),
-    "perishable": System(
+    "perishable": NamedSystem(
         "stock keeps for two periods; De Moor et al. (2022): lost sales, L = 1, h = 1, b = 5, waste 7, unit 3, FIFO",
         {
             "lead_time": 1,
@@ -106,21 +104,21 @@ SYSTEMS: dict[str, System] = {
         },
         lambda _: Rounded(Gamma(4.0, cv=0.5)),
     ),
-    "serial": System(
+    "serial": NamedSystem(
         "a chain of four locations, demand at the last; Alvo et al. (2023): lead times 2, 4, 3, 4, h = 0.1 to 1, b = 9",
         {"lead_times": (2, 4, 3, 4), "holding_costs": (0.1, 0.2, 0.5, 1.0), "stockout_cost": 9.0},
         lambda _: Normal(5.0, 2.0),
         serial,
         joint=True,
     ),
-    "distribution": System(
+    "distribution": NamedSystem(
         "a warehouse and three stores; lead times 3 and 2, h = 0.5 and 1, b = 9, unmet demand is lost",
         {"stores": 3, "unmet_demand": "lost", "whole_units": True},
         lambda network: Poisson(np.full(len(np.asarray(network.demand_at)), 5.0)),
         distribution,
         joint=True,
     ),
-    "shared_capacity": System(
+    "shared_capacity": NamedSystem(
         "five items that share a production capacity, a tenth above mean demand; L = 1, h = 1, b = 9, backorders",
         {
             "lead_time": 1,
@@ -134,7 +132,7 @@ SYSTEMS: dict[str, System] = {
         joint=True,
     ),
 }
-"""System by name."""
+"""NamedSystem by name."""
 
 
 def make_source(
@@ -201,7 +199,7 @@ def make_source(
     return JointSource(model, built, arrivals)
 
 
-def _built(system: System, params: Any, options: dict[str, Any]) -> Any:
+def _built(system: NamedSystem, params: Any, options: dict[str, Any]) -> Any:
     for name in options:
         if name not in system.options:
             raise FractileError(f"unknown option {name!r}{did_you_mean(name, system.options)}")

@@ -18,7 +18,7 @@ from ..core.types import Scenario
 from ..demand.distributions import DemandModel
 
 if TYPE_CHECKING:
-    from ..arrivals.model import ArrivalModel
+    from ..arrivals.models import ArrivalModel
 
 
 class EpisodeSource(Protocol):

@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from ...errors import FractileError, did_you_mean
 from ..core.params import ItemParams
+from ..demand.correlated import Correlated
 from ..demand.discrete import Discrete, Rounded
 from ..demand.distributions import Gamma, Geometric, Normal, Poisson
 from ..demand.model import DemandModel
+from ..gym.inventory_env import InventoryEnv
 from ..networks.shapes import distribution, dual_sourcing, serial
 from . import tables as table
-
-if TYPE_CHECKING:
-    from ..gym.inventory_env import InventoryEnv
 
 Evidence = Literal["recomputed", "printed", "reported"]
 """Recomputed exactly for this library; printed in the source; reported by somebody else."""
@@ -81,8 +80,6 @@ class Instance:
         Args:
             **options: further arguments of `InventoryEnv`, e.g. periods.
         """
-        from ..gym.inventory_env import InventoryEnv
-
         return InventoryEnv(self.system, demand=self.demand, params=self.params, **options)
 
 
@@ -253,8 +250,6 @@ def _pooled() -> Iterator[Instance]:
 
 
 def _stores(stores: int, correlation: float) -> DemandModel:
-    from ..demand.correlated import Correlated
-
     demand = Normal(np.array(table.STORE_MEANS[:stores]), np.array(table.STORE_DEVIATIONS[:stores]))
     return Correlated(demand, correlation) if correlation else demand
 

@@ -3,22 +3,21 @@
 A model draws shares of shape (slots + 1, paths, periods, items): which share of the order placed in period t arrives
 k periods later, k = 0 … slots. The physics multiplies, and knows nothing of suppliers. In the period, the order of k
 periods ago arrives before demand occurs; k = 0: this period's order. The pipeline holds what will arrive, in the slot
-in which it will: a policy that reads it is told how much of its last order comes, and when, before it orders again.
+in which it will: a policy that reads it knows how much of its last order comes, and when, before it orders again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ...arrays import FloatArray, IntArray
-from ...errors import FractileError
+from ...errors import Faults, FractileError
 from ...randomness import keyed_generator
 from ..core.types import Scenario
-from .shares import checked_shares, hazard, inverted, row
 
 
 @runtime_checkable
@@ -43,7 +42,7 @@ class ArrivalModel(Protocol):
 def with_arrivals(scenario: Scenario, model: ArrivalModel, seed: int) -> Scenario:
     """Return the scenario with arrivals that are keyed by a seed.
 
-    The same seed gives the same arrivals whatever the demand; more paths are added behind the first ones.
+    The same seed gives the same arrivals whatever the demand; more paths are added after the first ones.
 
     Args:
         scenario: demand, and what else there is.
@@ -156,7 +155,7 @@ class ConstantLeadTime(ByItem):
 
     def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:  # noqa: ARG002
         """Return arrivals, shape (slots + 1, paths, periods)."""
-        shares = row(self.mean_shares, item)
+        shares = pick_items(self.mean_shares, item)
         return np.broadcast_to(shares[:, :, None], (*shares.shape, periods))
 
 
@@ -184,7 +183,7 @@ class RandomLeadTime(ByItem):
     crossing: bool = True
 
     def __post_init__(self) -> None:
-        shares = checked_shares("probabilities", self.probabilities)
+        shares = check_shares("probabilities", self.probabilities)
         object.__setattr__(self, "probabilities", shares)
         if not self.crossing and (np.diff(hazard(shares), axis=-1) < -1e-9).any():
             raise FractileError(
@@ -199,11 +198,178 @@ class RandomLeadTime(ByItem):
 
     def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
         """Draw arrivals, shape (slots + 1, paths, periods)."""
-        probabilities = row(self.mean_shares, item)
+        probabilities = pick_items(self.mean_shares, item)
         if self.crossing:
-            lead_time = inverted(np.cumsum(probabilities, axis=0), rng.random((len(item), periods)))
+            lead_time = invert(np.cumsum(probabilities, axis=0), rng.random((len(item), periods)))
         else:
-            ages = inverted(hazard(probabilities.T).T, rng.random((len(item), periods + self.slots)))
+            ages = invert(hazard(probabilities.T).T, rng.random((len(item), periods + self.slots)))
             due = [ages[:, k : k + periods] <= k for k in range(self.slots + 1)]
             lead_time = np.argmax(np.stack(due), axis=0)
         return (np.arange(self.slots + 1)[:, None, None] == lead_time).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class SplitDeliveries(ByItem):
+    """Orders arrive in parts.
+
+    Attributes:
+        shares: mean share that arrives k periods later, k = 0 … slots, adding up to 1, shape (slots + 1,) or
+            (items, slots + 1).
+        concentration: > 0; shares are Dirichlet with parameters concentration · shares, the smaller the more random,
+            drawn anew for each order. None = constant shares.
+    """
+
+    shares: ArrayLike
+    concentration: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shares", check_shares("shares", self.shares))
+        check_concentration(self.concentration)
+
+    @property
+    def mean_shares(self) -> FloatArray:
+        """The shares, shape (slots + 1, 1 or items)."""
+        return np.atleast_2d(np.asarray(self.shares)).T
+
+    @property
+    def constant(self) -> bool:
+        """Whether nothing is random."""
+        return self.concentration is None
+
+    def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
+        """Draw arrivals, shape (slots + 1, paths, periods)."""
+        shares = pick_items(self.mean_shares, item)
+        if self.concentration is None:
+            return np.broadcast_to(shares[:, :, None], (*shares.shape, periods))
+        alpha = np.broadcast_to(self.concentration * shares.T[:, None], (len(item), periods, len(shares)))
+        return np.moveaxis(dirichlet(rng, alpha), 2, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class ShortDeliveries(ByItem):
+    """Suppliers deliver only a part of what was ordered; the rest never comes, nor does it enter the pipeline.
+
+    Attributes:
+        model: when what is delivered arrives.
+        delivered: mean share of an order that is delivered, in (0, 1], one for all or (items,).
+        concentration: > 0; the share is beta distributed with parameters (concentration · mean,
+            concentration · (1 − mean)), drawn anew for each order. None = always the mean.
+    """
+
+    model: ArrivalModel
+    delivered: float | FloatArray
+    concentration: float | None = None
+
+    def __post_init__(self) -> None:
+        check_probability("delivered", self.delivered, allow_zero=False)
+        check_concentration(self.concentration)
+
+    @property
+    def mean_shares(self) -> FloatArray:
+        """Mean share that arrives k periods later, shape (slots + 1, 1 or items)."""
+        return self.model.mean_shares * np.atleast_1d(self.delivered)
+
+    def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
+        """Draw arrivals, shape (slots + 1, paths, periods)."""
+        first, second = rng.spawn(2)
+        mean = pick_items(np.atleast_1d(np.asarray(self.delivered, dtype=np.float64))[None], item)[0][:, None]
+        share = np.broadcast_to(mean, (len(item), periods))
+        if self.concentration is not None:
+            weight = self.concentration
+            drawn = second.beta(weight * share, np.where(share < 1, weight * (1 - share), 1.0))
+            share = np.where(share < 1, drawn, 1.0)
+        return self.model.episodes(first, item, periods)[..., 0] * share
+
+
+@dataclass(frozen=True, eq=False)
+class LostDeliveries(ByItem):
+    """Some orders never arrive; they never enter the pipeline, so that a policy orders their units again.
+
+    Attributes:
+        model: when the others arrive.
+        probability: that an order is lost, in [0, 1], one for all or (items,).
+    """
+
+    model: ArrivalModel
+    probability: float | FloatArray
+
+    def __post_init__(self) -> None:
+        check_probability("probability", self.probability, allow_zero=True)
+
+    @property
+    def mean_shares(self) -> FloatArray:
+        """Mean share that arrives k periods later, shape (slots + 1, 1 or items)."""
+        return self.model.mean_shares * (1.0 - np.atleast_1d(self.probability))
+
+    def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
+        """Draw arrivals, shape (slots + 1, paths, periods)."""
+        first, second = rng.spawn(2)
+        lost = pick_items(np.atleast_1d(np.asarray(self.probability, dtype=np.float64))[None], item)[0][:, None]
+        kept = second.random((len(item), periods)) >= lost
+        return self.model.episodes(first, item, periods)[..., 0] * kept
+
+
+def pick_items(table: FloatArray, item: IntArray) -> FloatArray:
+    """Return the columns of a table (n, 1 or items) that the paths' items have, shape (n, paths)."""
+    return table[:, np.zeros_like(item) if table.shape[1] == 1 else item]
+
+
+def invert(cdf: FloatArray, uniform: FloatArray) -> IntArray:
+    """Return the smallest k with uniform < cdf[k].
+
+    Args:
+        cdf: shape (slots + 1, paths).
+        uniform: in [0, 1), shape (paths, periods).
+
+    Returns:
+        periods, the shape of `uniform`.
+    """
+    steps = (uniform[None] >= cdf[:-1, :, None]).sum(0)
+    return np.asarray(steps, dtype=np.int64)
+
+
+def hazard(probabilities: FloatArray) -> FloatArray:
+    """Return P(L = k | L >= k) along the last axis; 1 beyond the last k that is possible."""
+    left = 1.0 - np.cumsum(probabilities, axis=-1) + probabilities
+    possible = left > 1e-12
+    return np.where(possible, np.clip(probabilities / np.where(possible, left, 1.0), 0.0, 1.0), 1.0)
+
+
+def dirichlet(rng: np.random.Generator, alpha: FloatArray) -> FloatArray:
+    """Return Dirichlet draws along the last axis; in logarithms, as small parameters underflow. 0 stays 0."""
+    first, second = rng.spawn(2)
+    boost = np.log(1.0 - second.random(alpha.shape)) / np.where(alpha > 0, alpha, 1.0)
+    logs = np.where(alpha > 0, np.log(first.standard_gamma(alpha + 1.0)) + boost, -np.inf)
+    parts = np.exp(logs - logs.max(-1, keepdims=True))
+    return np.asarray(parts / parts.sum(-1, keepdims=True))
+
+
+def check_shares(name: str, value: Any) -> FloatArray:
+    """Return shares (slots + 1,) or (items, slots + 1) that are >= 0 and add up to 1 along the last axis."""
+    shares, faults = np.asarray(value, dtype=np.float64), Faults()
+    if shares.ndim not in (1, 2) or shares.shape[-1] == 0:
+        raise FractileError(f"{name} must have the shape (slots + 1,) or (items, slots + 1), got {shares.shape}")
+    if not (np.isfinite(shares) & (shares >= 0)).all():
+        faults.add(f"{name} must be finite numbers >= 0, got {shares[~(shares >= 0)].tolist() or shares.tolist()}")
+    elif (np.abs(shares.sum(-1) - 1.0) > 1e-6).any():
+        faults.add(
+            f"{name} must add up to 1, got {np.ravel(shares.sum(-1)).tolist()}; "
+            "for what never arrives use ShortDeliveries or LostDeliveries"
+        )
+    faults.raise_if_any()
+    return np.asarray(shares / shares.sum(-1, keepdims=True))
+
+
+def check_concentration(value: float | None) -> None:
+    """Raise a `FractileError` where a concentration is neither None nor above 0."""
+    if value is not None and not (np.isfinite(value) and value > 0):
+        raise FractileError(f"concentration must be a finite number above 0, got {value}; None means constant")
+
+
+def check_probability(name: str, value: Any, *, allow_zero: bool) -> None:
+    """Raise a `FractileError` where a probability, or one of many, lies outside [0, 1] (or is 0)."""
+    array = np.asarray(value, dtype=np.float64)
+    inside = (array >= 0) if allow_zero else (array > 0)
+    if array.ndim > 1 or not (inside & (array <= 1)).all():
+        left = "[" if allow_zero else "("
+        raise FractileError(f"{name} must lie in {left}0, 1], one number or one an item, got {value}")
