@@ -9,23 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import FloatArray
-from ...forecasters.forecast import (
-    QuantileForecast,
-)
 from ..gym.batch import InventoryBatch
-from .layout import place_grid, place_large, set_axes, set_scale, write_heading, write_title
-from .marks import LARGE, SMALL, draw_ahead, draw_capacity, draw_costs, draw_orders, draw_stock
-from .series import Capacity, Column, Episode, History, episode_of, fan_of, latest
+from .episode import Column, Episode, History, episode_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 100
-WIDTH, HEIGHT = 960, 600
+WIDTH, HEIGHT, DOTS_PER_INCH = 960, 600, 100
+IN_VIEW = 52, 40
+"""Periods back that are in view, of one item and of several; earlier ones would squeeze the time ahead."""
 
-SHOWN_LARGE, SHOWN_SMALL = 52, 40
-"""Periods back that are in view; earlier ones are left out, so that the time ahead stays readable."""
+INK, GREY, PALE = "#1f2933", "#5a6775", "#838d98"
+BLUE, AMBER, TEAL, RED, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#a8578a", "#56b4e9"
+"""After Okabe and Ito: the colour-blind can tell them apart, too."""
+ORDER_COLOURS = {"expedited order": PURPLE, "transshipment": SKY}
+COST_COLOURS = {"holding": TEAL, "stock-out": RED, "waste": PURPLE}
 
 
 def picture(batch: InventoryBatch, history: History) -> NDArray[np.uint8]:
@@ -41,70 +40,6 @@ def picture(batch: InventoryBatch, history: History) -> NDArray[np.uint8]:
     return pixels(draw(episode_of(batch, history)))
 
 
-def render_episode(
-    *,
-    demand: FloatArray,
-    order: FloatArray,
-    on_hand: FloatArray,
-    shortfall: FloatArray,
-    holding: FloatArray,
-    stockout: FloatArray,
-    pipeline: FloatArray,
-    forecast: QuantileForecast,
-    period: int,
-    net_inventory: float | None = None,
-    width: int = WIDTH,
-    height: int = HEIGHT,
-) -> NDArray[np.uint8]:
-    """Draw one item's episode up to now, and what is known of the time ahead.
-
-    Above: demand, stock on hand and shortfall so far; behind the line of now the forecast's quantile bands and
-    what is due to arrive. Below: orders, and what holding and stock-outs have cost in all.
-
-    Args:
-        demand: units in each period so far, shape (period,). [D]
-        order: units ordered, shape (period,). [q]
-        on_hand: units in stock at each period's end, shape (period,).
-        shortfall: units short at each period's end, shape (period,).
-        holding: holding cost of each period, money, shape (period,).
-        stockout: stock-out cost of each period, money, shape (period,).
-        pipeline: units that arrive in 0, 1, … periods, shape (slots,).
-        forecast: made before this period's demand; its first item and origin are drawn.
-        period: periods that are over; the next order is placed in it. [t]
-        net_inventory: units with which the period begins; the title shows the last stock on hand where None, since
-            a shortfall may be lost or outstanding.
-        width: of the picture, pixels.
-        height: of the picture, pixels.
-
-    Returns:
-        Red, green and blue, shape (height, width, 3).
-    """
-    item = Column(
-        "item 1", net_inventory, demand, None, on_hand, shortfall, {"order": order}, pipeline, fan_of(forecast)[:, 0]
-    )
-    costs = {"holding": holding, "stock-out": stockout}
-    cost = float(np.sum(holding) + np.sum(stockout))
-    return pixels(draw(Episode(period, (item,), 0, costs, cost, 0.0), width=width, height=height))
-
-
-def draw(episode: Episode, *, width: int = WIDTH, height: int = HEIGHT) -> Figure:
-    """Return the figure of an episode: one large panel, or a small one for each item or location.
-
-    Args:
-        episode: what there is to see.
-        width: pixels.
-        height: pixels.
-    """
-    from matplotlib.figure import Figure
-
-    # A hundredth of a pixel more, so that rounding never takes one away.
-    inches = ((width + 0.01) / DOTS_PER_INCH, (height + 0.01) / DOTS_PER_INCH)
-    figure = Figure(figsize=inches, dpi=DOTS_PER_INCH, facecolor="white")
-    single = len(episode.columns) == 1 and episode.capacity is None
-    (_draw_large if single else _draw_grid)(figure, latest(episode, SHOWN_LARGE if single else SHOWN_SMALL))
-    return figure
-
-
 def pixels(figure: Figure) -> NDArray[np.uint8]:
     """Return red, green and blue of a figure, shape (height, width, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -112,6 +47,55 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+
+
+def draw(episode: Episode, *, width: int = WIDTH, height: int = HEIGHT) -> Figure:
+    """Return the figure of an episode: for each item or location stock above orders, and a panel for what they share.
+
+    Args:
+        episode: what there is to see.
+        width: pixels.
+        height: pixels.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    single = len(episode.columns) == 1 and episode.capacity is None
+    episode = episode.latest(IN_VIEW[not single])
+    panels, now = len(episode.columns) + (episode.capacity is not None), episode.period - 0.5
+    wide = 1 if single else 2 if panels <= 4 else 3
+    tall = -(-panels // wide)
+    # A hundredth of a pixel more, so that rounding never takes one away.
+    inches = ((width + 0.01) / DOTS_PER_INCH, (height + 0.01) / DOTS_PER_INCH)
+    figure = Figure(figsize=inches, dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    grid = figure.subplots(2 * tall, wide, squeeze=False, height_ratios=[7, 3] * tall, sharex=True)
+    pairs = grid.reshape(tall, 2, wide).transpose(0, 2, 1).reshape(-1, 2)
+    for unused in pairs[panels:].flat:
+        unused.remove()
+    for (above, below), column in zip(pairs, episode.columns, strict=False):
+        _draw_stock(above, column, episode.period)
+        _draw_orders(below, column.orders, episode.period)
+        if not single:
+            above.set_title(f"{column.name}:  {_standing(column)}", fontsize=9, loc="left", color=INK, pad=3)
+    if episode.capacity is not None:
+        _draw_capacity(*pairs[panels - 1], episode)
+    for axes in pairs[:panels].flat:
+        axes.axvline(now, color=INK, lw=0.9, ls=(0, (4, 3)))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#dde3e9", lw=0.7)
+        axes.set_axisbelow(True)
+        axes.tick_params(labelsize=8.5)
+    for i, (_, below) in enumerate(pairs[:panels]):
+        below.tick_params(labelbottom=True)
+        below.set_xlabel("period" if i + wide >= panels else "", fontsize=9)
+    first = now - max(len(column.on_hand) for column in episode.columns)
+    grid[0, 0].set_xlim(first - 0.1, now + episode.ahead + 0.1)
+    grid[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if single:
+        pairs[0][1].set_ylabel("order, units")
+        _draw_costs(pairs[0][1].twinx(), episode.costs)
+    _write_legend(figure, episode, f"{_standing(episode.columns[0])} · " if single else "")
+    return figure
 
 
 def align(figures: Sequence[Figure]) -> None:
@@ -125,74 +109,121 @@ def align(figures: Sequence[Figure]) -> None:
             axes.set_ylim(bottom, top)
 
 
-def _draw_large(figure: Figure, episode: Episode) -> None:
-    (column,), period = episode.columns, episode.period
-    above = figure.add_subplot()
-    below = figure.add_subplot(sharex=above)
-    draw_stock(above, column, period, LARGE)
-    draw_ahead(above, column, period, LARGE)
-    draw_orders(below, column.orders, period)
-    money = below.twinx()
-    draw_costs(money, episode.costs)
-    for axes, label in ((above, "units"), (below, "order, units"), (money, "cost, money")):
-        axes.set_ylabel(label)
-    below.set_xlabel("period")
-    above.tick_params(labelbottom=False)
-    set_axes((above, below), episode, LARGE)
-    set_scale(money, LARGE)
-    money.spines["top"].set_visible(False)
-    place_large(figure, (above, below, money))
-    write_title(figure, f"Period {period}:  {_standing(column)} · {_paid(episode)}")
+def _write_legend(figure: Figure, episode: Episode, standing: str) -> None:
+    """Write the title, and below it every kind of line or area once."""
+    purchases = f" (purchases {_money(episode.purchases)})" if episode.purchases else ""
+    left_out = f" · {episode.left_out} more not shown" if episode.left_out else ""
+    title = f"Period {episode.period}:  {standing}cost so far {_money(episode.cost)}{purchases}{left_out}"
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        found |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    place: dict[str, Any] = {"loc": "outside upper left", "ncols": 5, "frameon": False, "borderaxespad": 0.2}
+    text: dict[str, Any] = {"fontsize": 9, "handlelength": 1.3, "columnspacing": 1.2, "handletextpad": 0.5}
+    legend = figure.legend(found.values(), found, title=title, alignment="left", **place, **text)
+    legend.get_title().set(fontsize=12, fontweight="bold", color=INK)
 
 
-def _draw_grid(figure: Figure, episode: Episode) -> None:
-    panels = len(episode.columns) + (episode.capacity is not None)
-    wide = 2 if panels <= 4 else 3
-    pairs = []
-    for _ in range(panels):
-        above = figure.add_subplot()
-        pairs.append((above, figure.add_subplot(sharex=above)))
-    for (above, below), column in zip(pairs, episode.columns, strict=False):
-        _draw_small(above, below, column, episode.period)
-    if episode.capacity is not None:
-        _draw_shared(*pairs[-1], episode.capacity, episode.period)
-    for pair in pairs:
-        set_axes(pair, episode, SMALL)
-        pair[0].tick_params(labelbottom=False)
-    place_grid(figure, pairs, wide)
-    left = f" · {episode.left_out} more not shown" if episode.left_out else ""
-    write_title(figure, f"Period {episode.period}:  {_paid(episode)}{left}")
+def _draw_stock(axes: Axes, column: Column, period: int) -> None:
+    """Draw stock at each period's end, what was short or perished below zero, demand, and the time ahead."""
+    axes.axhline(0.0, color=GREY, lw=0.8)
+    units, edges = _past(column.on_hand, period)
+    if column.by_life is None:
+        axes.stairs(units, edges, fill=True, color=TEAL, alpha=0.18, lw=0)
+        axes.stairs(units, edges, baseline=None, color=TEAL, lw=1.4, label="on hand")
+    else:
+        layers, base = _past(column.by_life, period)[0], 0.0 * units
+        depths = np.linspace(0.65, 0.2, len(layers))
+        for age, (layer, depth) in enumerate(zip(layers, depths, strict=True)):
+            label = {len(layers) - 1: "on hand, just arrived", 0: "on hand, last period"}.get(age)
+            axes.stairs(base + layer, edges, baseline=base, fill=True, color=TEAL, alpha=depth, lw=0, label=label)
+            base = base + layer
+    for lost, label, colour in ((column.shortfall, "shortfall", RED), (column.waste, "perished", PURPLE)):
+        if lost is not None:
+            axes.stairs(-_past(lost, period)[0], edges, fill=True, color=colour, alpha=0.75, lw=0, label=label)
+    for asked, label, face in ((column.demand, "demand", INK), (column.sent, "shipped on", "white")):
+        if asked is not None:
+            periods = period - len(asked) + np.arange(len(asked))
+            axes.plot(periods, asked, color=INK, lw=0.8, marker="o", ms=2.6, mfc=face, mew=0.7, label=label)
+    if column.fan is not None:
+        ahead, middle = period + np.arange(column.fan.shape[1] + 1) - 0.5, len(column.fan) // 2
+        for i in range(middle):
+            label = "forecast 5–95 %" if i == 0 else None
+            band = {"baseline": column.fan[i], "fill": True, "color": BLUE, "alpha": 0.22, "lw": 0, "label": label}
+            axes.stairs(column.fan[-1 - i], ahead, **band)
+        axes.hlines(column.fan[middle], ahead[:-1], ahead[1:], color=BLUE, lw=1.8, label="median")
+    if len(column.pipeline):
+        due = period + np.arange(len(column.pipeline))
+        _bars(axes, due, column.pipeline, width=0.5, color=AMBER, zorder=3, label="due to arrive")
+    axes.set_ylabel("units", fontsize=9)
 
 
-def _draw_small(above: Axes, below: Axes, column: Column, period: int) -> None:
-    draw_stock(above, column, period, SMALL)
-    draw_ahead(above, column, period, SMALL)
-    draw_orders(below, column.orders, period)
-    write_heading(above, f"{column.name}:  {_standing(column)}")
-    above.set_ylabel("units")
-    below.set_ylabel("order")
+def _draw_orders(axes: Axes, orders: dict[str, FloatArray], period: int) -> None:
+    """Draw what was ordered in each period, the kinds on top of each other."""
+    base = np.zeros(1)
+    for name, placed in orders.items():
+        units, edges = _past(placed, period)
+        colour = ORDER_COLOURS.get(name, PALE)
+        _bars(axes, edges[:-1] + 0.5, units, base, width=0.7, color=colour, label=name)
+        base = base + units
+    axes.set_ylim(0.0, 1.2 * max(1.0, float(np.max(base))))
+    axes.set_ylabel("order", fontsize=9)
 
 
-def _draw_shared(above: Axes, below: Axes, capacity: Capacity, period: int) -> None:
-    draw_capacity(above, below, capacity, period, SMALL)
-    now = f":  price {_number(capacity.price[-1])} · used {_number(capacity.used[-1])}" if len(capacity.price) else ""
-    limit = f" of {_number(capacity.limit[-1])}" if now and capacity.limit is not None else ""
-    write_heading(above, f"capacity{now}{limit}")
-    above.set_ylabel("money a unit")
-    below.set_ylabel("used")
+def _draw_costs(axes: Axes, costs: dict[str, FloatArray]) -> None:
+    """Draw what each kind of cost has come to."""
+    for (name, cost), dashes in zip(costs.items(), ("-", "--", ":", "-."), strict=False):
+        # Cost is known at a period's end: the lines begin at zero where the first period does.
+        so_far = np.concatenate([[0.0], np.cumsum(cost)])
+        label, colour = f"{name} cost so far", COST_COLOURS.get(name, INK)
+        axes.plot(np.arange(len(so_far)) - 0.5, so_far, color=colour, ls=dashes, lw=1.8, label=label)
+    axes.set_ylim(0.0, 1.25 * max(1.0, *(float(np.sum(cost)) for cost in costs.values())) if costs else 1.0)
+    axes.set_ylabel("cost, money", fontsize=9)
+    axes.tick_params(labelsize=8.5)
+    axes.spines["top"].set_visible(False)
+
+
+def _draw_capacity(above: Axes, below: Axes, episode: Episode) -> None:
+    """Draw the price of capacity, and below how much orders took of it."""
+    shared, heading = episode.capacity, "capacity"
+    assert shared is not None
+    if len(shared.price):
+        limit = "" if shared.limit is None else f" of {_number(shared.limit[-1])}"
+        heading += f":  price {_number(shared.price[-1])} · used {_number(shared.used[-1])}{limit}"
+    (price, edges), (used, _) = (_past(row, episode.period) for row in (shared.price, shared.used))
+    above.axhline(0.0, color=GREY, lw=0.8)
+    above.stairs(price, edges, baseline=None, color=BLUE, lw=1.4, label="price of capacity")
+    _bars(below, edges[:-1] + 0.5, used, width=0.7, color=PALE)
+    if shared.limit is not None:
+        below.stairs(_past(shared.limit, episode.period)[0], edges, baseline=None, color=RED, lw=1.4, label="limit")
+    above.set_title(heading, fontsize=9, loc="left", color=INK, pad=3)
+    above.set_ylabel("money a unit", fontsize=9)
+    below.set_ylabel("used", fontsize=9)
+
+
+def _bars(
+    axes: Axes, periods: FloatArray, units: FloatArray, base: FloatArray | float = 0.0, *, width: float, **style: Any
+) -> None:
+    """Draw bars as one shape, with gaps between them: that takes half the time of a patch for each."""
+    edges = np.stack([periods - width / 2, periods + width / 2], axis=1).ravel()
+    floor = np.repeat(np.broadcast_to(base, units.shape), 2)[:-1]
+    top = floor.copy()
+    top[::2] += units
+    axes.stairs(top, edges, baseline=floor, fill=True, lw=0, **style)
+
+
+def _past(units: FloatArray, period: int) -> tuple[FloatArray, FloatArray]:
+    """Return units (..., periods) of the periods just before the current one, and the edges of these periods.
+
+    Before the first period a zero of no width stands for the entry in the legend.
+    """
+    count = units.shape[-1]
+    if not count:
+        return np.zeros((*units.shape[:-1], 1)), np.full(2, period - 0.5)
+    return units, period - count + np.arange(count + 1) - 0.5
 
 
 def _standing(column: Column) -> str:
-    """What is known of the stock that the period begins with, and what is under way."""
-    on_order = f"on order {_number(float(np.sum(column.pipeline)))}"
-    if column.net_inventory is not None:
-        return f"net inventory {_number(column.net_inventory)} · {on_order}"
-    return (f"on hand {_number(float(column.on_hand[-1]))} · " if len(column.on_hand) else "") + on_order
-
-
-def _paid(episode: Episode) -> str:
-    purchases = f" (purchases {_money(episode.purchases)})" if episode.purchases else ""
-    return f"cost so far {_money(episode.cost)}{purchases}"
+    return f"net inventory {_number(column.net_inventory)} · on order {_number(float(np.sum(column.pipeline)))}"
 
 
 def _money(amount: float) -> str:

@@ -10,23 +10,32 @@ import pytest
 
 import fractile as fr
 from fractile import Poisson
-from fractile.envs.pictures.picture import align, draw, pixels, render_episode
-from fractile.envs.pictures.series import Capacity, Column, Episode
+from fractile.envs.pictures.episode import FAN_LEVELS, Capacity, Column, Episode
+from fractile.envs.pictures.picture import align, draw, pixels
 
 
 def episode(periods: int, **options) -> np.ndarray:
+    """The picture of an item's episode."""
     rng = np.random.default_rng(0)
     on_hand = rng.poisson(4.0, periods).astype(float)
-    series = {
+    shown = {
         "demand": rng.poisson(5.0, periods).astype(float),
         "order": rng.poisson(5.0, periods).astype(float),
         "on_hand": on_hand,
         "shortfall": np.where(on_hand == 0, 2.0, 0.0),
         "holding": on_hand,
         "stockout": np.where(on_hand == 0, 8.0, 0.0),
+        "pipeline": np.array([4.0, 6.0]),
+        "forecast": Poisson(5.0).forecast(3),
+        "net_inventory": 0.0,
+        **options,
     }
-    rest = {"pipeline": np.array([4.0, 6.0]), "forecast": Poisson(5.0).forecast(3), "period": periods}
-    return render_episode(**{**series, **rest, **options})
+    fan = np.stack([shown["forecast"].quantile(level)[0, 0] for level in FAN_LEVELS])
+    stock = (shown["demand"], None, shown["on_hand"], shown["shortfall"])
+    item = Column("item 1", shown["net_inventory"], *stock, {"order": shown["order"]}, shown["pipeline"], fan)
+    costs = {"holding": shown["holding"], "stock-out": shown["stockout"]}
+    size = {name: shown[name] for name in ("width", "height") if name in shown}
+    return pixels(draw(Episode(periods, (item,), 0, costs, sum(map(np.sum, costs.values())), 0.0), **size))
 
 
 def colours(picture: np.ndarray) -> int:
@@ -84,7 +93,7 @@ def test_picture_of_any_pipeline(pipeline):
 def test_lost_demand_is_not_taken_for_a_backorder():
     shortfall = {"on_hand": np.zeros(3), "shortfall": np.full(3, 5.0)}
     given = episode(3, **shortfall, net_inventory=-5.0)
-    assert (episode(3, **shortfall) != given).any()
+    assert (episode(3, **shortfall, net_inventory=0.0) != given).any()
 
 
 def column(**changes) -> Column:
@@ -101,7 +110,8 @@ def words(figure) -> list[str]:
     """Everything that is written in a figure but the numbers of its axes."""
     headings = [axes.get_title(loc="left") for axes in figure.axes]
     labels = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-    return [*(text.get_text() for text in figure.texts), *filter(None, headings), *labels]
+    titles = [legend.get_title().get_text() for legend in figure.legends]
+    return [*titles, *filter(None, headings), *labels]
 
 
 def test_one_item_has_one_large_panel_and_costs_beside_its_orders():

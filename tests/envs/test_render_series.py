@@ -14,7 +14,7 @@ from fractile.envs.gym.catalogue import make_source
 from fractile.envs.gym.inventory_env import play
 from fractile.envs.gym.registration import ENVIRONMENTS
 from fractile.envs.gym.sources import DemandSource, JointSource
-from fractile.envs.pictures.series import FAN_LEVELS, MOST_PANELS, episode_of, latest, reach_of
+from fractile.envs.pictures.episode import FAN_LEVELS, MOST_PANELS, episode_of
 
 every_id = pytest.mark.parametrize("id_", sorted(ENVIRONMENTS))
 PERIODS = 12
@@ -200,18 +200,18 @@ def test_more_items_than_fit_are_left_out_but_paid_for(options, shown):
 def test_only_the_latest_periods_are_kept_and_costs_stay_whole():
     batch, history, _ = perishing()
     whole = episode_of(batch, history)
-    cut = latest(whole, 7)
+    cut = whole.latest(7)
     np.testing.assert_array_equal(cut.columns[0].by_life, whole.columns[0].by_life[:, -7:])
     np.testing.assert_array_equal(cut.columns[0].orders["order"], whole.columns[0].orders["order"][-7:])
     assert cut.columns[0].sent is None
     assert cut.costs is whole.costs
-    assert latest(whole, 100).columns[0].on_hand.shape == (25,)
+    assert whole.latest(100).columns[0].on_hand.shape == (25,)
 
 
 def test_the_time_ahead_reaches_as_far_as_anything_is_known():
-    assert reach_of(episode_of(batch_of("serial"), [])) == 14
+    assert episode_of(batch_of("serial"), []).ahead == 14
     batch = batch_of("lost_sales", arrivals=fr.arrivals.SplitDeliveries([0, 0.2, 0.2, 0.2, 0.2, 0.2]))
-    assert reach_of(episode_of(batch, [])) == 5
+    assert episode_of(batch, []).ahead == 5
 
 
 def test_purchases_and_fixed_costs_are_kept_apart():
