@@ -78,7 +78,8 @@ def draw(episode: Episode, *, width: int = WIDTH, height: int = HEIGHT) -> Figur
         if not single:
             above.set_title(f"{column.name}:  {_standing(column)}", fontsize=9, loc="left", color=INK, pad=3)
     if episode.capacity is not None:
-        _draw_capacity(*pairs[panels - 1], episode)
+        above, below = pairs[panels - 1]
+        _draw_capacity(above, below, episode)
     for axes in pairs[:panels].flat:
         axes.axvline(now, color=INK, lw=0.9, ls=(0, (4, 3)))
         axes.spines[["top", "right"]].set_visible(False)
@@ -152,7 +153,7 @@ def _draw_stock(axes: Axes, column: Column, period: int) -> None:
             axes.stairs(column.fan[-1 - i], ahead, **band)
         axes.hlines(column.fan[middle], ahead[:-1], ahead[1:], color=BLUE, lw=1.8, label="median")
     if len(column.pipeline):
-        due = period + np.arange(len(column.pipeline))
+        due = period + np.arange(float(len(column.pipeline)))
         _bars(axes, due, column.pipeline, width=0.5, color=AMBER, zorder=3, label="due to arrive")
     axes.set_ylabel("units", fontsize=9)
 

@@ -92,8 +92,8 @@ class PerishableSystem(ItemSystem):
 
     def fresh_state(self, net_inventory: Array, pipeline: Array) -> PerishableState:
         """Return the state with this net inventory and pipeline; all of the stock is fresh."""
-        ages = self.params.ages
-        slot = np.broadcast_to(np.minimum(self.params.shelf_life, ages) - 1, net_inventory.shape)
+        ages, life = self.params.ages, np.asarray(self.params.shelf_life)
+        slot = np.broadcast_to(np.minimum(life, ages) - 1, net_inventory.shape)
         fresh = np.arange(ages)[:, None, None] == slot
         on_hand = np.maximum(net_inventory, 0.0)
         return PerishableState(np.where(fresh, on_hand, 0.0), pipeline, on_hand - net_inventory)

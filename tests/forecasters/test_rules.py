@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fractile import FORECASTERS, FractileError, InputError, ItemParams, SalesPanel, make_forecaster
-from fractile.envs.core.item_table import params_from_items
+from fractile.envs.core.params import params_from_items
 from fractile.forecasters.data.rules import ITEM_RULES, no_order_possible
 from fractile.forecasters.data.tables import read_items
 
