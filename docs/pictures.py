@@ -18,7 +18,20 @@ import fractile as fr  # noqa: F401  # registers the environments
 from fractile.envs.gym.inventory_env import play
 from fractile.envs.gym.registration import ENVIRONMENTS
 from fractile.envs.pictures.episode import Episode, episode_of
-from fractile.envs.pictures.picture import align, draw, pixels
+from fractile.envs.pictures.picture import (
+    AMBER,
+    BLUE,
+    GREY,
+    INK,
+    PALE,
+    PURPLE,
+    RED,
+    SKY,
+    TEAL,
+    align,
+    draw,
+    pixels,
+)
 
 FOLDER = Path(__file__).parent / "pictures"
 PERIODS, SEED = 40, 1
@@ -27,7 +40,7 @@ ACTIONS = {"dual_sourcing": (-0.4, 0.0)}
 """A regular order below the newsvendor's, so that there is something to expedite."""
 SMALLER = (720, 450)
 """Pixels of the moving picture; the still one has 960 × 600."""
-COLOURS = 48
+COLOURS = 64
 """Colours of the moving picture."""
 FRAME_MILLISECONDS, LAST_MILLISECONDS = 350, 3000
 
@@ -50,7 +63,14 @@ def played(id_: str, periods: int = PERIODS, seed: int = SEED) -> list[Episode]:
 def animate(images: list[Image.Image], path: Path) -> None:
     """Write images as a moving picture in few colours, the same for all."""
     small = [image.resize(SMALLER, Image.Resampling.LANCZOS) for image in images]
-    palette = small[-1].quantize(COLOURS, dither=Image.Dither.NONE)
+    # Lines and bars keep their colours, as do the most frequent blends; others go to the nearest.
+    dots = np.concatenate([np.asarray(image).reshape(-1, 3) for image in (images[-1], images[len(images) // 2])])
+    colours, counts = np.unique(dots, axis=0, return_counts=True)
+    palette = Image.new("P", (1, 1))
+    drawn = [bytes.fromhex(colour[1:]) for colour in (INK, GREY, PALE, BLUE, AMBER, TEAL, RED, PURPLE, SKY)]
+    frequent = colours[np.argsort(-counts, kind="stable")][: COLOURS - len(drawn)]
+    chosen = np.concatenate([np.array([list(colour) for colour in drawn], dtype=np.uint8), frequent])
+    palette.putpalette(np.resize(chosen, (256, 3)).tobytes())
     frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in small]
     durations = [*[FRAME_MILLISECONDS] * (len(frames) - 1), LAST_MILLISECONDS]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
