@@ -132,6 +132,16 @@ def test_several_locations_have_a_panel_each():
     assert {"shipped on", "demand"} <= set(words(figure))
 
 
+@pytest.mark.parametrize(("columns", "in_view"), [(1, 52), (2, 40)])
+def test_the_latest_periods_are_in_view(columns, in_view):
+    many = np.arange(70.0)
+    long = column(demand=many, on_hand=many, shortfall=many, orders={"order": many})
+    figure = draw(of(*[long] * columns, period=70, costs={"holding": many}))
+    left, right = figure.axes[0].get_xlim()
+    assert left == pytest.approx(70 - 0.5 - in_view, abs=0.2)
+    assert right == pytest.approx(70 - 0.5 + 2, abs=0.2)
+
+
 def test_each_entry_of_a_legend_is_there_once():
     (legend,) = draw(of(column(), column(), column())).legends
     labels = [text.get_text() for text in legend.get_texts()]
