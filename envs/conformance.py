@@ -332,7 +332,7 @@ def _check_again(trial: Trial) -> None:
 
 
 def _check_batch(trial: Trial) -> None:
-    """A batch is its paths, and where they do not meet its items, one by one."""
+    """A batch is its paths, and its items where they are independent, one by one."""
     whole, check = trial.run(), "a batch is its episodes one by one"
     for path in range(PATHS):
         chosen = np.array([path])

@@ -51,7 +51,7 @@ class FittedArrivals(ByItem):
         """Read a log of receipts.
 
         Lines that were placed less than the longest delay before the log's end are left out, whether they are
-        complete or not: of those nobody knows yet what never comes.
+        complete or not: what never comes is not known of those yet.
 
         Args:
             receipts: a row a receipt: order_id, item_id, ordered (units of the line, the same in all its rows),

@@ -1,7 +1,7 @@
 """When orders arrive, and how much of them: lead times, split, short and lost deliveries as data.
 
 A model draws shares of shape (slots + 1, paths, periods, items): which share of the order placed in period t arrives
-k periods later, k = 0 … slots. The physics multiplies, and knows nothing of suppliers. In the period, the order of k
+k periods later, k = 0 … slots. The physics only multiplies. In the period, the order of k
 periods ago arrives before demand occurs; k = 0: this period's order. The pipeline holds what will arrive, in the slot
 in which it will: a policy that reads it knows how much of its last order comes, and when, before it orders again.
 """

@@ -104,7 +104,7 @@ def straight_through(value: Array, smooth: Array) -> Array:
     return smooth + (value - smooth).detach() if is_torch(smooth) else value
 
 
-def sorted_descending(key: Array, values: list[Array]) -> list[Array]:
+def sort_descending(key: Array, values: list[Array]) -> list[Array]:
     """Return arrays sorted along the last axis by a key, the largest first."""
     if is_torch(key):
         order = key.argsort(dim=-1, descending=True, stable=True)

@@ -28,7 +28,7 @@ from .backend import (
     where,
     zeros,
 )
-from .slots import moved_up
+from .slots import move_up
 from .types import InventoryState, ItemParams, PeriodOutcome
 
 
@@ -64,7 +64,7 @@ def step(
     """
     order = feasible_order(order, params)
     received, pipeline = deliver(state.pipeline, order, params, arrivals)
-    after = settle(state.net_inventory + received, demand, params)
+    after = meet_demand(state.net_inventory + received, demand, params)
     cost = stock_cost(after.on_hand, after.shortfall, demand, after.lost, params)
     if any(params.order_charges):
         cost = cost + order_cost(order, params)
@@ -72,8 +72,8 @@ def step(
     return InventoryState(after.net_inventory, pipeline), outcome
 
 
-class Settled(NamedTuple):
-    """Stock behind a period's demand, each in units and of shape (paths, items)."""
+class StockAfterDemand(NamedTuple):
+    """Stock after a period's demand, each in units and of shape (paths, items)."""
 
     net_inventory: Array
     sales: Array
@@ -82,7 +82,7 @@ class Settled(NamedTuple):
     lost: Array
 
 
-def settle(available: Array, demand: Array, params: ItemParams) -> Settled:
+def meet_demand(available: Array, demand: Array, params: ItemParams) -> StockAfterDemand:
     """Meet demand from stock; what stock cannot meet is lost, waits, or a share of each.
 
     Args:
@@ -95,7 +95,7 @@ def settle(available: Array, demand: Array, params: ItemParams) -> Settled:
     shortfall = on_hand - gap
     unmet = minimum(shortfall, demand)
     net_inventory, lost = _carry_over(gap, on_hand, unmet, params)
-    return Settled(net_inventory, demand - unmet, shortfall, on_hand, lost)
+    return StockAfterDemand(net_inventory, demand - unmet, shortfall, on_hand, lost)
 
 
 def deliver(pipeline: Array, order: Array, params: ItemParams, arrivals: Array | None = None) -> tuple[Array, Array]:
@@ -146,7 +146,7 @@ def _deliver(pipeline: Array, order: Array, shares: Array | None) -> tuple[Array
         return due[0], due[1:]
     if not len(pipeline):
         return order, pipeline
-    return pipeline[0], moved_up(pipeline, order)
+    return pipeline[0], move_up(pipeline, order)
 
 
 def _carry_over(gap: Array, on_hand: Array, unmet: Array, params: ItemParams) -> tuple[Array, Array]:

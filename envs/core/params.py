@@ -28,7 +28,7 @@ class SharedCapacity:
             budget. [a]
         limited: "orders": what is ordered in a period shares the limit (production, transport, budget). "storage":
             what is on hand and under way takes of it, too, so that stock never exceeds it, whatever demand does.
-        curvature: money per unit², scalar or (items,): how much dearer each further unit is that an item goes
+        curvature: money per unit², scalar or (items,): how much more each further unit costs that an item goes
             without. Orders that do not fit are cut where that costs least. For a newsvendor it is (h + b) times the
             density of demand at its level; then the multiplier is the capacity's price in money. [κ]
 
@@ -213,7 +213,7 @@ class ItemParams:
         """Return parameters for paths that hold one item each: shape (len(items), 1).
 
         Raises:
-            FractileError: where items share a capacity: they cannot be told apart.
+            FractileError: where items share a capacity: they have no episodes of their own.
         """
         if self.capacity is not None:
             raise FractileError("items that share a capacity are simulated together: episodes of one item need none")

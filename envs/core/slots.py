@@ -1,8 +1,8 @@
 """A pipeline that moves up one slot a period without being copied.
 
-Where slots are long, the next period's pipeline is the same arrays, one slot on, and the new order behind them:
+Where slots are long, the next period's pipeline is the same arrays, one slot on, and the new order after them:
 nothing is moved in memory, and nothing is ever written into. Everything that reads a pipeline reads such slots as one
-array (slots, paths, items), which is put together when it is asked for as a whole.
+array (slots, paths, items), which is put together when it is used as a whole.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ WORTH_IT = 65_536
 """Numbers in a pipeline from which on loose slots are faster than a copy."""
 
 
-def moved_up(pipeline: Array, order: Array) -> Array:
-    """Return slots 1, 2, … and the order behind them; nothing that was passed in is changed.
+def move_up(pipeline: Array, order: Array) -> Array:
+    """Return slots 1, 2, … and the order after them; nothing that was passed in is changed.
 
     Args:
         pipeline: units under way, shape (slots, paths, items), at least one slot.

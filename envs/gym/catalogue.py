@@ -84,8 +84,8 @@ SYSTEMS: dict[str, NamedSystem] = {
         _poisson(5.0),
     ),
     "dual_sourcing": NamedSystem(
-        "a cheap, slow and a dear, fast supplier; Gijsbrechts et al. (2022): 2 and 0 periods, 100 and 105 a unit, "
-        "h = 5, b = 495, demand 0 to 4",
+        "a cheap, slow and an expensive, fast supplier; Gijsbrechts et al. (2022): 2 and 0 periods, 100 and 105 a "
+        "unit, h = 5, b = 495, demand 0 to 4",
         {"whole_units": True},
         lambda _: Discrete.uniform(4),
         dual_sourcing,

@@ -6,8 +6,8 @@ orders on links.
 The period, for all locations of a `Network` at once:
 
 1. the policy observes net inventory and what is under way to each location;
-2. it orders on every link; a location that is asked for more than it has, on hand and due now, ships what it has in
-   proportion to what was asked;
+2. it orders on every link; a location with orders for more than it has, on hand and due now, ships what it has in
+   proportion to what was ordered;
 3. what is due arrives, links without lead time included; these units can be sold, but shipped on only from the next
    period on;
 4. demand occurs at the locations that have any;
@@ -30,7 +30,7 @@ import numpy as np
 from ...arrays import Array, BoolArray, FloatArray, IntArray
 from ...errors import Faults
 from ..core.backend import concatenate, floor, indicator, like, minimum, positive_part, straight_through, zeros
-from ..core.dynamics import settle, stock_cost
+from ..core.dynamics import meet_demand, stock_cost
 from ..core.params import ItemParams
 from ..core.system import System
 from ..core.types import InventoryState, PeriodOutcome
@@ -318,7 +318,7 @@ def network_step(
     placed = (shares * shipped[None]) @ like(params.into, shipped)
     moving = concatenate([state.pipeline, zeros((1, *placed.shape[1:]), shipped)]) + placed
     received, pipeline = moving[0], moving[1:]
-    after = settle(state.net_inventory + received - sent, demand, params.stock)
+    after = meet_demand(state.net_inventory + received - sent, demand, params.stock)
     fixed, unit = (like(cost, order) for cost in params.link_costs)
     links = (fixed * indicator(shipped > 0, shipped) + unit * shipped) @ like(params.into, order)
     cost = stock_cost(after.on_hand, after.shortfall, demand, after.lost, params.stock) + links
@@ -329,7 +329,7 @@ def network_step(
 
 
 def ration(order: Array, available: Array, params: Network) -> Array:
-    """Return what is shipped on each link: what was asked for, or the sender's stock in proportion to it.
+    """Return what is shipped on each link: what was ordered, or the sender's stock in proportion to it.
 
     Args:
         order: units asked for, shape (paths, links).

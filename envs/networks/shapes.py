@@ -89,7 +89,7 @@ def dual_sourcing(
     items: int = 1,
     **options: Any,
 ) -> Network:
-    """Return items that a cheap, slow and a dear, fast supplier deliver (Veeraraghavan and Scheller-Wolf 2008).
+    """Return items that a cheap, slow and an expensive, fast supplier deliver (Veeraraghavan and Scheller-Wolf 2008).
 
     Links: the regular supplier's for every item, then the expedited supplier's for every item. The defaults are the
     first instance of Gijsbrechts et al. (2022), section 6.2.

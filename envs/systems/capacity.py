@@ -15,7 +15,7 @@ from ..core.backend import (
     largest,
     like,
     positive_part,
-    sorted_descending,
+    sort_descending,
     straight_through,
 )
 from ..core.dynamics import feasible_order, step
@@ -117,7 +117,7 @@ def project_orders(order: Array, position: Array, capacity: SharedCapacity) -> t
     use, curvature = (like(np.broadcast_to(x, (1, order.shape[-1])).copy(), order) for x in each)
     needed, cut = use * order, use * use / curvature
     price_of_none = order * curvature / use
-    needed, cut = sorted_descending(price_of_none, [needed + 0.0 * price_of_none, cut + 0.0 * price_of_none])
+    needed, cut = sort_descending(price_of_none, [needed + 0.0 * price_of_none, cut + 0.0 * price_of_none])
     excess = cumulative(needed) - capacity.left(position)
     price = positive_part(largest(excess / cumulative(cut)))
     return positive_part(order - price * use / curvature), price

@@ -11,7 +11,7 @@ import torch
 import fractile as fr
 from fractile import InventoryState
 from fractile.envs.core import slots
-from fractile.envs.core.slots import LooseSlots, moved_up
+from fractile.envs.core.slots import LooseSlots, move_up
 from fractile.envs.core.types import ItemParams
 
 PARAMS = ItemParams(lead_time=3, stockout_cost=4.0, unmet_demand=0.5, price=1.5)
@@ -78,7 +78,7 @@ def test_an_order_that_is_changed_afterwards_is_not_the_one_that_was_placed():
 @pytest.mark.usefixtures("always_loose")
 def test_loose_slots_read_like_an_array():
     state, orders, _ = inputs()
-    loose, whole = moved_up(state.pipeline, orders[0]), np.concatenate([state.pipeline[1:], orders[:1]])
+    loose, whole = move_up(state.pipeline, orders[0]), np.concatenate([state.pipeline[1:], orders[:1]])
     assert isinstance(loose, LooseSlots)
     assert (len(loose), loose.shape, loose.dtype, loose.ndim) == (3, whole.shape, whole.dtype, 3)
     np.testing.assert_array_equal(loose, whole)

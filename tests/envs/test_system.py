@@ -10,7 +10,7 @@ import pytest
 import fractile as fr
 from fractile.envs.conformance import ITEM_CASES, OTHER_CASES
 from fractile.envs.core.period import system_of
-from fractile.envs.core.system import ItemSystem, OwnSystem
+from fractile.envs.core.system import ItemSystem, OwnSystem, System
 from fractile.envs.gym.sources import JointSource
 from fractile.envs.systems.capacity import CapacitySystem
 from fractile.envs.systems.perishable import PerishableSystem
@@ -85,3 +85,27 @@ def test_an_object_of_ones_own_says_what_it_knows():
     assert system_of(SimpleNamespace(slots=2, protection_interval=np.array([2, 6]))).horizon == 6
     kept = SimpleNamespace(slots=2, empty_state=lambda paths, items: ("own", paths, items))
     assert system_of(kept).empty_state(3, 4, 7) == ("own", 3, 4)
+
+
+class TwoOrders(System):
+    """An item that is ordered twice in a period, both without lead time."""
+
+    slots, review_period, every_period, salvage_value = 0, 1, True, 0.0
+
+    def step(self, state, order, demand, arrivals=None):
+        received = order.reshape(*order.shape[:-1], -1, 2).sum(-1)
+        after, outcome = fr.step(state, received, demand, fr.ItemParams(), arrivals)
+        return after, outcome._replace(order=order)
+
+    def orders(self, items):
+        return 2 * items
+
+    def ordering_cost(self, order):
+        return 0.0 * order
+
+
+def test_a_system_of_ones_own_may_have_other_orders_than_items():
+    fr.check_dynamics(TwoOrders())
+    scenario = fr.Scenario(np.full((2, 3, 1), 5.0))
+    twice = SimpleNamespace(order=lambda obs: np.full((2, 2), 2.0))
+    assert (fr.simulate(twice, scenario, TwoOrders()).sales == 4.0).all()
