@@ -38,6 +38,17 @@ class Planner(Protocol):
         """Return the parameters without the rules that the plan ignores."""
 
 
+class Progress(Protocol):
+    """Whatever long work reports to: the one shape of a progress callback."""
+
+    def __call__(self, message: str, share: float | None = None) -> None:
+        """Show what is done now, and which share of the work is over, 0 to 1 (None: not known)."""
+
+
+def no_progress(message: str, share: float | None = None) -> None:
+    """Show nothing: the progress of work that nobody watches."""
+
+
 def per_item(value: Any) -> Any:
     """Return a parameter of a policy as a float or an array over items."""
     array = np.asarray(value, dtype=np.float64)

@@ -130,21 +130,23 @@ def test_networks_begin_at_the_tuned_newsvendor():
     assert policy.encoder.level_shift == problem.newsvendor.shift
 
 
-def test_a_network_that_learnt_nothing_useful_is_held_back_to_the_newsvendor():
+def test_a_harmful_network_is_shrunk_to_the_newsvendor():
     scenario = scenario_of(0, paths=32, periods=30)
     problem = TrainingProblem(scenario, PARAMS)
     encoder = ObservationEncoder(2, level_scale=problem.newsvendor.scale, level_shift=problem.newsvendor.shift)
     nothing = (np.zeros(encoder.size), np.ones(encoder.size))
     harmful = NeuralPolicy(encoder, ((np.zeros((encoder.size, 1)), np.array([0.9])),), *nothing)
-    assert problem.later == 20
-    assert problem.held_back(harmful).share == 0.0
+    assert problem.judging_start == 20
+    assert problem.shrink(harmful).share == 0.0
 
 
 def test_items_that_validate_are_none_that_train():
     demand = fr.Poisson(np.arange(1.0, 11.0))
     problem = TrainingProblem(fr.draw_scenario(demand, seed=0, paths=2, periods=10, span=3), PARAMS)
-    train, held = problem.split()
+    train, held = problem.split_items()
     assert isinstance(train, PoolSource)
     assert (train.scenario.items, held.scenario.items) == (8, 2)
     means = np.concatenate([s.scenario.demand.mean((0, 1)) for s in (train, held)])
-    np.testing.assert_allclose(np.sort(means), np.sort(problem.scenario.demand[:, : problem.later].mean((0, 1))))
+    np.testing.assert_allclose(
+        np.sort(means), np.sort(problem.scenario.demand[:, : problem.judging_start].mean((0, 1)))
+    )
