@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ..arrays import Array
+from ..envs.core.backend import concatenate, zeros
 from ..envs.core.types import InventoryState, ItemParams, Observation, Scenario
 from ..errors import FractileError
 
@@ -47,6 +48,24 @@ class Progress(Protocol):
 
 def no_progress(message: str, share: float | None = None) -> None:
     """Show nothing: the progress of work that nobody watches."""
+
+
+def fit_pipeline(pipeline: Array, slots: int) -> Array:
+    """Return a pipeline with this many slots: what arrives later is summed into the last one, missing slots are empty.
+
+    Where lead times are random or deliveries are data, a pipeline may be longer or shorter than the lead time that a
+    policy plans with; units that come later than planned are on order all the same.
+
+    Args:
+        pipeline: units under way, shape (slots, paths, items).
+        slots: how many are wanted; with none, nothing is left.
+    """
+    if len(pipeline) == slots:
+        return pipeline
+    if len(pipeline) < slots:
+        missing = zeros((slots - len(pipeline), *pipeline.shape[1:]), pipeline)
+        return concatenate([pipeline, missing]) if len(pipeline) else missing
+    return concatenate([pipeline[: slots - 1], pipeline[slots - 1 :].sum(0)[None]]) if slots else pipeline[:0]
 
 
 def per_item(value: Any) -> Any:

@@ -12,7 +12,7 @@ from ..envs.core.types import ItemParams, Observation
 from ..envs.demand.distributions import IndependentDemand
 from ..errors import FractileError
 from .base import per_item
-from .exact.single_item import transition
+from .exact.dynamic_programming import transition
 
 KEPT = 1_000_000
 """States whose projection is remembered; beyond that the memory starts again."""

@@ -15,7 +15,7 @@ from fractile import (
 from fractile.envs.core.backend import positive_part
 from fractile.envs.core.period import advance
 from fractile.envs.core.types import ItemParams
-from fractile.envs.instances.catalogue import tables as table
+from fractile.envs.instances import tables as table
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
 

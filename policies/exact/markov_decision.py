@@ -1,30 +1,41 @@
-"""A small system with orders to choose from: every state within bounds, and where each order leads from it."""
+"""The optimal policy of any small system: its Markov decision process within bounds, solved by value iteration."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.spatial import cKDTree
 
-from ...arrays import FloatArray, IntArray
+from ...arrays import BoolArray, FloatArray, IntArray
 from ...envs.core.dynamics import feasible_order
 from ...envs.core.params import ItemParams
-from ...envs.core.period import StockState, system_of
+from ...envs.core.system import State, columns_of
+from ...envs.core.types import Observation
+from ...envs.demand.distributions import IndependentDemand
 from ...envs.networks.network import OUTSIDE, Network
 from ...envs.systems.perishable import PerishableState
-from ...errors import FractileError
-from .enumeration import SmallSystem
-from .row_table import RowTable
+from ...errors import Faults, FractileError, FractileWarning
+from .policy_evaluation import settle
+from .small_system import UNKNOWN, RowTable, SmallSystem
+from .value_iteration import Solution, solve
+
+MAX_STATES = 500_000
+"""States at which an instance is called too large."""
 
 MAX_CHOICES = 50_000_000
 """States times orders at which an instance is called too large: some gigabytes."""
 
 BLOCK = 500_000
 """States times orders times demands that are looked at together."""
+
+TOUCHED = 1e-7
+"""Share of periods at a bound from which on a warning says that the bound may matter."""
 
 RARE = 1e-9
 """Probability of demand above the largest order, or below the lowest position, of the default bounds."""
@@ -67,7 +78,7 @@ def default_bounds(system: SmallSystem) -> Bounds:
     highest = system.fractile(ratio, longest) + 1 + lot + _queue(system, 1e-3 * (1.0 - ratio))
     backorder = bool(np.any(np.asarray(params.lost_share) < 1))
     lowest = -system.fractile(1.0 - RARE, shortest) - 1 - _queue(system, RARE) if backorder else 0
-    return Bounds(np.full(system_of(params).orders(1), largest), highest, lowest)
+    return Bounds(np.full(columns_of(params, 1)[1], largest), highest, lowest)
 
 
 def _batch(params: Any) -> float:
@@ -124,8 +135,8 @@ class DecisionModel:
     probability: FloatArray
     discount: float
 
-    @cached_property
-    def reachable(self) -> NDArray[np.bool_]:
+    @property
+    def reachable(self) -> BoolArray:
         """Every state."""
         return np.ones(len(self.cost), dtype=bool)
 
@@ -193,7 +204,7 @@ def _outlook(
     return cost.reshape(-1, len(orders)), lottery.reshape(-1, len(orders))
 
 
-def position(state: StockState) -> FloatArray:
+def position(state: State) -> FloatArray:
     """Return units in the whole system, on hand and under way less backorders, shape (paths,)."""
     total: FloatArray = state.net_inventory.sum(1) + state.pipeline.sum((0, 2))
     return total
@@ -204,15 +215,14 @@ def inflow(params: Any, orders: FloatArray) -> FloatArray:
     return orders[:, params.source == OUTSIDE].sum(1) if isinstance(params, Network) else orders.sum(1)
 
 
-def net_inventory(system: SmallSystem, state: StockState) -> FloatArray:
+def net_inventory(system: SmallSystem, state: State) -> FloatArray:
     """Return net inventory where demand is, units, shape (paths,)."""
-    where = system_of(system.params).demand_at
-    at = 0 if where is None else int(where.item())
+    at = int(np.asarray(system.params.demand_at).item()) if isinstance(system.params, Network) else 0
     net: FloatArray = state.net_inventory[:, at]
     return net
 
 
-def _not_below(system: SmallSystem, state: StockState, lowest: int) -> StockState:
+def _not_below(system: SmallSystem, state: State, lowest: int) -> State:
     """Forget backorders as far as they take net inventory below the lowest."""
     short = np.maximum(lowest - net_inventory(system, state), 0.0)[:, None]
     if not short.any():
@@ -229,3 +239,202 @@ def _check_size(states: int, orders: int, max_states: int) -> None:
             f"{states} states and more with {orders} orders each are too many for value iteration: "
             "lower largest_order or highest, or take a policy that is not exact"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class OptimalPolicy:
+    """The optimal policy of a small system, as a table; made by `optimal_policy`.
+
+    Attributes:
+        system: demand and parameters.
+        model: states within bounds, orders, and where they lead.
+        bounds: of orders and positions.
+        solution: values and choices by state.
+        stationary: share of periods that begin in each state, shape (states,). [π]
+        nearest: finds the listed state nearest to one that is not listed.
+    """
+
+    system: SmallSystem
+    model: DecisionModel
+    bounds: Bounds
+    solution: Solution
+    stationary: FloatArray
+    nearest: cKDTree
+
+    @property
+    def average_cost(self) -> float:
+        """The least average cost per period, money.
+
+        Raises:
+            FractileError: where later costs are discounted.
+        """
+        if self.model.discount < 1:
+            raise FractileError(f"later costs are discounted by {self.model.discount}: use discounted_cost()")
+        return self.solution.average_cost
+
+    @property
+    def states(self) -> FloatArray:
+        """Every state within the bounds, with what is due received, as rows: see `SmallSystem.rows`."""
+        return self.model.states.rows
+
+    @property
+    def orders(self) -> FloatArray:
+        """The optimal order in each state, units, shape (states, items or links)."""
+        return self.model.orders[self.solution.choice]
+
+    @property
+    def values(self) -> FloatArray:
+        """The value of each state, money: discounted cost, or relative to the empty system, shape (states,)."""
+        return self.solution.value
+
+    def order(self, obs: Observation) -> FloatArray:
+        """Return units to order, shape (paths, items or links); beyond the table, the order in the nearest state."""
+        return self.model.orders[self.solution.choice[self._index(self.system.observed(obs))]]
+
+    def discounted_cost(self, state: State | None = None) -> FloatArray:
+        """Return the least expected discounted cost, money, shape (paths,): `Σ_t γ^t E[c_t]`, t = 0, 1, …
+
+        Args:
+            state: what the first period begins with; one path with nothing on hand or under way where None.
+
+        Raises:
+            FractileError: where later costs are not discounted.
+        """
+        if self.model.discount == 1:
+            raise FractileError("discount is 1, and undiscounted costs grow for ever: use average_cost")
+        return self.values[self._index(self.system.empty if state is None else state)]
+
+    def _index(self, state: State) -> IntArray:
+        rows = self.system.rows(self.system.receive(state))
+        index = self.model.states.find(rows)
+        unknown = index == UNKNOWN
+        if unknown.any():
+            index[unknown] = self.nearest.query(rows[unknown], p=1)[1]
+        return index
+
+
+def optimal_policy(
+    demand: IndependentDemand,
+    params: Any,
+    *,
+    discount: float | None = None,
+    largest_order: Any = None,
+    highest: int | None = None,
+    lowest: int | None = None,
+    tolerance: float = 1e-7,
+    max_states: int = MAX_STATES,
+) -> OptimalPolicy:
+    """Return the optimal policy of a small system: two suppliers, perishable stock, a short chain, or one item.
+
+    It minimises the average cost, or, with a discount below 1, the expected discounted cost. For one item without
+    shelf life, `dynamic_programming` reaches much longer lead times.
+
+    Args:
+        demand: discrete and independent over periods, of one item or one location. [D]
+        params: of the item, or a `Network` with demand at one location.
+        discount: factor a period on later costs; the parameters' where None. [γ]
+        largest_order: on each link, or of the item, units, one for all or one each; None = `default_bounds`.
+        highest: units on hand and under way, less backorders, up to which orders are considered; None = likewise.
+        lowest: net inventory, with backorders, below which nothing is looked at; None = likewise.
+        tolerance: on the average or discounted cost, money.
+        max_states: number of states at which it is given up.
+
+    Returns:
+        A policy, with its cost, its orders and the value of every state. A `FractileWarning` says where it runs into
+        a bound.
+
+    Raises:
+        FractileError: where the system cannot be listed, or is too large.
+
+    >>> from fractile.envs.demand.distributions import Poisson
+    >>> from fractile.envs.core.types import ItemParams
+    >>> params = ItemParams(lead_time=1, holding_cost=1, stockout_cost=4, shelf_life=2, waste_cost=3)
+    >>> round(optimal_policy(Poisson(3.0), params).average_cost, 3)
+    3.412
+    """
+    system = SmallSystem(demand, params)
+    gamma = float(params.discount) if discount is None else float(discount)
+    usual = default_bounds(system)
+    bounds = Bounds(
+        usual.largest if largest_order is None else np.broadcast_to(np.asarray(largest_order), usual.largest.shape),
+        usual.highest if highest is None else highest,
+        usual.lowest if lowest is None else lowest,
+    )
+    _check(gamma, bounds)
+    model = enumerate_decisions(system, bounds, gamma, max_states)
+    if gamma < 1:
+        solution = solve(model, tolerance)
+    else:
+        solution = solve(_HalfSteps(model), tolerance / 2)
+        solution = solution._replace(average_cost=2 * solution.average_cost)
+    share, states = _stationary(model, solution.choice), model.states.rows
+    policy = OptimalPolicy(system, model, bounds, solution, share, cKDTree(states))
+    _warn_at_bounds(policy)
+    return policy
+
+
+@dataclass(frozen=True, eq=False)
+class _HalfSteps:
+    """A model in which each half of a period costs half: an average is reached where costs would go in circles."""
+
+    model: DecisionModel
+
+    @property
+    def discount(self) -> float:
+        return 1.0
+
+    @property
+    def reachable(self) -> BoolArray:
+        return self.model.reachable
+
+    def update(self, value: FloatArray) -> FloatArray:
+        return (value + self.model.update(value)) / 2
+
+    def choose(self, value: FloatArray) -> IntArray:
+        return self.model.choose(value)
+
+
+def _stationary(model: DecisionModel, choice: IntArray) -> FloatArray:
+    """Share of periods that begin in each state under these choices, shape (states,)."""
+    states = np.arange(len(choice))
+    following = model.following[model.lottery[states, choice]]
+    entries = np.tile(model.probability, len(states))
+    origin = np.repeat(states, len(model.probability))
+    transition = sparse.csr_array((entries, (origin, following.ravel())), shape=(len(states),) * 2)
+    return settle(np.eye(1, len(states))[0], transition, "the optimal policy")
+
+
+def _check(gamma: float, bounds: Bounds) -> None:
+    faults = Faults()
+    if not 0 < gamma <= 1:
+        faults.add(f"discount must lie in (0, 1], got {gamma}; 1 means no discount")
+    for name, value, low, high in (
+        ("largest_order", bounds.largest, 0, np.inf),
+        ("highest", bounds.highest, 0, np.inf),
+        ("lowest", bounds.lowest, -np.inf, 0),
+    ):
+        if np.any((np.asarray(value) < low) | (np.asarray(value) > high) | (np.asarray(value) != np.rint(value))):
+            faults.add(f"{name} must be an integer {'<= 0' if high == 0 else '>= 0'}, got {value}")
+    faults.raise_if_any()
+
+
+def _warn_at_bounds(policy: OptimalPolicy) -> None:
+    """Warn where the policy runs into a bound that may matter."""
+    orders, bounds, params = policy.orders, policy.bounds, policy.system.params
+    state = policy.system.state(policy.states)
+    limit = getattr(params, "maximum_order", None)
+    ruled = np.inf if limit is None else np.asarray(limit)
+    after = position(state) + inflow(params, orders)
+    touched = {
+        "largest_order": ((orders == bounds.largest) & (bounds.largest < ruled) & (orders > 0)).any(1),
+        "highest": (after == bounds.highest) & (orders > 0).any(1),
+        "lowest": (net_inventory(policy.system, state) <= bounds.lowest) & (bounds.lowest < 0),
+    }
+    for name, where in touched.items():
+        share = float(policy.stationary[where].sum())
+        if share > TOUCHED:
+            warnings.warn(
+                f"the optimal policy runs into {name} in {share:.2g} of all periods: widen it and compare costs",
+                FractileWarning,
+                stacklevel=3,
+            )
