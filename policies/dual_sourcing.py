@@ -169,7 +169,8 @@ def expedited_position(obs: Observation) -> Array:
     check_suppliers(obs)
     fast = obs.params.lead_time[obs.params.locations :]
     position = obs.net_inventory
-    for k in range(int(fast.max()) + 1):
+    # Where deliveries are data, the pipeline may be shorter than the expedited lead time.
+    for k in range(min(int(fast.max()) + 1, len(obs.pipeline))):
         position = position + like((k <= fast).astype(np.float64), position) * obs.pipeline[k]
     return position
 

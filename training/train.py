@@ -193,5 +193,12 @@ _TUNERS: dict[str, Callable[[TrainingProblem], Policy]] = {
 
 
 def _pool(scenario: Scenario, params: ItemParams, items: IntArray) -> PoolSource:
-    forecasts = [f.select(items) for f in scenario.forecasts or ()]
-    return PoolSource(Scenario(scenario.demand[:, :, items], forecasts=forecasts), params.select(items))
+    """Episodes of some items of a scenario."""
+    return PoolSource(
+        Scenario(
+            scenario.demand[:, :, items],
+            forecasts=[forecast.select(items) for forecast in scenario.forecasts or ()],
+            arrivals=None if scenario.arrivals is None else scenario.arrivals[..., items],
+        ),
+        params.select(items),
+    )

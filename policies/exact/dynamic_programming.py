@@ -15,7 +15,16 @@ from ...envs.core.types import InventoryState, ItemParams, Observation
 from ...envs.demand.distributions import IndependentDemand
 from ...errors import Faults, FractileError, FractileWarning
 from ..base import Policy, fit_pipeline
-from .small_system import DISCRETE_ITEM, ONE_ITEM_TAIL, check_one_item, fractile, is_discrete_item, mean_of, number
+from .small_system import (
+    DISCRETE_ITEM,
+    ONE_ITEM_TAIL,
+    DemandPoints,
+    check_one_item,
+    fractile,
+    is_discrete_item,
+    mean_of,
+    number,
+)
 from .value_iteration import LevelModel, PipelineModel, Solution, solve, stationary
 
 STATES = 150_000_000
@@ -170,7 +179,7 @@ class OneItemGrid:
             cost = params.discount**slots * expected_cost(levels, self.demand, slots + 1, replace(params, price=0.0))
         else:
             cost = expected_cost(levels, self.demand, 1, params)
-        moves = transition(levels, self.demand, params)
+        moves = transition(levels, demand_over(self.demand), params)
         if self.in_pipeline:
             return PipelineModel(cost, moves, quantities, ordering, slots, params.discount)
         return LevelModel(cost, moves, quantities, ordering, params.discount)
@@ -199,33 +208,33 @@ def expected_cost(levels: IntArray, demand: IndependentDemand, span: int, params
     Returns:
         money, shape (levels,).
     """
-    units, probability = _demand_of(demand, span)
-    return _after_demand(levels, units, params)[1] @ probability
+    points = demand_over(demand, span)
+    return _after_demand(levels, points, params)[1] @ points.probability
 
 
-def transition(levels: IntArray, demand: IndependentDemand, params: ItemParams) -> FloatArray:
+def transition(levels: IntArray, points: DemandPoints, params: ItemParams) -> FloatArray:
     """Return the probability of going from one level to another by a period's demand, shape (levels, levels)."""
-    units, probability = _demand_of(demand, 1)
-    after, _ = _after_demand(levels, units, params)
+    after, _ = _after_demand(levels, points, params)
     index = np.clip(np.rint(after).astype(np.int64) - levels[0], 0, len(levels) - 1)
     moves = np.zeros((len(levels), len(levels)))
-    np.add.at(moves, (np.arange(len(levels))[:, None], index), np.broadcast_to(probability, index.shape))
+    np.add.at(moves, (np.arange(len(levels))[:, None], index), np.broadcast_to(points.probability, index.shape))
     return moves
 
 
-def _demand_of(demand: IndependentDemand, span: int) -> tuple[IntArray, FloatArray]:
+def demand_over(demand: IndependentDemand, span: int = 1) -> DemandPoints:
+    """List the demand of one item over some periods, but for its last `ONE_ITEM_TAIL`."""
     units = np.arange(fractile(demand, 1 - ONE_ITEM_TAIL, span) + 1)
     probability = np.asarray(demand.pmf(units, span), dtype=np.float64).reshape(-1)
-    return units, probability / probability.sum()
+    return DemandPoints(units.astype(np.float64), probability / probability.sum())
 
 
-def _after_demand(levels: IntArray, units: IntArray, params: ItemParams) -> tuple[FloatArray, FloatArray]:
-    """Stock after each demand and its cost, both (levels, units), by `step`."""
+def _after_demand(levels: IntArray, points: DemandPoints, params: ItemParams) -> tuple[FloatArray, FloatArray]:
+    """Stock after each demand and its cost, both (levels, points), by `step`."""
     plain = replace(params, lead_time=0, fixed_order_cost=0.0, unit_cost=0.0)
     plain = replace(plain, pack_size=None, minimum_order=None, maximum_order=None)
-    shape = (len(levels), len(units))
+    shape = (len(levels), len(points.units))
     state = InventoryState(np.broadcast_to(levels[:, None], shape).astype(np.float64), np.zeros((0, *shape)))
-    after, outcome = step(state, np.zeros(shape), np.broadcast_to(units, shape).astype(np.float64), plain)
+    after, outcome = step(state, np.zeros(shape), np.broadcast_to(points.units, shape), plain)
     return after.net_inventory, outcome.cost
 
 
