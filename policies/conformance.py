@@ -1,10 +1,12 @@
-"""Is it a policy? Checks for any class that claims to be one."""
+"""Checks that any policy, of this package or a user's own, keeps the contract."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,12 +17,11 @@ from ..envs.core.types import ItemParams, Observation, Scenario
 from ..envs.demand.distribution_forecast import DistributionForecast
 from ..envs.demand.distributions import NegativeBinomial, draw_scenario
 from ..errors import FractileError
-from ..forecasters.forecast import (
-    QuantileForecast,
-)
+from ..forecasters.forecast import QuantileForecast
 from ..randomness import keyed_generator
 from .base import Planner, Policy
 from .rollout import simulate
+from .storage import reload_policy
 
 PATHS, PERIODS = 6, 16
 
@@ -57,8 +58,9 @@ def check_policy(policy: Policy, scenario: Scenario | None = None, params: Any =
     """Check that a policy keeps its contract, as `fractile.policies.base.Policy` words it.
 
     Orders are finite, not negative, of the shape (paths, items), and the same for the same observation; changing
-    everything that happens after a decision changes no order up to it; the observation is left alone; and paths do
-    not meet: in another order they lead to the same orders.
+    everything that happens after a decision changes no order up to it; the observation is left alone; paths do not
+    affect each other: in another order they lead to the same orders; and a policy that can be kept orders the same
+    after it was written to a file and loaded again.
 
     Args:
         policy: turns observations into orders.
@@ -85,6 +87,7 @@ def check_policy(policy: Policy, scenario: Scenario | None = None, params: Any =
     _check_observation(trial, seen)
     _check_no_peeking(trial)
     _check_paths(trial, seen)
+    _check_storage(trial, seen)
 
 
 def _instance(scenario: Scenario | None, params: Any) -> tuple[Scenario, Any]:
@@ -196,10 +199,26 @@ def _check_paths(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> N
             _asked(trial, _reordered(obs, paths)),
             order[paths],
             trial,
-            "paths do not meet",
+            "independent paths",
             f"the orders of period {obs.period} in the other order",
             "decide for each path from that path alone",
             tolerance=1e-9,
+        )
+
+
+def _check_storage(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> None:
+    with TemporaryDirectory() as folder:
+        loaded = reload_policy(trial.policy, Path(folder))
+    if loaded is None:
+        return
+    for obs, order in seen:
+        _equal(
+            np.asarray(loaded.order(obs)),
+            order,
+            trial,
+            "storage",
+            f"the order of period {obs.period} from the policy that was kept and loaded again",
+            "keep every parameter in to_state, and restore it in from_state",
         )
 
 
