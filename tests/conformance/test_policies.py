@@ -132,7 +132,7 @@ def test_every_policy_comes_back_from_disk(name, tmp_path):
 
 
 def test_nested_demand_and_parameters_come_back_from_disk(tmp_path):
-    demand = fr.demand.CompoundPoisson(0.5, fr.demand.Discrete([0.0, 0.5, 0.0, 0.5]))
+    demand = fr.demand.Rounded(fr.Gamma(4.0, cv=0.5))
     params = replace(ONE_ITEM, holding_cost=0.1, unmet_demand="backorder", maximum_order=np.inf)
     save_policy("dynamic_programming", make_policy("dynamic_programming", demand=demand, params=params), tmp_path)
     loaded = load_policy("dynamic_programming", tmp_path)
