@@ -49,7 +49,7 @@ class _Recorder:
 
     def order(self, obs: Observation) -> FloatArray:
         """Return the policy's order."""
-        order = _asked(self.trial, obs)
+        order = _check_order(self.trial, obs)
         self.seen.append((_copied(obs), np.array(order)))
         return order
 
@@ -106,7 +106,7 @@ def _check_orders(trial: _Trial) -> list[tuple[Observation, FloatArray]]:
     return recorder.seen
 
 
-def _asked(trial: _Trial, obs: Observation) -> FloatArray:
+def _check_order(trial: _Trial, obs: Observation) -> FloatArray:
     """Return the policy's order, checked."""
     order = np.asarray(trial.policy.order(obs))
     _require(
@@ -133,7 +133,7 @@ def _asked(trial: _Trial, obs: Observation) -> FloatArray:
 def _check_determinism(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> None:
     for obs, order in (*seen, *reversed(seen)):
         _equal(
-            _asked(trial, obs),
+            _check_order(trial, obs),
             order,
             trial,
             "determinism",
@@ -172,7 +172,7 @@ def _check_no_peeking(trial: _Trial) -> None:
 
 @contextmanager
 def _disturbed(scenario: Scenario, period: int) -> Iterator[Scenario]:
-    """Give the scenario with other demand from a period on, and with other forecasts behind it.
+    """Give the scenario with other demand from a period on, and with other forecasts after it.
 
     The demand is changed in place, where that can be done, so that a policy which holds on to the array is caught.
     """
@@ -196,7 +196,7 @@ def _check_paths(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> N
     paths = keyed_generator(0, "paths").permutation(trial.scenario.paths)
     for obs, order in seen:
         _equal(
-            _asked(trial, _reordered(obs, paths)),
+            _check_order(trial, _reordered(obs, paths)),
             order[paths],
             trial,
             "independent paths",

@@ -1,4 +1,4 @@
-"""Policies by name; a module is imported when its policy is asked for."""
+"""Policies by name; a module is imported when its policy is looked up."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def tune_newsvendor(scenario: Scenario, params: ItemParams, config: TuningConfig
     """Find the scale and the safety factor that cost least in total on a scenario.
 
     A grid, then finer grids around the best point, with ties going to the plainest newsvendor. Every item shares
-    the two numbers, so that thousands of item-periods stand behind them.
+    the two numbers, so that thousands of item-periods support them.
 
     Args:
         scenario: demand and forecasts to tune on.

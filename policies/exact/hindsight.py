@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from ...arrays import FloatArray, IntArray
-from ...envs.core.period import advance
 from ...envs.core.types import InventoryState, ItemParams, Scenario
 from ...errors import Faults, FractileError
+from ..base_stock import ConstantOrder
+from ..rollout import roll
 
 MEMORY = 8_000_000
 """Numbers that one block of paths and items may hold at once."""
@@ -66,14 +67,12 @@ def _left_over(scenario: Scenario, params: ItemParams, state: InventoryState) ->
     Returns:
         Backorders of the start (paths, items), and demand by period (paths, periods, items).
     """
-    nothing = np.zeros(scenario.demand[:, 0].shape)
     before = owed = np.maximum(-np.asarray(state.net_inventory), 0.0)
     lost_share = np.broadcast_to(np.asarray(params.lost_share, dtype=np.float64), owed.shape)
-    residual, late = np.zeros(scenario.demand.shape), nothing
-    for period in range(scenario.periods):
-        state, outcome = advance(state, nothing, scenario, period, params)
+    residual, late = np.zeros(scenario.demand.shape), np.zeros(owed.shape)
+    for period, (after, outcome) in enumerate(roll(ConstantOrder(0.0), scenario, params, state)):
         unmet = np.asarray(scenario.demand[:, period] - outcome.sales)
-        short = np.maximum(-np.asarray(state.net_inventory), 0.0)
+        short = np.maximum(-np.asarray(after.net_inventory), 0.0)
         residual[:, period] = unmet
         late = late + np.maximum(owed + (1 - lost_share) * unmet - short, 0.0)
         owed = short
@@ -156,7 +155,7 @@ def _placed(
     first: IntArray,
     of: _Columns,
 ) -> FloatArray:
-    """Return the orders (periods, n) behind the arrivals of each period's demand and of the start's backorders."""
+    """Return the orders (periods, n) that make the arrivals of each period's demand and of the start's backorders."""
     periods, n = residual.shape
     orders, column = np.zeros((periods, n)), np.arange(n)
     every = np.arange(periods)[:, None]
