@@ -17,7 +17,7 @@ from ..envs.core.types import ItemParams, Observation
 from ..envs.demand.distributions import IndependentDemand
 from ..envs.gym.observation import by_origin
 from ..errors import FractileError
-from .base import check_fractile, fit_pipeline, per_item
+from .base import NOT_NEGATIVE, check_fractile, fit_pipeline, keep_parameters
 from .exact.dynamic_programming import demand_over, transition
 from .exact.small_system import DemandPoints
 
@@ -93,9 +93,7 @@ class ProjectedLevel:
     points: tuple[DemandPoints, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "level", per_item(self.level))
-        if not (np.isfinite(self.level) & (np.asarray(self.level) >= 0)).all():
-            raise FractileError(f"level must be a number >= 0, got {self.level}")
+        keep_parameters(self, level=NOT_NEGATIVE)
         if not isinstance(self.demand, IndependentDemand) or not self.demand.discrete:
             raise FractileError(
                 f"projected_level needs discrete demand, got {type(self.demand).__name__}; "
