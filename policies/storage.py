@@ -70,7 +70,7 @@ def reload_policy(policy: Policy, folder: Path) -> Policy | None:
         return loaded
     if hasattr(policy, "to_state") and hasattr(policy, "from_state"):
         save_state(folder, "policy", *policy.to_state())
-        loaded = type(policy).from_state(*load_state(folder, "policy"))  # type: ignore[attr-defined]  # just looked
+        loaded = type(policy).from_state(*load_state(folder, "policy"))
         return loaded
     return None
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..arrays import FloatArray
+from ..arrays import FloatArray, IntArray
 from ..envs.core.types import ItemParams, Scenario
 from ..policies.base_stock import BaseStock, ConstantOrder
 from ..policies.neural import NeuralPolicy
@@ -82,7 +82,7 @@ def shrink_actions(
 def _tune_each_item(
     make: Callable[[FloatArray], PolicyT],
     multiples: FloatArray,
-    periods: FloatArray,
+    periods: int | IntArray,
     scenario: Scenario,
     params: ItemParams,
 ) -> PolicyT:
