@@ -19,9 +19,8 @@ import numpy as np
 
 from ..arrays import Array
 from ..envs.core.backend import is_torch, positive_part
-from ..envs.core.dynamics import step
+from ..envs.core.period import system_of
 from ..envs.core.slots import LooseSlots
-from ..envs.core.system import step_of
 from ..envs.core.types import Scenario
 from ..errors import Faults, FractileError
 from ..forecasters.forecast import QuantileForecast
@@ -216,7 +215,7 @@ class CompiledRollout:
         instead of 155 on 16,384 paths with L = 4.
         """
         slots = len(state.pipeline)
-        return step_of(self.params) is step and slots > 0 and self.params.arrivals_into(slots) is None
+        return system_of(self.params).plain and slots > 0 and self.params.arrivals_into(slots) is None
 
     def _forecasts(self, periods: int) -> list[QuantileForecast] | None:
         return None if self.forecast is None else [self.forecast] * periods

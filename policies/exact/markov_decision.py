@@ -15,7 +15,8 @@ from scipy.spatial import cKDTree
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...envs.core.dynamics import feasible_order
 from ...envs.core.params import ItemParams
-from ...envs.core.system import State, columns_of
+from ...envs.core.period import StockState, SystemParams
+from ...envs.core.system import System
 from ...envs.core.types import Observation
 from ...envs.demand.distributions import IndependentDemand
 from ...envs.networks.network import OUTSIDE, Network
@@ -66,19 +67,19 @@ def default_bounds(system: SmallSystem) -> Bounds:
     Args:
         system: demand and parameters.
     """
-    params = system.params
-    network = isinstance(params, Network)
-    stock = params.stock if network else params
-    fixed = float(np.max(params.link_costs[0] if network else params.fixed_order_cost))
+    params, physics = system.params, system.system
+    stock: Any = params if physics.stock is None else physics.stock
+    fixed = float(np.max(physics.order_costs(1)[0]))
     holding = np.min(np.asarray(stock.holding_cost), where=np.asarray(stock.holding_cost) > 0, initial=np.inf)
     lot = int(np.ceil(2.0 * np.sqrt(2.0 * fixed * system.points.mean / holding) + _batch(params)))
-    longest, shortest = (params.horizon, _shortest(params) + 1) if network else (params.slots + 1,) * 2
+    longest = max(physics.horizon, physics.slots + 1)
+    shortest = _shortest(params) + 1 if isinstance(params, Network) else longest
     largest = system.fractile(1.0 - RARE) + 1 + lot
     ratio = float(np.max(stock.critical_ratio))
     highest = system.fractile(ratio, longest) + 1 + lot + _queue(system, 1e-3 * (1.0 - ratio))
-    backorder = bool(np.any(np.asarray(params.lost_share) < 1))
+    backorder = bool(np.any(np.asarray(stock.lost_share) < 1))
     lowest = -system.fractile(1.0 - RARE, shortest) - 1 - _queue(system, RARE) if backorder else 0
-    return Bounds(np.full(columns_of(params, 1)[1], largest), highest, lowest)
+    return Bounds(np.full(physics.orders(1), largest), highest, lowest)
 
 
 def _batch(params: Any) -> float:
@@ -193,7 +194,7 @@ def _outlook(
 ) -> tuple[FloatArray, IntArray]:
     """Return cost and lottery of each order in some states, each (states, orders); list what is new."""
     points = len(system.points.units)
-    allowed = (position(system.state(rows))[:, None] + inflow(system.params, orders) <= bounds.highest).ravel()
+    allowed = (position(system.state(rows))[:, None] + inflow(system.system, orders) <= bounds.highest).ravel()
     allowed[:: len(orders)] = True  # no order is always allowed
     chosen = np.flatnonzero(allowed)
     following, charged = system.advance(rows[chosen // len(orders)], orders[chosen % len(orders)])
@@ -204,25 +205,27 @@ def _outlook(
     return cost.reshape(-1, len(orders)), lottery.reshape(-1, len(orders))
 
 
-def position(state: State) -> FloatArray:
+def position(state: StockState) -> FloatArray:
     """Return units in the whole system, on hand and under way less backorders, shape (paths,)."""
     total: FloatArray = state.net_inventory.sum(1) + state.pipeline.sum((0, 2))
     return total
 
 
-def inflow(params: Any, orders: FloatArray) -> FloatArray:
+def inflow(system: System, orders: FloatArray) -> FloatArray:
     """Return units that orders (orders, columns) bring into the system, shape (orders,)."""
-    return orders[:, params.source == OUTSIDE].sum(1) if isinstance(params, Network) else orders.sum(1)
+    units: FloatArray = (system.shipped_in(orders) - system.shipped_out(orders)).sum(1)
+    return units
 
 
-def net_inventory(system: SmallSystem, state: State) -> FloatArray:
+def net_inventory(system: SmallSystem, state: StockState) -> FloatArray:
     """Return net inventory where demand is, units, shape (paths,)."""
-    at = int(np.asarray(system.params.demand_at).item()) if isinstance(system.params, Network) else 0
+    where = system.system.demand_at
+    at = 0 if where is None else int(where.item())
     net: FloatArray = state.net_inventory[:, at]
     return net
 
 
-def _not_below(system: SmallSystem, state: State, lowest: int) -> State:
+def _not_below(system: SmallSystem, state: StockState, lowest: int) -> StockState:
     """Forget backorders as far as they take net inventory below the lowest."""
     short = np.maximum(lowest - net_inventory(system, state), 0.0)[:, None]
     if not short.any():
@@ -291,7 +294,7 @@ class OptimalPolicy:
         """Return units to order, shape (paths, items or links); beyond the table, the order in the nearest state."""
         return self.model.orders[self.solution.choice[self._index(self.system.observed(obs))]]
 
-    def discounted_cost(self, state: State | None = None) -> FloatArray:
+    def discounted_cost(self, state: StockState | None = None) -> FloatArray:
         """Return the least expected discounted cost, money, shape (paths,): `Σ_t γ^t E[c_t]`, t = 0, 1, …
 
         Args:
@@ -304,7 +307,7 @@ class OptimalPolicy:
             raise FractileError("discount is 1, and undiscounted costs grow for ever: use average_cost")
         return self.values[self._index(self.system.empty if state is None else state)]
 
-    def _index(self, state: State) -> IntArray:
+    def _index(self, state: StockState) -> IntArray:
         rows = self.system.rows(self.system.receive(state))
         index = self.model.states.find(rows)
         unknown = index == UNKNOWN
@@ -315,7 +318,7 @@ class OptimalPolicy:
 
 def optimal_policy(
     demand: IndependentDemand,
-    params: Any,
+    params: SystemParams,
     *,
     discount: float | None = None,
     largest_order: Any = None,
@@ -424,7 +427,7 @@ def _warn_at_bounds(policy: OptimalPolicy) -> None:
     state = policy.system.state(policy.states)
     limit = getattr(params, "maximum_order", None)
     ruled = np.inf if limit is None else np.asarray(limit)
-    after = position(state) + inflow(params, orders)
+    after = position(state) + inflow(policy.system.system, orders)
     touched = {
         "largest_order": ((orders == bounds.largest) & (bounds.largest < ruled) & (orders > 0)).any(1),
         "highest": (after == bounds.highest) & (orders > 0).any(1),

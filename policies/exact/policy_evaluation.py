@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from ...arrays import BoolArray, FloatArray, IntArray
-from ...envs.core.system import State
+from ...envs.core.period import StockState, SystemParams
 from ...envs.demand.distributions import IndependentDemand
 from ...envs.networks.network import Network
 from ...errors import FractileError
@@ -101,9 +101,9 @@ class ExactCost:
 def exact_cost(
     policy: Policy,
     demand: IndependentDemand,
-    params: Any,
+    params: SystemParams,
     *,
-    start: State | None = None,
+    start: StockState | None = None,
     tolerance: float = 1e-11,
     negligible: float = NEGLIGIBLE,
     max_states: int = MAX_STATES,
@@ -153,7 +153,7 @@ def exact_cost(
 class _Chain:
     """A Markov chain that is explored from its start on; states that are not explored lead back to the start."""
 
-    def __init__(self, policy: Policy, system: SmallSystem, start: State, max_states: int) -> None:
+    def __init__(self, policy: Policy, system: SmallSystem, start: StockState, max_states: int) -> None:
         self.policy, self.system, self.max_states = policy, system, max_states
         first = self._decided(start)
         self.table = RowTable(first.shape[1])
@@ -179,7 +179,7 @@ class _Chain:
             self.cost[block], self.explored[block] = cost, True
         self.transition = self._linked()
 
-    def _decided(self, state: State) -> FloatArray:
+    def _decided(self, state: StockState) -> FloatArray:
         """Return states with what is due received, and the orders that the policy places in them, as rows.
 
         Beside the order, it no longer matters how much of the stock has come just now: that makes for fewer states.
@@ -283,7 +283,7 @@ def best_policy(
     make: Callable[..., Policy],
     start: Mapping[str, int],
     demand: IndependentDemand,
-    params: Any,
+    params: SystemParams,
     *,
     limits: Mapping[str, tuple[float, float]] | None = None,
     criterion: Callable[[ExactCost], float] | None = None,

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
 from ...envs.core.params import ItemParams
-from ...envs.core.system import State, empty_state, step_of
+from ...envs.core.period import StockState, SystemParams, system_of
+from ...envs.core.system import System
 from ...envs.core.types import InventoryState, Observation
 from ...envs.demand.distributions import IndependentDemand
-from ...envs.networks.network import Network
 from ...envs.systems.perishable import PerishableState
 from ...errors import Faults, FractileError
 from ...forecasters.forecast import QuantileForecast
@@ -77,6 +77,7 @@ class SmallSystem:
     Attributes:
         demand: discrete and independent over periods, of the one item, or of the one location with demand.
         params: of one item, of a `Network` with demand at one location, or an object with `step`.
+        system: its physics.
         points: what demand can be in a period.
         empty: nothing on hand, nothing under way; one path.
         forecast: the true distribution, as policies see it.
@@ -86,24 +87,24 @@ class SmallSystem:
     """
 
     demand: IndependentDemand
-    params: Any
+    params: SystemParams
+    system: System = field(init=False, repr=False)
     points: DemandPoints = field(init=False)
-    empty: State = field(init=False)
+    empty: StockState = field(init=False)
     forecast: QuantileForecast = field(init=False)
 
     def __post_init__(self) -> None:
-        faults = Faults()
-        sources = len(np.asarray(self.params.demand_at)) if isinstance(self.params, Network) else 1
+        system, faults = system_of(self.params), Faults()
+        sources = 1 if system.demand_at is None else len(system.demand_at)
         if sources != 1:
             faults.add(f"states can be listed with demand at one location, got {sources}: simulate instead")
         if np.any(np.asarray(self.params.review_period) != 1):
             faults.add(f"review_period must be 1 where states are listed, got {self.params.review_period}")
         faults.raise_if_any()
-        network = isinstance(self.params, Network)
-        span = self.params.horizon if network else int(np.max(self.params.slots)) + 1
+        object.__setattr__(self, "system", system)
         object.__setattr__(self, "points", demand_points(self.demand))
-        object.__setattr__(self, "empty", empty_state(self.params, 1, self.params.locations if network else 1))
-        object.__setattr__(self, "forecast", self.demand.forecast(span))
+        object.__setattr__(self, "empty", system.empty_state(1, 1))
+        object.__setattr__(self, "forecast", self.demand.forecast(max(system.horizon, system.slots + 1)))
 
     def fractile(self, level: float, span: int = 1) -> int:
         """Return the fractile of demand over `span` periods, units."""
@@ -114,12 +115,12 @@ class SmallSystem:
         """Numbers in a state."""
         return sum(part.size for part in self.empty)
 
-    def rows(self, state: State) -> FloatArray:
+    def rows(self, state: StockState) -> FloatArray:
         """Return states as rows, shape (paths, width)."""
         paths = state.pipeline.shape[-2]
         return np.concatenate([np.moveaxis(part, -2, 0).reshape(paths, -1) for part in state], axis=1)
 
-    def state(self, rows: FloatArray) -> State:
+    def state(self, rows: FloatArray) -> StockState:
         """Return rows as states, a path each."""
         parts, first = [], 0
         for part in self.empty:
@@ -128,12 +129,12 @@ class SmallSystem:
             first += part.size
         return type(self.empty)(*parts)
 
-    def observe(self, state: State) -> Observation:
+    def observe(self, state: StockState) -> Observation:
         """Return what a policy sees, with the true distribution as its forecast."""
         stock = state.stock if isinstance(state, PerishableState) else None
         return Observation(0, state.net_inventory, state.pipeline, self.params, self.forecast, stock)
 
-    def observed(self, obs: Observation) -> State:
+    def observed(self, obs: Observation) -> StockState:
         """Return the state that an observation shows, in this system's pipeline slots (`fit_pipeline`)."""
         net, pipeline = np.asarray(obs.net_inventory), np.asarray(obs.pipeline)
         pipeline = fit_pipeline(pipeline, len(self.empty.pipeline))
@@ -154,20 +155,18 @@ class SmallSystem:
             expected cost of the period, money, shape (paths,).
         """
         units, probability = self.points
-        demand = np.tile(units, len(rows))[:, None]
-        if isinstance(self.params, Network):
-            demand = self.params.place(demand[:, None])[:, 0]
+        demand = self.system.place(np.tile(units, len(rows))[:, None, None])[:, 0]
         state = self.state(np.repeat(rows, len(units), axis=0))
-        after, outcome = step_of(self.params)(state, np.repeat(order, len(units), axis=0), demand, self.params)
+        after, outcome = self.system.step(state, np.repeat(order, len(units), axis=0), demand)
         cost = outcome.cost.sum(1).reshape(len(rows), len(units)) @ probability
         return self.rows(after), cost
 
-    def receive(self, state: State) -> State:
+    def receive(self, state: StockState) -> StockState:
         """Return the state once what is due has arrived: the period from there on is the same.
 
         Systems with a `step` of their own are left as they are.
         """
-        if not len(state.pipeline) or not isinstance(self.params, ItemParams | Network):
+        if not len(state.pipeline) or self.system.stock is None:
             return state
         due = state.pipeline[:1]
         pipeline = np.concatenate([0.0 * due, state.pipeline[1:]])
