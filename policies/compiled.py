@@ -19,11 +19,12 @@ import numpy as np
 
 from ..arrays import Array
 from ..envs.core.backend import is_torch, positive_part
-from ..envs.core.period import system_of
+from ..envs.core.period import SystemParams, system_of
 from ..envs.core.slots import LooseSlots
 from ..envs.core.types import Scenario
 from ..errors import Faults, FractileError
 from ..forecasters.forecast import QuantileForecast
+from .base import Policy
 from .neural import NeuralPolicy
 from .rollout import roll, starting_state
 
@@ -47,8 +48,8 @@ class Totals(NamedTuple):
 
 
 def compile_rollout(
-    policy: Any,
-    params: Any,
+    policy: Policy | Callable[..., Policy],
+    params: SystemParams,
     *,
     forecast: QuantileForecast | None = None,
     weights: Sequence[torch.Tensor] = (),
@@ -89,8 +90,8 @@ class CompiledRollout:
     No value object: it keeps a program for every shape of tensors that it has been called with.
     """
 
-    policy: Any
-    params: Any
+    policy: Policy | Callable[..., Policy]
+    params: SystemParams
     forecast: QuantileForecast | None = None
     weights: tuple[torch.Tensor, ...] = ()
     chunk: int = 10
@@ -198,13 +199,15 @@ class CompiledRollout:
             self._programs[key] = _compile(play, given)
         return self._programs[key]
 
-    def _policy(self, weights: tuple[torch.Tensor, ...]) -> Any:
+    def _policy(self, weights: tuple[torch.Tensor, ...]) -> Policy:
         """The policy on tensors; all but networks bring their numbers there themselves (`like`)."""
-        policy = self.policy
+        policy: Any = self.policy
         if self.weights:
-            return policy(*weights)
+            made: Policy = policy(*weights)
+            return made
         if not isinstance(policy, NeuralPolicy):
-            return policy
+            kept: Policy = policy
+            return kept
         layers = tuple((self._tensor(weight), self._tensor(bias)) for weight, bias in policy.layers)
         return replace(policy, layers=layers, shift=self._tensor(policy.shift), spread=self._tensor(policy.spread))
 

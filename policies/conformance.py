@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
-from ..envs.core.period import system_of
+from ..envs.core.period import SystemParams, system_of
 from ..envs.core.types import ItemParams, Observation, Scenario
 from ..envs.demand.distribution_forecast import DistributionForecast
 from ..envs.demand.distributions import NegativeBinomial, draw_scenario
@@ -32,7 +32,7 @@ class _Trial:
 
     policy: Policy
     scenario: Scenario
-    params: Any
+    params: SystemParams
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -54,7 +54,7 @@ class _Recorder:
         return order
 
 
-def check_policy(policy: Policy, scenario: Scenario | None = None, params: Any = None) -> None:
+def check_policy(policy: Policy, scenario: Scenario | None = None, params: SystemParams | None = None) -> None:
     """Check that a policy keeps its contract, as `fractile.policies.base.Policy` words it.
 
     Orders are finite, not negative, of the shape (paths, items), and the same for the same observation; changing
@@ -90,13 +90,13 @@ def check_policy(policy: Policy, scenario: Scenario | None = None, params: Any =
     _check_storage(trial, seen)
 
 
-def _instance(scenario: Scenario | None, params: Any) -> tuple[Scenario, Any]:
+def _instance(scenario: Scenario | None, params: SystemParams | None) -> tuple[Scenario, SystemParams]:
     if scenario is not None:
         return scenario, ItemParams() if params is None else params
     if params is None:
         params = ItemParams(lead_time=np.array([1, 2, 4]), stockout_cost=np.array([4.0, 9.0, 19.0]))
     demand = NegativeBinomial(mean=np.array([3.0, 12.0, 0.8]), size=2.0)
-    return draw_scenario(demand, 0, PATHS, PERIODS, int(np.max(params.protection_interval))), params
+    return draw_scenario(demand, 0, PATHS, PERIODS, system_of(params).horizon), params
 
 
 def _check_orders(trial: _Trial) -> list[tuple[Observation, FloatArray]]:

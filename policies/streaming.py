@@ -113,7 +113,7 @@ def _scenario(model: Any, demand: FloatArray, params: ItemParams, forecasts: boo
     return Scenario(demand, forecasts=[forecast] * demand.shape[1])
 
 
-def _totals(policy: Any, scenario: Scenario, params: ItemParams, warm_up: int) -> FloatArray:
+def _totals(policy: Policy, scenario: Scenario, params: ItemParams, warm_up: int) -> FloatArray:
     """Return cost, holding, stock-out, demand and sales of each item, shape (5, items)."""
     state = starting_state(policy, scenario, params)
     totals = np.zeros((5, scenario.items))
@@ -125,10 +125,11 @@ def _totals(policy: Any, scenario: Scenario, params: ItemParams, warm_up: int) -
     return totals
 
 
-def _of_items(policy: Any, chosen: IntArray, items: int) -> Any:
+def _of_items(policy: Policy, chosen: IntArray, items: int) -> Policy:
     """Return the policy of some items: parameters with a number for each item are cut."""
     if hasattr(policy, "select"):
-        return policy.select(chosen)
+        selected: Policy = policy.select(chosen)
+        return selected
     if not is_dataclass(policy) or isinstance(policy, type):
         return policy
     values = {f.name: getattr(policy, f.name) for f in fields(policy) if f.init}
