@@ -91,7 +91,7 @@ class CompiledRollout:
     """
 
     policy: Policy | Callable[..., Policy]
-    params: SystemParams
+    params: Any
     forecast: QuantileForecast | None = None
     weights: tuple[torch.Tensor, ...] = ()
     chunk: int = 10

@@ -127,14 +127,15 @@ def _totals(policy: Policy, scenario: Scenario, params: ItemParams, warm_up: int
 
 def _of_items(policy: Policy, chosen: IntArray, items: int) -> Policy:
     """Return the policy of some items: parameters with a number for each item are cut."""
-    if hasattr(policy, "select"):
-        selected: Policy = policy.select(chosen)
+    whole: Any = policy
+    if hasattr(whole, "select"):
+        selected: Policy = whole.select(chosen)
         return selected
-    if not is_dataclass(policy) or isinstance(policy, type):
+    if not is_dataclass(whole):
         return policy
-    values = {f.name: getattr(policy, f.name) for f in fields(policy) if f.init}
+    values = {f.name: getattr(whole, f.name) for f in fields(whole) if f.init}
     cut = {k: v[chosen] for k, v in values.items() if isinstance(v, np.ndarray) and v.shape == (items,)}
-    return replace(policy, **cut) if cut else policy
+    return replace(whole, **cut) if cut else policy  # type: ignore[type-var, return-value]
 
 
 def _check(model: Any, params: ItemParams, warm_up: int, periods: int) -> None:

@@ -356,7 +356,7 @@ def optimal_policy(
     3.412
     """
     system = SmallSystem(demand, params)
-    gamma = float(params.discount) if discount is None else float(discount)
+    gamma = float(system.params.discount) if discount is None else float(discount)
     usual = default_bounds(system)
     bounds = Bounds(
         usual.largest if largest_order is None else np.broadcast_to(np.asarray(largest_order), usual.largest.shape),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
 from ...envs.core.params import ItemParams
-from ...envs.core.period import StockState, SystemParams, system_of
+from ...envs.core.period import StockState, system_of
 from ...envs.core.system import System
 from ...envs.core.types import InventoryState, Observation
 from ...envs.demand.distributions import IndependentDemand
@@ -87,7 +87,7 @@ class SmallSystem:
     """
 
     demand: IndependentDemand
-    params: SystemParams
+    params: Any  # a `System` says nothing of reviews and discounts; items, networks and own objects have them
     system: System = field(init=False, repr=False)
     points: DemandPoints = field(init=False)
     empty: StockState = field(init=False)
