@@ -39,7 +39,7 @@ class Hindsight:
         """
         _check(scenario, params)
         params = self.relaxed(params)
-        owed, residual = _left_over(scenario, params, state)
+        owed, residual = _unmet_demand(scenario, params, state)
         paths, periods, items = residual.shape
         series = residual.transpose(1, 0, 2).reshape(periods, -1)
         columns = _columns(params, paths, items)
@@ -58,7 +58,7 @@ class Hindsight:
         return replace(params, pack_size=None, minimum_order=None, maximum_order=None, capacity=None)
 
 
-def _left_over(scenario: Scenario, params: ItemParams, state: InventoryState) -> tuple[FloatArray, FloatArray]:
+def _unmet_demand(scenario: Scenario, params: ItemParams, state: InventoryState) -> tuple[FloatArray, FloatArray]:
     """Return what the stock and orders of the start leave unmet.
 
     Orders of before the start arrive before period L, and new ones from L on: which units the old ones serve
@@ -142,11 +142,11 @@ def _plan_free(owed: FloatArray, residual: FloatArray, of: _Columns) -> FloatArr
         arrival = np.broadcast_to(unit.argmin(0), (periods, int(alike.sum())))
         first = np.broadcast_to(old.argmin(0), int(alike.sum()))
         columns = _Columns(*kind[:, None]).over(int(alike.sum()))
-        orders[:, alike] = _placed(owed[alike], residual[:, alike], unit, old, arrival, first, columns)
+        orders[:, alike] = _place_orders(owed[alike], residual[:, alike], unit, old, arrival, first, columns)
     return orders
 
 
-def _placed(
+def _place_orders(
     owed: FloatArray,
     residual: FloatArray,
     unit: FloatArray,
@@ -188,7 +188,7 @@ def _plan_block(owed: FloatArray, residual: FloatArray, of: _Columns) -> FloatAr
         best[end] = np.take_along_axis(cost, choice[None], 0)[0]
         cut[end], by[end] = np.divmod(choice, periods + 1)
     arrival = _arrivals(cut, by)
-    return _placed(owed, residual, unit, old, arrival, arrival[0], of)
+    return _place_orders(owed, residual, unit, old, arrival, arrival[0], of)
 
 
 def _arrivals(cut: IntArray, by: IntArray) -> IntArray:

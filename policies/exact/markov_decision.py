@@ -22,7 +22,7 @@ from ...envs.demand.distributions import IndependentDemand
 from ...envs.networks.network import OUTSIDE, Network
 from ...envs.systems.perishable import PerishableState
 from ...errors import Faults, FractileError, FractileWarning
-from .policy_evaluation import settle
+from .policy_evaluation import stationary_shares
 from .small_system import UNKNOWN, RowTable, SmallSystem
 from .value_iteration import Solution, solve
 
@@ -174,7 +174,7 @@ def enumerate_decisions(system: SmallSystem, bounds: Bounds, discount: float, ma
     while done < len(states):
         _check_size(len(states), len(orders), max_states)
         rows = states.rows[done : done + size]
-        parts.append(_outlook(system, bounds, orders, rows, states, lotteries))
+        parts.append(_expand(system, bounds, orders, rows, states, lotteries))
         done += len(rows)
     cost, lottery = (np.concatenate(part) for part in zip(*parts, strict=True))
     following = lotteries.rows.astype(np.int32)
@@ -189,7 +189,7 @@ def _orders(params: Any, largest: IntArray) -> FloatArray:
     return listed[(listed <= params.maximum_order).all(1)] if isinstance(params, Network) else listed
 
 
-def _outlook(
+def _expand(
     system: SmallSystem, bounds: Bounds, orders: FloatArray, rows: FloatArray, states: RowTable, lotteries: RowTable
 ) -> tuple[FloatArray, IntArray]:
     """Return cost and lottery of each order in some states, each (states, orders); list what is new."""
@@ -198,7 +198,7 @@ def _outlook(
     allowed[:: len(orders)] = True  # no order is always allowed
     chosen = np.flatnonzero(allowed)
     following, charged = system.advance(rows[chosen // len(orders)], orders[chosen % len(orders)])
-    state = _not_below(system, system.receive(system.state(following)), bounds.lowest)
+    state = _forget_backorders(system, system.receive(system.state(following)), bounds.lowest)
     cost, lottery = np.full(len(allowed), np.inf), np.zeros(len(allowed), dtype=np.int64)
     cost[chosen] = charged
     lottery[chosen] = lotteries.add(states.add(system.rows(state)).reshape(-1, points).astype(np.float64))
@@ -225,7 +225,7 @@ def net_inventory(system: SmallSystem, state: StockState) -> FloatArray:
     return net
 
 
-def _not_below(system: SmallSystem, state: StockState, lowest: int) -> StockState:
+def _forget_backorders(system: SmallSystem, state: StockState, lowest: int) -> StockState:
     """Forget backorders as far as they take net inventory below the lowest."""
     short = np.maximum(lowest - net_inventory(system, state), 0.0)[:, None]
     if not short.any():
@@ -404,7 +404,7 @@ def _stationary(model: DecisionModel, choice: IntArray) -> FloatArray:
     entries = np.tile(model.probability, len(states))
     origin = np.repeat(states, len(model.probability))
     transition = sparse.csr_array((entries, (origin, following.ravel())), shape=(len(states),) * 2)
-    return settle(np.eye(1, len(states))[0], transition, "the optimal policy")
+    return stationary_shares(np.eye(1, len(states))[0], transition, "the optimal policy")
 
 
 def _check(gamma: float, bounds: Bounds) -> None:

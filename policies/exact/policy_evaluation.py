@@ -31,7 +31,7 @@ ROUND = 12
 SWEEPS = 200_000
 """Sweeps after which a distribution that does not settle is given up."""
 
-SETTLED = 1e-15
+ROUNDING = 1e-15
 """Change in a sweep that is no more than rounding."""
 
 BLOCK = 1_000_000
@@ -155,7 +155,7 @@ class _Chain:
 
     def __init__(self, policy: Policy, system: SmallSystem, start: StockState, max_states: int) -> None:
         self.policy, self.system, self.max_states = policy, system, max_states
-        first = self._decided(start)
+        first = self._with_orders(start)
         self.table = RowTable(first.shape[1])
         self.table.add(first)
         self.cost: FloatArray = np.zeros(1)
@@ -173,13 +173,13 @@ class _Chain:
         for block in np.split(index, range(size, len(index), size)):
             rows = self.table.rows[block]
             following, cost = self.system.advance(rows[:, :width], rows[:, width:])
-            self._targets.append(self.table.add(self._decided(self.system.state(following))))
+            self._targets.append(self.table.add(self._with_orders(self.system.state(following))))
             self._sources.append(block)
             self._grow()
             self.cost[block], self.explored[block] = cost, True
-        self.transition = self._linked()
+        self.transition = self._transition_matrix()
 
-    def _decided(self, state: StockState) -> FloatArray:
+    def _with_orders(self, state: StockState) -> FloatArray:
         """Return states with what is due received, and the orders that the policy places in them, as rows.
 
         Beside the order, it no longer matters how much of the stock has come just now: that makes for fewer states.
@@ -188,10 +188,10 @@ class _Chain:
         return np.concatenate([self.system.rows(self.system.receive(state)), order], axis=1)
 
     def sweep(self) -> float:
-        """Move the distribution on by a round; return how far it still is from where it settles, about."""
+        """Move the distribution on by a round; return about how far it still is from the stationary one."""
         self._sweeps += ROUND
         _check_sweeps(self._sweeps, type(self.policy).__name__, len(self.table))
-        self.share, remaining = _swept(self.share, self.transition)
+        self.share, remaining = _sweep(self.share, self.transition)
         return remaining
 
     def _grow(self) -> None:
@@ -204,7 +204,7 @@ class _Chain:
         self.cost, self.share = np.concatenate([self.cost, new]), np.concatenate([self.share, new])
         self.explored = np.concatenate([self.explored, new > 0])
 
-    def _linked(self) -> sparse.csr_array:
+    def _transition_matrix(self) -> sparse.csr_array:
         """The transition matrix."""
         probability, closed = self.system.points.probability, np.flatnonzero(~self.explored)
         sources = np.concatenate(self._sources)
@@ -214,7 +214,9 @@ class _Chain:
         return sparse.csr_array((entries, (origin, target)), shape=(len(self.table),) * 2)
 
 
-def settle(share: FloatArray, transition: sparse.csr_array, name: str, tolerance: float = 1e-11) -> FloatArray:
+def stationary_shares(
+    share: FloatArray, transition: sparse.csr_array, name: str, tolerance: float = 1e-11
+) -> FloatArray:
     """Return the share of periods that begin in each state of a chain in the long run, shape (states,).
 
     Args:
@@ -230,19 +232,19 @@ def settle(share: FloatArray, transition: sparse.csr_array, name: str, tolerance
     while remaining > tolerance:
         sweeps += ROUND
         _check_sweeps(sweeps, name, len(share))
-        share, remaining = _swept(share, transition)
+        share, remaining = _sweep(share, transition)
     return share
 
 
-def _swept(share: FloatArray, transition: sparse.csr_array) -> tuple[FloatArray, float]:
-    """Return the distribution a round of sweeps later, and an estimate of how far from settled it is."""
+def _sweep(share: FloatArray, transition: sparse.csr_array) -> tuple[FloatArray, float]:
+    """Return the distribution a round of sweeps later, and an estimate of how far from stationary it is."""
     changes, into = [], transition.T
     for _ in range(ROUND):
         # Half of the mass waits a period: that leaves the shares alone in the end, and cycles die out.
         following = (share + into @ share) / 2
         changes.append(float(np.abs(following - share).sum()))
         share = following / following.sum()
-    if changes[-1] < SETTLED:
+    if changes[-1] < ROUNDING:
         return share, 0.0
     # Changes shrink by a constant factor in the end, so that the rest is a geometric series.
     factor = (changes[-1] / changes[0]) ** (1 / (ROUND - 1))
@@ -340,16 +342,14 @@ def _descend(
         left = False
         for point in around:
             inside = all(low <= value <= high for value, (low, high) in zip(point, bounds, strict=True))
-            if inside and point not in costs:
-                costs[point], left = _or_infinite(cost, point), True
+            if not inside or point in costs:
+                continue
+            left = True
+            try:
+                costs[point] = cost(point)
+            except FractileError:  # e.g. stock that grows without end: passed over
+                costs[point] = np.inf
     return costs
-
-
-def _or_infinite(cost: Callable[[Point], float], point: Point) -> float:
-    try:
-        return cost(point)
-    except FractileError:
-        return np.inf
 
 
 def best_dual_sourcing(make: Callable[..., Policy], demand: IndependentDemand, network: Network) -> Best:
