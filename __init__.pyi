@@ -48,6 +48,6 @@ from .policies.registry import POLICIES as POLICIES, make_policy as make_policy
 from .policies.rollout import simulate as simulate
 from .studies import league as league
 from .studies.compare import Comparison as Comparison, compare as compare
-from .training.trainers import train_policy as train_policy
+from .training.train import train_policy as train_policy
 
 __version__: str

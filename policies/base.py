@@ -1,14 +1,16 @@
-"""What a policy is."""
+"""What a policy is, and what policies share: rules for parameters, pipelines of any length, a progress callback."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, FloatArray
+from ..envs.core.backend import concatenate, zeros
 from ..envs.core.types import InventoryState, ItemParams, Observation, Scenario
-from ..errors import FractileError
+from ..errors import Faults, FractileError
 
 
 @runtime_checkable
@@ -38,10 +40,77 @@ class Planner(Protocol):
         """Return the parameters without the rules that the plan ignores."""
 
 
+class Progress(Protocol):
+    """Whatever long work reports to: the one shape of a progress callback."""
+
+    def __call__(self, message: str, share: float | None = None) -> None:
+        """Show what is done now, and which share of the work is over, 0 to 1 (None: not known)."""
+
+
+def no_progress(message: str, share: float | None = None) -> None:
+    """Show nothing: the progress of work that nobody watches."""
+
+
+def fit_pipeline(pipeline: Array, slots: int) -> Array:
+    """Return a pipeline with this many slots: what arrives later is summed into the last one, missing slots are empty.
+
+    Where lead times are random or deliveries are data, a pipeline may be longer or shorter than the lead time that a
+    policy plans with; units that come later than planned are on order all the same.
+
+    Args:
+        pipeline: units under way, shape (slots, paths, items).
+        slots: how many are wanted; with none, nothing is left.
+    """
+    if len(pipeline) == slots:
+        return pipeline
+    if len(pipeline) < slots:
+        missing = zeros((slots - len(pipeline), *pipeline.shape[1:]), pipeline)
+        return concatenate([pipeline, missing]) if len(pipeline) else missing
+    return concatenate([pipeline[: slots - 1], pipeline[slots - 1 :].sum(0)[None]]) if slots else pipeline[:0]
+
+
 def per_item(value: Any) -> Any:
     """Return a parameter of a policy as a float or an array over items."""
     array = np.asarray(value, dtype=np.float64)
     return array.item() if array.ndim == 0 else array
+
+
+class Rule(NamedTuple):
+    """What a policy's parameter must be.
+
+    Attributes:
+        text: in words, for messages.
+        holds: whether each number is that.
+    """
+
+    text: str
+    holds: Callable[[FloatArray], Any]
+
+
+FINITE = Rule("a finite number", np.isfinite)
+NOT_NEGATIVE = Rule("a number >= 0", lambda x: np.isfinite(x) & (x >= 0))
+LIMIT = Rule("a number >= 0", lambda x: x >= 0)
+"""Infinity is no limit."""
+
+
+def keep_parameters(policy: Any, **rules: Rule) -> None:
+    """Hold parameters of a frozen policy as floats or arrays over items.
+
+    Args:
+        policy: under construction.
+        **rules: by the name of a parameter.
+
+    Raises:
+        FractileError: with every parameter that breaks its rule.
+    """
+    faults = Faults()
+    for name, rule in rules.items():
+        given = getattr(policy, name)
+        number = per_item(given)
+        if not np.all(rule.holds(np.asarray(number))):
+            faults.add(f"{name} must be {rule.text}, got {given}")
+        object.__setattr__(policy, name, number)
+    faults.raise_if_any()
 
 
 def check_fractile(critical_ratio: Any, scale: Any) -> None:

@@ -8,15 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..envs.core.backend import (
-    like,
-    minimum,
-    positive_part,
-    zeros,
-)
+from ..envs.core.backend import like, minimum, positive_part, zeros
 from ..envs.core.types import Observation
-from ..errors import FractileError
-from .base import per_item
+from .base import LIMIT, NOT_NEGATIVE, keep_parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +24,7 @@ class BaseStock:
     level: Any
 
     def __post_init__(self) -> None:
-        _keep(self, "level", self.level)
+        keep_parameters(self, level=NOT_NEGATIVE)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""
@@ -56,8 +50,7 @@ class CappedBaseStock:
     cap: Any
 
     def __post_init__(self) -> None:
-        _keep(self, "level", self.level)
-        _keep(self, "cap", self.cap, unlimited=True)
+        keep_parameters(self, level=NOT_NEGATIVE, cap=LIMIT)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""
@@ -80,15 +73,8 @@ class ConstantOrder:
     quantity: Any
 
     def __post_init__(self) -> None:
-        _keep(self, "quantity", self.quantity)
+        keep_parameters(self, quantity=NOT_NEGATIVE)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""
         return zeros(tuple(obs.net_inventory.shape), obs.net_inventory) + like(self.quantity, obs.net_inventory)
-
-
-def _keep(policy: Any, name: str, value: Any, unlimited: bool = False) -> None:
-    number = per_item(value)
-    if not ((np.asarray(number) >= 0) & (np.isfinite(number) | unlimited)).all():
-        raise FractileError(f"{name} must be a number >= 0, got {value}")
-    object.__setattr__(policy, name, number)

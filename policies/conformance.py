@@ -1,16 +1,18 @@
-"""Is it a policy? Checks for any class that claims to be one."""
+"""Checks that any policy, of this package or a user's own, keeps the contract."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
-from ..envs.core.period import system_of
+from ..envs.core.period import SystemParams, system_of
 from ..envs.core.types import ItemParams, Observation, Scenario
 from ..envs.demand.distributions import NegativeBinomial
 from ..envs.demand.model import draw_scenario
@@ -19,6 +21,7 @@ from ..forecasters.forecast import DemandForecast, QuantileForecast
 from ..randomness import keyed_generator
 from .base import Planner, Policy
 from .rollout import simulate
+from .storage import reload_policy
 
 PATHS, PERIODS = 6, 16
 
@@ -29,7 +32,7 @@ class _Trial:
 
     policy: Policy
     scenario: Scenario
-    params: Any
+    params: SystemParams
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -46,17 +49,18 @@ class _Recorder:
 
     def order(self, obs: Observation) -> FloatArray:
         """Return the policy's order."""
-        order = _asked(self.trial, obs)
+        order = _check_order(self.trial, obs)
         self.seen.append((_copied(obs), np.array(order)))
         return order
 
 
-def check_policy(policy: Policy, scenario: Scenario | None = None, params: Any = None) -> None:
+def check_policy(policy: Policy, scenario: Scenario | None = None, params: SystemParams | None = None) -> None:
     """Check that a policy keeps its contract, as `fractile.policies.base.Policy` words it.
 
     Orders are finite, not negative, of the shape (paths, items), and the same for the same observation; changing
-    everything that happens after a decision changes no order up to it; the observation is left alone; and paths do
-    not meet: in another order they lead to the same orders.
+    everything that happens after a decision changes no order up to it; the observation is left alone; paths do not
+    affect each other: in another order they lead to the same orders; and a policy that can be kept orders the same
+    after it was written to a file and loaded again.
 
     Args:
         policy: turns observations into orders.
@@ -83,15 +87,16 @@ def check_policy(policy: Policy, scenario: Scenario | None = None, params: Any =
     _check_observation(trial, seen)
     _check_no_peeking(trial)
     _check_paths(trial, seen)
+    _check_storage(trial, seen)
 
 
-def _instance(scenario: Scenario | None, params: Any) -> tuple[Scenario, Any]:
+def _instance(scenario: Scenario | None, params: SystemParams | None) -> tuple[Scenario, SystemParams]:
     if scenario is not None:
         return scenario, ItemParams() if params is None else params
     if params is None:
         params = ItemParams(lead_time=np.array([1, 2, 4]), stockout_cost=np.array([4.0, 9.0, 19.0]))
     demand = NegativeBinomial(mean=np.array([3.0, 12.0, 0.8]), size=2.0)
-    return draw_scenario(demand, 0, PATHS, PERIODS, int(np.max(params.protection_interval))), params
+    return draw_scenario(demand, 0, PATHS, PERIODS, system_of(params).horizon), params
 
 
 def _check_orders(trial: _Trial) -> list[tuple[Observation, FloatArray]]:
@@ -101,7 +106,7 @@ def _check_orders(trial: _Trial) -> list[tuple[Observation, FloatArray]]:
     return recorder.seen
 
 
-def _asked(trial: _Trial, obs: Observation) -> FloatArray:
+def _check_order(trial: _Trial, obs: Observation) -> FloatArray:
     """Return the policy's order, checked."""
     order = np.asarray(trial.policy.order(obs))
     _require(
@@ -128,7 +133,7 @@ def _asked(trial: _Trial, obs: Observation) -> FloatArray:
 def _check_determinism(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> None:
     for obs, order in (*seen, *reversed(seen)):
         _equal(
-            _asked(trial, obs),
+            _check_order(trial, obs),
             order,
             trial,
             "determinism",
@@ -167,7 +172,7 @@ def _check_no_peeking(trial: _Trial) -> None:
 
 @contextmanager
 def _disturbed(scenario: Scenario, period: int) -> Iterator[Scenario]:
-    """Give the scenario with other demand from a period on, and with other forecasts behind it.
+    """Give the scenario with other demand from a period on, and with other forecasts after it.
 
     The demand is changed in place, where that can be done, so that a policy which holds on to the array is caught.
     """
@@ -191,13 +196,29 @@ def _check_paths(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> N
     paths = keyed_generator(0, "paths").permutation(trial.scenario.paths)
     for obs, order in seen:
         _equal(
-            _asked(trial, _reordered(obs, paths)),
+            _check_order(trial, _reordered(obs, paths)),
             order[paths],
             trial,
-            "paths do not meet",
+            "independent paths",
             f"the orders of period {obs.period} in the other order",
             "decide for each path from that path alone",
             tolerance=1e-9,
+        )
+
+
+def _check_storage(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> None:
+    with TemporaryDirectory() as folder:
+        loaded = reload_policy(trial.policy, Path(folder))
+    if loaded is None:
+        return
+    for obs, order in seen:
+        _equal(
+            np.asarray(loaded.order(obs)),
+            order,
+            trial,
+            "storage",
+            f"the order of period {obs.period} from the policy that was kept and loaded again",
+            "keep every parameter in to_state, and restore it in from_state",
         )
 
 
@@ -211,6 +232,8 @@ def _reordered(obs: Observation, paths: IntArray) -> Observation:
         history=None if obs.history is None else obs.history[:, paths],
         params=_reordered_params(obs.params, paths),
         forecast=None if obs.forecast is None else _reordered_forecast(obs.forecast, paths),
+        total=None,
+        features=None,
     )
 
 

@@ -15,16 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..envs.core.backend import (
-    concatenate,
-    like,
-    minimum,
-    positive_part,
-)
+from ..envs.core.backend import concatenate, like, minimum, positive_part
 from ..envs.core.types import Observation
 from ..envs.networks.network import OUTSIDE, Network
-from ..errors import Faults, FractileError
-from .base import per_item
+from ..errors import FractileError
+from .base import FINITE, LIMIT, NOT_NEGATIVE, keep_parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +39,7 @@ class SingleIndex:
     expedited_level: Any
 
     def __post_init__(self) -> None:
-        _keep(self, regular_level=-np.inf, expedited_level=-np.inf)
+        keep_parameters(self, regular_level=FINITE, expedited_level=FINITE)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, 2 · items): from the regular supplier, then from the expedited one."""
@@ -76,7 +71,7 @@ class DualIndex:
     expedited_level: Any
 
     def __post_init__(self) -> None:
-        _keep(self, regular_level=-np.inf, expedited_level=-np.inf)
+        keep_parameters(self, regular_level=FINITE, expedited_level=FINITE)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, 2 · items): from the regular supplier, then from the expedited one."""
@@ -108,7 +103,7 @@ class CappedDualIndex:
     cap: Any
 
     def __post_init__(self) -> None:
-        _keep(self, regular_level=-np.inf, expedited_level=-np.inf, cap=0.0)
+        keep_parameters(self, regular_level=FINITE, expedited_level=FINITE, cap=LIMIT)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, 2 · items): from the regular supplier, then from the expedited one."""
@@ -139,7 +134,7 @@ class TailoredBaseSurge:
     expedited_level: Any
 
     def __post_init__(self) -> None:
-        _keep(self, quantity=0.0, expedited_level=-np.inf)
+        keep_parameters(self, quantity=NOT_NEGATIVE, expedited_level=FINITE)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, 2 · items): from the regular supplier, then from the expedited one."""
@@ -169,7 +164,8 @@ def expedited_position(obs: Observation) -> Array:
     check_suppliers(obs)
     fast = obs.params.lead_time[obs.params.locations :]
     position = obs.net_inventory
-    for k in range(int(fast.max()) + 1):
+    # Where deliveries are data, the pipeline may be shorter than the expedited lead time.
+    for k in range(min(int(fast.max()) + 1, len(obs.pipeline))):
         position = position + like((k <= fast).astype(np.float64), position) * obs.pipeline[k]
     return position
 
@@ -185,15 +181,3 @@ def _up_to(level: Any, obs: Observation, expedited: Array) -> Array:
 
 def _spread(level: Any, obs: Observation) -> Array:
     return np.broadcast_to(level, (1, obs.net_inventory.shape[1]))
-
-
-def _keep(policy: Any, **lowest: float) -> None:
-    """Hold parameters as floats or arrays over items; raise where one is below its lowest value, or not finite."""
-    faults = Faults()
-    for name, low in lowest.items():
-        given = getattr(policy, name)
-        number = np.asarray(per_item(given))
-        if not ((number >= low) & (np.isfinite(number) | ((number > 0) & (name == "cap")))).all():
-            faults.add(f"{name} must be a {'finite number' if low < 0 else 'number >= 0'}, got {given}")
-        object.__setattr__(policy, name, per_item(given))
-    faults.raise_if_any()

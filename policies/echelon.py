@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, FloatArray
-from ..envs.core.backend import (
-    like,
-    positive_part,
-)
+from ..envs.core.backend import like, positive_part
 from ..envs.core.types import Observation
 from ..envs.networks.network import Network
 from ..errors import FractileError
-from .base import per_item
+from .base import Rule, keep_parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +39,7 @@ class EchelonBaseStock:
     levels: Any
 
     def __post_init__(self) -> None:
-        if not np.isfinite(np.asarray(self.levels, dtype=np.float64)).all():
-            raise FractileError(f"levels must be finite numbers, got {self.levels}")
-        object.__setattr__(self, "levels", per_item(self.levels))
+        keep_parameters(self, levels=Rule("finite numbers", np.isfinite))
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, links)."""

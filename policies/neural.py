@@ -8,16 +8,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, FloatArray
 from ..envs.core.backend import (
     clip,
     positive_part,
     tanh,
 )
 from ..envs.core.types import Observation
+from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.encoders import encoder_from_config
 from ..envs.gym.observation import Encoder, ForecastEncoder
 from ..errors import FractileError
+from .rollout import roll
 
 WIDEST_FEATURE = 8.0
 """Standardised features are held within ± this, so that an odd item cannot throw the network."""
@@ -38,7 +40,7 @@ class NeuralPolicy:
         spread: features are then divided by it, shape (features,).
         activation: "tanh" or "relu".
         bounded: hold actions within [−1, 1], as a Stable-Baselines3 agent's are.
-        share: actions are multiplied by it; below 1 where training held the network back, 0 is the newsvendor.
+        share: factor on actions; below 1 where later periods did not bear out what was learnt, 0 is the newsvendor.
     """
 
     reads_protection_total: ClassVar[bool] = True
@@ -106,3 +108,22 @@ def initial_layers(rng: np.random.Generator, sizes: tuple[int, ...]) -> tuple[tu
     """Return layers drawn as He et al. (2015) do, the last one zero: the policy starts as the newsvendor."""
     layers = [(rng.normal(0.0, np.sqrt(2.0 / n), (n, m)), np.zeros(m)) for n, m in pairwise(sizes[:-1])]
     return (*layers, (np.zeros(sizes[-2:]), np.zeros(sizes[-1])))
+
+
+def feature_statistics(encoder: Encoder, batch: InventoryBatch) -> tuple[FloatArray, FloatArray]:
+    """Return mean and spread of the features in a batch's episodes when the newsvendor (action 0) orders.
+
+    Training standardises features by them: what a network is fed then has about unit size from the first step on.
+    """
+    rows: list[FloatArray] = []
+
+    class _ActionZero:
+        def order(self, obs: Observation) -> FloatArray:
+            rows.append(encoder.encode(obs).reshape(-1, encoder.size))
+            order: FloatArray = encoder.decode(np.zeros((len(obs.net_inventory), batch.orders)), obs)
+            return order
+
+    for _ in roll(_ActionZero(), batch.scenario, batch.params, batch.state, batch.view):
+        pass
+    features = np.concatenate(rows)
+    return features.mean(0), np.maximum(features.std(0), 1e-3)

@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..envs.core.backend import (
-    like,
-    positive_part,
-    zeros,
-)
+from ..envs.core.backend import like, positive_part, zeros
 from ..envs.core.types import Observation
 from ..envs.systems.perishable import PerishableState, perishable_step
 from ..errors import FractileError
-from .base import per_item
+from .base import NOT_NEGATIVE, keep_parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +32,7 @@ class EstimatedWaste:
     level: Any
 
     def __post_init__(self) -> None:
-        number = np.asarray(per_item(self.level))
-        if not ((number >= 0) & np.isfinite(number)).all():
-            raise FractileError(f"level must be a number >= 0, got {self.level}")
-        object.__setattr__(self, "level", per_item(self.level))
+        keep_parameters(self, level=NOT_NEGATIVE)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""
@@ -67,6 +60,7 @@ def estimated_waste(obs: Observation) -> Array:
     state = PerishableState(obs.stock, obs.pipeline, obs.stock.sum(0) - obs.net_inventory)
     nothing = zeros(tuple(obs.net_inventory.shape), obs.net_inventory)
     waste = nothing
+    # Not `roll`: this runs in every order, on mean demand and without orders, whatever the review period is.
     for k in range(span):
         state, outcome = perishable_step(state, nothing, nothing + like(demand[:, :, k].T.copy(), nothing), obs.params)
         waste = waste + outcome.waste * like(np.asarray(periods > k, dtype=np.float64), nothing)

@@ -1,4 +1,4 @@
-"""Policies by name; a module is imported when its policy is asked for."""
+"""Policies by name; a module is imported when its policy is looked up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POLICIES = Registry(
         "base_stock": "base_stock:BaseStock",
         "capped_base_stock": "base_stock:CappedBaseStock",
         "constant_order": "base_stock:ConstantOrder",
-        "projected_level": "projected_level:ProjectedLevel",
+        "projected_level": "projected:ProjectedLevel",
         "ss": "reorder_point:ReorderPointOrderUpTo",
         "rq": "reorder_point:ReorderPointQuantity",
         "single_index": "dual_sourcing:SingleIndex",

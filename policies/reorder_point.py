@@ -8,16 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..envs.core.backend import (
-    indicator,
-    is_torch,
-    like,
-    minimum,
-    positive_part,
-)
+from ..envs.core.backend import indicator, is_torch, like, minimum, positive_part
 from ..envs.core.types import Observation
-from ..errors import Faults
-from .base import per_item
+from .base import Rule, keep_parameters, per_item
+
+NUMBER = Rule("a number", np.isfinite)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +37,10 @@ class ReorderPointOrderUpTo:
     cap: Any = np.inf
 
     def __post_init__(self) -> None:
-        _keep(self, "reorder_point", "order_up_to", "cap")
-        faults = Faults()
-        _require(faults, self, "reorder_point", np.isfinite(self.reorder_point), "a number")
-        above = np.isfinite(self.order_up_to) & (np.asarray(self.order_up_to) >= self.reorder_point)
-        _require(faults, self, "order_up_to", above, f"a number >= reorder_point ({self.reorder_point})")
-        _require(faults, self, "cap", np.asarray(self.cap) > 0, "a number above 0; infinity is no cap")
-        faults.raise_if_any()
+        point = per_item(self.reorder_point)
+        above = Rule(f"a number >= reorder_point ({point})", lambda x: np.isfinite(x) & (x >= point))
+        cap = Rule("a number above 0; infinity is no cap", lambda x: x > 0)
+        keep_parameters(self, reorder_point=NUMBER, order_up_to=above, cap=cap)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""
@@ -80,13 +72,8 @@ class ReorderPointQuantity:
     quantity: Any
 
     def __post_init__(self) -> None:
-        _keep(self, "reorder_point", "quantity")
-        faults = Faults()
-        _require(faults, self, "reorder_point", np.isfinite(self.reorder_point), "a number")
-        _require(
-            faults, self, "quantity", np.isfinite(self.quantity) & (np.asarray(self.quantity) > 0), "a number above 0"
-        )
-        faults.raise_if_any()
+        above_zero = Rule("a number above 0", lambda x: np.isfinite(x) & (x > 0))
+        keep_parameters(self, reorder_point=NUMBER, quantity=above_zero)
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""
@@ -97,14 +84,3 @@ class ReorderPointQuantity:
     def target(self, obs: Observation) -> Array:
         """Return the highest position that an order leads to, s + Q, units."""
         return np.broadcast_to(self.reorder_point + self.quantity, (1, obs.net_inventory.shape[1]))
-
-
-def _keep(policy: Any, *names: str) -> None:
-    """Keep parameters as floats or arrays over items."""
-    for name in names:
-        object.__setattr__(policy, name, per_item(getattr(policy, name)))
-
-
-def _require(faults: Faults, policy: Any, name: str, holds: Any, rule: str) -> None:
-    if not np.all(holds):
-        faults.add(f"{name} must be {rule}, got {getattr(policy, name)}")

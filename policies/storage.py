@@ -1,26 +1,55 @@
-"""Policies on disk: JSON for what is text or a number, safetensors for arrays."""
+"""Policies on disk: JSON for what is text or a number, safetensors for arrays; nothing is ever executed."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..envs.core.params import ItemParams
+from ..envs.demand.distributions import (
+    CompoundPoisson,
+    Discrete,
+    Gamma,
+    Geometric,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+    Rounded,
+)
+from ..envs.systems.capacity import SharedCapacity
+from ..errors import FractileError
 from ..forecasters.storage import load_state, save_state
+from .base import Planner, Policy
 from .registry import POLICIES
 
+Config: TypeAlias = dict[str, Any]
+Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
 
-def save_policy(name: str, policy: Any, folder: Path) -> None:
+NESTED: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        *(CompoundPoisson, Discrete, Gamma, Geometric, NegativeBinomial, Normal, Poisson, Rounded),
+        *(ItemParams, SharedCapacity),
+    )
+}
+"""What a policy's parameter may be besides a number, a text or an array."""
+
+
+def save_policy(name: str, policy: Policy | Planner, folder: Path) -> None:
     """Keep a policy in a folder, as `policy-<name>.json` and `.safetensors`.
 
     Args:
         name: under which it is registered.
-        policy: has `to_state`, or is a dataclass of numbers and arrays.
+        policy: has `to_state`, or is a dataclass of numbers, texts, arrays and what `NESTED` lists.
         folder: where to.
+
+    Raises:
+        FractileError: where a parameter is something else.
     """
-    config, arrays = policy.to_state() if hasattr(policy, "to_state") else _plain_state(policy)
+    config, arrays = policy.to_state() if hasattr(policy, "to_state") else _split(policy, "")
     save_state(folder, f"policy-{name}", {"policy": name, "config": config}, arrays)
 
 
@@ -34,13 +63,65 @@ def load_policy(name: str, folder: Path) -> Any:
     cls = POLICIES.known(state["policy"])
     if hasattr(cls, "from_state"):
         return cls.from_state(state["config"], arrays)
-    values = {name: array.item() if array.ndim == 0 else array for name, array in arrays.items()}
-    return cls(**state["config"], **values)
+    return _join(cls, state["config"], arrays, "")
 
 
-def _plain_state(policy: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    values = {f.name: getattr(policy, f.name) for f in fields(policy)}
-    # JSON has no infinity: a cap that never binds is kept as an array.
-    infinite = {k: np.array(v) for k, v in values.items() if isinstance(v, float) and not np.isfinite(v)}
-    arrays = {**{k: v for k, v in values.items() if isinstance(v, np.ndarray)}, **infinite}
-    return {k: v for k, v in values.items() if k not in arrays}, arrays
+def reload_policy(policy: Policy, folder: Path) -> Policy | None:
+    """Return what comes back when a policy is kept in a folder and loaded again; None where it cannot be kept.
+
+    Kept are policies of registered classes, and those of your own that have `to_state` and `from_state`.
+    """
+    name = next((name for name, cls in POLICIES.items() if cls is type(policy)), None)
+    if name is not None:
+        save_policy(name, policy, folder)
+        loaded: Policy = load_policy(name, folder)
+        return loaded
+    if hasattr(policy, "to_state") and hasattr(policy, "from_state"):
+        save_state(folder, "policy", *policy.to_state())
+        loaded = type(policy).from_state(*load_state(folder, "policy"))
+        return loaded
+    return None
+
+
+def _split(owner: Any, prefix: str) -> tuple[Config, Arrays]:
+    """Return a dataclass as what JSON can hold, and arrays by their path, e.g. `demand.mean`."""
+    config: Config = {}
+    arrays: Arrays = {}
+    for name in (field.name for field in fields(owner) if field.init):
+        value, path = getattr(owner, name), f"{prefix}{name}"
+        if isinstance(value, np.ndarray) and value.ndim:
+            arrays[path] = value
+        elif isinstance(value, np.ndarray | np.generic | float | int) and not np.isfinite(value):
+            config[name] = {"kind": "float", "value": str(float(value))}  # JSON has no infinity
+        elif isinstance(value, np.ndarray | np.generic):
+            config[name] = value.item()
+        elif is_dataclass(value) and type(value) is NESTED.get(type(value).__name__):
+            inner, more = _split(value, f"{path}.")
+            config[name] = {"kind": type(value).__name__, "config": inner}
+            arrays |= more
+        elif value is None or isinstance(value, str | bool | int | float | list | tuple):
+            config[name] = value
+        else:
+            raise FractileError(
+                f"{path} of {type(owner).__name__} cannot be kept on disk: it is a {type(value).__name__}, and must be "
+                f"a number, a text, an array or one of {', '.join(NESTED)}"
+            )
+    return config, arrays
+
+
+def _join(cls: type[Any], config: Config, arrays: Arrays, prefix: str) -> Any:
+    """Return the dataclass that `_split` took apart."""
+    values: dict[str, Any] = {}
+    for field in fields(cls):
+        name, path = field.name, f"{prefix}{field.name}"
+        value = config.get(name)
+        if path in arrays:
+            # A number in a file of an earlier version: infinity, kept as an array.
+            values[name] = arrays[path].item() if arrays[path].ndim == 0 else arrays[path]
+        elif isinstance(value, dict) and value["kind"] == "float":
+            values[name] = float(value["value"])
+        elif isinstance(value, dict):
+            values[name] = _join(NESTED[value["kind"]], value["config"], arrays, f"{path}.")
+        elif name in config:
+            values[name] = value
+    return cls(**values)

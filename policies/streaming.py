@@ -1,8 +1,7 @@
-"""A policy meets more items than memory holds: blocks of items are drawn, simulated, added up and forgotten."""
+"""Simulation of more items than memory holds: blocks of items are drawn, simulated, added up and dropped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..envs.core.params import ItemParams
 from ..envs.core.types import Scenario
 from ..errors import FractileError
 from ..randomness import keyed_generator
-from .base import Policy
+from .base import Policy, Progress, no_progress
 from .rollout import roll, starting_state
 
 ITEM_BLOCK = 4096
@@ -22,7 +21,7 @@ ITEM_BLOCK = 4096
 
 @dataclass(frozen=True, eq=False)
 class StreamTotals:
-    """What a policy came to, item by item; sums over paths and periods, without the warm-up.
+    """Costs and units of a policy, item by item: sums over paths and periods, without the warm-up.
 
     Attributes:
         cost: money, shape (items,).
@@ -63,9 +62,9 @@ def stream(
     periods: int,
     warm_up: int = 0,
     forecasts: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> StreamTotals:
-    """Let a policy meet the demand of any number of items, in the memory that a few thousand need.
+    """Simulate a policy on any number of items, in the memory that a few thousand need.
 
     Args:
         policy: turns observations into orders; parameters of shape (items,) go with their items.
@@ -77,7 +76,7 @@ def stream(
         periods: periods in all.
         warm_up: periods at the start that do not count.
         forecasts: show the policy the true distribution as its forecast; off, it sees stock and pipeline alone.
-        progress: told items done and items in all, after every block.
+        progress: called after every block of items.
 
     Returns:
         Sums for every item.
@@ -101,8 +100,8 @@ def stream(
         scenario = _scenario(some, some.sample(rng, paths, periods), params, forecasts)
         of_items = _of_items(policy, chosen, model.items)
         parts.append(_totals(of_items, scenario, params.select(chosen), warm_up))
-        if progress is not None:
-            progress(int(chosen[-1]) + 1, model.items)
+        done = int(chosen[-1]) + 1
+        progress(f"{done} of {model.items} items", done / model.items)
     cost, holding, stockout, demand, sales = np.concatenate(parts, axis=1)
     return StreamTotals(cost, holding, stockout, demand, sales, paths, periods - warm_up)
 
@@ -114,7 +113,7 @@ def _scenario(model: Any, demand: FloatArray, params: ItemParams, forecasts: boo
     return Scenario(demand, forecasts=[forecast] * demand.shape[1])
 
 
-def _totals(policy: Any, scenario: Scenario, params: ItemParams, warm_up: int) -> FloatArray:
+def _totals(policy: Policy, scenario: Scenario, params: ItemParams, warm_up: int) -> FloatArray:
     """Return cost, holding, stock-out, demand and sales of each item, shape (5, items)."""
     state = starting_state(policy, scenario, params)
     totals = np.zeros((5, scenario.items))
@@ -126,15 +125,17 @@ def _totals(policy: Any, scenario: Scenario, params: ItemParams, warm_up: int) -
     return totals
 
 
-def _of_items(policy: Any, chosen: IntArray, items: int) -> Any:
+def _of_items(policy: Policy, chosen: IntArray, items: int) -> Policy:
     """Return the policy of some items: parameters with a number for each item are cut."""
-    if hasattr(policy, "select"):
-        return policy.select(chosen)
-    if not is_dataclass(policy) or isinstance(policy, type):
+    whole: Any = policy
+    if hasattr(whole, "select"):
+        selected: Policy = whole.select(chosen)
+        return selected
+    if not is_dataclass(whole):
         return policy
-    values = {f.name: getattr(policy, f.name) for f in fields(policy) if f.init}
+    values = {f.name: getattr(whole, f.name) for f in fields(whole) if f.init}
     cut = {k: v[chosen] for k, v in values.items() if isinstance(v, np.ndarray) and v.shape == (items,)}
-    return replace(policy, **cut) if cut else policy
+    return replace(whole, **cut) if cut else policy  # type: ignore[type-var, return-value]
 
 
 def _check(model: Any, params: ItemParams, warm_up: int, periods: int) -> None:

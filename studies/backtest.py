@@ -28,7 +28,7 @@ from ..policies.base import OrderUpToPolicy, Planner, Policy
 from ..policies.rollout import simulate, starting_state
 from ..randomness import keyed_generator
 from ..registry import option_names
-from ..training.trainers import TrainingProblem, train_policy
+from ..training.train import TrainingProblem, train_policy
 from .config import StudyConfig
 from .data import StudyData, load_data
 

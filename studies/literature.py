@@ -18,13 +18,10 @@ from ..envs.instances.catalogue import Instance, Known, instances
 from ..envs.networks.network import Network
 from ..errors import FractileError
 from ..policies.dual_sourcing import CappedDualIndex, DualIndex, SingleIndex, TailoredBaseSurge
-from ..policies.exact.bounds import transshipment_bound
-from ..policies.exact.clark_scarf import clark_scarf
+from ..policies.exact.backorders import clark_scarf, transshipment_bound, zheng_federgruen
 from ..policies.exact.dynamic_programming import DynamicProgramming
-from ..policies.exact.markov import exact_cost
-from ..policies.exact.markov_decisions import optimal_policy
-from ..policies.exact.search import best_dual_sourcing
-from ..policies.exact.zheng_federgruen import zheng_federgruen
+from ..policies.exact.markov_decision import optimal_policy
+from ..policies.exact.policy_evaluation import best_dual_sourcing, exact_cost
 from ..policies.newsvendor import normal_newsvendor
 from ..policies.registry import make_policy
 from ..policies.rollout import roll

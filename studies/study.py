@@ -19,7 +19,7 @@ from ..forecasters.scores import score_forecast
 from ..forecasters.storage import save_forecaster
 from ..policies.base import Planner, Policy
 from ..policies.storage import save_policy
-from ..training.trainers import is_trained
+from ..training.train import needs_training
 from .backtest import Forecasts, Study, begin, new_forecaster
 from .compare import Comparison, summarise
 from .config import StudyConfig
@@ -166,7 +166,7 @@ def train_run(
     study = begin(config, 0, progress)
     with new_run(out, overwrite=overwrite) as run:
         name = config.forecast.forecaster
-        trained = is_trained(policy, config.policies.options.get(policy, {}))
+        trained = needs_training(policy, config.policies.options.get(policy, {}))
         tuning = study.forecast_tuning(name, config.training.simulated_paths) if trained else None
         ready = study.train([policy], tuning)
         _save_models(run, study.fit(name, study.window.end), ready)

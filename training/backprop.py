@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..arrays import FloatArray
-from ..envs.core.period import StockState
-from ..envs.core.types import HistoryView, Scenario
+from ..envs.core.types import HistoryView
 from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.encoders import make_encoder
 from ..envs.gym.observation import Encoder
 from ..envs.gym.sources import EpisodeSource
 from ..envs.networks.network import Network
-from ..policies.neural import NeuralPolicy, initial_layers
+from ..policies.base import Progress, no_progress
+from ..policies.neural import NeuralPolicy, feature_statistics, initial_layers
 from ..policies.rollout import NO_HISTORY, roll
 from ..randomness import keyed_generator
-from .recording import collect_features, one_thread
-
-Progress = Callable[[int, int, float], None]
-"""Called with (step, steps, cost relative to the start)."""
-
-
-@dataclass(frozen=True)
-class BackpropConfig:
-    """How the network is trained.
-
-    Attributes:
-        steps: gradient steps.
-        paths: episodes in each step.
-        periods: length of an episode.
-        warm_up: first periods whose cost does not count; they wash out the start.
-        hidden: sizes of the hidden layers.
-        learning_rate: of Adam, at its highest; it falls to a hundredth along a cosine.
-        clip: largest norm of a gradient.
-        evaluate_every: steps between evaluations on the validation episodes; the best network is kept.
-        validation_paths: episodes that are kept for validation.
-        whole_units: round orders to packs while training (gradients pass straight through).
-        seed: of the network, the episodes and the validation episodes.
-    """
-
-    steps: int = 600
-    paths: int = 256
-    periods: int = 40
-    warm_up: int = 8
-    hidden: tuple[int, ...] = (32, 32)
-    learning_rate: float = 1e-2
-    clip: float = 1.0
-    evaluate_every: int = 50
-    validation_paths: int = 1024
-    whole_units: bool = False
-    seed: int = 0
+from .config import BackpropConfig
 
 
 def train_backprop(
@@ -65,7 +32,7 @@ def train_backprop(
     level_scale: float = 1.0,
     level_shift: float = 0.0,
     view: HistoryView = NO_HISTORY,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> NeuralPolicy:
     """Train a neural policy by gradient descent on the simulated cost (Madeka et al. 2022; Alvo et al. 2023).
 
@@ -75,50 +42,59 @@ def train_backprop(
         validation: where the episodes that choose the best network come from; `source` where None.
         level_scale: of the newsvendor that training starts from; see `TunedNewsvendor`.
         level_shift: likewise.
-        view: what the network is shown of the past.
-        progress: told after every evaluation.
+        view: what the network sees of the past.
+        progress: called after every evaluation, with the cost as a share of the start's.
 
     Returns:
-        The best network seen, in numpy.
+        The best network of all evaluations, in numpy.
     """
     config = config or BackpropConfig()
     rng = keyed_generator(config.seed, "backprop", "episodes")
-    judge = keyed_generator(config.seed, "backprop", "validation")
-    start: dict[str, Any] = {"level_scale": level_scale, "level_shift": level_shift}
-    encoder = make_encoder(source, memory=view.memory, together=False, **start)
-    setting: dict[str, Any] = {"periods": config.periods, "encoder": encoder, "view": view}
-    batch = InventoryBatch(source, paths=config.paths, **setting)
-    held = InventoryBatch(validation or source, paths=config.validation_paths, **setting)
-    held.reset(judge)
+    encoder = make_encoder(source, memory=view.memory, together=False, level_scale=level_scale, level_shift=level_shift)
+    batch = InventoryBatch(source, paths=config.paths, periods=config.periods, encoder=encoder, view=view)
+    judge = InventoryBatch(
+        validation or source, paths=config.validation_paths, periods=config.periods, encoder=encoder, view=view
+    )
+    judge.reset(keyed_generator(config.seed, "backprop", "validation"))
     with one_thread():
-        policy = _initial_policy(encoder, held, config)
+        policy = _initial_policy(encoder, judge, config)
         parameters = [p.requires_grad_(True) for layer in policy.layers for p in layer]
         optimiser = torch.optim.Adam(parameters, lr=config.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
             optimiser, config.steps, eta_min=config.learning_rate / 100
         )
-        first = lowest = _validation_cost(policy, held, config)
-        best = _copied(policy)
+        with torch.no_grad():
+            first = lowest = float(rollout_cost(policy, judge, config))
+        best = _to_numpy(policy)
         for step in range(1, config.steps + 1):
             batch.reset(rng)
-            _descend(policy, batch, optimiser, parameters, config, first)
+            # Costs differ by orders of magnitude between histories: relative to the start, one clip fits all.
+            loss = rollout_cost(policy, batch, config) / first
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, config.clip)
+            optimiser.step()
             schedule.step()
-            if step % config.evaluate_every == 0 or step == config.steps:
-                cost = _validation_cost(policy, held, config)
-                if cost < lowest:
-                    lowest, best = cost, _copied(policy)
-                if progress is not None:
-                    progress(step, config.steps, cost / first)
+            if step % config.evaluate_every and step < config.steps:
+                continue
+            with torch.no_grad():
+                cost = float(rollout_cost(policy, judge, config))
+            if cost < lowest:
+                lowest, best = cost, _to_numpy(policy)
+            progress(f"backprop: step {step} of {config.steps}, cost {cost / first:.3f}", step / config.steps)
     return best
 
 
 def rollout_cost(policy: NeuralPolicy, batch: InventoryBatch, config: BackpropConfig) -> torch.Tensor:
     """Return the cost per period of the batch's episodes, differentiable in the policy, a scalar tensor."""
-    scenario, params, state = as_tensors(batch.scenario, batch.params, batch.state)
-    if not config.whole_units:
-        params = without_packs(params)
-    scenario = scenario.window(0, config.periods)
-    costs = [outcome.cost for _, outcome in roll(policy, scenario, params, state, batch.view)]
+    params = batch.params if config.whole_units else without_packs(batch.params)
+    # Demand, features and state in float32; forecasts and parameters follow where they are used.
+    demand = torch.as_tensor(batch.scenario.demand, dtype=torch.float32)
+    features = None if batch.scenario.features is None else batch.scenario.features.like(demand)
+    scenario = replace(batch.scenario, demand=demand, features=features)
+    state = type(batch.state)(*(torch.as_tensor(x, dtype=torch.float32) for x in batch.state))
+    rollout = roll(policy, scenario.window(0, config.periods), params, state, batch.view)
+    costs = [outcome.cost for _, outcome in rollout]
     return torch.stack(costs[config.warm_up :]).mean()
 
 
@@ -129,47 +105,18 @@ def without_packs(params: Any) -> Any:
     return replace(params, pack_size=None) if params.pack_size is not None else params
 
 
-def as_tensors(scenario: Scenario, params: Any, state: StockState) -> tuple[Scenario, Any, Any]:
-    """Bring demand, features and state to torch, float32; forecasts and parameters follow where they are used."""
-    tensors = type(state)(*(torch.as_tensor(x, dtype=torch.float32) for x in state))
-    demand = torch.as_tensor(scenario.demand, dtype=torch.float32)
-    features = None if scenario.features is None else scenario.features.like(demand)
-    return replace(scenario, demand=demand, features=features), params, tensors
-
-
-def _descend(
-    policy: NeuralPolicy,
-    batch: InventoryBatch,
-    optimiser: torch.optim.Optimizer,
-    parameters: list[torch.Tensor],
-    config: BackpropConfig,
-    scale: float,
-) -> None:
-    loss = rollout_cost(policy, batch, config) / scale
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(parameters, config.clip)
-    optimiser.step()
-
-
-def _validation_cost(policy: NeuralPolicy, held: InventoryBatch, config: BackpropConfig) -> float:
-    with torch.no_grad():
-        return float(rollout_cost(policy, held, config))
-
-
-def _initial_policy(encoder: Encoder, held: InventoryBatch, config: BackpropConfig) -> NeuralPolicy:
-    """The newsvendor as a network, its features standardised over what the newsvendor meets."""
+def _initial_policy(encoder: Encoder, judge: InventoryBatch, config: BackpropConfig) -> NeuralPolicy:
+    """The newsvendor as a network in torch, its features standardised over the validation episodes."""
     rng = keyed_generator(config.seed, "backprop", "network")
     layers = initial_layers(rng, (encoder.size, *config.hidden, encoder.outputs))
-    met = collect_features(encoder, held)
-    shift, spread = met.mean(0), np.maximum(met.std(0), 1e-3)
+    statistics = feature_statistics(encoder, judge)
     tensors = tuple(tuple(torch.as_tensor(x, dtype=torch.float32) for x in layer) for layer in layers)
-    statistics = (torch.as_tensor(x, dtype=torch.float32) for x in (shift, spread))
-    return NeuralPolicy(encoder, tensors, *statistics)  # type: ignore[arg-type]  # tuples of pairs
+    shift, spread = (torch.as_tensor(x, dtype=torch.float32) for x in statistics)
+    return NeuralPolicy(encoder, tensors, shift, spread)  # type: ignore[arg-type]  # tuples of pairs
 
 
-def _copied(policy: NeuralPolicy) -> NeuralPolicy:
-    """The policy in numpy, apart from the one that is being trained."""
+def _to_numpy(policy: NeuralPolicy) -> NeuralPolicy:
+    """A copy in numpy, which the training of the original does not touch."""
 
     def arrays(*tensors: torch.Tensor) -> tuple[FloatArray, ...]:
         return tuple(t.detach().numpy().astype(np.float64) for t in tensors)
@@ -177,3 +124,14 @@ def _copied(policy: NeuralPolicy) -> NeuralPolicy:
     shift, spread = arrays(policy.shift, policy.spread)
     layers: list[Any] = [arrays(weight, bias) for weight, bias in policy.layers]
     return replace(policy, layers=tuple(layers), shift=shift, spread=spread)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread, where small networks are fastest; the setting from before returns afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,87 +1,114 @@
-"""Classical policies tuned by simulation."""
+"""Parameters chosen by simulation: those of classical policies, and how far a network may move."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
-from ..arrays import FloatArray
+from ..arrays import FloatArray, IntArray
 from ..envs.core.types import ItemParams, Scenario, with_protection_totals
 from ..policies.base_stock import BaseStock, ConstantOrder
+from ..policies.neural import NeuralPolicy
 from ..policies.newsvendor import TunedNewsvendor
 from ..policies.rollout import simulate
+from .config import HistoryConfig, TuningConfig
 
-SCALES = np.linspace(0.6, 1.3, 8)
-SHIFTS = np.linspace(-2.0, 1.5, 8)
-REFINEMENTS = 3
-LEVELS = np.concatenate([np.arange(0.0, 4.0, 0.25), np.arange(4.0, 12.1, 1.0)])
+PolicyT = TypeVar("PolicyT", BaseStock, ConstantOrder)
 
 
-def tune_newsvendor(scenario: Scenario, params: ItemParams) -> TunedNewsvendor:
+def tune_newsvendor(scenario: Scenario, params: ItemParams, config: TuningConfig | None = None) -> TunedNewsvendor:
     """Find the scale and the safety factor that cost least in total on a scenario.
 
     A grid, then finer grids around the best point, with ties going to the plainest newsvendor. Every item shares
-    the two numbers, so that thousands of item-periods stand behind them.
+    the two numbers, so that thousands of item-periods support them.
 
     Args:
         scenario: demand and forecasts to tune on.
         params: lead times and costs.
+        config: the grids.
     """
+    config = config or TuningConfig()
     scenario = with_protection_totals(scenario, params)  # once for all candidates
+    warm_up = _warm_up(scenario, params)
     best = TunedNewsvendor()
-    lowest = _cost(best, scenario, params)
-    scales, shifts = SCALES, SHIFTS
-    for _ in range(REFINEMENTS):
+    lowest = simulate(best, scenario, params, warm_up=warm_up).mean_cost
+    scales, shifts = np.linspace(*config.scales, config.points), np.linspace(*config.shifts, config.points)
+    for _ in range(config.refinements):
         for scale, shift in product(scales, shifts):
             candidate = TunedNewsvendor(float(scale), float(shift))
-            cost = _cost(candidate, scenario, params)
+            cost = simulate(candidate, scenario, params, warm_up=warm_up).mean_cost
             if cost < lowest:
                 best, lowest = candidate, cost
-        scales, shifts = _around(best.scale, scales), _around(best.shift, shifts)
+        scales = _refine(scales, best.scale, config.finer_points)
+        shifts = _refine(shifts, best.shift, config.finer_points)
     return best
 
 
-def tune_base_stock(scenario: Scenario, params: ItemParams) -> BaseStock:
+def tune_base_stock(scenario: Scenario, params: ItemParams, config: TuningConfig | None = None) -> BaseStock:
     """Find each item's cheapest fixed level on a scenario: multiples of its mean demand over L + R periods."""
-    mean = _mean_demand(scenario) * np.asarray(params.protection_interval)
-    return BaseStock(_best_per_item(BaseStock, np.outer(LEVELS, mean), scenario, params))
+    stretches = (np.arange(*stretch) for stretch in (config or TuningConfig()).levels)
+    return _tune_each_item(BaseStock, np.concatenate([*stretches]), params.protection_interval, scenario, params)
 
 
-def tune_constant_order(scenario: Scenario, params: ItemParams) -> ConstantOrder:
+def tune_constant_order(scenario: Scenario, params: ItemParams, config: TuningConfig | None = None) -> ConstantOrder:
     """Find each item's cheapest fixed order on a scenario: multiples of its mean demand per review."""
-    mean = _mean_demand(scenario) * np.asarray(params.review_period)
-    shares = np.linspace(0.0, 1.5, 31)
-    return ConstantOrder(_best_per_item(ConstantOrder, np.outer(shares, mean), scenario, params))
+    config = config or TuningConfig()
+    multiples = np.linspace(0.0, config.largest_quantity, config.quantities)
+    return _tune_each_item(ConstantOrder, multiples, params.review_period, scenario, params)
 
 
-def _best_per_item(
-    make: Callable[[Any], Any], candidates: FloatArray, scenario: Scenario, params: ItemParams
-) -> FloatArray:
-    """Return, of candidates (n, items), each item's cheapest; items do not meet, so one run judges all of them."""
-    packed = np.rint(candidates) if params.pack_size is not None else candidates
-    cost = [simulate(make(row), scenario, params, warm_up=_warm_up(scenario, params)).cost for row in packed]
-    best = np.argmin([c.mean((0, 1)) for c in cost], axis=0)
-    return packed[best, np.arange(packed.shape[1])]
+def shrink_actions(
+    policy: NeuralPolicy, scenario: Scenario, params: ItemParams, warm_up: int, config: HistoryConfig | None = None
+) -> NeuralPolicy:
+    """Return the network with the share of its actions that costs least on periods after those it was trained on.
+
+    What a network learns of some weeks need not hold in the next ones. Zero is the newsvendor; ties go to less.
+
+    Args:
+        policy: trained on earlier periods.
+        scenario: later ones.
+        params: lead times, costs and order rules.
+        warm_up: periods at the start that do not count.
+        config: the shares that are tried.
+    """
+    scenario = with_protection_totals(scenario, params)  # once for all candidates
+    candidates = [replace(policy, share=share) for share in (config or HistoryConfig()).shares]
+    costs = [simulate(candidate, scenario, params, warm_up=warm_up).mean_cost for candidate in candidates]
+    return candidates[costs.index(min(costs))]
 
 
-def _mean_demand(scenario: Scenario) -> FloatArray:
-    mean: FloatArray = np.asarray(scenario.demand).mean((0, 1))
-    return mean
+def _tune_each_item(
+    make: Callable[[FloatArray], PolicyT],
+    multiples: FloatArray,
+    periods: int | IntArray,
+    scenario: Scenario,
+    params: ItemParams,
+) -> PolicyT:
+    """Choose each item's cheapest multiple of its mean demand over some periods.
 
-
-def _cost(policy: TunedNewsvendor, scenario: Scenario, params: ItemParams) -> float:
-    return simulate(policy, scenario, params, warm_up=_warm_up(scenario, params)).mean_cost
+    One run judges all items, since none affects another.
+    """
+    mean = np.asarray(scenario.demand).mean((0, 1)) * np.asarray(periods)
+    candidates = np.outer(multiples, mean)
+    if params.pack_size is not None:
+        candidates = np.rint(candidates)
+    warm_up = _warm_up(scenario, params)
+    runs = (simulate(make(row), scenario, params, warm_up=warm_up) for row in candidates)
+    best = np.argmin([run.cost.mean((0, 1)) for run in runs], axis=0)
+    return make(candidates[best, np.arange(candidates.shape[1])])
 
 
 def _warm_up(scenario: Scenario, params: ItemParams) -> int:
+    """Periods whose cost no order of the policy decides."""
     return min(params.slots, scenario.periods - 1)
 
 
-def _around(centre: float, grid: FloatArray) -> FloatArray:
-    """A grid of five points between the neighbours of the centre."""
+def _refine(grid: FloatArray, centre: float, points: int) -> FloatArray:
+    """Return a grid between the neighbours of the best point; scales stay at or above zero."""
     width = (grid[1] - grid[0]) / 2
-    finer: FloatArray = centre + width * np.linspace(-1, 1, 5)
+    finer: FloatArray = centre + width * np.linspace(-1, 1, points)
     return np.maximum(finer, 0.0) if grid[0] > 0 else finer

@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from ...arrays import FloatArray, IntArray
-from ...envs.core.period import advance
 from ...envs.core.types import InventoryState, ItemParams, Scenario
 from ...errors import Faults, FractileError
+from ..base_stock import ConstantOrder
+from ..rollout import roll
 
 MEMORY = 8_000_000
 """Numbers that one block of paths and items may hold at once."""
@@ -38,7 +39,7 @@ class Hindsight:
         """
         _check(scenario, params)
         params = self.relaxed(params)
-        owed, residual = _left_over(scenario, params, state)
+        owed, residual = _unmet_demand(scenario, params, state)
         paths, periods, items = residual.shape
         series = residual.transpose(1, 0, 2).reshape(periods, -1)
         columns = _columns(params, paths, items)
@@ -57,7 +58,7 @@ class Hindsight:
         return replace(params, pack_size=None, minimum_order=None, maximum_order=None, capacity=None)
 
 
-def _left_over(scenario: Scenario, params: ItemParams, state: InventoryState) -> tuple[FloatArray, FloatArray]:
+def _unmet_demand(scenario: Scenario, params: ItemParams, state: InventoryState) -> tuple[FloatArray, FloatArray]:
     """Return what the stock and orders of the start leave unmet.
 
     Orders of before the start arrive before period L, and new ones from L on: which units the old ones serve
@@ -66,14 +67,12 @@ def _left_over(scenario: Scenario, params: ItemParams, state: InventoryState) ->
     Returns:
         Backorders of the start (paths, items), and demand by period (paths, periods, items).
     """
-    nothing = np.zeros(scenario.demand[:, 0].shape)
     before = owed = np.maximum(-np.asarray(state.net_inventory), 0.0)
     lost_share = np.broadcast_to(np.asarray(params.lost_share, dtype=np.float64), owed.shape)
-    residual, late = np.zeros(scenario.demand.shape), nothing
-    for period in range(scenario.periods):
-        state, outcome = advance(state, nothing, scenario, period, params)
+    residual, late = np.zeros(scenario.demand.shape), np.zeros(owed.shape)
+    for period, (after, outcome) in enumerate(roll(ConstantOrder(0.0), scenario, params, state)):
         unmet = np.asarray(scenario.demand[:, period] - outcome.sales)
-        short = np.maximum(-np.asarray(state.net_inventory), 0.0)
+        short = np.maximum(-np.asarray(after.net_inventory), 0.0)
         residual[:, period] = unmet
         late = late + np.maximum(owed + (1 - lost_share) * unmet - short, 0.0)
         owed = short
@@ -143,11 +142,11 @@ def _plan_free(owed: FloatArray, residual: FloatArray, of: _Columns) -> FloatArr
         arrival = np.broadcast_to(unit.argmin(0), (periods, int(alike.sum())))
         first = np.broadcast_to(old.argmin(0), int(alike.sum()))
         columns = _Columns(*kind[:, None]).over(int(alike.sum()))
-        orders[:, alike] = _placed(owed[alike], residual[:, alike], unit, old, arrival, first, columns)
+        orders[:, alike] = _place_orders(owed[alike], residual[:, alike], unit, old, arrival, first, columns)
     return orders
 
 
-def _placed(
+def _place_orders(
     owed: FloatArray,
     residual: FloatArray,
     unit: FloatArray,
@@ -156,7 +155,7 @@ def _placed(
     first: IntArray,
     of: _Columns,
 ) -> FloatArray:
-    """Return the orders (periods, n) behind the arrivals of each period's demand and of the start's backorders."""
+    """Return the orders (periods, n) that make the arrivals of each period's demand and of the start's backorders."""
     periods, n = residual.shape
     orders, column = np.zeros((periods, n)), np.arange(n)
     every = np.arange(periods)[:, None]
@@ -189,7 +188,7 @@ def _plan_block(owed: FloatArray, residual: FloatArray, of: _Columns) -> FloatAr
         best[end] = np.take_along_axis(cost, choice[None], 0)[0]
         cut[end], by[end] = np.divmod(choice, periods + 1)
     arrival = _arrivals(cut, by)
-    return _placed(owed, residual, unit, old, arrival, arrival[0], of)
+    return _place_orders(owed, residual, unit, old, arrival, arrival[0], of)
 
 
 def _arrivals(cut: IntArray, by: IntArray) -> IntArray:

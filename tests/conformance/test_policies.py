@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,7 @@ from fractile.envs.core.types import ItemParams
 from fractile.envs.demand.model import draw_scenario
 from fractile.envs.gym.observation import ObservationEncoder
 from fractile.policies.neural import NeuralPolicy
+from fractile.policies.storage import load_policy, save_policy
 
 PARAMS = ItemParams(
     lead_time=np.array([1, 2, 4]),
@@ -58,6 +60,45 @@ ELSEWHERE = {
 """Checked in tests/policies, on the systems that they are for."""
 
 
+DUAL = fr.networks.dual_sourcing(holding_cost=1.0, stockout_cost=9.0)
+SERIAL = fr.networks.serial([2, 1], [0.5, 1.0], 9.0)
+MIXED = ItemParams(lead_time=np.array([1, 2, 4]), stockout_cost=np.array([4.0, 9.0, 19.0]))
+ONE_ITEM = ItemParams(lead_time=1, stockout_cost=4.0)
+
+KEPT = {
+    **{name: (make, MIXED) for name, make in MADE.items()},
+    "capped_base_stock": (lambda: make_policy("capped_base_stock", level=[30, 40, 50], cap=np.inf), MIXED),
+    "newsvendor": (lambda: make_policy("newsvendor", critical_ratio=[0.5, 0.6, 0.7], scale=1.1), MIXED),
+    "ss": (lambda: make_policy("ss", reorder_point=2, order_up_to=[10, 40, 5]), MIXED),
+    "single_index": (lambda: make_policy("single_index", regular_level=25, expedited_level=12), DUAL),
+    "dual_index": (lambda: make_policy("dual_index", regular_level=25, expedited_level=12), DUAL),
+    "capped_dual_index": (
+        lambda: make_policy("capped_dual_index", regular_level=25, expedited_level=12, cap=np.inf),
+        DUAL,
+    ),
+    "tailored_base_surge": (lambda: make_policy("tailored_base_surge", quantity=4, expedited_level=12), DUAL),
+    "echelon_base_stock": (lambda: make_policy("echelon_base_stock", levels=[25.0, 12.0]), SERIAL),
+    "estimated_waste": (
+        lambda: make_policy("estimated_waste", level=[9, 18, 9]),
+        ItemParams(lead_time=1, shelf_life=np.array([2.0, 3.0, np.inf])),
+    ),
+    "dynamic_programming": (
+        lambda: make_policy("dynamic_programming", demand=fr.Poisson(5.0), params=ONE_ITEM),
+        ONE_ITEM,
+    ),
+    "hindsight": (lambda: make_policy("hindsight"), MIXED),
+}
+"""Every registered policy, and a system that it is for."""
+
+
+def scenario_of(params) -> fr.Scenario:
+    if isinstance(params, fr.networks.Network):
+        scenario = draw_scenario(fr.Poisson(5.0), 0, 6, 10, params.horizon)
+        return replace(scenario, demand=params.place(scenario.demand))
+    demand = fr.Poisson(5.0) if params is ONE_ITEM else DEMAND
+    return draw_scenario(demand, 0, 6, 10, int(np.max(params.protection_interval)))
+
+
 def rolled_forecasts() -> fr.Scenario:
     """Forecasts of their own for every path."""
     scenario = draw_scenario(DEMAND, 1, 5, 8, 6)
@@ -71,7 +112,42 @@ def rolled_forecasts() -> fr.Scenario:
 
 
 def test_every_policy_is_checked():
-    assert set(MADE) | APART | ELSEWHERE == set(POLICIES)
+    assert set(MADE) | APART | ELSEWHERE == set(POLICIES) == set(KEPT)
+
+
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_every_policy_comes_back_from_disk(name, tmp_path):
+    make, params = KEPT[name]
+    policy, scenario = make(), scenario_of(params)
+    save_policy(name, policy, tmp_path)
+    loaded = load_policy(name, tmp_path)
+    assert type(loaded) is type(policy)
+    runs = [fr.simulate(one, scenario, params).order for one in (policy, loaded)]
+    np.testing.assert_array_equal(*runs)
+    assert runs[0].any()
+    for field in fields(policy):
+        kept, given = getattr(loaded, field.name), getattr(policy, field.name)
+        if isinstance(given, (float, np.ndarray)):
+            np.testing.assert_array_equal(kept, given, strict=isinstance(given, np.ndarray))
+
+
+def test_nested_demand_and_parameters_come_back_from_disk(tmp_path):
+    demand = fr.demand.Rounded(fr.Gamma(4.0, cv=0.5))
+    params = replace(ONE_ITEM, holding_cost=0.1, unmet_demand="backorder", maximum_order=np.inf)
+    save_policy("dynamic_programming", make_policy("dynamic_programming", demand=demand, params=params), tmp_path)
+    loaded = load_policy("dynamic_programming", tmp_path)
+    np.testing.assert_array_equal(loaded.demand.pmf(np.arange(9)), demand.pmf(np.arange(9)))
+    assert loaded.params.unmet_demand == "backorder"
+    assert loaded.params.maximum_order == np.inf
+
+
+def test_what_no_file_can_hold_is_refused(tmp_path):
+    class Own(fr.Poisson):
+        """Demand that is not in `storage.NESTED`."""
+
+    policy = make_policy("projected_level", level=4, demand=Own(3.0))
+    with pytest.raises(FractileError, match="demand of ProjectedLevel cannot be kept on disk: it is a Own"):
+        save_policy("projected_level", policy, tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(MADE))
@@ -160,7 +236,7 @@ class Averaging(Broken):
         (Infinite(), "Infinite fails the check 'finite'"),
         (Moody(), "Moody fails the check 'determinism'"),
         (Scribbling(), "Scribbling fails the check '(no mutation|determinism)'"),
-        (Averaging(), "Averaging fails the check 'paths do not meet'"),
+        (Averaging(), "Averaging fails the check 'independent paths'"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -176,6 +252,26 @@ def test_a_policy_that_peeks_is_found_and_demand_is_put_back():
     with pytest.raises(FractileError, match=r"Peeking fails the check 'no peeking'.*read nothing but the observation"):
         fr.check_policy(Peeking(scenario.demand), scenario, params)
     np.testing.assert_array_equal(scenario.demand, demand)
+
+
+def test_a_policy_that_is_another_one_after_loading_is_found():
+    class Forgetful(Broken):
+        def __init__(self, quantity=3.0):
+            self.quantity = quantity
+
+        def order(self, obs):
+            return np.full(obs.net_inventory.shape, self.quantity)
+
+        def to_state(self):
+            return {}, {"quantity": np.array([self.quantity])}
+
+        @classmethod
+        def from_state(cls, config, arrays):
+            return cls(**config)
+
+    fr.check_policy(Forgetful())
+    with pytest.raises(FractileError, match=r"Forgetful fails the check 'storage'.*restore it in from_state"):
+        fr.check_policy(Forgetful(4.0))
 
 
 def test_a_policy_that_reads_its_own_past_is_found():

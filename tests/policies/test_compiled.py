@@ -63,12 +63,21 @@ CASES = {
     "mixed lead times": (fr.make_policy("base_stock", level=20.0), replace(PARAMS, lead_time=np.array([0, 3]))),
     "no lead time": (fr.make_policy("base_stock", level=7.0), replace(PARAMS, lead_time=0, unmet_demand="backorder")),
     "reviews": (fr.make_policy("base_stock", level=35.0), replace(PARAMS, review_period=2)),
+    "salvage": (fr.make_policy("base_stock", level=30.0), replace(PARAMS, salvage_value=np.array([0.5, 2.0]))),
     "perishable": (fr.make_policy("base_stock", level=14.0), replace(PARAMS, lead_time=1, shelf_life=3)),
     "shared capacity": (
         fr.make_policy("base_stock", level=26.0),
         replace(PARAMS, capacity=fr.systems.SharedCapacity(limit=9.0)),
     ),
 }
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", CASES)
+def test_every_system_costs_the_same_where_no_chunk_is_filled(case):
+    # Nine periods in chunks of forty: what is played is what would be compiled, without the ten seconds.
+    policy, params = CASES[case]
+    assert_as_simulated(policy, params, poisson(40, 9, 2), chunk=40, block=30)
 
 
 @pytest.mark.slow

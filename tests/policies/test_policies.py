@@ -157,7 +157,7 @@ def test_projected_of_mixed_lead_times_is_that_of_each_item():
         alone = Observation(
             0,
             obs.net_inventory[:, item : item + 1],
-            obs.pipeline[:slots, :, item : item + 1],
+            obs.pipeline[:, :, item : item + 1],
             params,
             DEMAND.select(np.array([item])).forecast(slots + 1),
         )

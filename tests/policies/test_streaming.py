@@ -61,10 +61,10 @@ def test_forecasts_are_shown_on_request():
 
 
 def test_progress_and_errors():
-    told = []
+    reports = []
     policy = fr.make_policy("base_stock", level=20)
-    stream(policy, fr.Poisson(MEANS), PARAMS, progress=lambda done, of: told.append((done, of)), **SETTING)
-    assert told == [(ITEMS, ITEMS)]
+    stream(policy, fr.Poisson(MEANS), PARAMS, progress=lambda *report: reports.append(report), **SETTING)
+    assert reports == [(f"{ITEMS} of {ITEMS} items", 1.0)]
     with pytest.raises(fr.FractileError, match="warm_up must be from 0 to 24, got 25"):
         stream(policy, fr.Poisson(MEANS), PARAMS, **{**SETTING, "warm_up": 25})
     with pytest.raises(fr.FractileError, match="cannot be streamed"):

@@ -40,7 +40,7 @@ def data_of(panel, items):
 
 def orders_of(data, forecaster):
     config = config_of(forecaster)
-    study = begin(config, HELD_OUT, lambda message: None, data)
+    study = begin(config, HELD_OUT, lambda message, share=None: None, data)
     forecasts = study.forecast(forecaster, 1)
     trajectories = study.simulate(study.train(POLICIES, forecasts.tuning), forecasts)
     return {name: trajectory.order[0] for name, trajectory in trajectories.items()}

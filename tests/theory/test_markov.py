@@ -14,10 +14,9 @@ from fractile import (
 from fractile.envs.core.period import system_of
 from fractile.envs.core.types import ItemParams
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
-from fractile.policies.exact import best_policy, exact_cost, markov, optimal_policy
+from fractile.policies.exact import best_policy, exact_cost, optimal_policy, policy_evaluation
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
-from fractile.policies.exact.enumeration import SmallSystem, demand_points
-from fractile.policies.exact.row_table import RowTable
+from fractile.policies.exact.small_system import RowTable, SmallSystem, demand_points
 
 COIN = fr.demand.Discrete([0.5, 0.5])
 ALWAYS_ONE = fr.demand.Discrete([0.0, 1.0])
@@ -268,7 +267,7 @@ def test_systems_that_cannot_be_listed(demand, params, message):
 def test_stock_that_grows_without_end_is_found(monkeypatch):
     with pytest.raises(FractileError, match="ConstantOrder leads to more than 200 states"):
         exact_cost(ConstantOrder(6), fr.Poisson(5.0), ItemParams(), max_states=200)
-    monkeypatch.setattr(markov, "SWEEPS", 600)
+    monkeypatch.setattr(policy_evaluation, "SWEEPS", 600)
     with pytest.raises(FractileError, match="ConstantOrder leads to no steady state"):
         exact_cost(ConstantOrder(2), fr.demand.Discrete.uniform(4), ItemParams())
 

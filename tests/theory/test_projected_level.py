@@ -10,10 +10,11 @@ from scipy import stats
 
 import fractile as fr
 from fractile import FractileError
-from fractile.policies.exact.dynamic_programming import DynamicProgramming
-from fractile.policies.projected_level import Projection
+from fractile.policies.exact.dynamic_programming import DynamicProgramming, demand_over
+from fractile.policies.projected import project_stock
 
 DEMAND = fr.Poisson(5.0)
+POINTS = demand_over(DEMAND)
 
 BEST = {
     (4, 1): (6.3, 4.0423),
@@ -67,26 +68,25 @@ def test_projected_stock_is_the_mean_over_all_demand(state):
         for arriving, demand in zip(state, demands, strict=True):
             stock = max(stock + arriving - demand, 0)
         expected += probability[list(demands)].prod() * stock
-    got = Projection(fr.Poisson(1.5)).look_up(np.array(state)[:, None]).item()
+    got = project_stock(demand_over(fr.Poisson(1.5)), np.array(state)[:, None]).item()
     assert got == pytest.approx(expected, abs=1e-6)
 
 
-def test_projections_do_not_depend_on_what_was_asked_before():
+def test_projections_do_not_depend_on_what_is_projected_with_them():
     rng = np.random.default_rng(3)
-    used = Projection(DEMAND)
-    for top in (4, 20, 9):
-        state = rng.integers(0, top, (3, 50))
-        fresh = Projection(DEMAND)
-        np.testing.assert_allclose(used.look_up(state), fresh.look_up(state), atol=1e-12)
-        np.testing.assert_allclose(used.look_up(state), fresh.look_up(state[:, ::-1])[::-1], atol=1e-12)
+    many = [rng.integers(0, top, (3, 50)) for top in (4, 20, 9)]
+    together = project_stock(POINTS, np.concatenate(many, axis=1)).reshape(3, 50)
+    for state, among in zip(many, together, strict=True):
+        np.testing.assert_allclose(among, project_stock(POINTS, state), atol=1e-12)
+        np.testing.assert_allclose(among, project_stock(POINTS, state[:, ::-1])[::-1], atol=1e-12)
 
 
-def test_states_that_fit_no_key_are_projected_all_the_same():
+def test_long_pipelines_are_projected():
     state = np.array([[40, 3], *[[2, 1]] * 12])
-    one, other = Projection(DEMAND), Projection(DEMAND)
-    other.look_up(state[:, :0])
-    np.testing.assert_allclose(one.look_up(state), [other.look_up(state[:, [k]]).item() for k in (0, 1)])
-    assert one.look_up(state)[0] > 0.0
+    got = project_stock(POINTS, state)
+    np.testing.assert_allclose(got, [project_stock(POINTS, state[:, [k]]).item() for k in (0, 1)])
+    assert got[0] > 0.0
+    assert project_stock(POINTS, state[:, :0]).shape == (0,)
 
 
 def test_backorders_leave_the_position_less_mean_demand():
@@ -104,7 +104,7 @@ def test_items_with_lead_times_of_their_own_are_projected_apart():
     got = fr.make_policy("projected_level", level=5, demand=demand).projected_stock(obs)
     expected = [4.0]
     for item, state in ((1, [6]), (2, [6, 2, 2])):
-        expected.append(Projection(demand.select(np.array([item]))).look_up(np.array(state)[:, None]).item())
+        expected.append(project_stock(demand_over(demand.select(np.array([item]))), np.array(state)[:, None]).item())
     np.testing.assert_allclose(got, [expected, expected])
 
 

@@ -49,10 +49,12 @@ class Untouched:
 
 @pytest.mark.parametrize("system", NEW)
 def test_gradients_lower_the_cost_and_the_network_is_kept(system, tmp_path):
-    source, told = make_source(system), []
-    policy = train_backprop(source, QUICK, progress=lambda step, steps, cost: told.append(cost))
+    source, reports = make_source(system), []
+    policy = train_backprop(source, QUICK, progress=lambda *report: reports.append(report))
     assert isinstance(policy, NeuralPolicy)
-    assert min(told) < 1.0
+    messages, shares = zip(*reports, strict=True)
+    assert min(float(message.rpartition("cost ")[2]) for message in messages) < 1.0
+    assert shares == (0.5, 1.0)
     save_policy("backprop", policy, tmp_path)
     again = load_policy("backprop", tmp_path)
     batch = InventoryBatch(source, paths=5, periods=3, encoder=policy.encoder)

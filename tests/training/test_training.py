@@ -15,6 +15,7 @@ from fractile.envs.gym.observation import ObservationEncoder
 from fractile.envs.gym.sources import DemandSource, PoolSource
 from fractile.policies.neural import NeuralPolicy
 from fractile.policies.newsvendor import TunedNewsvendor
+from fractile.policies.rollout import roll
 from fractile.policies.storage import load_policy, save_policy
 from fractile.training import BackpropConfig, PPOConfig, TrainingProblem
 from fractile.training.backprop import (
@@ -31,6 +32,19 @@ TINY = BackpropConfig(steps=20, paths=32, periods=20, warm_up=4, evaluate_every=
 
 def scenario_of(seed, paths=64, periods=60):
     return fr.draw_scenario(fr.Poisson(5.0), seed=seed, paths=paths, periods=periods, span=3)
+
+
+def in_torch(policy):
+    layers = [tuple(torch.as_tensor(x, dtype=torch.float32) for x in layer) for layer in policy.layers]
+    shift, spread = (torch.as_tensor(x, dtype=torch.float32) for x in (policy.shift, policy.spread))
+    return replace(policy, layers=tuple(layers), shift=shift, spread=spread)
+
+
+def constant_network(action, **options):
+    """A network that puts out the same action whatever it reads."""
+    encoder = ObservationEncoder(2, **options)
+    layers = ((np.zeros((encoder.size, 1)), np.array([action])),)
+    return NeuralPolicy(encoder, layers, np.zeros(encoder.size), np.ones(encoder.size))
 
 
 def test_the_tuned_newsvendor_beats_the_plain_one_on_fresh_demand():
@@ -60,17 +74,50 @@ def test_gradients_of_the_simulator_match_differences():
     weight, bias = policy.layers[-1]
 
     def cost(shift):
-        layers = (*policy.layers[:-1], (weight, bias + shift))
-        tensors = [tuple(torch.as_tensor(x, dtype=torch.float32) for x in layer) for layer in layers]
-        tensors[-1][1].requires_grad_(True)
-        statistics = [torch.as_tensor(x, dtype=torch.float32) for x in (policy.shift, policy.spread)]
-        moved = replace(policy, layers=tuple(tensors), shift=statistics[0], spread=statistics[1])
+        moved = in_torch(replace(policy, layers=(*policy.layers[:-1], (weight, bias + shift))))
+        moved.layers[-1][1].requires_grad_(True)
         value = rollout_cost(moved, batch, config)
         value.backward()
-        return value.item(), tensors[-1][1].grad.item()
+        return value.item(), moved.layers[-1][1].grad.item()
 
     (low, _), (high, _), (_, slope) = cost(-0.01), cost(0.01), cost(0.0)
     np.testing.assert_allclose((high - low) / 0.02, slope, rtol=0.1)
+
+
+def test_the_cost_of_a_rollout_leaves_the_warm_up_out():
+    batch = InventoryBatch(SOURCE, paths=16, periods=12)
+    batch.reset(np.random.default_rng(0))
+    config = replace(TINY, periods=12, warm_up=5, whole_units=True)
+    rollout = roll(constant_network(0.3), batch.scenario.window(0, 12), batch.params, batch.state)
+    expected = np.mean([outcome.cost for _, outcome in rollout][5:])
+    np.testing.assert_allclose(rollout_cost(in_torch(constant_network(0.3)), batch, config).item(), expected, rtol=1e-5)
+
+
+def test_the_best_network_is_returned_and_not_the_last_one():
+    reports = []
+    config = replace(TINY, steps=3, evaluate_every=1, learning_rate=10.0)
+    policy = train_backprop(SOURCE, config, progress=lambda *report: reports.append(report[0]))
+    assert min(float(message.rpartition("cost ")[2]) for message in reports) > 1.0
+    # Every step made it worse: what is returned is the newsvendor that training started from.
+    assert not policy.layers[-1][0].any()
+
+
+def test_episodes_of_the_validation_source_choose_the_network():
+    class Recorded:
+        def __init__(self):
+            self.paths = []
+
+        def __getattr__(self, name):
+            return getattr(SOURCE, name)
+
+        def draw(self, rng, paths, periods):
+            self.paths.append(paths)
+            return SOURCE.draw(rng, paths, periods)
+
+    training, validation = Recorded(), Recorded()
+    train_backprop(training, replace(TINY, steps=2), validation=validation)
+    assert validation.paths == [TINY.validation_paths]
+    assert training.paths == [TINY.paths] * 2
 
 
 def test_backprop_is_deterministic_and_starts_from_the_newsvendor():
@@ -130,21 +177,54 @@ def test_networks_begin_at_the_tuned_newsvendor():
     assert policy.encoder.level_shift == problem.newsvendor.shift
 
 
-def test_a_network_that_learnt_nothing_useful_is_held_back_to_the_newsvendor():
+def test_a_harmful_network_is_shrunk_to_the_newsvendor():
     scenario = scenario_of(0, paths=32, periods=30)
     problem = TrainingProblem(scenario, PARAMS)
-    encoder = ObservationEncoder(2, level_scale=problem.newsvendor.scale, level_shift=problem.newsvendor.shift)
-    nothing = (np.zeros(encoder.size), np.ones(encoder.size))
-    harmful = NeuralPolicy(encoder, ((np.zeros((encoder.size, 1)), np.array([0.9])),), *nothing)
-    assert problem.later == 20
-    assert problem.held_back(harmful).share == 0.0
+    harmful = constant_network(0.9, level_scale=problem.newsvendor.scale, level_shift=problem.newsvendor.shift)
+    assert problem.judging_start == 20
+    assert problem.shrink(harmful).share == 0.0
+
+
+def test_networks_are_judged_on_what_is_set_apart_for_tuning():
+    # Twice the demand that was forecast: there, ordering up to more is right.
+    scenario = scenario_of(0, paths=32, periods=30)
+    double = replace(scenario, demand=2.0 * scenario.demand)
+    problem = TrainingProblem(scenario, PARAMS, tuning=double)
+    assert problem.shrink(constant_network(0.9)).share == 1.0
+    assert problem.split_items()[1].scenario.demand.mean() > 9.0
+    assert problem.split_items()[0].scenario.demand.mean() < 6.0
+
+
+@pytest.mark.parametrize("name", ["backprop", "ppo"])
+def test_history_trains_with_its_own_defaults(name, monkeypatch):
+    given = {}
+
+    def trainer(source, config, **start):
+        given.update(config=config, source=source, **start)
+        return constant_network(0.0)
+
+    module = {"backprop": "backprop", "ppo": "rl"}[name]
+    monkeypatch.setattr(f"fractile.training.{module}.train_{name}", trainer)
+    problem = TrainingProblem(scenario_of(0, periods=30), PARAMS, seed=5, backprop_steps=7, ppo_steps=9)
+    train_policy(name, problem, {"hidden": [4, 4]})
+    config = given["config"]
+    assert (config.seed, config.periods, config.hidden) == (5, 19, (4, 4))
+    assert (given["level_scale"], given["level_shift"]) == (problem.newsvendor.scale, problem.newsvendor.shift)
+    assert (config.steps, config.learning_rate) == {"backprop": (7, 3e-3), "ppo": (9, 3e-4)}[name]
+    if name == "ppo":
+        cost = fr.simulate(problem.newsvendor, problem.scenario, PARAMS, warm_up=2).mean_cost
+        assert config.reward_scale == pytest.approx(0.1 / cost)
+    else:
+        assert config.warm_up == 2
 
 
 def test_items_that_validate_are_none_that_train():
     demand = fr.Poisson(np.arange(1.0, 11.0))
     problem = TrainingProblem(fr.draw_scenario(demand, seed=0, paths=2, periods=10, span=3), PARAMS)
-    train, held = problem.split()
+    train, held = problem.split_items()
     assert isinstance(train, PoolSource)
     assert (train.scenario.items, held.scenario.items) == (8, 2)
     means = np.concatenate([s.scenario.demand.mean((0, 1)) for s in (train, held)])
-    np.testing.assert_allclose(np.sort(means), np.sort(problem.scenario.demand[:, : problem.later].mean((0, 1))))
+    np.testing.assert_allclose(
+        np.sort(means), np.sort(problem.scenario.demand[:, : problem.judging_start].mean((0, 1)))
+    )

@@ -1,21 +1,23 @@
-"""What a policy costs, exactly: the Markov chain that it makes of a small system, without simulation."""
+"""The exact cost of a given policy, from the Markov chain it makes of a small system, and its best parameters by it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from ...arrays import FloatArray, IntArray
-from ...envs.core.period import StockState
+from ...arrays import BoolArray, FloatArray, IntArray
+from ...envs.core.period import StockState, SystemParams
 from ...envs.demand.independent import IndependentDemand
+from ...envs.networks.network import Network
 from ...errors import FractileError
 from ..base import Policy
-from .enumeration import SmallSystem
-from .row_table import RowTable
+from ..dual_sourcing import SingleIndex
+from .small_system import RowTable, SmallSystem
 
 NEGLIGIBLE = 1e-12
 """Share of periods up to which a state is not looked into."""
@@ -29,7 +31,7 @@ ROUND = 12
 SWEEPS = 200_000
 """Sweeps after which a distribution that does not settle is given up."""
 
-SETTLED = 1e-15
+ROUNDING = 1e-15
 """Change in a sweep that is no more than rounding."""
 
 BLOCK = 1_000_000
@@ -99,7 +101,7 @@ class ExactCost:
 def exact_cost(
     policy: Policy,
     demand: IndependentDemand,
-    params: Any,
+    params: SystemParams,
     *,
     start: StockState | None = None,
     tolerance: float = 1e-11,
@@ -153,11 +155,11 @@ class _Chain:
 
     def __init__(self, policy: Policy, system: SmallSystem, start: StockState, max_states: int) -> None:
         self.policy, self.system, self.max_states = policy, system, max_states
-        first = self._decided(start)
+        first = self._with_orders(start)
         self.table = RowTable(first.shape[1])
         self.table.add(first)
         self.cost: FloatArray = np.zeros(1)
-        self.explored: NDArray[np.bool_] = np.zeros(1, dtype=bool)
+        self.explored: BoolArray = np.zeros(1, dtype=bool)
         self.share: FloatArray = np.ones(1)
         self.transition: sparse.csr_array
         self._sources: list[IntArray] = []
@@ -171,13 +173,13 @@ class _Chain:
         for block in np.split(index, range(size, len(index), size)):
             rows = self.table.rows[block]
             following, cost = self.system.advance(rows[:, :width], rows[:, width:])
-            self._targets.append(self.table.add(self._decided(self.system.state(following))))
+            self._targets.append(self.table.add(self._with_orders(self.system.state(following))))
             self._sources.append(block)
             self._grow()
             self.cost[block], self.explored[block] = cost, True
-        self.transition = self._linked()
+        self.transition = self._transition_matrix()
 
-    def _decided(self, state: StockState) -> FloatArray:
+    def _with_orders(self, state: StockState) -> FloatArray:
         """Return states with what is due received, and the orders that the policy places in them, as rows.
 
         Beside the order, it no longer matters how much of the stock has come just now: that makes for fewer states.
@@ -186,10 +188,10 @@ class _Chain:
         return np.concatenate([self.system.rows(self.system.receive(state)), order], axis=1)
 
     def sweep(self) -> float:
-        """Move the distribution on by a round; return how far it still is from where it settles, about."""
+        """Move the distribution on by a round; return about how far it still is from the stationary one."""
         self._sweeps += ROUND
         _check_sweeps(self._sweeps, type(self.policy).__name__, len(self.table))
-        self.share, remaining = _swept(self.share, self.transition)
+        self.share, remaining = _sweep(self.share, self.transition)
         return remaining
 
     def _grow(self) -> None:
@@ -202,7 +204,7 @@ class _Chain:
         self.cost, self.share = np.concatenate([self.cost, new]), np.concatenate([self.share, new])
         self.explored = np.concatenate([self.explored, new > 0])
 
-    def _linked(self) -> sparse.csr_array:
+    def _transition_matrix(self) -> sparse.csr_array:
         """The transition matrix."""
         probability, closed = self.system.points.probability, np.flatnonzero(~self.explored)
         sources = np.concatenate(self._sources)
@@ -212,7 +214,9 @@ class _Chain:
         return sparse.csr_array((entries, (origin, target)), shape=(len(self.table),) * 2)
 
 
-def settle(share: FloatArray, transition: sparse.csr_array, name: str, tolerance: float = 1e-11) -> FloatArray:
+def stationary_shares(
+    share: FloatArray, transition: sparse.csr_array, name: str, tolerance: float = 1e-11
+) -> FloatArray:
     """Return the share of periods that begin in each state of a chain in the long run, shape (states,).
 
     Args:
@@ -228,19 +232,19 @@ def settle(share: FloatArray, transition: sparse.csr_array, name: str, tolerance
     while remaining > tolerance:
         sweeps += ROUND
         _check_sweeps(sweeps, name, len(share))
-        share, remaining = _swept(share, transition)
+        share, remaining = _sweep(share, transition)
     return share
 
 
-def _swept(share: FloatArray, transition: sparse.csr_array) -> tuple[FloatArray, float]:
-    """Return the distribution a round of sweeps later, and an estimate of how far from settled it is."""
+def _sweep(share: FloatArray, transition: sparse.csr_array) -> tuple[FloatArray, float]:
+    """Return the distribution a round of sweeps later, and an estimate of how far from stationary it is."""
     changes, into = [], transition.T
     for _ in range(ROUND):
         # Half of the mass waits a period: that leaves the shares alone in the end, and cycles die out.
         following = (share + into @ share) / 2
         changes.append(float(np.abs(following - share).sum()))
         share = following / following.sum()
-    if changes[-1] < SETTLED:
+    if changes[-1] < ROUNDING:
         return share, 0.0
     # Changes shrink by a constant factor in the end, so that the rest is a geometric series.
     factor = (changes[-1] / changes[0]) ** (1 / (ROUND - 1))
@@ -253,3 +257,140 @@ def _check_sweeps(sweeps: int, name: str, states: int) -> None:
             f"{name} leads to no steady state over {states} states: stock or backorders may grow without end; "
             "take smaller orders, or simulate"
         )
+
+
+Point: TypeAlias = tuple[int, ...]
+
+SEARCH_STATES = 100_000
+"""States at which a candidate is passed over."""
+
+
+class Best(NamedTuple):
+    """What a search found.
+
+    Attributes:
+        policy: with the best parameters.
+        parameters: by name.
+        cost: of a period in the long run, or what else was minimised, money.
+        evaluations: candidates that were evaluated.
+    """
+
+    policy: Any
+    parameters: dict[str, int]
+    cost: float
+    evaluations: int
+
+
+def best_policy(
+    make: Callable[..., Policy],
+    start: Mapping[str, int],
+    demand: IndependentDemand,
+    params: SystemParams,
+    *,
+    limits: Mapping[str, tuple[float, float]] | None = None,
+    criterion: Callable[[ExactCost], float] | None = None,
+    **options: Any,
+) -> Best:
+    """Search whole-number parameters of a policy for the lowest exact cost.
+
+    From the start on, the search moves to the best of all neighbours, each parameter one lower, the same or one
+    higher, until none is better: the optimum where costs have one valley.
+
+    Args:
+        make: returns the policy with given parameters, by name.
+        start: where the search begins, values by name.
+        demand: see `exact_cost`.
+        params: see `exact_cost`.
+        limits: lowest and highest value of parameters, by name.
+        criterion: what is minimised; average cost where None.
+        **options: of `exact_cost`.
+
+    Raises:
+        FractileError: where the start itself cannot be evaluated; other candidates are passed over.
+
+    >>> from fractile.envs.demand.distributions import Poisson
+    >>> from fractile.envs.core.types import ItemParams
+    >>> from fractile.policies.base_stock import BaseStock
+    >>> params = ItemParams(lead_time=1, holding_cost=1, stockout_cost=4)
+    >>> found = best_policy(BaseStock, {"level": 15}, Poisson(5.0), params)
+    >>> found.parameters, round(found.cost, 4)
+    ({'level': 12}, 4.1628)
+    """
+    bounds = [(limits or {}).get(name, (-np.inf, np.inf)) for name in start]
+
+    def policy(point: Point) -> Policy:
+        return make(**dict(zip(start, point, strict=True)))
+
+    def cost(point: Point) -> float:
+        exact = exact_cost(policy(point), demand, params, **{"max_states": SEARCH_STATES, **options})
+        return exact.average_cost if criterion is None else criterion(exact)
+
+    first = tuple(int(value) for value in start.values())
+    costs = _descend({first: cost(first)}, cost, bounds)
+    best = min(costs, key=costs.__getitem__)
+    return Best(policy(best), dict(zip(start, best, strict=True)), costs[best], len(costs))
+
+
+def _descend(
+    costs: dict[Point, float], cost: Callable[[Point], float], bounds: list[tuple[float, float]]
+) -> dict[Point, float]:
+    """Move on to the best neighbour of the best point until there is none; return every cost on the way."""
+    costs, left = dict(costs), True
+    while left:
+        best = min(costs, key=costs.__getitem__)
+        around = [tuple(np.add(best, move).tolist()) for move in product((0, -1, 1), repeat=len(best))]
+        left = False
+        for point in around:
+            inside = all(low <= value <= high for value, (low, high) in zip(point, bounds, strict=True))
+            if not inside or point in costs:
+                continue
+            left = True
+            try:
+                costs[point] = cost(point)
+            except FractileError:  # e.g. stock that grows without end: passed over
+                costs[point] = np.inf
+    return costs
+
+
+def best_dual_sourcing(make: Callable[..., Policy], demand: IndependentDemand, network: Network) -> Best:
+    """Search the best parameters of a policy for two suppliers: see `dual_sourcing` and `best_policy`.
+
+    The search begins at newsvendor levels. The single-index policy has a valley for every gap between its two levels:
+    each gap up to the largest demand is searched on its own.
+
+    Args:
+        make: `SingleIndex`, `DualIndex`, `CappedDualIndex` or `TailoredBaseSurge`.
+        demand: discrete, of one item.
+        network: of one item, with a slow and a fast supplier.
+
+    >>> from fractile.envs.demand.distributions import Poisson
+    >>> from fractile.envs.networks.shapes import dual_sourcing
+    >>> from fractile.policies.dual_sourcing import TailoredBaseSurge
+    >>> network = dual_sourcing(holding_cost=1.0, stockout_cost=9.0, regular_cost=0.0, expedited_cost=2.0)
+    >>> best_dual_sourcing(TailoredBaseSurge, Poisson(2.0), network).parameters
+    {'quantity': 1, 'expedited_level': 4}
+    """
+    system, ratio = SmallSystem(demand, network), float(np.max(network.stock.critical_ratio))
+    slow, fast = (int(lead_time) for lead_time in network.lead_time)
+    most = max(int(np.ceil(system.points.mean)) - 1, 0)
+    level = system.fractile(ratio, slow + 1)
+    if make is SingleIndex:
+        gaps = range(int(system.points.units[-1]) + 1)
+        return min((_best_with_gap(gap, level, demand, network) for gap in gaps), key=lambda best: best.cost)
+    usual = {
+        "regular_level": level,
+        "expedited_level": system.fractile(ratio, fast + 1),
+        "cap": most + 1,
+        "quantity": most,
+    }
+    start = {name: usual[name] for name in getattr(make, "__dataclass_fields__", usual)}
+    # A base of mean demand and more makes stock grow without end.
+    return best_policy(make, start, demand, network, limits={"quantity": (0, most), "cap": (0, np.inf)})
+
+
+def _best_with_gap(gap: int, level: int, demand: IndependentDemand, network: Network) -> Best:
+    def make(regular_level: int) -> Policy:
+        return SingleIndex(regular_level, regular_level - gap)
+
+    best = best_policy(make, {"regular_level": level}, demand, network)
+    return best._replace(parameters={**best.parameters, "expedited_level": best.parameters["regular_level"] - gap})
