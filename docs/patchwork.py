@@ -11,7 +11,7 @@ import numpy as np
 import fractile as fr
 from fractile import retail_panel
 from fractile.forecasters.base import targets_of
-from fractile.forecasters.scores.tables import weighted_quantile_loss
+from fractile.forecasters.scores import weighted_quantile_loss
 
 PAGE = Path(__file__).with_suffix(".md")
 FITTED, ORIGINS, HORIZON = 109, (109, 113, 117, 121, 125), 8

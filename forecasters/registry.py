@@ -11,8 +11,8 @@ FORECASTERS = Registry(
     "forecaster",
     __package__,
     {
-        "seasonal_naive": "classical.statistical:SeasonalNaive",
-        "ets": "classical.statistical:ETS",
+        "seasonal_naive": "classical.naive:SeasonalNaive",
+        "ets": "classical.ets:ETS",
         "arima": "classical.arima:ARIMA",
         "croston": "classical.croston:Croston",
         "patchwork": "patchwork.forecaster:Patchwork",

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
 from ...randomness import keyed_generator
-from ..base import checked_horizon, checked_levels, checked_origins
+from ..base import check_horizon, check_levels, check_origins
 from ..data.panel import SalesPanel
 from ..forecast import (
     DEFAULT_LEVELS,
@@ -131,7 +131,7 @@ class RetailPanel:
         starts = self._origins(horizon, origins)
         law = self._outlook(horizon, starts, known)
         panel = self.panel
-        return as_forecast(law, checked_levels(levels), starts, panel.item_ids, panel.dates, panel.freq)
+        return as_forecast(law, check_levels(levels), starts, panel.item_ids, panel.dates, panel.freq)
 
     def true_paths(
         self,
@@ -167,8 +167,8 @@ class RetailPanel:
         return self._kept[stock_outs]
 
     def _origins(self, horizon: int, origins: Sequence[int] | IntArray | None) -> IntArray:
-        last = self.panel.periods - checked_horizon(horizon)
-        starts = checked_origins(self.panel, [last] if origins is None and last > 0 else origins)
+        last = self.panel.periods - check_horizon(horizon)
+        starts = check_origins(self.panel, [last] if origins is None and last > 0 else origins)
         if starts.max() > last:
             raise FractileError(
                 f"the truth is known up to the panel's end: origins must be at most {last} with a horizon of "

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import gamma, kstest, poisson
 
 from fractile import QuantileForecast, SalesPanel
-from fractile.forecasters.scores.tables import (
+from fractile.forecasters.scores import (
     calibration_table,
     pit,
     pit_bounds,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fractile import FractileError, QuantileForecast, SalesPanel, make_forecaster, retail_panel
-from fractile.forecasters.scores.tables import (
+from fractile.forecasters.scores import (
     mean_weighted_quantile_loss,
     quantile_loss_cells,
     score_forecast,

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 import fractile as fr
 from fractile import FractileError, QuantileForecast, SalesPanel
-from fractile.forecasters.scores.tables import (
+from fractile.forecasters.scores import (
     bias,
     coverage,
     crps,

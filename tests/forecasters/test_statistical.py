@@ -10,14 +10,14 @@ import pytest
 from scipy.stats import poisson
 from statsforecast.models import AutoETS
 
-import fractile.forecasters.classical.smoothing as module
+import fractile.forecasters.classical.ets as module
 from fractile import DEFAULT_LEVELS, FractileError, SalesPanel
 from fractile.forecasters.base import targets_of
-from fractile.forecasters.calibration.point_errors.error_distribution import error_power, fit_error_distribution
-from fractile.forecasters.classical.smoothing import filled, fit_smoothing
-from fractile.forecasters.classical.statistical import ETS, SeasonalNaive, last_mean, season_ago
+from fractile.forecasters.calibration.point_errors import error_power, fit_error_distribution
+from fractile.forecasters.classical.ets import ETS, fill_gaps, fit_smoothing
+from fractile.forecasters.classical.naive import SeasonalNaive, last_mean, season_ago
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.scores.tables import coverage
+from fractile.forecasters.scores import coverage
 
 LEVELS = np.array(DEFAULT_LEVELS)
 
@@ -86,7 +86,7 @@ def test_a_week_out_of_stock_leaves_the_state_alone():
 
 def test_gaps_are_filled_by_straight_lines():
     known = np.array([False, True, False, False, True, True, False])
-    np.testing.assert_allclose(filled(np.array([9.0, 1, 0, 0, 4, 5, 0]), known), [1, 2, 3, 4, 5, 5])
+    np.testing.assert_allclose(fill_gaps(np.array([9.0, 1, 0, 0, 4, 5, 0]), known), [1, 2, 3, 4, 5, 5])
 
 
 def test_an_item_never_fitted_is_fitted_before_the_first_origin():

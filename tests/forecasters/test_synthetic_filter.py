@@ -10,7 +10,7 @@ from scipy.stats import nbinom, poisson
 
 from fractile import FractileError, QuantileForecast, retail_panel
 from fractile.forecasters.retail.filter import filter_levels
-from fractile.forecasters.scores.tables import calibration_table, mean_weighted_quantile_loss
+from fractile.forecasters.scores import calibration_table, mean_weighted_quantile_loss
 
 LEVELS = np.arange(1, 10) / 10
 HORIZON = 8

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import nbinom, norm
 
 from fractile import FractileError, QuantileForecast, SalesPanel
-from fractile.forecasters.scores.tables import (
+from fractile.forecasters.scores import (
     VolatilityCells,
     excess_volatility,
     volatility_cells,
