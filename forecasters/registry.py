@@ -1,4 +1,4 @@
-"""Forecasters by name; a module is imported when its forecaster is asked for."""
+"""Forecasters by name; a module is imported when its forecaster is looked up."""
 
 from __future__ import annotations
 
