@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from ..errors import FractileError
@@ -40,14 +41,15 @@ def save_state(folder: Path, name: str, config: Config, arrays: Arrays) -> None:
             f"{name}: the configuration cannot be written as JSON ({fault}); store arrays and NaN as arrays"
         ) from fault
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(plain, folder / f"{name}.safetensors.tmp")
+    # A safetensors file sorts its arrays; the order in which they were given may mean something to the reader.
+    save_file(plain, folder / f"{name}.safetensors.tmp", metadata={"order": json.dumps(list(plain))})
     os.replace(folder / f"{name}.safetensors.tmp", folder / f"{name}.safetensors")
     (folder / f"{name}.json.tmp").write_text(text + "\n", encoding="utf-8")
     os.replace(folder / f"{name}.json.tmp", folder / f"{name}.json")
 
 
 def load_state(folder: Path, name: str) -> State:
-    """Read what `save_state` wrote.
+    """Read what `save_state` wrote, the arrays in the order in which they were given.
 
     Raises:
         FractileError: where a file is missing or damaged.
@@ -58,7 +60,10 @@ def load_state(folder: Path, name: str) -> State:
             raise FractileError(f"{path} is missing: the folder holds no complete {name!r}; save it again")
     try:
         config: dict[str, Any] = json.loads(text.read_text(encoding="utf-8"))
-        return config, dict(load_file(tensors))
+        arrays = load_file(tensors)
+        with safe_open(tensors, framework="numpy") as file:
+            order = (file.metadata() or {}).get("order")
+        return config, {key: arrays[key] for key in (arrays if order is None else json.loads(order))}
     except Exception as fault:
         raise FractileError(f"{name!r} in {folder} cannot be read ({fault}); save it again") from fault
 
