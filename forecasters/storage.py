@@ -16,8 +16,9 @@ from .base import Arrays, Config, Forecaster, State
 from .registry import FORECASTERS
 
 FORECASTER_FILE = "forecaster"
-STORABLE = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-STORABLE += ("float16", "float32", "float64")
+STORABLE = tuple(
+    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+)
 """Types of arrays that safetensors holds."""
 
 
