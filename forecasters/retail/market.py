@@ -119,6 +119,11 @@ class LevelBelief:
     mean: FloatArray
     covariance: FloatArray | None = None
 
+    def at(self, periods: IntArray) -> Self:
+        """Return the beliefs before some of the periods."""
+        covariance = None if self.covariance is None else self.covariance[:, periods]
+        return replace(self, mean=self.mean[:, periods], covariance=covariance)
+
 
 @dataclass(frozen=True, eq=False)
 class Traits:

@@ -123,8 +123,7 @@ class RetailPanel:
             belief = LevelBelief(self.market.hidden.state(origins))
         elif known in ("record", "informative"):
             record = self.panel.until(int(origins.max()))
-            before = filter_levels(record, self.traits, self.market, stock_outs=known == "record")
-            belief = LevelBelief(before.mean[:, origins], before.covariance[:, origins])
+            belief = filter_levels(record, self.traits, self.market, stock_outs=known == "record").at(origins)
         else:
             raise FractileError(f'known must be "levels", "record" or "informative", got {known!r}')
         return outlook(self.traits, self.market, origins, horizon, belief)
