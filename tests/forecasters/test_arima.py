@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from statsforecast import models as library_models
 
+import fractile.forecasters.classical.arima as module
 from fractile import FractileError, SalesPanel
 from fractile.forecasters.classical.arima import (
     ARIMA,
@@ -183,6 +184,14 @@ def test_orders_are_searched_in_a_sample_that_the_order_of_items_does_not_move()
     assert orders == search_orders(panel.select(np.arange(12)[::-1]), 7, searched=5, most=3, fewest=40)
     usual = search_orders(panel, 7, searched=0, most=2, fewest=40)
     assert usual == (Order(d=1, q=1), Order(p=1))
+
+
+def test_the_order_found_most_often_comes_first(monkeypatch: pytest.MonkeyPatch):
+    often, rare = Order(p=2), Order()
+    found = {0: often, 1: rare, 2: often}
+    monkeypatch.setattr(module, "_search_order", lambda series, season: [found[int(series[0])]])
+    panel = panel_of(np.repeat([[0.0], [1.0], [2.0]], 50, axis=1) + np.linspace(0.0, 0.5, 50))
+    assert search_orders(panel, 1, searched=3, most=2, fewest=40) == (often, rare)
 
 
 def test_a_short_record_is_smoothed():

@@ -72,6 +72,14 @@ def test_smoothing_repeats_statsforecast(kind: str, season: int, monkeypatch: py
     np.testing.assert_allclose(smoothing.forecast(panel, np.array([60]), 10)[0, 0], early, rtol=1e-6)
 
 
+def test_of_all_models_the_one_with_the_least_criterion_is_kept():
+    """Days that repeat each week but for a little noise: the seasonal model wins by far."""
+    week = np.array([5.0, 9, 7, 6, 12, 30, 25])
+    sales = np.tile(week, 12) + np.random.default_rng(6).normal(0, 0.5, 84)
+    got = fit_smoothing(panel_of(sales[None], freq="D"), 7).forecast(panel_of(sales[None], freq="D"), np.array([84]), 7)
+    np.testing.assert_allclose(got[0, 0], week, atol=1.5)
+
+
 def test_a_week_out_of_stock_leaves_the_state_alone():
     rng = np.random.default_rng(1)
     sales = rng.poisson(20, (1, 60)).astype(float)
