@@ -1,10 +1,10 @@
-"""What every forecaster offers, and the checks and shapes that all of them share."""
+"""The forecaster protocol, the base class that checks requests, and the sums over a history that forecasters share."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
@@ -15,21 +15,16 @@ from ..arrays import FloatArray, IntArray
 from ..errors import FractileError, did_you_mean
 from .data.panel import SalesPanel
 from .data.tables import house_names
-from .forecast import (
-    DEFAULT_LEVELS,
-    Dependence,
-    QuantileForecast,
-    interpolation_weights,
-)
+from .forecast import DEFAULT_LEVELS, Dependence, QuantileForecast, interpolation_weights
 
 logger = logging.getLogger(__name__)
 
-Learnt = TypeVar("Learnt")
+Fitted = TypeVar("Fitted")
 
 Config = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
 State = tuple[Config, Arrays]
-"""What a fitted forecaster knows: numbers and texts that JSON can hold, and numeric arrays by name."""
+"""A fitted forecaster on disk: numbers and texts that JSON can hold, and numeric arrays by name."""
 
 SEASONS = {"D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1, "A": 1, "h": 24, "H": 24}
 """Periods in a season, by the first letter of the frequency."""
@@ -37,16 +32,16 @@ SEASONS = {"D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1, "A": 1, "h": 24, "H
 
 @runtime_checkable
 class Forecaster(Protocol):
-    """Turns a sales history into quantile forecasts.
+    """Quantile forecasts from a sales history.
 
-    It learns only from `panel.informative` item-periods. A forecast from origin t uses sales, stock flags and
+    `fit` uses only `panel.informative` item-periods. A forecast from origin t uses sales, stock flags and
     observed covariates of periods < t, known covariates of periods < t + horizon, and nothing else.
     """
 
     name: str
 
     def fit(self, panel: SalesPanel) -> Self:
-        """Learn from a history and return the forecaster itself; what an earlier fit learnt is forgotten."""
+        """Fit to a history and return the forecaster itself; nothing of an earlier fit remains."""
         ...
 
     def predict(
@@ -73,7 +68,7 @@ class Forecaster(Protocol):
         ...
 
     def to_state(self) -> State:
-        """Return everything that `from_state` needs to forecast the same again."""
+        """Return everything that `from_state` needs for the same forecasts."""
         ...
 
     @classmethod
@@ -84,7 +79,7 @@ class Forecaster(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A forecast that was asked for and can be made.
+    """A checked request for a forecast.
 
     Attributes:
         panel: the history, lengthened to the last origin's horizon where it ends earlier; sales and stock
@@ -105,7 +100,7 @@ class Request:
         return self.origins[:, None] + np.arange(self.horizon)
 
     def forecast(self, values: FloatArray, dependence: Dependence) -> QuantileForecast:
-        """Dress quantiles of shape (items, origins, horizon, Q) as a forecast."""
+        """Return quantiles of shape (items, origins, horizon, Q) as a forecast."""
         return QuantileForecast(
             levels=self.levels,
             values=values,
@@ -117,18 +112,18 @@ class Request:
         )
 
 
-class BaseForecaster(Generic[Learnt]):
-    """Checks what it is asked for, and leaves the answer to the family.
+class BaseForecaster(Generic[Fitted]):
+    """A forecaster whose `predict` checks the request and hands it to `_predict`.
 
-    `fit` puts everything that was learnt into `_fitted`; `_predict` forecasts with it.
+    `fit` puts everything it estimates into `_fitted`.
     """
 
     name: ClassVar[str]
-    _fitted: Learnt | None = None
+    _fitted: Fitted | None = None
 
     @property
-    def fitted(self) -> Learnt:
-        """What the last fit has learnt.
+    def fitted(self) -> Fitted:
+        """The estimates of the last fit.
 
         Raises:
             FractileError: where there was none.
@@ -139,11 +134,11 @@ class BaseForecaster(Generic[Learnt]):
 
     @property
     def max_horizon(self) -> int | None:
-        """The longest horizon that can be asked for; None where there is no end."""
+        """The longest horizon that `predict` accepts; None where there is no limit."""
         return None
 
-    def _predict(self, request: Request, learnt: Learnt) -> QuantileForecast:
-        """Forecast what was asked for with what was learnt."""
+    def _predict(self, request: Request, fitted: Fitted) -> QuantileForecast:
+        """Forecast a checked request from the estimates of the last fit."""
         raise NotImplementedError
 
     def predict(
@@ -154,45 +149,76 @@ class BaseForecaster(Generic[Learnt]):
         origins: Sequence[int] | IntArray | None = None,
         future: pd.DataFrame | None = None,
     ) -> QuantileForecast:
-        """Forecast; see `Forecaster.predict`. What was trained for some periods ahead reaches no further."""
-        learnt = self.fitted
+        """Forecast; see `Forecaster.predict`. The horizon is at most `max_horizon`."""
+        fitted = self.fitted
         if self.max_horizon is not None and horizon > self.max_horizon:
             raise FractileError(
                 f"{self.name} was trained for {self.max_horizon} periods ahead, {horizon} are asked for; "
                 f"fit again with horizon={horizon}"
             )
-        return self._predict(checked_request(panel, horizon, levels, origins, future), learnt)
+        return self._predict(make_request(panel, horizon, levels, origins, future), fitted)
 
 
-def checked_request(
+@dataclass(frozen=True)
+class Options:
+    """Options of a forecaster, one a field: by name, changed one at a time, and as JSON."""
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of the options."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def restored(cls, config: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_config()`."""
+        options: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        return cls(**options)
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return asdict(self)
+
+    def changed(self, owner: str, options: Mapping[str, Any]) -> Self:
+        """Return the same with some options replaced.
+
+        Raises:
+            FractileError: names an option that the owner does not have.
+        """
+        for option in options:
+            if option not in self.names():
+                raise FractileError(f"{owner} has no option {option!r}{did_you_mean(option, self.names())}")
+        return replace(self, **options)
+
+
+def make_request(
     panel: SalesPanel,
     horizon: int,
     levels: ArrayLike,
     origins: Sequence[int] | IntArray | None,
     future: pd.DataFrame | None,
 ) -> Request:
-    """Check what `predict` was asked for, and bring the known covariates as far as they are needed.
+    """Check the arguments of `predict` and extend the known covariates over the last origin's horizon.
 
     Raises:
         FractileError: naming the argument, the rule, the value and the remedy.
     """
-    horizon = checked_horizon(horizon)
-    starts = checked_origins(panel, origins)
+    horizon = check_horizon(horizon)
+    starts = check_origins(panel, origins)
     missing = int(starts.max()) + horizon - panel.periods
     if missing > 0:
         known = known_ahead(panel, missing, future)
         panel = panel.extended(np.zeros((panel.items, missing)), known)
-    return Request(panel, horizon, checked_levels(levels), starts)
+    return Request(panel, horizon, check_levels(levels), starts)
 
 
-def checked_horizon(horizon: int) -> int:
+def check_horizon(horizon: int) -> int:
     """Return the horizon where it is a whole number of periods >= 1."""
     if isinstance(horizon, bool) or int(horizon) != horizon or horizon < 1:
         raise FractileError(f"horizon must be a whole number of periods >= 1, got {horizon}")
     return int(horizon)
 
 
-def checked_levels(levels: ArrayLike) -> FloatArray:
+def check_levels(levels: ArrayLike) -> FloatArray:
     """Return the levels as an array where they are two or more, increasing, in (0, 1)."""
     array = np.atleast_1d(np.asarray(levels, dtype=np.float64))
     inside = np.all((array > 0) & (array < 1)) and np.all(np.diff(array) > 0)
@@ -201,7 +227,7 @@ def checked_levels(levels: ArrayLike) -> FloatArray:
     return array
 
 
-def checked_origins(panel: SalesPanel, origins: Sequence[int] | IntArray | None) -> IntArray:
+def check_origins(panel: SalesPanel, origins: Sequence[int] | IntArray | None) -> IntArray:
     """Return the origins as an array where each lies in the panel; its end where None."""
     if origins is None:
         return np.asarray([panel.periods], dtype=np.int64)
@@ -218,23 +244,50 @@ def checked_origins(panel: SalesPanel, origins: Sequence[int] | IntArray | None)
 def known_ahead(panel: SalesPanel, periods: int, future: pd.DataFrame | None) -> dict[str, FloatArray]:
     """Return the known covariates of the `periods` after the panel's end, each (items, periods).
 
-    What `future` does not bring is carried forward from the period before, and the log says so.
+    A value that `future` lacks is carried forward from the period before, and the log says so.
     """
-    if future is None:
-        _say_carried(list(panel.known), "no future values were given")
-        return {name: _carried(values, None, periods) for name, values in panel.known.items()}
-    rows, columns = _positions(panel, periods, future)
-    given = {name for name in panel.known if name in future.columns}
-    _say_carried([name for name in panel.known if name not in given], "future has no such column")
+    given = set() if future is None else set(panel.known) & set(future.columns)
+    absent = sorted(set(panel.known) - given)
+    if absent:
+        why = "no future values were given" if future is None else "future has no such column"
+        logger.info("carried forward beyond the panel's end (%s): %s", why, ", ".join(absent))
+    tables = {name: np.full((panel.items, periods), np.nan) for name in panel.known}
+    if future is not None:
+        rows, columns = _positions(panel, periods, future)
+        needed = columns >= 0
+        for name in panel.known:
+            if name not in given:
+                continue
+            tables[name][rows[needed], columns[needed]] = future[name].to_numpy(dtype=np.float64)[needed]
+            gaps = int(np.isnan(tables[name]).sum())
+            if gaps:
+                logger.info("carried forward in %d item-periods that future lacks: %s", gaps, name)
     ahead = {}
-    for name, values in panel.known.items():
-        table = np.full((panel.items, periods), np.nan)
-        if name in given:
-            inside = columns >= 0
-            table[rows[inside], columns[inside]] = future[name].to_numpy(dtype=np.float64)[inside]
-            _say_gaps(name, table)
-        ahead[name] = _carried(values, table, periods)
+    for name, past in panel.known.items():
+        whole = np.concatenate([past[:, -1:], tables[name]], axis=1)
+        ahead[name] = pd.DataFrame(whole).ffill(axis=1).to_numpy()[:, 1:]
     return ahead
+
+
+def _positions(panel: SalesPanel, periods: int, future: pd.DataFrame) -> tuple[IntArray, IntArray]:
+    """Return row and column of each line of `future` among the added periods; column −1 where it is not needed."""
+    future = house_names(future)
+    for column in ("item_id", "date"):
+        if column not in future.columns:
+            raise FractileError(f"future needs a column {column!r}, it has: {', '.join(map(str, future.columns))}")
+    item = pd.Index(panel.item_ids).get_indexer(pd.Index(future["item_id"].astype(str)))
+    if (item < 0).any():
+        word = str(future["item_id"].iloc[int(np.argmax(item < 0))])
+        hint = did_you_mean(word, panel.item_ids) if panel.items <= 20 else ""
+        raise FractileError(f"future names an item that the panel lacks: {word!r}{hint}")
+    days = pd.to_datetime(future["date"])
+    later = pd.date_range(panel.dates[-1], periods=periods + 1, freq=panel.freq)[1:]
+    position = later.get_indexer(pd.Index(days))
+    stray = (position < 0) & (days > panel.dates[-1]).to_numpy() & (days <= later[-1]).to_numpy()
+    if stray.any():
+        day = days.iloc[int(np.argmax(stray))].date()
+        raise FractileError(f"future has the date {day}, which begins no period of frequency {panel.freq}")
+    return item.astype(np.int64), position.astype(np.int64)
 
 
 def at_levels(trained: FloatArray, values: FloatArray, levels: FloatArray) -> FloatArray:
@@ -255,7 +308,7 @@ def at_levels(trained: FloatArray, values: FloatArray, levels: FloatArray) -> Fl
 
 
 def season_of(freq: str) -> int:
-    """Return how many periods make a season; 1 where the frequency has none that we know.
+    """Return how many periods make a season; 1 for any other frequency.
 
     >>> season_of("W-MON"), season_of("D"), season_of("MS")
     (52, 7, 12)
@@ -270,7 +323,7 @@ def velocity(panel: SalesPanel, origins: IntArray) -> FloatArray:
 
 
 def informative_sums(panel: SalesPanel) -> tuple[FloatArray, FloatArray]:
-    """Sales and number of informative periods before each period, both (items, periods + 1)."""
+    """Return sales and number of informative periods before each period, both (items, periods + 1)."""
     weeks = panel.informative.astype(np.float64)
     return cumulated(np.where(panel.informative, panel.sales, 0.0)), cumulated(weeks)
 
@@ -290,57 +343,15 @@ def targets_of(panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray
 
 
 def calibration_origins(panel: SalesPanel, most: int) -> IntArray:
-    """Return origins in the last part of a history, whose forecasts can be held against what came."""
+    """Return origins in the last part of a history, whose forecasts can be compared with later demand."""
     first = max(1, panel.periods - max(2, min(most, panel.periods // 3)))
     return np.arange(first, panel.periods)
 
 
 def require_history(panel: SalesPanel) -> None:
-    """Refuse a panel that nothing can be learnt from."""
+    """Raise where a panel is too short or too empty to fit anything to."""
     if panel.periods < 2 or not panel.informative.any():
         raise FractileError(
             f"fit needs at least 2 periods and one item-period that was listed and in stock, got a panel of "
             f"{panel.items} items and {panel.periods} periods with {int(panel.informative.sum())} of them"
         )
-
-
-def _positions(panel: SalesPanel, periods: int, future: pd.DataFrame) -> tuple[IntArray, IntArray]:
-    """Row and column of each line of `future` among the added periods; column −1 where it is not needed."""
-    future = house_names(future)
-    for column in ("item_id", "date"):
-        if column not in future.columns:
-            raise FractileError(f"future needs a column {column!r}, it has: {', '.join(map(str, future.columns))}")
-    item = pd.Index(panel.item_ids).get_indexer(pd.Index(future["item_id"].astype(str)))
-    if (item < 0).any():
-        word = str(future["item_id"].iloc[int(np.argmax(item < 0))])
-        raise FractileError(f"future names an item that the panel lacks: {word!r}{_near(word, panel)}")
-    days = pd.to_datetime(future["date"])
-    later = pd.date_range(panel.dates[-1], periods=periods + 1, freq=panel.freq)[1:]
-    position = later.get_indexer(pd.Index(days))
-    stray = (position < 0) & (days > panel.dates[-1]).to_numpy() & (days <= later[-1]).to_numpy()
-    if stray.any():
-        day = days.iloc[int(np.argmax(stray))].date()
-        raise FractileError(f"future has the date {day}, which begins no period of frequency {panel.freq}")
-    return item.astype(np.int64), position.astype(np.int64)
-
-
-def _near(word: str, panel: SalesPanel) -> str:
-    return did_you_mean(word, panel.item_ids) if panel.items <= 20 else ""
-
-
-def _carried(past: FloatArray, table: FloatArray | None, periods: int) -> FloatArray:
-    """Fill the gaps of the new periods with the last value before them."""
-    table = np.full((len(past), periods), np.nan) if table is None else table
-    whole = np.concatenate([past[:, -1:], table], axis=1)
-    return pd.DataFrame(whole).ffill(axis=1).to_numpy()[:, 1:]
-
-
-def _say_carried(names: list[str], why: str) -> None:
-    if names:
-        logger.info("carried forward beyond the panel's end (%s): %s", why, ", ".join(sorted(names)))
-
-
-def _say_gaps(name: str, table: FloatArray) -> None:
-    gaps = int(np.isnan(table).sum())
-    if gaps:
-        logger.info("carried forward in %d item-periods that future lacks: %s", gaps, name)

@@ -1,18 +1,23 @@
-"""Is it a forecaster? Checks for any class that claims to be one."""
+"""Conformance checks for forecasters: shapes, determinism, no peeking, and storage."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..errors import FractileError
 from ..randomness import keyed_generator
 from .base import Forecaster
 from .data.panel import SalesPanel
 from .forecast import DEFAULT_LEVELS, QuantileForecast
+from .storage import load_state, save_state
 
 HORIZON = 6
 PERIODS = 60
@@ -22,11 +27,11 @@ ForecasterFactory = Callable[[], Forecaster]
 
 
 def check_forecaster(forecaster: Forecaster | ForecasterFactory, panel: SalesPanel | None = None) -> None:
-    """Check that a forecaster keeps its contract, as `fractile.forecasters.base.Forecaster` words it.
+    """Check that a forecaster keeps the contract of `fractile.forecasters.base.Forecaster`.
 
-    Shapes, order and range of quantiles; the same answer twice, from a rebuilt copy and after another fit;
-    many origins in one call equal to one at a time; and no peeking: changing whatever an origin must not know
-    changes nothing.
+    Shapes, order and range of quantiles; the same forecast twice, from a copy written to a file and read back, and
+    after another fit; many origins in one call equal to one at a time; and no peeking: a change of whatever an
+    origin must not know changes nothing.
 
     Args:
         forecaster: one forecaster, or a function that builds a new one.
@@ -73,29 +78,23 @@ def small_panel(items: int = ITEMS, periods: int = PERIODS, seed: int = 0) -> Sa
     )
 
 
-def disturbed(panel: SalesPanel, origin: int, horizon: int) -> SalesPanel:
+def disturb(panel: SalesPanel, origin: int, horizon: int) -> SalesPanel:
     """Return the panel with everything changed that a forecast from `origin` must not know."""
     later, beyond = slice(origin, None), slice(origin + horizon, None)
+
+    def change(values: NDArray[Any], span: slice) -> NDArray[Any]:
+        other = values.copy()
+        other[:, span] = ~other[:, span] if other.dtype == bool else 3.0 * other[:, span] + 7.0
+        return other
+
     return replace(
         panel,
-        sales=_changed(panel.sales, later),
-        in_stock=_flipped(panel.in_stock, later),
-        listed=_flipped(panel.listed, later),
-        known={name: _changed(values, beyond) for name, values in panel.known.items()},
-        observed={name: _changed(values, later) for name, values in panel.observed.items()},
+        sales=change(panel.sales, later),
+        in_stock=change(panel.in_stock, later),
+        listed=change(panel.listed, later),
+        known={name: change(values, beyond) for name, values in panel.known.items()},
+        observed={name: change(values, later) for name, values in panel.observed.items()},
     )
-
-
-def _changed(values: np.ndarray, span: slice) -> np.ndarray:
-    other = values.copy()
-    other[:, span] = 3.0 * other[:, span] + 7.0
-    return other
-
-
-def _flipped(values: np.ndarray, span: slice) -> np.ndarray:
-    other = values.copy()
-    other[:, span] = ~other[:, span]
-    return other
 
 
 def _check_values(made: Forecaster, panel: SalesPanel, forecast: QuantileForecast) -> None:
@@ -127,15 +126,21 @@ def _check_origins(made: Forecaster, panel: SalesPanel, forecast: QuantileForeca
 
 def _check_no_peeking(made: Forecaster, panel: SalesPanel, forecast: QuantileForecast) -> None:
     for k, origin in enumerate(forecast.origins):
-        other = made.predict(disturbed(panel, int(origin), HORIZON), HORIZON, origins=[int(origin)])
+        other = made.predict(disturb(panel, int(origin), HORIZON), HORIZON, origins=[int(origin)])
         _require_equal(other, forecast.at_origin(k), made, f"no peeking (origin {origin}, later data changed)")
 
 
 def _check_state(made: Forecaster, panel: SalesPanel, forecast: QuantileForecast) -> None:
     config, arrays = made.to_state()
-    odd = [name for name, array in arrays.items() if np.asarray(array).dtype.kind not in "fiub"]
-    _require(not odd, made, "state", f"arrays that are not numeric: {', '.join(odd)}")
-    copy = type(made).from_state(config, arrays)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            save_state(Path(folder), "checked", config, arrays)
+            copy = type(made).from_state(*load_state(Path(folder), "checked"))
+    except Exception as fault:
+        raise FractileError(
+            f"forecaster {made.name!r} fails the check 'state': it cannot be written to a file and read back "
+            f"({type(fault).__name__}: {fault})"
+        ) from fault
     again = copy.predict(panel, HORIZON, origins=forecast.origins)
     _require_equal(again, forecast, made, "a rebuilt copy forecasts the same", exact=True)
 
@@ -152,11 +157,8 @@ def _require_equal(
     got: QuantileForecast, expected: QuantileForecast, made: Forecaster, check: str, *, exact: bool = False
 ) -> None:
     tolerance = 0.0 if exact else 1e-4
-    pairs: Mapping[str, tuple[np.ndarray, np.ndarray]] = {
-        "quantiles": (got.values, expected.values),
-        "sums over the horizon": (got.total(HORIZON).values, expected.total(HORIZON).values),
-    }
-    for what, (a, b) in pairs.items():
+    totals = got.total(HORIZON).values, expected.total(HORIZON).values
+    for what, a, b in (("quantiles", got.values, expected.values), ("sums over the horizon", *totals)):
         gap = float(np.max(np.abs(a - b) / (1.0 + np.abs(b))))
         _require(gap <= tolerance, made, check, f"{what} differ by up to {gap:.3g} (relative)")
 

@@ -12,12 +12,9 @@ from numpy.typing import ArrayLike
 
 from ..arrays import IntArray
 from ..errors import FractileError
-from .base import Arrays, Config, Forecaster, State, checked_horizon
+from .base import Arrays, Config, Forecaster, State, check_horizon
 from .data.panel import SalesPanel
-from .forecast import (
-    DEFAULT_LEVELS,
-    QuantileForecast,
-)
+from .forecast import DEFAULT_LEVELS, QuantileForecast
 from .registry import FORECASTERS, make_forecaster
 
 DEFAULT_MEMBERS = ("patchwork", "mqcnn", "lightgbm")
@@ -45,11 +42,18 @@ class Ensemble:
         members: Sequence[str] = DEFAULT_MEMBERS,
         options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self.horizon = checked_horizon(horizon)
+        self.horizon = check_horizon(horizon)
         self.members = tuple(members)
         self.options = {name: dict(values) for name, values in (options or {}).items()}
-        self._check()
-        self._forecasters = [self._made(name) for name in self.members]
+        if len(self.members) < 2 or len(set(self.members)) < len(self.members) or self.name in self.members:
+            given = ", ".join(self.members)
+            raise FractileError(f"members must be two or more forecasters, each once and no ensemble, got {given}")
+        strangers = sorted(set(self.options) - set(self.members))
+        if strangers:
+            raise FractileError(f"options are given for {', '.join(strangers)}, no members: {', '.join(self.members)}")
+        self._forecasters = [
+            make_forecaster(name, **{"horizon": self.horizon, **self.options.get(name, {})}) for name in self.members
+        ]
 
     def fit(self, panel: SalesPanel) -> Self:
         """Fit every member."""
@@ -81,24 +85,9 @@ class Ensemble:
     def from_state(cls, config: Config, arrays: Arrays) -> Self:
         """Rebuild from `to_state()`."""
         made = cls(config["horizon"], members=config["members"], options=config["options"])
-        made._forecasters = [
-            cast(Forecaster, FORECASTERS.known(name).from_state(state, _part_of(arrays, k)))
-            for k, (name, state) in enumerate(zip(made.members, config["states"], strict=True))
-        ]
+        made._forecasters = []
+        for number, (name, state) in enumerate(zip(made.members, config["states"], strict=True)):
+            prefix = f"{number}."
+            own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+            made._forecasters.append(cast(Forecaster, FORECASTERS.known(name).from_state(state, own)))
         return made
-
-    def _check(self) -> None:
-        if len(self.members) < 2 or len(set(self.members)) < len(self.members) or self.name in self.members:
-            given = ", ".join(self.members)
-            raise FractileError(f"members must be two or more forecasters, each once and no ensemble, got {given}")
-        strangers = sorted(set(self.options) - set(self.members))
-        if strangers:
-            raise FractileError(f"options are given for {', '.join(strangers)}, no members: {', '.join(self.members)}")
-
-    def _made(self, name: str) -> Forecaster:
-        return make_forecaster(name, **{"horizon": self.horizon, **self.options.get(name, {})})
-
-
-def _part_of(arrays: Arrays, member: int) -> Arrays:
-    start = f"{member}."
-    return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}

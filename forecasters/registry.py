@@ -1,4 +1,4 @@
-"""Forecasters by name; a module is imported when its forecaster is asked for."""
+"""Forecasters by name; a module is imported when its forecaster is looked up."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ FORECASTERS = Registry(
     "forecaster",
     __package__,
     {
-        "seasonal_naive": "classical.statistical:SeasonalNaive",
-        "ets": "classical.statistical:ETS",
+        "seasonal_naive": "classical.naive:SeasonalNaive",
+        "ets": "classical.ets:ETS",
         "arima": "classical.arima:ARIMA",
         "croston": "classical.croston:Croston",
         "patchwork": "patchwork.forecaster:Patchwork",

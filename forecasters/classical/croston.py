@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 
@@ -11,14 +11,14 @@ from ...arrays import FloatArray, IntArray
 from ...errors import FractileError, did_you_mean
 from ..base import Arrays, Config, State
 from ..data.panel import SalesPanel
-from ..point import PointForecaster, at_origins
+from .point import PointForecaster
 
 Variant = Literal["classic", "sba", "tsb"]
 
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast Croston's method learns.
+    """Smoothing rates of Croston's method.
 
     Attributes:
         variant: "classic" (Croston 1972), "sba" (Syntetos and Boylan 2005), "tsb" (Teunter, Syntetos and Babai 2011).
@@ -30,6 +30,19 @@ class Rates:
     size_rate: float
     chance_rate: float
 
+    def forecast(self, panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:
+        """Return flat forecasts, units, shape (items, origins, horizon)."""
+        return np.repeat(croston_levels(panel, self)[:, origins, None], horizon, axis=2)
+
+    def to_state(self) -> State:
+        """Return the rates as configuration."""
+        return asdict(self), {}
+
+    @classmethod
+    def from_state(cls, config: Config, arrays: Arrays) -> Self:  # noqa: ARG003
+        """Rebuild the rates."""
+        return cls(**config)
+
 
 class Croston(PointForecaster[Rates]):
     """Exponential smoothing of the size of demands and of the time between them (Croston 1972).
@@ -40,13 +53,14 @@ class Croston(PointForecaster[Rates]):
     method's own past errors.
 
     Args:
-        horizon: periods ahead over which errors are learnt; a longer forecast keeps the last one's.
+        horizon: periods ahead over which errors are calibrated; a longer forecast keeps the last one's.
         variant: "classic", "sba" or "tsb".
         size_rate: smoothing of sizes, in (0, 1]. [α]
         chance_rate: smoothing of intervals or chances, in (0, 1]. [β]
     """
 
     name = "croston"
+    model_type = Rates
 
     def __init__(
         self, horizon: int = 12, *, variant: str = "sba", size_rate: float = 0.1, chance_rate: float = 0.1
@@ -63,22 +77,9 @@ class Croston(PointForecaster[Rates]):
         """Return the arguments of the constructor."""
         return {"horizon": self.horizon, **asdict(self.rates)}
 
-    def learn(self, panel: SalesPanel, before: Rates | None) -> Rates:  # noqa: ARG002
-        """Return the rates: there is nothing else to learn but the errors."""
+    def fit_model(self, panel: SalesPanel, before: Rates | None) -> Rates:  # noqa: ARG002
+        """Return the rates, which are given and not fitted."""
         return self.rates
-
-    def points(self, model: Rates, panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:
-        """Return flat forecasts, units, shape (items, origins, horizon)."""
-        return at_origins(croston_levels(panel, model), origins, horizon)
-
-    def model_state(self, model: Rates) -> State:
-        """Return what `model_from` needs."""
-        return asdict(model), {}
-
-    @classmethod
-    def model_from(cls, config: Config, arrays: Arrays) -> Rates:  # noqa: ARG003
-        """Rebuild the rates."""
-        return Rates(**config)
 
 
 def croston_levels(panel: SalesPanel, rates: Rates) -> FloatArray:
@@ -94,12 +95,9 @@ def croston_levels(panel: SalesPanel, rates: Rates) -> FloatArray:
         moved = np.where(seen, chance + rates.chance_rate * (sold - chance), sold)
         chance, seen = np.where(known, moved, chance), seen | known
         gap = np.where(sold, 1.0, gap + known)
-        levels[:, t + 1] = _level(rates, size, interval, chance)
+        if rates.variant == "tsb":
+            levels[:, t + 1] = size * chance
+        else:
+            share = 1.0 - rates.chance_rate / 2 if rates.variant == "sba" else 1.0
+            levels[:, t + 1] = share * size / np.maximum(interval, 1.0)
     return levels
-
-
-def _level(rates: Rates, size: FloatArray, interval: FloatArray, chance: FloatArray) -> FloatArray:
-    if rates.variant == "tsb":
-        return size * chance
-    share = 1.0 - rates.chance_rate / 2 if rates.variant == "sba" else 1.0
-    return np.asarray(share * size / np.maximum(interval, 1.0))

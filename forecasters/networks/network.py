@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from ...arrays import FloatArray
 from ...errors import FractileError
-from ..base import at_levels, checked_levels
+from ..base import Options, at_levels, check_levels
 from ..forecast import DEFAULT_LEVELS
-from ..options import Options
 from .losses import censored_quantile_loss, to_units
 
 WEEK_CHANNELS = 4
@@ -75,7 +74,7 @@ class NetworkConfig(Options):
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        checked_levels(self.levels)
+        check_levels(self.levels)
         for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise FractileError(f"{name} must be at least 1, got {getattr(self, name)}; give a whole number")

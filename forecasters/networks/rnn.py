@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...arrays import FloatArray
 from ..base import Request
-from ..calibration.point_errors import Calibration, calibrated
+from ..calibration.point_errors import Calibration, calibrate
 from ..data.panel import SalesPanel
 from ..forecast import QuantileForecast
 from .base import FittedNetwork, NetworkForecaster
@@ -62,7 +62,7 @@ class RNN(NetworkForecaster):
 
     def _fit_errors(self, panel: SalesPanel, request: Request, values: FloatArray) -> Calibration:
         """Fit the distribution of point errors and their dependence over the horizon."""
-        return calibrated(panel, request.origins, values[..., 0])
+        return calibrate(panel, request.origins, values[..., 0])
 
     def _predict(self, request: Request, fitted: FittedNetwork) -> QuantileForecast:
         """Forecast the point, and quantiles from the distribution of past errors."""

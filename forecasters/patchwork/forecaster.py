@@ -15,12 +15,11 @@ from ..base import (
     Request,
     State,
     calibration_origins,
-    checked_horizon,
+    check_horizon,
     require_history,
     targets_of,
 )
-from ..calibration.error_distribution import ErrorDistribution, fit_error_distribution
-from ..calibration.point_errors import CALIBRATION
+from ..calibration.point_errors import CALIBRATION, ErrorDistribution, fit_error_distribution
 from ..calibration.sampling import ErrorDependence, fit_error_dependence
 from ..data.panel import SalesPanel
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
@@ -179,7 +178,7 @@ class Patchwork(BaseForecaster[Patches]):
         cold_start: bool = True,
         distribution: bool = True,
     ) -> None:
-        self.horizon = checked_horizon(horizon)
+        self.horizon = check_horizon(horizon)
         self.options = SeriesOptions(base, seasonal, elasticity, cold_start)
         self.distribution = distribution
 

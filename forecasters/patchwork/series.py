@@ -11,7 +11,7 @@ import numpy as np
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import FractileError
 from ..base import Arrays, Config, State, cumulated, season_of, targets_of
-from ..classical.smoothing import Smoothing, fit_smoothing
+from ..classical.ets import Smoothing, fit_smoothing
 from ..data.panel import SalesPanel
 from ..features.history import launches
 from .effects import Factors, FittedEffects, Record, fit_effects, make_factors, smooth_level, smoothing_kernel

@@ -2,12 +2,16 @@
 
 Each draw is keyed by its purpose and by the item, category or supplier it belongs to, so that adding items
 leaves the others as they are.
+
+Hidden levels are three autoregressions that log demand follows. Each item has a slow level of its own, all items of
+a category share a shock, and the public's interest in an item raises its demand one and two periods later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -16,7 +20,6 @@ from scipy.special import ndtri
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...randomness import keyed_generator
 from ..data.calendar import year_angle
-from .levels import INTEREST, LEVEL, SHOCK, HiddenLevels
 
 CATEGORIES = pd.DataFrame(
     [
@@ -40,6 +43,86 @@ VIEWS_PER_UNIT = 15.0
 _LEAD_TIMES = np.array([1, 2, 2, 3, 1, 4, 2, 3, 1, 2])
 _DEPTHS = np.array([0.10, 0.20, 0.25, 0.30, 0.40])
 _PACKS = np.array([6.0, 10.0, 12.0, 24.0])
+
+
+class Autoregression(NamedTuple):
+    """A stationary process `x_t = memory · x_{t−1} + noise`.
+
+    Attributes:
+        memory: in (−1, 1).
+        deviation: its standard deviation.
+    """
+
+    memory: float
+    deviation: float
+
+    def of(self, noise: FloatArray) -> FloatArray:
+        """Turn standard normal noise, time last, into values of the process."""
+        levels = np.empty_like(noise)
+        levels[..., 0] = noise[..., 0]
+        for t in range(1, noise.shape[-1]):
+            levels[..., t] = self.memory * levels[..., t - 1] + np.sqrt(1 - self.memory**2) * noise[..., t]
+        return self.deviation * levels
+
+    def spread(self, horizon: int) -> FloatArray:
+        """Return the covariance of the next values given the last one, shape (horizon, horizon)."""
+        step = np.arange(1, horizon + 1)
+        apart, since = np.abs(np.subtract.outer(step, step)), np.add.outer(step, step)
+        return np.asarray(self.deviation**2 * (self.memory**apart - self.memory**since))
+
+
+LEVEL = Autoregression(0.9, 0.25)
+SHOCK = Autoregression(0.7, 0.12)
+INTEREST = Autoregression(0.5, 0.3)
+INTEREST_SHARES = (0.7, 0.3)
+"""How much of interest acts one period later, and two."""
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenLevels:
+    """Hidden influences on the log of demand, none of them on record.
+
+    Attributes:
+        level: the item's own, shape (items, periods).
+        shock: that of its category, shape (items, periods).
+        interest: the public's, shape (items, 2 + periods): two periods before the first one are part of it.
+        attention: how strongly log demand follows interest, shape (items,).
+    """
+
+    level: FloatArray
+    shock: FloatArray
+    interest: FloatArray
+    attention: FloatArray
+
+    @property
+    def pull(self) -> FloatArray:
+        """What past interest adds to log demand, shape (items, periods)."""
+        soon, late = INTEREST_SHARES
+        return self.attention[:, None] * (soon * self.interest[:, 1:-1] + late * self.interest[:, :-2])
+
+    def state(self, origins: np.ndarray) -> FloatArray:
+        """Return level, shock, and interest of one and of two periods ago: (items, origins, 4)."""
+        at = np.asarray(origins)
+        each = self.level[:, at - 1], self.shock[:, at - 1], self.interest[:, at + 1], self.interest[:, at]
+        return np.stack(each, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class LevelBelief:
+    """Normal beliefs about `HiddenLevels.state` before each origin, or before each period.
+
+    Attributes:
+        mean: shape (items, origins, 4).
+        covariance: shape (items, origins, 4, 4), or None where the levels are known.
+    """
+
+    mean: FloatArray
+    covariance: FloatArray | None = None
+
+    def at(self, periods: IntArray) -> Self:
+        """Return the beliefs before some of the periods."""
+        covariance = None if self.covariance is None else self.covariance[:, periods]
+        return replace(self, mean=self.mean[:, periods], covariance=covariance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +172,11 @@ class Traits:
     attention: FloatArray
     rise_week: FloatArray
     launch: IntArray
+
+    def select(self, items: IntArray) -> Self:
+        """Return the traits of the items at these positions."""
+        arrays = {field.name: getattr(self, field.name)[items] for field in fields(self) if field.name != "item_ids"}
+        return replace(self, item_ids=tuple(self.item_ids[i] for i in items), **arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,10 +249,12 @@ def draw_market(traits: Traits, dates: pd.DatetimeIndex, seed: int) -> Market:
     """
     periods = len(dates)
     u = np.stack([keyed_generator(seed, "retail weeks", k).random((5, periods + 2)) for k in traits.item_ids])
+    names = CATEGORIES["category"]
+    shocks = np.array([keyed_generator(seed, "retail category", name).standard_normal(periods) for name in names])
     price, promotion = _prices(traits, u[:, 0, :periods], u[:, 1, :periods], u[:, 2, :periods])
     hidden = HiddenLevels(
         level=LEVEL.of(ndtri(u[:, 4, :periods])),
-        shock=_category_shocks(periods, seed)[traits.category],
+        shock=SHOCK.of(shocks)[traits.category],
         interest=INTEREST.of(ndtri(u[:, 3])),
         attention=traits.attention,
     )
@@ -243,12 +333,51 @@ def _holidays(dates: pd.DatetimeIndex) -> tuple[BoolArray, BoolArray]:
     return (before_christmas >= 0) & (before_christmas < 14), before_easter < 14
 
 
-def _category_shocks(periods: int, seed: int) -> FloatArray:
-    names = CATEGORIES["category"]
-    noise = [keyed_generator(seed, "retail category", name).standard_normal(periods) for name in names]
-    return SHOCK.of(np.array(noise))
-
-
 def _of_category(column: str, traits: Traits) -> FloatArray:
     values: FloatArray = CATEGORIES[column].to_numpy(dtype=np.float64)[traits.category][:, None]
     return values
+
+
+def state_effects(attention: FloatArray, horizon: int) -> FloatArray:
+    """Return how `HiddenLevels.state` acts on expected log demand from 1 to `horizon` periods later.
+
+    Args:
+        attention: shape (items,).
+        horizon: periods ahead.
+
+    Returns:
+        shape (items, horizon, 4).
+    """
+    step = np.arange(1, horizon + 1)
+    effects = np.zeros((len(attention), horizon, 4))
+    effects[:, :, 0] = LEVEL.memory**step
+    effects[:, :, 1] = SHOCK.memory**step
+    # Interest of one period ago fades from then on; that of two periods ago acts once more, on the first period.
+    recent = _interest_weights(horizon) @ INTEREST.memory ** np.arange(horizon)
+    effects[:, :, 2] = attention[:, None] * recent
+    effects[:, 0, 3] = attention * INTEREST_SHARES[1]
+    return effects
+
+
+def future_covariance(attention: FloatArray, horizon: int) -> FloatArray:
+    """Return the covariance of log demand's hidden part over the horizon, given the state at the origin.
+
+    Args:
+        attention: shape (items,).
+        horizon: periods ahead.
+
+    Returns:
+        shape (items, horizon, horizon).
+    """
+    spread = np.zeros((horizon, horizon))
+    spread[1:, 1:] = INTEREST.spread(horizon)[:-1, :-1]
+    weights = _interest_weights(horizon)
+    pulled = weights @ spread @ weights.T
+    own = LEVEL.spread(horizon) + SHOCK.spread(horizon)
+    return np.asarray(own + (attention**2)[:, None, None] * pulled)
+
+
+def _interest_weights(horizon: int) -> FloatArray:
+    """Weights of interest, from one period before the origin on, in each period's log demand."""
+    soon, late = INTEREST_SHARES
+    return soon * np.eye(horizon) + late * np.eye(horizon, k=-1)

@@ -3,83 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ...arrays import FloatArray, IntArray
+from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import FractileError
 from ...randomness import keyed_generator
-from ..base import checked_horizon, checked_levels, checked_origins
+from ..base import check_horizon, check_levels, check_origins
 from ..data.panel import SalesPanel
-from ..forecast import (
-    DEFAULT_LEVELS,
-    QuantileForecast,
+from ..forecast import DEFAULT_LEVELS, QuantileForecast
+from .filter import filter_levels
+from .market import (
+    CATEGORIES,
+    SUPPLIERS,
+    VIEWS_ALWAYS,
+    VIEWS_PER_UNIT,
+    LevelBelief,
+    Market,
+    Traits,
+    draw_market,
+    draw_traits,
 )
-from .filter import Filtered, filter_levels
-from .market import CATEGORIES, SUPPLIERS, VIEWS_ALWAYS, VIEWS_PER_UNIT, Market, Traits, draw_market, draw_traits
-from .store import StoreRecord, run_store
-from .truth import LevelBelief, Outlook, as_forecast, outlook
+from .truth import Outlook, TrueDemand, as_forecast, outlook
 
 Known = Literal["levels", "record", "informative"]
 """What a true forecast knows of the hidden levels: all of the past, what the record says, or less of it."""
 
 LAST_WEEK = pd.Timestamp("2025-06-30")
 """The Monday of the panel's last week."""
-
-
-@dataclass(frozen=True, eq=False)
-class TrueDemand:
-    """The distribution that demand was drawn from: a negative binomial for each item and period.
-
-    It is conditional on *everything* but the period's own noise: on what is known ahead (calendar, price,
-    promotion, launch), and on the hidden levels of that very period as well (the item's slow level, the shock
-    common to its category, the public's interest). No forecaster sees those levels, least of all several
-    periods ahead, so its quantiles are an oracle's: a bound that no forecast reaches, not a target; what can
-    be forecast at an origin is `RetailPanel.true_forecast`. Given these levels, demand is independent over
-    items and periods.
-
-    Attributes:
-        mean: units, shape (items, periods); 0 before an item's launch, where demand is 0 for certain.
-        dispersion: size of the negative binomial, shape (items, periods); variance = mean + mean**2 /
-            dispersion.
-    """
-
-    mean: FloatArray
-    dispersion: FloatArray
-
-    @property
-    def success(self) -> FloatArray:
-        """The negative binomial's success probability, dispersion / (dispersion + mean)."""
-        return self.dispersion / (self.dispersion + self.mean)
-
-    def quantile(self, levels: Sequence[float] | FloatArray) -> FloatArray:
-        """Return the smallest demand whose probability is at least each level: (items, periods, levels)."""
-        from scipy.stats import nbinom
-
-        values = nbinom.ppf(np.asarray(levels), self.dispersion[..., None], self.success[..., None])
-        return np.where(self.mean[..., None] > 0, values, 0.0)
-
-    def cdf(self, demand: FloatArray) -> FloatArray:
-        """Return the probability of demand up to these units, shape (items, periods)."""
-        from scipy.stats import nbinom
-
-        inside = nbinom.cdf(demand, self.dispersion, self.success)
-        return np.where(self.mean > 0, inside, (demand >= 0).astype(np.float64))
-
-    def sample(self, rng: np.random.Generator, paths: int) -> FloatArray:
-        """Draw demand in units, shape (paths, periods, items)."""
-        shape = (paths, *self.mean.T.shape)
-        return rng.negative_binomial(self.dispersion.T, self.success.T, size=shape).astype(np.float64)
+_SAFETY = 1.9
+"""Standard deviations of protection-interval demand that the planner keeps as safety."""
+_FORESIGHT = 0.7
+"""The share of a promotion's effect on log demand that the planner expects."""
+_SMOOTHING = 0.12
+_LATE_SHARE = 0.05
+_LATE_BY = 2
 
 
 @dataclass(frozen=True, eq=False)
 class RetailPanel:
-    """The embedded retail panel with the truth kept aside.
+    """The embedded retail panel and the truth behind it.
 
     Attributes:
         panel: what a planner has on record; `price`, `promotion` and `holiday` are known ahead,
@@ -99,7 +67,6 @@ class RetailPanel:
     state: pd.DataFrame
     traits: Traits
     market: Market
-    _kept: dict[bool, Filtered] = field(default_factory=dict, repr=False)
 
     def true_forecast(
         self,
@@ -131,7 +98,7 @@ class RetailPanel:
         starts = self._origins(horizon, origins)
         law = self._outlook(horizon, starts, known)
         panel = self.panel
-        return as_forecast(law, checked_levels(levels), starts, panel.item_ids, panel.dates, panel.freq)
+        return as_forecast(law, check_levels(levels), starts, panel.item_ids, panel.dates, panel.freq)
 
     def true_paths(
         self,
@@ -155,20 +122,15 @@ class RetailPanel:
         if known == "levels":
             belief = LevelBelief(self.market.hidden.state(origins))
         elif known in ("record", "informative"):
-            filtered = self._filtered(stock_outs=known == "record")
-            belief = LevelBelief(filtered.mean[:, origins], filtered.covariance[:, origins])
+            record = self.panel.until(int(origins.max()))
+            belief = filter_levels(record, self.traits, self.market, stock_outs=known == "record").at(origins)
         else:
             raise FractileError(f'known must be "levels", "record" or "informative", got {known!r}')
         return outlook(self.traits, self.market, origins, horizon, belief)
 
-    def _filtered(self, *, stock_outs: bool) -> Filtered:
-        if stock_outs not in self._kept:
-            self._kept[stock_outs] = filter_levels(self.panel, self.traits, self.market, stock_outs=stock_outs)
-        return self._kept[stock_outs]
-
     def _origins(self, horizon: int, origins: Sequence[int] | IntArray | None) -> IntArray:
-        last = self.panel.periods - checked_horizon(horizon)
-        starts = checked_origins(self.panel, [last] if origins is None and last > 0 else origins)
+        last = self.panel.periods - check_horizon(horizon)
+        starts = check_origins(self.panel, [last] if origins is None and last > 0 else origins)
         if starts.max() > last:
             raise FractileError(
                 f"the truth is known up to the panel's end: origins must be at most {last} with a horizon of "
@@ -225,6 +187,69 @@ def retail_panel(items: int = 300, periods: int = 157, seed: int = 0) -> RetailP
     panel = _as_panel(traits, market, record, dates, seed)
     state = _state_frame(traits, record)
     return RetailPanel(panel, demand, truth, panel.static.reset_index(), state, traits, market)
+
+
+class StoreRecord(NamedTuple):
+    """The shop's record.
+
+    Attributes:
+        sales: units, shape (items, periods).
+        in_stock: False where demand was cut or nothing could be bought, shape (items, periods).
+        on_hand: units at the end, shape (items,).
+        arriving: units due at the start of the next period, the one after it, ..., shape (items, slots).
+    """
+
+    sales: FloatArray
+    in_stock: BoolArray
+    on_hand: FloatArray
+    arriving: FloatArray
+
+
+def run_store(traits: Traits, market: Market, demand: FloatArray, seed: int) -> StoreRecord:
+    """Sell under a base-stock rule whose forecast smooths censored sales and expects most of a promotion.
+
+    Each period: order up to the level, receive what is due, sell min(available, demand). Some weeks' orders
+    at a supplier come two periods late.
+    """
+    (items, periods), listed = demand.shape, market.listed
+    lead_time = traits.lead_time
+    due = np.zeros((items, periods + int(lead_time.max()) + 1))
+    sales, in_stock = np.zeros_like(demand), np.ones_like(listed)
+    late_by_supplier = [keyed_generator(seed, "retail late", name).random(periods) < _LATE_SHARE for name in SUPPLIERS]
+    late: BoolArray = np.array(late_by_supplier)[traits.supplier]
+    forecast, on_hand, on_order = traits.base.copy(), np.zeros(items), np.zeros(items)
+    uplift, ahead = _plan_uplift(traits, market)
+    rows = np.arange(items)
+    for t in range(periods):
+        mean = forecast * ahead[:, t]
+        level = np.ceil(mean + _SAFETY * np.sqrt(mean + mean * forecast / traits.dispersion))
+        opens = listed[:, t] & ((t == 0) | (traits.launch == t))
+        on_hand[opens] = level[opens]
+        missing = np.maximum(level - on_hand - on_order, 0.0)
+        order = np.ceil(missing / traits.pack_size) * traits.pack_size * listed[:, t]
+        arrival = t + lead_time + np.where(late[:, t] & (t + lead_time + _LATE_BY < periods), _LATE_BY, 0)
+        due[rows, arrival] += order
+        on_hand += due[:, t]
+        on_order += order - due[:, t]
+        sales[:, t] = np.minimum(demand[:, t], on_hand)
+        in_stock[:, t] = ((demand[:, t] <= on_hand) & (on_hand > 0)) | ~listed[:, t]
+        on_hand -= sales[:, t]
+        # Sales are smoothed where they were demand, or were larger than forecast although stock ran out.
+        plain = sales[:, t] / uplift[:, t]
+        useful = (in_stock[:, t] & listed[:, t]) | (plain > forecast)
+        forecast = np.maximum(0.05, forecast + _SMOOTHING * useful * (plain - forecast))
+    return StoreRecord(sales, in_stock, on_hand, due[:, periods : periods + int(lead_time.max())])
+
+
+def _plan_uplift(traits: Traits, market: Market) -> tuple[FloatArray, FloatArray]:
+    """Return the planner's factor on the forecast: in each period, and summed over protection intervals."""
+    uplift = np.exp(_FORESIGHT * market.price_effect)
+    longest = int(traits.lead_time.max()) + 1
+    padded = np.concatenate([uplift, np.ones((len(uplift), longest))], axis=1)
+    summed = np.cumsum(np.pad(padded, ((0, 0), (1, 0))), axis=1)
+    start = np.arange(uplift.shape[1])
+    end = start + traits.lead_time[:, None] + 1
+    return uplift, np.take_along_axis(summed, end, axis=1) - summed[:, start]
 
 
 def _draw_demand(truth: TrueDemand, item_ids: Sequence[str], seed: int) -> FloatArray:

@@ -1,7 +1,5 @@
 """Scores of forecasts: `fr.scores`."""
 
-from .actuals import actual_demand as actual_demand
-from .calibration import calibration_table as calibration_table, pit as pit, pit_bounds as pit_bounds
 from .losses import (
     bias as bias,
     coverage as coverage,
@@ -15,7 +13,11 @@ from .losses import (
     weighted_quantile_loss as weighted_quantile_loss,
 )
 from .tables import (
+    actual_demand as actual_demand,
+    calibration_table as calibration_table,
     mean_weighted_quantile_loss as mean_weighted_quantile_loss,
+    pit as pit,
+    pit_bounds as pit_bounds,
     quantile_loss_cells as quantile_loss_cells,
     score_forecast as score_forecast,
 )

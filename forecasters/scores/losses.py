@@ -1,4 +1,4 @@
-"""What a quantile, a set of quantiles or a set of draws costs against the demand that came: arrays in, arrays out.
+"""Losses of quantiles and of draws against demand: arrays in, arrays out.
 
 `pinball_loss` has no factor 2. `weighted_quantile_loss`, `quantile_error` and `crps` carry it, as their
 definitions in the literature do: at the level 0.5 the weighted quantile loss is then the sum of absolute errors
@@ -12,9 +12,7 @@ from numpy.typing import ArrayLike
 
 from ...arrays import FloatArray
 from ...errors import FractileError
-from ..interpolation import (
-    increasing_inside,
-)
+from ..interpolation import increasing_inside
 
 
 def pinball_loss(demand: ArrayLike, quantile: ArrayLike, level: ArrayLike) -> FloatArray:
@@ -139,7 +137,7 @@ def interval_score(demand: ArrayLike, low: ArrayLike, high: ArrayLike, share: Ar
         demand: units; shapes broadcast. [y]
         low: lower end, the (α/2)-quantile. [l]
         high: upper end, the (1 − α/2)-quantile. [u]
-        share: what the interval promises to hold, in (0, 1). [1 − α]
+        share: nominal coverage of the interval, in (0, 1). [1 − α]
     """
     y, lower, upper = (np.asarray(x, dtype=np.float64) for x in (demand, low, high))
     alpha = 1.0 - np.asarray(share, dtype=np.float64)
@@ -178,13 +176,13 @@ def bias(demand: ArrayLike, forecast: ArrayLike) -> float:
 
 
 def known_rows(demand: ArrayLike, quantiles: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Lay all known demands in a row: (n,) and (n, Q)."""
+    """Return the known demands and their quantiles in a row: (n,) and (n, Q)."""
     demand, quantiles = np.asarray(demand, dtype=np.float64), np.asarray(quantiles, dtype=np.float64)
     known = ~np.isnan(demand)
     return demand[known], quantiles[known]
 
 
-def checked_score_levels(levels: ArrayLike) -> FloatArray:
+def check_score_levels(levels: ArrayLike) -> FloatArray:
     """Return levels to score at, shape (Q,): one or more, strictly increasing, in (0, 1)."""
     array = np.atleast_1d(np.asarray(levels, dtype=np.float64))
     if array.ndim != 1 or not len(array) or not increasing_inside(array):

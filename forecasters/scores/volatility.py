@@ -6,7 +6,7 @@ more than that is noise, revised away later: orders that follow it are a bullwhi
 (2020) measure demand forecasters by it.
 
 For one target period, forecast from K successive origins up to the period itself, with q the p-quantile of the
-first forecast, the beliefs are `π_k = P_k(D ≤ q)`, and the last one is what came, `π_{K+1} = 1{D ≤ q}`:
+first forecast, the beliefs are `π_k = P_k(D ≤ q)`, and the last one is the outcome, `π_{K+1} = 1{D ≤ q}`:
 
     excess = Σ_k (π_{k+1} − π_k)² − π_1 (1 − π_1)
 
@@ -25,11 +25,9 @@ from numpy.typing import ArrayLike
 from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
 from ..data.panel import SalesPanel
-from ..forecast import (
-    QuantileForecast,
-)
+from ..forecast import QuantileForecast
 from ..interpolation import cdf_at
-from .actuals import actual_demand, quantiles_at
+from .tables import actual_demand, quantiles_at
 
 VOLATILITY_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Levels p of the first forecast whose quantiles are followed."""
@@ -88,44 +86,34 @@ def volatility_cells(
 
     Args:
         forecast: of the panel's items, from successive origins (each one period after the one before).
-        panel: what came; item-periods that were out of stock or not listed are left out.
+        panel: the demand that followed; item-periods that were out of stock or not listed are left out.
         levels: p, shape (P,), interpolated where they were not forecast.
         revisions: how many successive origins each target period is followed from, the last of which is the
             target period itself. [K] As many as there are, up to the horizon, where None.
-        truth: demand to hold against instead of sales, shape (items, periods).
+        truth: demand to compare with instead of sales, shape (items, periods).
         whole_units: whether demand is counted; as the panel's sales are where None.
     """
-    number = _checked_revisions(forecast, revisions)
+    number = _check_revisions(forecast, revisions)
     targets = forecast.origins[number - 1 :]
-    came = actual_demand(forecast, panel, truth)[:, number - 1 :, 0]
+    demand = actual_demand(forecast, panel, truth)[:, number - 1 :, 0]
     whole = panel.integer_demand if whole_units is None else whole_units
-    _, quantiles = quantiles_at(_first(forecast, number), levels)
-    movement, uncertainty = np.zeros(came.shape), np.zeros(came.shape)
+    # A target is first forecast `number - 1` periods ahead, and one period less from each origin after that.
+    ahead = [number - 1 - k for k in range(number)]
+    seen = [forecast.values[:, k : k + len(targets), steps] for k, steps in enumerate(ahead)]
+    first = QuantileForecast(forecast.levels, seen[0][:, :, None], forecast.origins[: len(targets)], forecast.item_ids)
+    _, quantiles = quantiles_at(first, levels)
+    movement, uncertainty = np.zeros(demand.shape), np.zeros(demand.shape)
     for q in np.moveaxis(quantiles[:, :, 0], -1, 0):
         threshold = np.floor(q + 1e-9) + 0.5 if whole else q
-        beliefs = [*_beliefs(forecast, threshold, number), (came <= threshold).astype(np.float64)]
+        beliefs = [cdf_at(forecast.levels, values, threshold) for values in seen]
+        beliefs.append((demand <= threshold).astype(np.float64))
         movement += sum((after - before) ** 2 for before, after in pairwise(beliefs))
         uncertainty += beliefs[0] * (1.0 - beliefs[0])
-    unknown = np.where(np.isnan(came), np.nan, 1.0 / quantiles.shape[-1])
+    unknown = np.where(np.isnan(demand), np.nan, 1.0 / quantiles.shape[-1])
     return VolatilityCells(movement * unknown, uncertainty * unknown, targets)
 
 
-def _beliefs(forecast: QuantileForecast, threshold: FloatArray, number: int) -> list[FloatArray]:
-    """P(D ≤ threshold) from each origin in turn, `number` arrays (items, targets)."""
-    targets = threshold.shape[1]
-    steps = [(first, number - 1 - first) for first in range(number)]
-    seen = [forecast.values[:, first : first + targets, ahead] for first, ahead in steps]
-    return [cdf_at(forecast.levels, values, threshold) for values in seen]
-
-
-def _first(forecast: QuantileForecast, number: int) -> QuantileForecast:
-    """The forecast that each target period is followed from: the longest lead time, as a horizon of one."""
-    targets = len(forecast.origins) - number + 1
-    values = forecast.values[:, :targets, number - 1 : number]
-    return QuantileForecast(forecast.levels, values, forecast.origins[:targets], forecast.item_ids)
-
-
-def _checked_revisions(forecast: QuantileForecast, revisions: int | None) -> int:
+def _check_revisions(forecast: QuantileForecast, revisions: int | None) -> int:
     most = min(forecast.horizon, len(forecast.origins))
     number = most if revisions is None else revisions
     if np.any(np.diff(forecast.origins) != 1):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import FractileError
-from ..base import checked_levels
-from ..options import Options
+from ..base import Options, check_levels
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class BoostingConfig(TreeConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checked_levels(self.levels)
+        check_levels(self.levels)
         self.require("learning_rate", 0 < self.learning_rate <= 1, "in (0, 1]")
 
 

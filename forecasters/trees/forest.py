@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...arrays import FloatArray, IntArray
 from ...randomness import keyed_generator
 from ..base import Arrays, Request
-from ..calibration.point_errors import Calibration, calibrated
+from ..calibration.point_errors import Calibration, calibrate
 from ..data.panel import SalesPanel
 from ..forecast import QuantileForecast
 from .boosting import Trees, grow, make_dataset
@@ -237,7 +237,7 @@ class RandomForest(TreeForecaster[ForestConfig]):
 
     def fit_errors(self, panel: SalesPanel, request: Request, plan: FeaturePlan, model: MeanForest) -> Calibration:
         """Estimate the distribution of the early forest's errors."""
-        return calibrated(panel, request.origins, self.point(request, plan, model))
+        return calibrate(panel, request.origins, self.point(request, plan, model))
 
 
 class QuantileForest:

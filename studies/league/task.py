@@ -11,7 +11,7 @@ import numpy as np
 
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import InputError
-from ...forecasters.base import checked_horizon
+from ...forecasters.base import check_horizon
 from ...forecasters.data.panel import (
     SalesPanel,
     panel_fingerprint,
@@ -20,7 +20,7 @@ from ...forecasters.forecast import (
     DEFAULT_LEVELS,
     QuantileForecast,
 )
-from ...forecasters.scores.actuals import demand_at
+from ...forecasters.scores.tables import demand_at
 from ...randomness import keyed_generator
 from ..backtest import SHORTEST_HISTORY
 
@@ -210,7 +210,7 @@ def league_task(
     Raises:
         InputError: where the history is too short, or a number is none.
     """
-    horizon, spacing = checked_horizon(horizon), spacing or horizon
+    horizon, spacing = check_horizon(horizon), spacing or horizon
     starts = panel.periods - horizon - spacing * np.arange(origins)[::-1]
     if origins < 1 or starts[0] < SHORTEST_HISTORY:
         raise InputError(

@@ -18,7 +18,7 @@ from fractile import (
     check_forecaster,
     make_forecaster,
 )
-from fractile.forecasters.classical.statistical import SeasonalNaive
+from fractile.forecasters.classical.naive import SeasonalNaive
 from fractile.forecasters.conformance import small_panel
 
 NETWORKS = ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")

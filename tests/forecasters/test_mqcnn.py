@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from fractile import FractileError, SalesPanel
-from fractile.forecasters.classical.statistical import ETS
-from fractile.forecasters.conformance import disturbed, small_panel
+from fractile.forecasters.classical.ets import ETS
+from fractile.forecasters.conformance import disturb, small_panel
 from fractile.forecasters.features.history import SalesSums
 from fractile.forecasters.networks.inputs import InputPlan, build_inputs, plan_inputs, running_level
 from fractile.forecasters.networks.losses import quantile_loss
@@ -78,7 +78,7 @@ def test_unknown_demand_has_no_gradient():
 def test_inputs_hold_nothing_of_the_future(origin: int):
     panel, horizon = small_panel(), 6
     plan = plan_inputs(panel, horizon)
-    expected, got = build_inputs(panel, plan), build_inputs(disturbed(panel, origin, horizon), plan)
+    expected, got = build_inputs(panel, plan), build_inputs(disturb(panel, origin, horizon), plan)
     np.testing.assert_array_equal(got.past[:, :origin], expected.past[:, :origin])
     np.testing.assert_array_equal(got.ahead[:, : origin + horizon], expected.ahead[:, : origin + horizon])
     np.testing.assert_array_equal(got.level[:, : origin + 1], expected.level[:, : origin + 1])

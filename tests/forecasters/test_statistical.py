@@ -10,12 +10,12 @@ import pytest
 from scipy.stats import poisson
 from statsforecast.models import AutoETS
 
-import fractile.forecasters.classical.smoothing as module
+import fractile.forecasters.classical.ets as module
 from fractile import DEFAULT_LEVELS, FractileError, SalesPanel
 from fractile.forecasters.base import targets_of
-from fractile.forecasters.calibration.error_distribution import error_power, fit_error_distribution
-from fractile.forecasters.classical.smoothing import filled, fit_smoothing
-from fractile.forecasters.classical.statistical import ETS, SeasonalNaive, last_mean, season_ago
+from fractile.forecasters.calibration.point_errors import error_power, fit_error_distribution
+from fractile.forecasters.classical.ets import ETS, fill_gaps, fit_smoothing
+from fractile.forecasters.classical.naive import SeasonalNaive, last_mean, season_ago
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.scores import coverage
 
@@ -72,6 +72,14 @@ def test_smoothing_repeats_statsforecast(kind: str, season: int, monkeypatch: py
     np.testing.assert_allclose(smoothing.forecast(panel, np.array([60]), 10)[0, 0], early, rtol=1e-6)
 
 
+def test_of_all_models_the_one_with_the_least_criterion_is_kept():
+    """Days that repeat each week but for a little noise: the seasonal model wins by far."""
+    week = np.array([5.0, 9, 7, 6, 12, 30, 25])
+    sales = np.tile(week, 12) + np.random.default_rng(6).normal(0, 0.5, 84)
+    got = fit_smoothing(panel_of(sales[None], freq="D"), 7).forecast(panel_of(sales[None], freq="D"), np.array([84]), 7)
+    np.testing.assert_allclose(got[0, 0], week, atol=1.5)
+
+
 def test_a_week_out_of_stock_leaves_the_state_alone():
     rng = np.random.default_rng(1)
     sales = rng.poisson(20, (1, 60)).astype(float)
@@ -86,7 +94,7 @@ def test_a_week_out_of_stock_leaves_the_state_alone():
 
 def test_gaps_are_filled_by_straight_lines():
     known = np.array([False, True, False, False, True, True, False])
-    np.testing.assert_allclose(filled(np.array([9.0, 1, 0, 0, 4, 5, 0]), known), [1, 2, 3, 4, 5, 5])
+    np.testing.assert_allclose(fill_gaps(np.array([9.0, 1, 0, 0, 4, 5, 0]), known), [1, 2, 3, 4, 5, 5])
 
 
 def test_an_item_never_fitted_is_fitted_before_the_first_origin():

@@ -9,7 +9,7 @@ from scipy.stats import nbinom
 
 from fractile import FractileError, QuantileForecast, retail_panel
 from fractile.forecasters.interpolation import cdf_at
-from fractile.forecasters.retail.count_mixture import CountMixture, score_correlation
+from fractile.forecasters.retail.truth import CountMixture, score_correlation
 from fractile.forecasters.scores import (
     calibration_table,
     excess_volatility,

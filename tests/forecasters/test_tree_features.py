@@ -10,7 +10,7 @@ import pytest
 
 from fractile import SalesPanel
 from fractile.forecasters.base import targets_of
-from fractile.forecasters.conformance import disturbed, small_panel
+from fractile.forecasters.conformance import disturb, small_panel
 from fractile.forecasters.features.history import OFFSET, running_means
 from fractile.forecasters.features.season import fit_season_index, seasons_ago
 from fractile.forecasters.trees.config import TreeConfig
@@ -50,7 +50,7 @@ def daily_panel(items: int = 6, periods: int = 60) -> SalesPanel:
 def test_features_hold_nothing_of_the_future(panel: SalesPanel, origin: int):
     horizon = 6
     plan = plan_features(panel, horizon)
-    other = disturbed(panel, origin, horizon)
+    other = disturb(panel, origin, horizon)
     expected = build_features(panel, plan, np.array([origin]), horizon)
     got = build_features(other, plan, np.array([origin]), horizon)
     np.testing.assert_array_equal(got.matrix(), expected.matrix())
@@ -61,7 +61,7 @@ def test_a_step_reads_known_covariates_no_further_than_its_own_period():
     panel, horizon, origin = small_panel(), 6, 40
     plan = plan_features(panel, horizon)
     expected = build_features(panel, plan, np.array([origin]), horizon).matrix().reshape(panel.items, horizon, -1)
-    other = disturbed(panel, origin, 3)
+    other = disturb(panel, origin, 3)
     got = build_features(other, plan, np.array([origin]), horizon).matrix().reshape(expected.shape)
     np.testing.assert_array_equal(got[:, :3], expected[:, :3])
     assert not np.array_equal(got[:, 3:], expected[:, 3:], equal_nan=True)

@@ -19,7 +19,7 @@ from fractile import (
     make_forecaster,
 )
 from fractile.forecasters.base import targets_of
-from fractile.forecasters.classical.statistical import ETS
+from fractile.forecasters.classical.ets import ETS
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.scores import weighted_quantile_loss
 from fractile.forecasters.trees.config import BoostingConfig

@@ -1,0 +1,95 @@
+"""Point forecasters: a model of the series, and quantiles from the distribution of its past errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Protocol, Self, TypeVar, cast
+
+from ...arrays import FloatArray, IntArray
+from ..base import Arrays, BaseForecaster, Config, Request, State, calibration_origins, check_horizon, require_history
+from ..calibration.point_errors import CALIBRATION, Calibration, calibrate
+from ..data.panel import SalesPanel
+from ..forecast import QuantileForecast
+
+
+class PointModel(Protocol):
+    """A fitted model of many series."""
+
+    def forecast(self, panel: SalesPanel, origins: IntArray, horizon: int) -> FloatArray:
+        """Return point forecasts of the panel's items, units, shape (items, origins, horizon).
+
+        Items that were not fitted are fitted on what precedes the first origin.
+        """
+        ...
+
+    def to_state(self) -> State:
+        """Return configuration and arrays."""
+        ...
+
+    @classmethod
+    def from_state(cls, config: Config, arrays: Arrays) -> Self:
+        """Rebuild from `to_state()`."""
+        ...
+
+
+Model = TypeVar("Model", bound=PointModel)
+
+
+@dataclass(frozen=True, eq=False)
+class PointFit(Generic[Model]):
+    """A fitted model and the calibration of its errors."""
+
+    model: Model
+    calibration: Calibration
+
+
+class PointForecaster(BaseForecaster[PointFit[Model]], Generic[Model]):
+    """A point forecast with the distribution of its past errors around it.
+
+    Errors are those of a model fitted without the last part of the history, in that part. A subclass names its
+    `model_type`, fits it in `fit_model`, and returns the arguments of its constructor in `options`.
+
+    Args:
+        horizon: periods ahead over which errors are calibrated; a longer forecast keeps the last one's.
+    """
+
+    model_type: ClassVar[type[PointModel]]
+
+    def __init__(self, horizon: int = 12) -> None:
+        self.horizon = check_horizon(horizon)
+
+    def options(self) -> Config:
+        """Return the arguments of the constructor."""
+        return {"horizon": self.horizon}
+
+    def fit_model(self, panel: SalesPanel, before: Model | None) -> Model:
+        """Fit the model to a history; `before` is the model of its first part, where there is one."""
+        raise NotImplementedError
+
+    def fit(self, panel: SalesPanel) -> Self:
+        """Fit the model and calibrate its errors."""
+        require_history(panel)
+        origins = calibration_origins(panel, CALIBRATION)
+        early = self.fit_model(panel.until(int(origins[0])), None)
+        calibration = calibrate(panel, origins, early.forecast(panel, origins, self.horizon))
+        self._fitted = PointFit(self.fit_model(panel, early), calibration)
+        return self
+
+    def _predict(self, request: Request, fitted: PointFit[Model]) -> QuantileForecast:
+        """Forecast a checked request from the model and the calibration."""
+        point = fitted.model.forecast(request.panel, request.origins, request.horizon)
+        return fitted.calibration.forecast(request, point)
+
+    def to_state(self) -> State:
+        """Return configuration and arrays."""
+        fitted = self.fitted
+        config, arrays = fitted.model.to_state()
+        return {"options": self.options(), "model": config}, {**arrays, **fitted.calibration.arrays()}
+
+    @classmethod
+    def from_state(cls, config: Config, arrays: Arrays) -> Self:
+        """Rebuild from `to_state()`."""
+        made = cls(**config["options"])
+        model = cast(Model, cls.model_type.from_state(config["model"], arrays))
+        made._fitted = PointFit(model, Calibration.from_arrays(arrays))
+        return made
