@@ -308,7 +308,7 @@ def test_all_may_fail(fixed):
 
 def test_forecasts_that_are_no_numbers_are_a_failure(fixed):
     fixed(ets=Fixed(np.nan))
-    assert "not finite" in league(flat_panel(), ["ets"], HORIZON).failed["ets"]
+    assert "values must be finite demand" in league(flat_panel(), ["ets"], HORIZON).failed["ets"]
 
 
 def test_an_entry_comes_back_as_it_was_kept(tmp_path):
