@@ -38,6 +38,8 @@ PERIODS, SEED = 40, 1
 OPTIONS: dict[str, dict[str, Any]] = {"forecast_driven": {"item": 8}}
 ACTIONS = {"dual_sourcing": (-0.4, 0.0)}
 """A regular order below the newsvendor's, so that there is something to expedite."""
+SHORTER = {"shared_capacity": 32}
+"""Periods of a moving picture whose frames hold so much that forty of them make a large file."""
 SMALLER = (720, 450)
 """Pixels of the moving picture; the still one has 960 × 600."""
 COLOURS = 64
@@ -86,7 +88,7 @@ def main(names: list[str]) -> None:
         align(figures)
         images = [Image.fromarray(pixels(figure)) for figure in figures]
         images[-1].quantize(256, dither=Image.Dither.NONE).save(FOLDER / f"{system}.png", optimize=True)
-        animate(images[1:], FOLDER / f"{system}.gif")
+        animate(images[1:][: SHORTER.get(system, PERIODS)], FOLDER / f"{system}.gif")
         print(system, *(f"{path.stat().st_size // 1000} kB" for path in sorted(FOLDER.glob(f"{system}.*"))))
 
 
