@@ -34,8 +34,22 @@ def rank(name):
     return -1 if head in BOTTOM else LAYERS.index(head) if head in LAYERS else len(LAYERS)
 
 
+@cache
+def faces():
+    """Return what each room's stub hands on: dotted public name → our module that defines it."""
+    found = {}
+    for stub in ROOT.rglob("*/__init__.pyi"):
+        room = ".".join(stub.relative_to(ROOT).parts[:-1])
+        for node in ast.parse(stub.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found |= {f"{room}.{alias.name}": f"{room}.{node.module}" for alias in node.names}
+    return found
+
+
 def module_of(dotted):
-    """Return our module that a dotted name stands for, e.g. envs.types for envs.types.ItemParams."""
+    """Return our module that a dotted name stands for, e.g. envs.core.types for envs.core.types.Scenario."""
+    if dotted in faces():
+        return faces()[dotted]
     parts = dotted.split(".")
     for end in range(len(parts), 0, -1):
         name = ".".join(parts[:end])
@@ -59,18 +73,10 @@ def targets(node, name):
     return [text.removeprefix("fractile").lstrip(".") for text in dotted if text.split(".")[0] == "fractile"]
 
 
-def imported(name, *, at_once=False):
-    """Return our modules that a module imports; `at_once`: only those that importing it imports at once."""
-    tree = parsed(name)
-    deferred = {
-        id(below)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
-        for below in ast.walk(node)
-    }
-    statements = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    kept = [node for node in statements if not (at_once and id(node) in deferred)]
-    return {module_of(dotted) for node in kept for dotted in targets(node, name)} - {name}
+def imported(name):
+    """Return our modules that a module imports, at once, inside a function or for type checking alone."""
+    statements = [node for node in ast.walk(parsed(name)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {module_of(dotted) for node in statements for dotted in targets(node, name)} - {name}
 
 
 def test_the_resolver_sees_every_kind_of_import():
@@ -84,6 +90,7 @@ def test_the_resolver_sees_every_kind_of_import():
     assert resolve("from ...errors import Faults", "forecasters.networks.mqcnn") == ["errors"]
     assert resolve("import fractile.studies.config", "envs.core.types") == ["studies.config"]
     assert resolve("from fractile.studies import config", "envs.core.types") == ["studies.config"]
+    assert resolve("from .exact import clark_scarf", "policies.base") == [faces()["policies.exact.clark_scarf"]]
     assert resolve("import numpy as np", "envs.core.types") == []
 
 
@@ -99,6 +106,7 @@ def test_the_ground_floor_imports_errors_at_most(name):
 
 
 def test_no_import_is_cyclic():
+    """Imports inside functions and under TYPE_CHECKING count: what needs each other belongs in one room."""
     done, open_ = set(), []
 
     def visit(name):
@@ -106,7 +114,7 @@ def test_no_import_is_cyclic():
         if name in done:
             return
         open_.append(name)
-        for other in sorted(imported(name, at_once=True) - {"__init__"}):
+        for other in sorted(imported(name) - {"__init__"}):
             visit(other)
         done.add(open_.pop())
 
