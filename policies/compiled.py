@@ -11,8 +11,9 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -128,7 +129,13 @@ class CompiledRollout:
         """
         import torch
 
-        self._check(demand, warm_up)
+        faults = Faults()
+        if demand.ndim != 3:
+            raise FractileError(f"demand must have the shape (paths, periods, items), got {tuple(demand.shape)}")
+        if not 0 <= warm_up < demand.shape[1]:
+            faults.add(f"warm_up must be from 0 to {demand.shape[1] - 1}, got {warm_up}")
+        _check_whole_reviews(faults, "warm_up", warm_up, self.params)
+        faults.raise_if_any()
         if initial_state is None:
             scenario = Scenario(demand, self._forecasts(demand.shape[1]))
             initial_state = starting_state(self._policy(self.weights), scenario, self.params)
@@ -139,11 +146,14 @@ class CompiledRollout:
             )
         tensor = torch.as_tensor(demand if is_torch(demand) or demand.flags.writeable else demand.copy())
         state = type(initial_state)(*(self._tensor(x) for x in initial_state))
+        # All blocks have one size, so that one program serves them: the last one overlaps the one before.
+        paths, _, items = demand.shape
+        size, parts = -(-paths // min(-(-paths * items // self.block), paths)), []
         with torch.set_grad_enabled(torch.is_grad_enabled() and any(w.requires_grad for w in self.weights)):
-            parts = [
-                _rows(self._run(tensor[rows], _rows(state, rows), warm_up), slice(fresh, None))
-                for rows, fresh in _blocks(len(demand), demand.shape[2], self.block)
-            ]
+            for start in range(0, paths, size):
+                first = min(start, paths - size)
+                rows = slice(first, first + size)
+                parts.append(_rows(self._run(tensor[rows], _rows(state, rows), warm_up), slice(start - first, None)))
         *leaves, cost = (torch.cat(column, dim=-2) for column in zip(*parts, strict=True)) if parts[1:] else parts[0]
         state = _together(type(state), leaves, self._moves_up(state), stacked=True)
         if np.any(self.params.salvage_value):
@@ -164,7 +174,9 @@ class CompiledRollout:
         leaves = [leaf.detach().requires_grad_(training) for leaf in _leaves(state, loose)]
         cost = nothing = leaves[0].new_zeros(by_period[0].shape).requires_grad_(training)
         ready = by_period[0].is_contiguous() and by_period.dtype == cost.dtype
-        for start, stop in _spans(len(by_period), warm_up, self.chunk):
+        # No chunk reaches across the end of the warm-up, where the count of the cost begins anew.
+        starts = (*range(0, warm_up, self.chunk), *range(warm_up, len(by_period), self.chunk))
+        for start, stop in pairwise((*starts, len(by_period))):
             cost = nothing if start == warm_up else cost
             part = by_period[start:stop]
             # One tensor a period: nothing is copied where the paths of a period lie side by side.
@@ -231,15 +243,6 @@ class CompiledRollout:
         array = np.ascontiguousarray(x, dtype=self.dtype)
         return torch.as_tensor(array if array.flags.writeable else array.copy())
 
-    def _check(self, demand: Array, warm_up: int) -> None:
-        faults = Faults()
-        if demand.ndim != 3:
-            raise FractileError(f"demand must have the shape (paths, periods, items), got {tuple(demand.shape)}")
-        if not 0 <= warm_up < demand.shape[1]:
-            faults.add(f"warm_up must be from 0 to {demand.shape[1] - 1}, got {warm_up}")
-        _check_whole_reviews(faults, "warm_up", warm_up, self.params)
-        faults.raise_if_any()
-
 
 class _DemandByPeriod:
     """Demand of some periods, each a tensor of its own (paths, items), where a scenario has one array."""
@@ -290,22 +293,6 @@ def _check_whole_reviews(faults: Faults, name: str, periods: int, params: Any) -
     cycle = np.lcm.reduce(np.asarray(params.review_period).reshape(-1)) if not params.every_period else 1
     if periods % cycle:
         faults.add(f"{name} must be a multiple of the review period, {cycle}, got {periods}")
-
-
-def _spans(periods: int, warm_up: int, chunk: int) -> Iterator[tuple[int, int]]:
-    """First and last-but-one period of each chunk; none reaches across the end of the warm-up."""
-    for low, high in ((0, warm_up), (warm_up, periods)):
-        for start in range(low, high, chunk):
-            yield start, min(start + chunk, high)
-
-
-def _blocks(paths: int, items: int, block: int) -> Iterator[tuple[slice, int]]:
-    """Rows of each block, and from which of them on they are new: all have one size, and the last one reaches back."""
-    number = -(-paths * items // block)
-    size = -(-paths // min(number, paths))
-    for start in range(0, paths, size):
-        begin = min(start, paths - size)
-        yield slice(begin, begin + size), start - begin
 
 
 def _rows(arrays: Any, rows: slice) -> Any:

@@ -17,7 +17,7 @@ from ..envs.core.types import ItemParams, Observation, Scenario
 from ..envs.demand.distributions import NegativeBinomial
 from ..envs.demand.model import draw_scenario
 from ..errors import FractileError
-from ..forecasters.forecast import DemandForecast, QuantileForecast
+from ..forecasters.forecast import QuantileForecast
 from ..randomness import keyed_generator
 from .base import Planner, Policy
 from .rollout import simulate
@@ -81,29 +81,29 @@ def check_policy(policy: Policy, scenario: Scenario | None = None, params: Syste
         raise FractileError(
             f"{type(policy).__name__} has no method order(obs); a policy turns observations into orders"
         )
-    trial = _Trial(policy, *_instance(scenario, params))
-    seen = _check_orders(trial)
-    _check_determinism(trial, seen)
+    if params is None:
+        several = ItemParams(lead_time=np.array([1, 2, 4]), stockout_cost=np.array([4.0, 9.0, 19.0]))
+        params = several if scenario is None else ItemParams()
+    if scenario is None:
+        demand = NegativeBinomial(mean=np.array([3.0, 12.0, 0.8]), size=2.0)
+        scenario = draw_scenario(demand, 0, PATHS, PERIODS, system_of(params).horizon)
+    trial = _Trial(policy, scenario, params)
+    recorder = _Recorder(trial)
+    simulate(recorder, scenario, params)
+    seen = recorder.seen
+    for obs, order in (*seen, *reversed(seen)):
+        wanted = f"the order of period {obs.period} again"
+        remedy = "keep nothing between calls, and draw nothing at random"
+        _equal(_check_order(trial, obs), order, trial, "determinism", wanted, remedy)
     _check_observation(trial, seen)
     _check_no_peeking(trial)
-    _check_paths(trial, seen)
+    paths = keyed_generator(0, "paths").permutation(scenario.paths)
+    for obs, order in seen:
+        other = _check_order(trial, _reordered(obs, paths))
+        wanted = f"the orders of period {obs.period} in the other order"
+        remedy = "decide for each path from that path alone"
+        _equal(other, order[paths], trial, "independent paths", wanted, remedy, tolerance=1e-9)
     _check_storage(trial, seen)
-
-
-def _instance(scenario: Scenario | None, params: SystemParams | None) -> tuple[Scenario, SystemParams]:
-    if scenario is not None:
-        return scenario, ItemParams() if params is None else params
-    if params is None:
-        params = ItemParams(lead_time=np.array([1, 2, 4]), stockout_cost=np.array([4.0, 9.0, 19.0]))
-    demand = NegativeBinomial(mean=np.array([3.0, 12.0, 0.8]), size=2.0)
-    return draw_scenario(demand, 0, PATHS, PERIODS, system_of(params).horizon), params
-
-
-def _check_orders(trial: _Trial) -> list[tuple[Observation, FloatArray]]:
-    """Return every observation and order of a run, once they are orders at all."""
-    recorder = _Recorder(trial)
-    simulate(recorder, trial.scenario, trial.params, initial_state=None)
-    return recorder.seen
 
 
 def _check_order(trial: _Trial, obs: Observation) -> FloatArray:
@@ -128,18 +128,6 @@ def _check_order(trial: _Trial, obs: Observation) -> FloatArray:
         "take max(order, 0): stock cannot be sent back",
     )
     return order
-
-
-def _check_determinism(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> None:
-    for obs, order in (*seen, *reversed(seen)):
-        _equal(
-            _check_order(trial, obs),
-            order,
-            trial,
-            "determinism",
-            f"the order of period {obs.period} again",
-            "keep nothing between calls, and draw nothing at random",
-        )
 
 
 def _check_observation(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> None:
@@ -181,29 +169,15 @@ def _disturbed(scenario: Scenario, period: int) -> Iterator[Scenario]:
     demand[:, period:] = 3.0 * demand[:, period:] + 7.0
     forecasts = scenario.forecasts
     if forecasts is not None:
-        forecasts = [*forecasts[: period + 1], *map(_other_forecast, forecasts[period + 1 :])]
+        others = (
+            QuantileForecast(later.levels, 2.0 * later.values + 5.0, later.origins, later.item_ids)
+            for later in forecasts[period + 1 :]
+        )
+        forecasts = [*forecasts[: period + 1], *others]
     try:
         yield replace(scenario, demand=demand, forecasts=forecasts)
     finally:
         demand[...] = kept
-
-
-def _other_forecast(forecast: DemandForecast) -> QuantileForecast:
-    return QuantileForecast(forecast.levels, 2.0 * forecast.values + 5.0, forecast.origins, forecast.item_ids)
-
-
-def _check_paths(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> None:
-    paths = keyed_generator(0, "paths").permutation(trial.scenario.paths)
-    for obs, order in seen:
-        _equal(
-            _check_order(trial, _reordered(obs, paths)),
-            order[paths],
-            trial,
-            "independent paths",
-            f"the orders of period {obs.period} in the other order",
-            "decide for each path from that path alone",
-            tolerance=1e-9,
-        )
 
 
 def _check_storage(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) -> None:
@@ -224,28 +198,24 @@ def _check_storage(trial: _Trial, seen: list[tuple[Observation, FloatArray]]) ->
 
 def _reordered(obs: Observation, paths: IntArray) -> Observation:
     """Return the observation with its paths in another order."""
+    params, forecast = obs.params, obs.forecast
+    if isinstance(params, ItemParams):
+        values = {f.name: getattr(params, f.name) for f in fields(params) if f.init}
+        by_path = {k: v[paths] for k, v in values.items() if np.ndim(v) == 2 and len(v) == len(paths)}
+        params = replace(params, **by_path)
+    if forecast is not None and forecast.values.shape[1] > 1:
+        forecast = forecast.at_origin(paths)
     return replace(
         obs,
         net_inventory=obs.net_inventory[paths],
         pipeline=obs.pipeline[:, paths],
         stock=None if obs.stock is None else obs.stock[:, paths],
         history=None if obs.history is None else obs.history[:, paths],
-        params=_reordered_params(obs.params, paths),
-        forecast=None if obs.forecast is None else _reordered_forecast(obs.forecast, paths),
+        params=params,
+        forecast=forecast,
         total=None,
         features=None,
     )
-
-
-def _reordered_params(params: Any, paths: IntArray) -> Any:
-    if not isinstance(params, ItemParams):
-        return params
-    values = {f.name: getattr(params, f.name) for f in fields(params) if f.init}
-    return replace(params, **{k: v[paths] for k, v in values.items() if np.ndim(v) == 2 and len(v) == len(paths)})
-
-
-def _reordered_forecast(forecast: DemandForecast, paths: IntArray) -> DemandForecast:
-    return forecast if forecast.values.shape[1] == 1 else forecast.at_origin(paths)
 
 
 def _copied(obs: Observation) -> Observation:

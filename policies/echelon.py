@@ -45,7 +45,10 @@ class EchelonBaseStock:
         """Return units to order, shape (paths, links)."""
         network, position = _network(obs), obs.inventory_position
         gap = like(self._by_location(network), position) - position @ like(network.downstream.T.copy(), position)
-        return positive_part(gap) @ like(_shares(network), position)
+        # What each link takes of its destination's order, shape (locations, links).
+        into = network.into * ~network.lateral[:, None]
+        shares = np.ascontiguousarray((into / np.maximum(into.sum(0), 1.0)).T)
+        return positive_part(gap) @ like(shares, position)
 
     def target(self, obs: Observation) -> Array:
         """Return each location's part of its echelon's level, units: what its own position is then."""
@@ -66,10 +69,3 @@ def _network(obs: Observation) -> Network:
             "echelon_base_stock is for a network: take fr.networks.serial(...) or fr.networks.distribution(...)"
         )
     return obs.params
-
-
-def _shares(network: Network) -> FloatArray:
-    """What each link takes of its destination's order, shape (locations, links)."""
-    into = network.into * ~network.lateral[:, None]
-    shares: FloatArray = (into / np.maximum(into.sum(0), 1.0)).T
-    return np.ascontiguousarray(shares)

@@ -50,8 +50,16 @@ class Projected:
         longest = int(np.max(obs.params.protection_interval))
         # Quasi-random demand over the longest protection interval, shape (draws, horizon, 1 or paths, items).
         demand = obs.known_forecast().draws(DRAWS, longest).transpose(0, 3, 2, 1)
-        stock = _expected_stock(obs, demand) + _due_later(obs)
-        return np.maximum(np.asarray(self.scale) * self._fractile_served(obs, demand) - stock, 0.0)
+        # Expected stock at the start of the period in which an order placed now arrives, shape (paths, items).
+        expected = np.array(obs.net_inventory, dtype=np.float64)
+        lead_time = np.broadcast_to(obs.params.lead_time, expected.shape)
+        stock = np.broadcast_to(obs.net_inventory, (len(demand), *expected.shape))
+        for k, arriving in enumerate(_first_slots(obs.pipeline, int(lead_time.max()))):
+            gap = stock + arriving - demand[:, k]
+            stock = gap + obs.params.lost_share * np.minimum(np.maximum(-gap, 0.0), demand[:, k])
+            expected = np.where(lead_time == k + 1, stock.mean(0), expected)
+        wanted = np.asarray(self.scale) * self._fractile_served(obs, demand)
+        return np.maximum(wanted - (expected + _due_later(obs)), 0.0)
 
     def fractile(self, params: ItemParams) -> Any:
         """Return the fractile that is bought."""
@@ -64,10 +72,15 @@ class Projected:
             served = obs.known_forecast().after(int(np.max(first))).total(int(np.max(review)))
             level: FloatArray = served.quantile(by_origin(self.fractile(obs.params)))[:, :, 0].T
             return level
-        # Items that are served in different periods: fractiles of the draws, one sum an item.
+        # Items that are served in different periods: fractiles of the draws, one sum an item, each at its own level.
         period = np.arange(demand.shape[1])[:, None, None]
-        total = np.where((period >= first) & (period < first + review), demand, 0.0).sum(1)
-        return _fractile_of_draws(total, np.broadcast_to(self.fractile(obs.params), total.shape[1:]))
+        draws = np.sort(np.where((period >= first) & (period < first + review), demand, 0.0).sum(1), axis=0)
+        last = len(draws) - 1
+        position = np.clip(np.broadcast_to(self.fractile(obs.params), draws.shape[1:]) * len(draws) - 0.5, 0, last)
+        low = np.floor(position).astype(np.int64)
+        below, above = (np.take_along_axis(draws, np.minimum(low + k, last)[None], 0)[0] for k in (0, 1))
+        fractile: FloatArray = below + (position - low) * (above - below)
+        return fractile
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,19 +170,6 @@ def project_stock(demand: DemandPoints, state: IntArray) -> FloatArray:
     return stock[:, 0]
 
 
-def _expected_stock(obs: Observation, demand: FloatArray) -> FloatArray:
-    """Expected stock at the start of the period in which an order placed now arrives, shape (paths, items)."""
-    lead_time = np.broadcast_to(obs.params.lead_time, obs.net_inventory.shape)
-    lost_share = obs.params.lost_share
-    stock = np.broadcast_to(obs.net_inventory, (len(demand), *obs.net_inventory.shape))
-    expected = np.array(obs.net_inventory, dtype=np.float64)
-    for k, arriving in enumerate(_first_slots(obs.pipeline, int(lead_time.max()))):
-        gap = stock + arriving - demand[:, k]
-        stock = gap + lost_share * np.minimum(np.maximum(-gap, 0.0), demand[:, k])
-        expected = np.where(lead_time == k + 1, stock.mean(0), expected)
-    return expected
-
-
 def _first_slots(pipeline: Array, slots: int) -> FloatArray:
     """What arrives within the lead time: the first slots, empty ones where the pipeline is shorter."""
     return np.array(fit_pipeline(pipeline[:slots], slots), dtype=np.float64)
@@ -179,13 +179,3 @@ def _due_later(obs: Observation) -> FloatArray:
     """Units under way that arrive after an order placed now would, shape (paths, items)."""
     late = np.arange(len(obs.pipeline)).reshape(-1, 1, 1) >= np.asarray(obs.params.lead_time)
     return np.where(late, obs.pipeline, 0.0).sum(0)
-
-
-def _fractile_of_draws(draws: FloatArray, level: FloatArray) -> FloatArray:
-    """Quantiles along the first axis, each at a level of its own."""
-    ordered = np.sort(draws, axis=0)
-    position = np.clip(np.broadcast_to(level, draws.shape[1:]) * len(draws) - 0.5, 0, len(draws) - 1)
-    low = np.floor(position).astype(np.int64)
-    pair = [np.take_along_axis(ordered, np.minimum(low + k, len(draws) - 1)[None], 0)[0] for k in (0, 1)]
-    result: FloatArray = pair[0] + (position - low) * (pair[1] - pair[0])
-    return result

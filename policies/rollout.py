@@ -52,7 +52,12 @@ def simulate(
     """
     if not 0 <= warm_up < scenario.periods:
         raise FractileError(f"warm_up must be from 0 to {scenario.periods - 1}, got {warm_up}")
-    _check_columns(scenario, params)
+    columns = system_of(params).columns(scenario.items)
+    if scenario.items != columns:
+        raise FractileError(
+            f"the network has {columns} locations, the scenario demand for {scenario.items}; "
+            "spread demand over all locations with network.place(demand)"
+        )
     scenario = prepare_scenario(policy, scenario, params)
     state = starting_state(policy, scenario, params) if initial_state is None else initial_state
     slots = _slots(scenario, params)
@@ -121,15 +126,6 @@ def starting_state(policy: Any, scenario: Scenario, params: Any) -> StockState:
         return system.fresh_state(np.broadcast_to(level, shape).astype(np.float64), empty.pipeline)
     start = target_state(obs.forecast, params, scenario.paths, slots, target)
     return system.fresh_state(start.net_inventory, start.pipeline)
-
-
-def _check_columns(scenario: Scenario, params: Any) -> None:
-    columns = system_of(params).columns(scenario.items)
-    if scenario.items != columns:
-        raise FractileError(
-            f"the network has {columns} locations, the scenario demand for {scenario.items}; "
-            "spread demand over all locations with network.place(demand)"
-        )
 
 
 def _slots(scenario: Scenario, params: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -91,38 +92,34 @@ def stream(
     >>> 4.6 < totals.mean_cost < 4.7
     True
     """
-    _check(model, params, warm_up, periods)
+    if not hasattr(model, "select"):
+        raise FractileError(
+            f"{type(model).__name__} demand cannot be streamed: it has no select(items), so its items cannot be cut "
+            "into blocks; use fr.simulate"
+        )
+    if params.capacity is not None:
+        raise FractileError("items that share a capacity are simulated together: use fr.simulate")
+    if not 0 <= warm_up < periods:
+        raise FractileError(f"warm_up must be from 0 to {periods - 1}, got {warm_up}")
     parts = []
     for first in range(0, model.items, ITEM_BLOCK):
         chosen = np.arange(first, min(first + ITEM_BLOCK, model.items))
         rng = keyed_generator(seed, "stream", first // ITEM_BLOCK)
         some = model.select(chosen)
-        scenario = _scenario(some, some.sample(rng, paths, periods), params, forecasts)
-        of_items = _of_items(policy, chosen, model.items)
-        parts.append(_totals(of_items, scenario, params.select(chosen), warm_up))
+        truth = [some.forecast(int(np.max(params.protection_interval)))] * periods if forecasts else None
+        scenario = Scenario(some.sample(rng, paths, periods), forecasts=truth)
+        of_items, theirs = _of_items(policy, chosen, model.items), params.select(chosen)
+        # Cost, holding, stock-out, demand and sales of each item.
+        totals = np.zeros((5, scenario.items))
+        rolled = roll(of_items, scenario, theirs, starting_state(of_items, scenario, theirs))
+        for period, (_, out) in islice(enumerate(rolled), warm_up, None):
+            held, short = theirs.holding_cost * out.on_hand, theirs.stockout_cost * out.shortfall
+            totals += [x.sum(0) for x in (out.cost, held, short, scenario.demand[:, period], out.sales)]
+        parts.append(totals)
         done = int(chosen[-1]) + 1
         progress(f"{done} of {model.items} items", done / model.items)
     cost, holding, stockout, demand, sales = np.concatenate(parts, axis=1)
     return StreamTotals(cost, holding, stockout, demand, sales, paths, periods - warm_up)
-
-
-def _scenario(model: Any, demand: FloatArray, params: ItemParams, forecasts: bool) -> Scenario:
-    if not forecasts:
-        return Scenario(demand)
-    forecast = model.forecast(int(np.max(params.protection_interval)))
-    return Scenario(demand, forecasts=[forecast] * demand.shape[1])
-
-
-def _totals(policy: Policy, scenario: Scenario, params: ItemParams, warm_up: int) -> FloatArray:
-    """Return cost, holding, stock-out, demand and sales of each item, shape (5, items)."""
-    state = starting_state(policy, scenario, params)
-    totals = np.zeros((5, scenario.items))
-    for period, (_, out) in enumerate(roll(policy, scenario, params, state)):
-        if period >= warm_up:
-            demand = scenario.demand[:, period]
-            held, short = params.holding_cost * out.on_hand, params.stockout_cost * out.shortfall
-            totals += [x.sum(0) for x in (out.cost, held, short, demand, out.sales)]
-    return totals
 
 
 def _of_items(policy: Policy, chosen: IntArray, items: int) -> Policy:
@@ -136,15 +133,3 @@ def _of_items(policy: Policy, chosen: IntArray, items: int) -> Policy:
     values = {f.name: getattr(whole, f.name) for f in fields(whole) if f.init}
     cut = {k: v[chosen] for k, v in values.items() if isinstance(v, np.ndarray) and v.shape == (items,)}
     return replace(whole, **cut) if cut else policy  # type: ignore[type-var, return-value]
-
-
-def _check(model: Any, params: ItemParams, warm_up: int, periods: int) -> None:
-    if not hasattr(model, "select"):
-        raise FractileError(
-            f"{type(model).__name__} demand cannot be streamed: it has no select(items), so its items cannot be cut "
-            "into blocks; use fr.simulate"
-        )
-    if params.capacity is not None:
-        raise FractileError("items that share a capacity are simulated together: use fr.simulate")
-    if not 0 <= warm_up < periods:
-        raise FractileError(f"warm_up must be from 0 to {periods - 1}, got {warm_up}")

@@ -14,7 +14,6 @@ from ..arrays import FloatArray
 from ..envs.core.types import HistoryView
 from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.encoders import make_encoder
-from ..envs.gym.observation import Encoder
 from ..envs.gym.sources import EpisodeSource
 from ..envs.networks.network import Network
 from ..policies.base import Progress, no_progress
@@ -56,8 +55,13 @@ def train_backprop(
         validation or source, paths=config.validation_paths, periods=config.periods, encoder=encoder, view=view
     )
     judge.reset(keyed_generator(config.seed, "backprop", "validation"))
+    # The newsvendor as a network in torch, its features standardised over the validation episodes.
+    network_rng = keyed_generator(config.seed, "backprop", "network")
+    layers = initial_layers(network_rng, (encoder.size, *config.hidden, encoder.outputs))
     with one_thread():
-        policy = _initial_policy(encoder, judge, config)
+        shift, spread = (torch.as_tensor(x, dtype=torch.float32) for x in feature_statistics(encoder, judge))
+        tensors = tuple(tuple(torch.as_tensor(x, dtype=torch.float32) for x in layer) for layer in layers)
+        policy = NeuralPolicy(encoder, tensors, shift, spread)  # type: ignore[arg-type]  # tuples of pairs
         parameters = [p.requires_grad_(True) for layer in policy.layers for p in layer]
         optimiser = torch.optim.Adam(parameters, lr=config.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
@@ -103,16 +107,6 @@ def without_packs(params: Any) -> Any:
     if isinstance(params, Network):
         return replace(params, whole_units=False) if params.whole_units else params
     return replace(params, pack_size=None) if params.pack_size is not None else params
-
-
-def _initial_policy(encoder: Encoder, judge: InventoryBatch, config: BackpropConfig) -> NeuralPolicy:
-    """The newsvendor as a network in torch, its features standardised over the validation episodes."""
-    rng = keyed_generator(config.seed, "backprop", "network")
-    layers = initial_layers(rng, (encoder.size, *config.hidden, encoder.outputs))
-    statistics = feature_statistics(encoder, judge)
-    tensors = tuple(tuple(torch.as_tensor(x, dtype=torch.float32) for x in layer) for layer in layers)
-    shift, spread = (torch.as_tensor(x, dtype=torch.float32) for x in statistics)
-    return NeuralPolicy(encoder, tensors, shift, spread)  # type: ignore[arg-type]  # tuples of pairs
 
 
 def _to_numpy(policy: NeuralPolicy) -> NeuralPolicy:

@@ -73,16 +73,13 @@ def train_ppo(
         )
         agent.set_logger(Logger(folder=None, output_formats=[]))
         agent.learn(config.steps, callback=_ProgressCallback(progress, config.steps))
-    return NeuralPolicy(encoder, _actor_layers(agent), shift, spread, activation="tanh", bounded=True)
-
-
-def _actor_layers(agent: PPO) -> tuple[tuple[Any, Any], ...]:
-    policy: Any = agent.policy
-    linear = [m for m in policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
-    return tuple(
+    actor: Any = agent.policy
+    linear = [m for m in actor.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
+    layers = tuple(
         (m.weight.detach().numpy().T.astype(np.float64), m.bias.detach().numpy().astype(np.float64))
-        for m in (*linear, policy.action_net)
+        for m in (*linear, actor.action_net)
     )
+    return NeuralPolicy(encoder, layers, shift, spread, activation="tanh", bounded=True)
 
 
 class _StandardisedEnv(VecEnvWrapper):
