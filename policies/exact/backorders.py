@@ -75,7 +75,11 @@ def zheng_federgruen(demand: IndependentDemand, params: ItemParams) -> ReorderSo
     """
     _check_reorder(demand, params)
     cycle = _Cycle(demand, params)
-    point, level = _first_pair(cycle)
+    # To begin with, the level that is cheapest for one period, and the best reorder point under it.
+    level = cycle.fractile
+    point = level - 1
+    while cycle.cost(point, level) > cycle.mismatch(point):
+        point -= 1
     least = cycle.cost(point, level)
     candidate = level + 1
     while cycle.mismatch(candidate) <= least:
@@ -97,7 +101,10 @@ class _Cycle:
         self.fixed, self.mean = number(params.fixed_order_cost), mean_of(demand)
         self.fractile = fractile(demand, self.stockout / (self.stockout + self.holding), params.slots + 1)
         self._demand = demand
-        self._backorders = _loss(demand, params.slots + 1)
+        # Expected demand beyond each number of units from 0 up: `E[(D − y)⁺] = Σ_{k ≥ y} P(D > k)`.
+        units = np.arange(fractile(demand, 1 - ONE_ITEM_TAIL, params.slots + 1) + 2)
+        beyond = 1.0 - np.asarray(demand.cdf(units, params.slots + 1), dtype=np.float64).reshape(-1)
+        self._backorders: FloatArray = np.cumsum(beyond[::-1])[::-1]
         self._stays = np.zeros(0)
 
     def mismatch(self, position: int) -> float:
@@ -108,41 +115,19 @@ class _Cycle:
 
     def cost(self, point: int, level: int) -> float:
         """Average cost of the policy with this reorder point and level. [c(s, S)]"""
-        stays = self._stays_until(level - point)
-        mismatch = np.array([self.mismatch(position) for position in range(level, point, -1)])
-        return float((self.fixed + stays @ mismatch) / stays.sum())
-
-    def _stays_until(self, depth: int) -> FloatArray:
-        """Expected periods at each depth below the level, shape (depth,). [m(j)]
-
-        `m(j) = Σ_k P(D = k) m(j − k)` for j > 0, and m(0) = 1 / (1 − P(D = 0)).
-        """
+        depth = level - point
         if depth > len(self._stays):
+            # Expected periods at each depth below the level, for twice the depths that are needed now:
+            # m(j) = Σ_k P(D = k) m(j − k) for j > 0, and m(0) = 1 / (1 − P(D = 0)).
             probability = np.asarray(self._demand.pmf(np.arange(2 * depth)), dtype=np.float64).reshape(-1)
             moving = 1.0 - probability[0]
-            stays = np.zeros(2 * depth)
-            stays[0] = 1.0 / moving
-            for j in range(1, len(stays)):
-                stays[j] = probability[1 : j + 1] @ stays[j - 1 :: -1] / moving
-            self._stays = stays
-        return self._stays[:depth]
-
-
-def _first_pair(cycle: _Cycle) -> tuple[int, int]:
-    """The best reorder point under the level that is cheapest for one period."""
-    level = cycle.fractile
-    point = level - 1
-    while cycle.cost(point, level) > cycle.mismatch(point):
-        point -= 1
-    return point, level
-
-
-def _loss(demand: IndependentDemand, span: int) -> FloatArray:
-    """Expected demand beyond each number of units from 0 up: `E[(D − y)⁺] = Σ_{k ≥ y} P(D > k)`."""
-    units = np.arange(fractile(demand, 1 - ONE_ITEM_TAIL, span) + 2)
-    beyond = 1.0 - np.asarray(demand.cdf(units, span), dtype=np.float64).reshape(-1)
-    loss: FloatArray = np.cumsum(beyond[::-1])[::-1]
-    return loss
+            self._stays = np.zeros(2 * depth)
+            self._stays[0] = 1.0 / moving
+            for j in range(1, 2 * depth):
+                self._stays[j] = probability[1 : j + 1] @ self._stays[j - 1 :: -1] / moving
+        stays = self._stays[:depth]
+        mismatch = np.array([self.mismatch(position) for position in range(level, point, -1)])
+        return float((self.fixed + stays @ mismatch) / stays.sum())
 
 
 def _check_reorder(demand: IndependentDemand, params: ItemParams) -> None:
@@ -249,11 +234,17 @@ def clark_scarf(
     for stage, span in enumerate(spans):
         drawn = _demand_over(demand, span, spacing)
         holding, above = [*holding_costs, 0.0][stage : stage + 2]
-        own = (
-            _through_stage(below, drawn, holding, stockout_cost)
-            if stage
-            else _last_stage(drawn, holding, stockout_cost)
-        )
+        if not stage:
+            # E[h (y − D)⁺ + b (D − y)⁺] on the points of D: below them it is linear.
+            left = spacing * np.append(0.0, np.cumsum(np.cumsum(drawn.values))[:-1])
+            own = drawn._replace(values=holding * left + stockout_cost * (left - drawn.units + drawn.mean))
+        else:
+            # h (y − E D) + E G(min(S, y − D)) with G up to its minimum at S; below its points G falls by b + h a unit.
+            width = len(drawn.values) - 1
+            falling = (stockout_cost + holding) * spacing * np.arange(width, 0, -1)
+            padded = np.concatenate([below.values[0] + falling, below.values, np.full(width, below.values[-1])])
+            passed = _Lattice(below.first + drawn.first, np.convolve(padded, drawn.values, "valid"), spacing)
+            own = passed._replace(values=passed.values + holding * (passed.units - drawn.mean))
         charged = own.values - above * own.units
         best = int(np.argmin(charged))
         levels.append(own.units[best])
@@ -271,34 +262,14 @@ def _demand_over(demand: IndependentDemand, span: int, spacing: float) -> _Latti
         low, high = (int(number(demand.quantile(level, span))) for level in (TAIL, 1 - TAIL))
         probability = np.asarray(demand.pmf(np.arange(low, high + 1), span)).reshape(-1)
         return _Lattice(low, probability / probability.sum(), spacing)
-    one = _one_period(demand, spacing)
-    total = one
+    # Continuous demand as it is drawn, at the nearest points: what a distribution puts below zero is at zero.
+    points = np.arange(np.ceil(number(demand.quantile(1 - TAIL)) / spacing) + 1)
+    up_to = np.asarray(demand.cdf((points + 0.5) * spacing), dtype=np.float64).reshape(-1)
+    total = one = np.diff(up_to, prepend=0.0)
     for _ in range(span - 1):
         total = np.convolve(total, one)
     low, high = np.searchsorted(np.cumsum(total), (TAIL, 1 - TAIL))
     return _Lattice(int(low), total[low : high + 1] / total[low : high + 1].sum(), spacing)
-
-
-def _one_period(demand: IndependentDemand, spacing: float) -> FloatArray:
-    """Continuous demand as it is drawn, at the nearest points: what a distribution puts below zero is at zero."""
-    points = np.arange(np.ceil(number(demand.quantile(1 - TAIL)) / spacing) + 1)
-    up_to = np.asarray(demand.cdf((points + 0.5) * spacing), dtype=np.float64).reshape(-1)
-    return np.diff(up_to, prepend=0.0)
-
-
-def _last_stage(drawn: _Lattice, holding: float, stockout: float) -> _Lattice:
-    """`E[h (y − D)⁺ + b (D − y)⁺]` on the points of D: below them it is linear."""
-    left = drawn.spacing * np.append(0.0, np.cumsum(np.cumsum(drawn.values))[:-1])
-    return drawn._replace(values=holding * left + stockout * (left - drawn.units + drawn.mean))
-
-
-def _through_stage(below: _Lattice, drawn: _Lattice, holding: float, stockout: float) -> _Lattice:
-    """`h (y − E D) + E G(min(S, y − D))` with G up to its minimum at S; below its points G falls by b + h a unit."""
-    width = len(drawn.values) - 1
-    falling = (stockout + holding) * drawn.spacing * np.arange(width, 0, -1)
-    padded = np.concatenate([below.values[0] + falling, below.values, np.full(width, below.values[-1])])
-    passed = _Lattice(below.first + drawn.first, np.convolve(padded, drawn.values, "valid"), drawn.spacing)
-    return passed._replace(values=passed.values + holding * (passed.units - drawn.mean))
 
 
 def _check_serial(

@@ -131,7 +131,10 @@ class OneItemGrid:
     def _set_bounds(self) -> None:
         """Set lowest, highest, largest and proven."""
         demand, params, mean = self.demand, self.params, mean_of(self.demand)
-        fixed, limit, batch = number(params.fixed_order_cost), _limit(params), _batch(params)
+        fixed, limit = number(params.fixed_order_cost), _limit(params)
+        pack, least = number(params.pack_size), number(params.minimum_order)
+        smallest = np.ceil(max(pack, np.ceil(least / pack) * pack if pack else least))
+        batch = int(smallest) if smallest > 1 else 0  # the smallest order, units; 0 where it is one unit
         # A sale that is lost costs its price, too.
         lost = number(params.stockout_cost) + number(params.price) * (not self.backorder)
         ratio = lost / (lost + number(params.holding_cost))
@@ -183,13 +186,6 @@ class OneItemGrid:
         if self.in_pipeline:
             return PipelineModel(cost, moves, quantities, ordering, slots, params.discount)
         return LevelModel(cost, moves, quantities, ordering, params.discount)
-
-
-def _batch(params: ItemParams) -> int:
-    """The smallest order, units; 0 where it is one unit."""
-    pack, least = number(params.pack_size), number(params.minimum_order)
-    smallest = np.ceil(max(pack, np.ceil(least / pack) * pack if pack else least))
-    return int(smallest) if smallest > 1 else 0
 
 
 def _limit(params: ItemParams) -> float:
@@ -354,7 +350,18 @@ class DynamicProgramming:
             FractileError: where later costs are discounted, or it orders what the grid does not hold.
         """
         self._require_average()
-        model, wanted = self.grid.model, self._orders_of(policy)
+        grid, model, params = self.grid, self.grid.model, self.params
+        # What the policy orders in each state of the grid, units, in the shape of the model's values.
+        shape = model.reachable.T.shape
+        stock, *later = (index.ravel() for index in np.indices(shape))
+        pipeline = np.zeros((params.slots, stock.size, 1))
+        for k, index in enumerate(later, start=1):
+            pipeline[k, :, 0] = grid.quantities[index]
+        net_inventory = (stock + grid.lowest).astype(np.float64)[:, None]
+        obs = Observation(0, net_inventory, pipeline, params, self.demand.forecast(params.slots + 1))
+        order = np.asarray(feasible_order(policy.order(obs), params))
+        wanted = np.rint(order).astype(np.int64).reshape(shape).T
+        # States may lack the room for it: what matters is whether the policy ever comes to one of them.
         room = np.minimum(wanted, np.maximum(model.highest - model.position, 0))
         choice = np.searchsorted(model.quantities, room, side="right") - 1
         possible = model.quantities[choice] == wanted
@@ -362,9 +369,9 @@ class DynamicProgramming:
         if probability[~possible].sum() > TOUCHED:
             raise FractileError(
                 f"{type(policy).__name__} orders what the grid does not hold: orders up to {model.quantities[-1]}, "
-                f"positions up to {self.grid.highest}; raise order_bound or position_bound"
+                f"positions up to {grid.highest}; raise order_bound or position_bound"
             )
-        return model.mean_cost(probability, choice) - self.grid.steady_revenue
+        return model.mean_cost(probability, choice) - grid.steady_revenue
 
     def _require_average(self) -> None:
         if self.params.discount < 1:
@@ -382,19 +389,6 @@ class DynamicProgramming:
         exact = [grid.quantities[i] == order for i, order in zip(index, later, strict=True)]
         in_time = ~np.asarray(state.pipeline[slots:]).any(0)
         return (stock, *index), np.all([stock == level, in_time, *exact], 0)
-
-    def _orders_of(self, policy: Policy) -> IntArray:
-        """What a policy orders in each state of the grid, units, in the shape of the model's values."""
-        grid, params = self.grid, self.params
-        shape = grid.model.reachable.T.shape
-        stock, *later = (index.ravel() for index in np.indices(shape))
-        pipeline = np.zeros((params.slots, stock.size, 1))
-        for k, index in enumerate(later, start=1):
-            pipeline[k, :, 0] = grid.quantities[index]
-        net_inventory = (stock + grid.lowest).astype(np.float64)[:, None]
-        obs = Observation(0, net_inventory, pipeline, params, self.demand.forecast(params.slots + 1))
-        order = np.asarray(feasible_order(policy.order(obs), params))
-        return np.rint(order).astype(np.int64).reshape(shape).T
 
 
 def _warn_at_bounds(grid: OneItemGrid, choice: IntArray) -> None:

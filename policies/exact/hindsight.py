@@ -37,12 +37,27 @@ class Hindsight:
         Raises:
             FractileError: where lead times are random or the objective is not holding, stock-out and fixed cost.
         """
-        _check(scenario, params)
+        if not isinstance(params, ItemParams) or params.shelf_life is not None:
+            raise FractileError("hindsight plans for items whose stock keeps: it knows no networks and no shelf_life")
+        faults = Faults()
+        if scenario.arrivals is not None:
+            faults.add("hindsight needs constant lead times: leave out Scenario.arrivals")
+        for name in ("unit_cost", "price", "salvage_value"):
+            if np.any(getattr(params, name)):
+                faults.add(f"hindsight bounds holding, stock-out and fixed cost: {name} must be 0")
+        if scenario.prices is not None:
+            faults.add("hindsight bounds holding, stock-out and fixed cost: leave out Scenario.prices")
+        faults.raise_if_any()
         params = self.relaxed(params)
         owed, residual = _unmet_demand(scenario, params, state)
         paths, periods, items = residual.shape
         series = residual.transpose(1, 0, 2).reshape(periods, -1)
-        columns = _columns(params, paths, items)
+        names = ("lead_time", "review_period", "holding_cost", "stockout_cost", "lost_share", "fixed_order_cost")
+        values = [np.asarray(getattr(params, name), dtype=np.float64) for name in names]
+        if all(value.ndim == 0 for value in values):
+            columns = _Columns(*(value.reshape(1) for value in values))
+        else:
+            columns = _Columns(*(np.broadcast_to(value, (paths, items)).reshape(-1) for value in values))
         if not np.any(params.fixed_order_cost):
             orders = _plan_free(owed.reshape(-1), series, columns)
         else:
@@ -105,14 +120,6 @@ class _Columns:
     def part(self, cut: slice) -> _Columns:
         """Return the columns of some series."""
         return _Columns(*self.stacked[:, cut])
-
-
-def _columns(params: ItemParams, paths: int, items: int) -> _Columns:
-    names = ("lead_time", "review_period", "holding_cost", "stockout_cost", "lost_share", "fixed_order_cost")
-    values = [np.asarray(getattr(params, name), dtype=np.float64) for name in names]
-    if all(value.ndim == 0 for value in values):
-        return _Columns(*(value.reshape(1) for value in values))
-    return _Columns(*(np.broadcast_to(value, (paths, items)).reshape(-1) for value in values))
 
 
 def _unit_costs(periods: int, of: _Columns) -> tuple[FloatArray, FloatArray]:
@@ -187,32 +194,12 @@ def _plan_block(owed: FloatArray, residual: FloatArray, of: _Columns) -> FloatAr
         choice = cost.argmin(0)
         best[end] = np.take_along_axis(cost, choice[None], 0)[0]
         cut[end], by[end] = np.divmod(choice, periods + 1)
-    arrival = _arrivals(cut, by)
-    return _place_orders(owed, residual, unit, old, arrival, arrival[0], of)
-
-
-def _arrivals(cut: IntArray, by: IntArray) -> IntArray:
-    """Return the arrival that serves each period, (periods, n): the cuts read from the end backwards."""
-    periods, n = len(cut) - 1, cut.shape[1]
+    # The arrival that serves each period: the cuts are read from the end backwards.
     column, arrival = np.arange(n), np.empty((periods, n), dtype=np.int64)
-    end, current = np.full(n, periods), by[periods]
+    until, current = np.full(n, periods), by[periods]
     for due in range(periods - 1, -1, -1):
-        entered = end == due + 1
+        entered = until == due + 1
         current = np.where(entered, by[due + 1, column], current)
-        end = np.where(entered, cut[due + 1, column], end)
+        until = np.where(entered, cut[due + 1, column], until)
         arrival[due] = current
-    return arrival
-
-
-def _check(scenario: Scenario, params: ItemParams) -> None:
-    if not isinstance(params, ItemParams) or params.shelf_life is not None:
-        raise FractileError("hindsight plans for items whose stock keeps: it knows no networks and no shelf_life")
-    faults = Faults()
-    if scenario.arrivals is not None:
-        faults.add("hindsight needs constant lead times: leave out Scenario.arrivals")
-    for name in ("unit_cost", "price", "salvage_value"):
-        if np.any(getattr(params, name)):
-            faults.add(f"hindsight bounds holding, stock-out and fixed cost: {name} must be 0")
-    if scenario.prices is not None:
-        faults.add("hindsight bounds holding, stock-out and fixed cost: leave out Scenario.prices")
-    faults.raise_if_any()
+    return _place_orders(owed, residual, unit, old, arrival, arrival[0], of)

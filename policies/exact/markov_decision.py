@@ -71,7 +71,10 @@ def default_bounds(system: SmallSystem) -> Bounds:
     stock: Any = params if physics.stock is None else physics.stock
     fixed = float(np.max(physics.order_costs(1)[0]))
     holding = np.min(np.asarray(stock.holding_cost), where=np.asarray(stock.holding_cost) > 0, initial=np.inf)
-    lot = int(np.ceil(2.0 * np.sqrt(2.0 * fixed * system.points.mean / holding) + _batch(params)))
+    rules = (getattr(params, name, None) for name in ("pack_size", "minimum_order"))
+    batch = max(0.0 if rule is None else float(np.max(rule)) for rule in rules)
+    economic = 2.0 * np.sqrt(2.0 * fixed * system.points.mean / holding)
+    lot = int(np.ceil(economic + (batch if batch > 1 else 0.0)))
     longest = max(physics.horizon, physics.slots + 1)
     shortest = _shortest(params) + 1 if isinstance(params, Network) else longest
     largest = system.fractile(1.0 - RARE) + 1 + lot
@@ -80,13 +83,6 @@ def default_bounds(system: SmallSystem) -> Bounds:
     backorder = bool(np.any(np.asarray(stock.lost_share) < 1))
     lowest = -system.fractile(1.0 - RARE, shortest) - 1 - _queue(system, RARE) if backorder else 0
     return Bounds(np.full(physics.orders(1), largest), highest, lowest)
-
-
-def _batch(params: Any) -> float:
-    """Return the smallest order of an item, units; 0 where it is one unit."""
-    rules = (getattr(params, name, None) for name in ("pack_size", "minimum_order"))
-    smallest = max(0.0 if rule is None else float(np.max(rule)) for rule in rules)
-    return smallest if smallest > 1 else 0.0
 
 
 def _queue(system: SmallSystem, tail: float) -> int:
@@ -167,42 +163,33 @@ def enumerate_decisions(system: SmallSystem, bounds: Bounds, discount: float, ma
         FractileError: where there are too many.
     """
     _check_size(1, int(np.prod(bounds.largest + 1.0)), max_states)
-    orders = _orders(system.params, bounds.largest)
-    states, lotteries, parts = RowTable(system.width), RowTable(len(system.points.units)), []
+    params, points = system.params, len(system.points.units)
+    # Orders in whole units that the rules allow, none first.
+    orders = np.array(list(product(*(range(int(most) + 1) for most in bounds.largest))), dtype=np.float64)
+    if isinstance(params, ItemParams):
+        orders = orders[(feasible_order(orders, params) == orders).all(1)]
+    elif isinstance(params, Network):
+        orders = orders[(orders <= params.maximum_order).all(1)]
+    states, lotteries, parts = RowTable(system.width), RowTable(points), []
     states.add(system.rows(system.receive(system.empty)))
-    size, done = max(1, BLOCK // (len(orders) * len(system.points.units))), 0
+    size, done = max(1, BLOCK // (len(orders) * points)), 0
     while done < len(states):
         _check_size(len(states), len(orders), max_states)
         rows = states.rows[done : done + size]
-        parts.append(_expand(system, bounds, orders, rows, states, lotteries))
+        after = position(system.state(rows))[:, None] + inflow(system.system, orders)
+        allowed = (after <= bounds.highest).ravel()
+        allowed[:: len(orders)] = True  # no order is always allowed
+        chosen = np.flatnonzero(allowed)
+        following, charged = system.advance(rows[chosen // len(orders)], orders[chosen % len(orders)])
+        state = _forget_backorders(system, system.receive(system.state(following)), bounds.lowest)
+        cost, lottery = np.full(len(allowed), np.inf), np.zeros(len(allowed), dtype=np.int64)
+        cost[chosen] = charged
+        lottery[chosen] = lotteries.add(states.add(system.rows(state)).reshape(-1, points).astype(np.float64))
+        parts.append((cost.reshape(-1, len(orders)), lottery.reshape(-1, len(orders))))
         done += len(rows)
     cost, lottery = (np.concatenate(part) for part in zip(*parts, strict=True))
-    following = lotteries.rows.astype(np.int32)
-    return DecisionModel(states, orders, cost, lottery, following, system.points.probability, discount)
-
-
-def _orders(params: Any, largest: IntArray) -> FloatArray:
-    """List orders in whole units that the rules allow, none first, shape (orders, columns)."""
-    listed = np.array(list(product(*(range(int(most) + 1) for most in largest))), dtype=np.float64)
-    if isinstance(params, ItemParams):
-        return listed[(feasible_order(listed, params) == listed).all(1)]
-    return listed[(listed <= params.maximum_order).all(1)] if isinstance(params, Network) else listed
-
-
-def _expand(
-    system: SmallSystem, bounds: Bounds, orders: FloatArray, rows: FloatArray, states: RowTable, lotteries: RowTable
-) -> tuple[FloatArray, IntArray]:
-    """Return cost and lottery of each order in some states, each (states, orders); list what is new."""
-    points = len(system.points.units)
-    allowed = (position(system.state(rows))[:, None] + inflow(system.system, orders) <= bounds.highest).ravel()
-    allowed[:: len(orders)] = True  # no order is always allowed
-    chosen = np.flatnonzero(allowed)
-    following, charged = system.advance(rows[chosen // len(orders)], orders[chosen % len(orders)])
-    state = _forget_backorders(system, system.receive(system.state(following)), bounds.lowest)
-    cost, lottery = np.full(len(allowed), np.inf), np.zeros(len(allowed), dtype=np.int64)
-    cost[chosen] = charged
-    lottery[chosen] = lotteries.add(states.add(system.rows(state)).reshape(-1, points).astype(np.float64))
-    return cost.reshape(-1, len(orders)), lottery.reshape(-1, len(orders))
+    leads_to = lotteries.rows.astype(np.int32)
+    return DecisionModel(states, orders, cost, lottery, leads_to, system.points.probability, discount)
 
 
 def position(state: StockState) -> FloatArray:
@@ -363,15 +350,30 @@ def optimal_policy(
         usual.highest if highest is None else highest,
         usual.lowest if lowest is None else lowest,
     )
-    _check(gamma, bounds)
+    faults = Faults()
+    if not 0 < gamma <= 1:
+        faults.add(f"discount must lie in (0, 1], got {gamma}; 1 means no discount")
+    for name, value, low, high in (
+        ("largest_order", bounds.largest, 0, np.inf),
+        ("highest", bounds.highest, 0, np.inf),
+        ("lowest", bounds.lowest, -np.inf, 0),
+    ):
+        if np.any((np.asarray(value) < low) | (np.asarray(value) > high) | (np.asarray(value) != np.rint(value))):
+            faults.add(f"{name} must be an integer {'<= 0' if high == 0 else '>= 0'}, got {value}")
+    faults.raise_if_any()
     model = enumerate_decisions(system, bounds, gamma, max_states)
     if gamma < 1:
         solution = solve(model, tolerance)
     else:
         solution = solve(_HalfSteps(model), tolerance / 2)
         solution = solution._replace(average_cost=2 * solution.average_cost)
-    share, states = _stationary(model, solution.choice), model.states.rows
-    policy = OptimalPolicy(system, model, bounds, solution, share, cKDTree(states))
+    # The chain of states under these choices, for the share of periods that begin in each.
+    states = np.arange(len(solution.choice))
+    following = model.following[model.lottery[states, solution.choice]]
+    entries, origin = np.tile(model.probability, len(states)), np.repeat(states, len(model.probability))
+    transition = sparse.csr_array((entries, (origin, following.ravel())), shape=(len(states),) * 2)
+    share = stationary_shares(np.eye(1, len(states))[0], transition, "the optimal policy")
+    policy = OptimalPolicy(system, model, bounds, solution, share, cKDTree(model.states.rows))
     _warn_at_bounds(policy)
     return policy
 
@@ -395,30 +397,6 @@ class _HalfSteps:
 
     def choose(self, value: FloatArray) -> IntArray:
         return self.model.choose(value)
-
-
-def _stationary(model: DecisionModel, choice: IntArray) -> FloatArray:
-    """Share of periods that begin in each state under these choices, shape (states,)."""
-    states = np.arange(len(choice))
-    following = model.following[model.lottery[states, choice]]
-    entries = np.tile(model.probability, len(states))
-    origin = np.repeat(states, len(model.probability))
-    transition = sparse.csr_array((entries, (origin, following.ravel())), shape=(len(states),) * 2)
-    return stationary_shares(np.eye(1, len(states))[0], transition, "the optimal policy")
-
-
-def _check(gamma: float, bounds: Bounds) -> None:
-    faults = Faults()
-    if not 0 < gamma <= 1:
-        faults.add(f"discount must lie in (0, 1], got {gamma}; 1 means no discount")
-    for name, value, low, high in (
-        ("largest_order", bounds.largest, 0, np.inf),
-        ("highest", bounds.highest, 0, np.inf),
-        ("lowest", bounds.lowest, -np.inf, 0),
-    ):
-        if np.any((np.asarray(value) < low) | (np.asarray(value) > high) | (np.asarray(value) != np.rint(value))):
-            faults.add(f"{name} must be an integer {'<= 0' if high == 0 else '>= 0'}, got {value}")
-    faults.raise_if_any()
 
 
 def _warn_at_bounds(policy: OptimalPolicy) -> None:

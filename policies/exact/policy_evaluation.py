@@ -175,9 +175,21 @@ class _Chain:
             following, cost = self.system.advance(rows[:, :width], rows[:, width:])
             self._targets.append(self.table.add(self._with_orders(self.system.state(following))))
             self._sources.append(block)
-            self._grow()
+            if len(self.table) > self.max_states:
+                raise FractileError(
+                    f"{type(self.policy).__name__} leads to more than {self.max_states} states: "
+                    "take a smaller instance, raise max_states, or simulate"
+                )
+            new = np.zeros(len(self.table) - len(self.cost))
+            self.cost, self.share = np.concatenate([self.cost, new]), np.concatenate([self.share, new])
+            self.explored = np.concatenate([self.explored, new > 0])
             self.cost[block], self.explored[block] = cost, True
-        self.transition = self._transition_matrix()
+        probability, closed = self.system.points.probability, np.flatnonzero(~self.explored)
+        sources = np.concatenate(self._sources)
+        entries = np.concatenate([np.tile(probability, len(sources)), np.ones(len(closed))])
+        origin = np.concatenate([np.repeat(sources, len(probability)), closed])
+        target = np.concatenate([*self._targets, np.zeros_like(closed)])
+        self.transition = sparse.csr_array((entries, (origin, target)), shape=(len(self.table),) * 2)
 
     def _with_orders(self, state: StockState) -> FloatArray:
         """Return states with what is due received, and the orders that the policy places in them, as rows.
@@ -193,25 +205,6 @@ class _Chain:
         _check_sweeps(self._sweeps, type(self.policy).__name__, len(self.table))
         self.share, remaining = _sweep(self.share, self.transition)
         return remaining
-
-    def _grow(self) -> None:
-        if len(self.table) > self.max_states:
-            raise FractileError(
-                f"{type(self.policy).__name__} leads to more than {self.max_states} states: "
-                "take a smaller instance, raise max_states, or simulate"
-            )
-        new = np.zeros(len(self.table) - len(self.cost))
-        self.cost, self.share = np.concatenate([self.cost, new]), np.concatenate([self.share, new])
-        self.explored = np.concatenate([self.explored, new > 0])
-
-    def _transition_matrix(self) -> sparse.csr_array:
-        """The transition matrix."""
-        probability, closed = self.system.points.probability, np.flatnonzero(~self.explored)
-        sources = np.concatenate(self._sources)
-        entries = np.concatenate([np.tile(probability, len(sources)), np.ones(len(closed))])
-        origin = np.concatenate([np.repeat(sources, len(probability)), closed])
-        target = np.concatenate([*self._targets, np.zeros_like(closed)])
-        return sparse.csr_array((entries, (origin, target)), shape=(len(self.table),) * 2)
 
 
 def stationary_shares(

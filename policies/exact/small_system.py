@@ -228,7 +228,10 @@ class RowTable:
         new = new[np.argsort(first[new])]
         index[new] = len(self) + np.arange(len(new))
         self._parts.append(rows[first[new]])
-        self._insert(marks[new], index[new])
+        order = np.argsort(marks[new])
+        place = np.searchsorted(self._marks, marks[new][order])
+        self._marks = np.insert(self._marks, place, marks[new][order])
+        self._indices = np.insert(self._indices, place, index[new][order])
         return index[inverse.reshape(-1)]
 
     def _fingerprints(self, rows: FloatArray) -> NDArray[np.uint64]:
@@ -243,12 +246,6 @@ class RowTable:
             return np.full(len(marks), UNKNOWN)
         place = np.searchsorted(self._marks, marks).clip(0, len(self) - 1)
         return np.where(self._marks[place] == marks, self._indices[place], UNKNOWN)
-
-    def _insert(self, marks: NDArray[np.uint64], indices: IntArray) -> None:
-        order = np.argsort(marks)
-        place = np.searchsorted(self._marks, marks[order])
-        self._marks = np.insert(self._marks, place, marks[order])
-        self._indices = np.insert(self._indices, place, indices[order])
 
 
 ONE_ITEM_TAIL = 1e-13

@@ -262,7 +262,9 @@ class PipelineModel:
         following = np.zeros((len(self.quantities), self._flat[0], len(self.cost)))
         for a in np.unique(choice[probability > 0]):
             mass = np.where(choice == a, probability, 0.0).reshape(self._flat)
-            following[a] = mass @ self._moves[:, self._columns(a)].T
+            # What of the moves an order a leads through: with L = 1 it is itself the next to arrive.
+            columns = slice(None) if self.lead_time > 1 else slice(a * len(self.cost), (a + 1) * len(self.cost))
+            following[a] = mass @ self._moves[:, columns].T
         return (following if self.lead_time > 1 else following.sum(0)).reshape(self.shape)
 
     def mean_cost(self, probability: FloatArray, choice: IntArray) -> float:
@@ -279,10 +281,6 @@ class PipelineModel:
     def _blocks(self) -> Iterator[slice]:
         rows = max(1, BLOCK // (self._flat[1] * len(self.quantities)))
         return (slice(first, first + rows) for first in range(0, self._flat[0], rows))
-
-    def _columns(self, a: int) -> slice:
-        """What of the moves an order a leads through: with L = 1 it is itself the next to arrive."""
-        return slice(None) if self.lead_time > 1 else slice(a * len(self.cost), (a + 1) * len(self.cost))
 
     def _candidates(self, value: FloatArray, rows: slice) -> FloatArray:
         """Cost of each order and of what follows it, shape (orders, rows, columns)."""
