@@ -2,4 +2,4 @@
 
 from . import exact as exact
 from .compiled import compile_rollout as compile_rollout
-from .streaming import stream as stream
+from .rollout import stream as stream

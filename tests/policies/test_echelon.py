@@ -11,9 +11,7 @@ import torch
 import fractile as fr
 from fractile import FractileError, Observation
 from fractile.envs.core.types import ItemParams
-from fractile.policies.base_stock import BaseStock
-from fractile.policies.echelon import EchelonBaseStock
-from fractile.policies.perishable import EstimatedWaste, estimated_waste
+from fractile.policies.base_stock import BaseStock, EchelonBaseStock, EstimatedWaste, estimated_waste
 
 NETWORKS = {
     "serial": (fr.networks.serial((2, 1, 1), (0.2, 0.5, 1.0), 9.0), [30.0, 20.0, 12.0]),

@@ -16,8 +16,7 @@ from fractile import (
 from fractile.envs.core.types import ItemParams
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.exact.hindsight import Hindsight
-from fractile.policies.newsvendor import Newsvendor
-from fractile.policies.projected import Projected
+from fractile.policies.newsvendor import Newsvendor, Projected
 from fractile.policies.rollout import roll
 
 POLICIES = (

@@ -11,7 +11,7 @@ import fractile as fr
 from fractile.policies.base import fit_pipeline
 from fractile.policies.dual_sourcing import expedited_position
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
-from fractile.policies.projected import Projected, ProjectedLevel
+from fractile.policies.newsvendor import Projected, ProjectedLevel
 
 DEMAND = fr.Poisson(5.0)
 PARAMS = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=4.0)

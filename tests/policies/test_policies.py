@@ -20,8 +20,7 @@ from fractile.envs.gym.observation import ObservationEncoder
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
 from fractile.policies.neural import NeuralPolicy, initial_layers
-from fractile.policies.newsvendor import Newsvendor, TunedNewsvendor
-from fractile.policies.projected import Projected
+from fractile.policies.newsvendor import Newsvendor, Projected, TunedNewsvendor
 from fractile.policies.storage import load_policy, save_policy
 
 BACKORDER = ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=9.0, unmet_demand="backorder")

@@ -8,8 +8,7 @@ import torch
 
 import fractile as fr
 from fractile import FractileError
-from fractile.policies.base_stock import BaseStock
-from fractile.policies.reorder_point import ReorderPointOrderUpTo, ReorderPointQuantity
+from fractile.policies.base_stock import BaseStock, ReorderPointOrderUpTo, ReorderPointQuantity
 from fractile.policies.storage import load_policy, save_policy
 
 PARAMS = fr.ItemParams(lead_time=2, stockout_cost=9.0, unmet_demand="backorder")

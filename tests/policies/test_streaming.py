@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fractile as fr
-from fractile.policies import stream, streaming
+from fractile.policies import rollout, stream
 from fractile.randomness import keyed_generator
 
 ITEMS = 10
@@ -20,7 +20,7 @@ SETTING = {"seed": 3, "paths": 7, "periods": 25, "warm_up": 5}
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(streaming, "ITEM_BLOCK", 4)
+    monkeypatch.setattr(rollout, "ITEM_BLOCK", 4)
 
 
 def summed(run):

@@ -19,9 +19,8 @@ import pytest
 
 import fractile as fr
 from fractile.envs.core.types import ItemParams
-from fractile.policies.base_stock import BaseStock
+from fractile.policies.base_stock import BaseStock, EstimatedWaste
 from fractile.policies.exact import best_policy, exact_cost, optimal_policy
-from fractile.policies.perishable import EstimatedWaste
 
 DEMAND = fr.demand.Rounded(fr.Gamma(4.0, cv=0.5))
 FIFO = ItemParams(

@@ -11,7 +11,7 @@ from scipy import stats
 import fractile as fr
 from fractile import FractileError
 from fractile.policies.exact.dynamic_programming import DynamicProgramming, demand_over
-from fractile.policies.projected import project_stock
+from fractile.policies.newsvendor import project_stock
 
 DEMAND = fr.Poisson(5.0)
 POINTS = demand_over(DEMAND)

@@ -8,9 +8,9 @@ import pytest
 import fractile as fr
 from fractile import FractileError
 from fractile.envs.instances import tables as table
+from fractile.policies.base_stock import ReorderPointOrderUpTo, ReorderPointQuantity
 from fractile.policies.exact import zheng_federgruen
 from fractile.policies.exact.dynamic_programming import DynamicProgramming
-from fractile.policies.reorder_point import ReorderPointOrderUpTo, ReorderPointQuantity
 
 
 def params_of(**options) -> fr.ItemParams:

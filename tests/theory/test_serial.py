@@ -12,7 +12,7 @@ from fractile import (
     InventoryState,
     Scenario,
 )
-from fractile.policies.echelon import EchelonBaseStock
+from fractile.policies.base_stock import EchelonBaseStock
 from fractile.policies.exact import clark_scarf, exact_cost, optimal_policy, transshipment_bound
 from fractile.randomness import keyed_generator
 
