@@ -31,7 +31,7 @@ class OrderUpToPolicy(Policy, Protocol):
 
 @runtime_checkable
 class Planner(Protocol):
-    """A bound, not a policy: it is shown the future."""
+    """A bound, not a policy: it plans with the whole scenario, demand to come included."""
 
     def plan(self, scenario: Scenario, params: ItemParams, state: InventoryState) -> Array:
         """Return orders for all periods, shape (paths, periods, items)."""
@@ -44,11 +44,11 @@ class Progress(Protocol):
     """Whatever long work reports to: the one shape of a progress callback."""
 
     def __call__(self, message: str, share: float | None = None) -> None:
-        """Show what is done now, and which share of the work is over, 0 to 1 (None: not known)."""
+        """Report what is done now, and which share of the work is over, 0 to 1 (None: not known)."""
 
 
 def no_progress(message: str, share: float | None = None) -> None:
-    """Show nothing: the progress of work that nobody watches."""
+    """Report nothing: the progress callback where none is given."""
 
 
 def fit_pipeline(pipeline: Array, slots: int) -> Array:

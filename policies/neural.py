@@ -22,7 +22,7 @@ from ..errors import FractileError
 from .rollout import roll
 
 WIDEST_FEATURE = 8.0
-"""Standardised features are held within ± this, so that an odd item cannot throw the network."""
+"""Standardised features are clipped to ± this, so that an outlier among items cannot throw the network."""
 
 ACTIVATIONS = {"tanh": tanh, "relu": positive_part}
 
@@ -40,7 +40,7 @@ class NeuralPolicy:
         spread: features are then divided by it, shape (features,).
         activation: "tanh" or "relu".
         bounded: hold actions within [−1, 1], as a Stable-Baselines3 agent's are.
-        share: factor on actions; below 1 where later periods did not bear out what was learnt, 0 is the newsvendor.
+        share: factor on actions; below 1 where the full actions cost more on later periods, 0 is the newsvendor.
     """
 
     reads_protection_total: ClassVar[bool] = True

@@ -37,12 +37,12 @@ def simulate(
     """Simulate a policy on a scenario.
 
     Args:
-        policy: turns observations into orders; a planner is shown the whole scenario.
+        policy: turns observations into orders; a planner gets the whole scenario.
         scenario: demand (paths, periods, items or locations), forecasts, arrivals, prices, capacity.
         params: lead times, costs and order rules of the items; a `Network`; or an object of your own with `step`.
         initial_state: what the first period begins with; None = the policy's own target (`starting_state`).
         warm_up: periods at the start that are simulated but left out of the result.
-        view: what the policy is shown of the past.
+        view: what observations hold of the past.
 
     Returns:
         Everything that happened, arrays (paths, periods − warm_up, items); in a network orders are by link.
@@ -199,7 +199,7 @@ def stream(
         paths: demand paths of each item.
         periods: periods in all.
         warm_up: periods at the start that do not count.
-        forecasts: show the policy the true distribution as its forecast; off, it sees stock and pipeline alone.
+        forecasts: put the true distribution into observations as the forecast; off, they hold stock and pipeline alone.
         progress: called after every block of items.
 
     Returns:
@@ -231,12 +231,12 @@ def stream(
         some = model.select(chosen)
         truth = [some.forecast(int(np.max(params.protection_interval)))] * periods if forecasts else None
         scenario = Scenario(some.sample(rng, paths, periods), forecasts=truth)
-        of_items, theirs = _of_items(policy, chosen, model.items), params.select(chosen)
+        of_items, item_params = _of_items(policy, chosen, model.items), params.select(chosen)
         # Cost, holding, stock-out, demand and sales of each item.
         totals = np.zeros((5, scenario.items))
-        rolled = roll(of_items, scenario, theirs, starting_state(of_items, scenario, theirs))
+        rolled = roll(of_items, scenario, item_params, starting_state(of_items, scenario, item_params))
         for period, (_, out) in islice(enumerate(rolled), warm_up, None):
-            held, short = theirs.holding_cost * out.on_hand, theirs.stockout_cost * out.shortfall
+            held, short = item_params.holding_cost * out.on_hand, item_params.stockout_cost * out.shortfall
             totals += [x.sum(0) for x in (out.cost, held, short, scenario.demand[:, period], out.sales)]
         parts.append(totals)
         done = int(chosen[-1]) + 1

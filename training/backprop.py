@@ -41,7 +41,7 @@ def train_backprop(
         validation: where the episodes that choose the best network come from; `source` where None.
         level_scale: of the newsvendor that training starts from; see `TunedNewsvendor`.
         level_shift: likewise.
-        view: what the network sees of the past.
+        view: what observations hold of the past.
         progress: called after every evaluation, with the cost as a share of the start's.
 
     Returns:

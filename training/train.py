@@ -83,7 +83,7 @@ class TrainingProblem:
 
     @property
     def judging_start(self) -> int:
-        """The period from which on the training window judges networks, and teaches them no more."""
+        """The first period of the training window's last part, which selects networks and trains none."""
         periods = self.scenario.periods
         if periods < 3:
             raise FractileError(f"training needs at least 3 periods before the held-out ones, got {periods}")

@@ -143,7 +143,7 @@ def _check_reorder(demand: IndependentDemand, params: ItemParams) -> None:
     if np.any(np.asarray(params.review_period) != 1) or params.discount < 1:
         faults.add("zheng_federgruen needs review_period = 1 and discount = 1: it minimises the average cost")
     if params.pack_size not in (None, 1.0) or params.minimum_order is not None or params.maximum_order is not None:
-        faults.add("zheng_federgruen knows no order rules: leave them out, or take dynamic_programming")
+        faults.add("zheng_federgruen covers no order rules: leave them out, or take dynamic_programming")
     faults.raise_if_any()
 
 
@@ -189,7 +189,7 @@ def clark_scarf(
 ) -> EchelonSolution:
     """Return the optimal echelon base-stock levels of a serial system with backorders, and what they cost.
 
-    Stages are numbered and listed downstream to upstream: stage 1 meets the demand, stage N buys from a supplier that
+    Stages are numbered and listed downstream to upstream: stage 1 serves the demand, stage N buys from a supplier that
     always delivers. An order placed in period t arrives in t + L_j, in time to be passed on or sold then. Each stage
     orders its echelon position (stock, what is under way to it, and the same of all stages downstream, less backorders)
     up to its level, as far as the stage above has stock.

@@ -38,7 +38,7 @@ class Hindsight:
             FractileError: where lead times are random or the objective is not holding, stock-out and fixed cost.
         """
         if not isinstance(params, ItemParams) or params.shelf_life is not None:
-            raise FractileError("hindsight plans for items whose stock keeps: it knows no networks and no shelf_life")
+            raise FractileError("hindsight plans for items whose stock keeps: it covers no networks and no shelf_life")
         faults = Faults()
         if scenario.arrivals is not None:
             faults.add("hindsight needs constant lead times: leave out Scenario.arrivals")

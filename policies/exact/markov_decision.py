@@ -43,7 +43,7 @@ RARE = 1e-9
 
 
 class Bounds(NamedTuple):
-    """What value iteration looks at.
+    """The bounds of value iteration.
 
     Attributes:
         largest: order on each link, or of the item, units, shape (columns,).

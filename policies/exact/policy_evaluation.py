@@ -259,7 +259,7 @@ SEARCH_STATES = 100_000
 
 
 class Best(NamedTuple):
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         policy: with the best parameters.

@@ -66,8 +66,8 @@ def demand_points(demand: IndependentDemand, tail: float = TAIL) -> DemandPoints
     probability = np.asarray(demand.pmf(units), dtype=np.float64).reshape(-1)
     if len(probability) != len(units):
         raise FractileError(f"states can be listed where demand is the same in all periods, not for {demand!r}")
-    held = probability > 0
-    return DemandPoints(units[held], probability[held] / probability.sum())
+    possible = probability > 0
+    return DemandPoints(units[possible], probability[possible] / probability.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ class SmallSystem:
 
         Args:
             rows: states, shape (paths, width).
-            order: units asked for, shape (paths, items or links).
+            order: units ordered, shape (paths, items or links).
 
         Returns:
             The states that follow, shape (paths · points, width), with the demands of a path side by side; and the
@@ -252,7 +252,7 @@ ONE_ITEM_TAIL = 1e-13
 """Probability of demand beyond what the methods for one item list."""
 
 DISCRETE_ITEM = "discrete demand of one item, independent over periods: Poisson, NegativeBinomial, Geometric, …"
-"""What `is_discrete_item` wants, in messages."""
+"""What `is_discrete_item` requires, in messages."""
 
 
 def fractile(demand: IndependentDemand, level: float, span: int) -> int:

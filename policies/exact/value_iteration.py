@@ -37,7 +37,7 @@ class ValueModel(Protocol):
 
 
 class Solution(NamedTuple):
-    """What value iteration found.
+    """The result of value iteration.
 
     Attributes:
         average_cost: money per period; NaN where later costs are discounted.
@@ -63,7 +63,7 @@ def solve(model: ValueModel, tolerance: float, iterations: int = ITERATIONS) -> 
         iterations: sweeps after which it is given up.
 
     Raises:
-        FractileError: where the bounds have not met by then.
+        FractileError: where the bounds are further apart than that by then.
     """
     averaged = model.discount == 1.0
     factor = 1.0 if averaged else model.discount / (1.0 - model.discount)

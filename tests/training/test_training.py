@@ -110,6 +110,9 @@ def test_episodes_of_the_validation_source_choose_the_network():
         def __getattr__(self, name):
             return getattr(SOURCE, name)
 
+        def prepare(self, periods, encoder):
+            return self
+
         def draw(self, rng, paths, periods):
             self.paths.append(paths)
             return SOURCE.draw(rng, paths, periods)
