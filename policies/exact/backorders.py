@@ -143,7 +143,7 @@ def _check_reorder(demand: IndependentDemand, params: ItemParams) -> None:
     if np.any(np.asarray(params.review_period) != 1) or params.discount < 1:
         faults.add("zheng_federgruen needs review_period = 1 and discount = 1: it minimises the average cost")
     if params.pack_size not in (None, 1.0) or params.minimum_order is not None or params.maximum_order is not None:
-        faults.add("zheng_federgruen covers no order rules: leave them out, or take dynamic_programming")
+        faults.add("zheng_federgruen knows no order rules: leave them out, or take dynamic_programming")
     faults.raise_if_any()
 
 
