@@ -94,7 +94,13 @@ def meet_demand(available: Array, demand: Array, params: ItemParams) -> StockAft
     on_hand = positive_part(gap)
     shortfall = on_hand - gap
     unmet = minimum(shortfall, demand)
-    net_inventory, lost = _carry_over(gap, on_hand, unmet, params)
+    share = params.lost_share
+    # All is lost, or all waits: no products in the usual case.
+    if isinstance(share, float) and share in (0.0, 1.0):
+        net_inventory, lost = (on_hand, unmet) if share else (gap, 0.0 * unmet)
+    else:
+        lost = like(share, gap) * unmet
+        net_inventory = gap + lost
     return StockAfterDemand(net_inventory, demand - unmet, shortfall, on_hand, lost)
 
 
@@ -107,7 +113,13 @@ def deliver(pipeline: Array, order: Array, params: ItemParams, arrivals: Array |
         params: lead times, where arrivals are not given.
         arrivals: see `step`.
     """
-    return _deliver(pipeline, order, params.arrivals_into(len(pipeline)) if arrivals is None else arrivals)
+    shares = params.arrivals_into(len(pipeline)) if arrivals is None else arrivals
+    if shares is not None:
+        due = concatenate([pipeline, zeros((1, *order.shape), order)]) + like(shares, order) * order[None]
+        return due[0], due[1:]
+    if not len(pipeline):
+        return order, pipeline
+    return pipeline[0], move_up(pipeline, order)
 
 
 def stock_cost(on_hand: Array, shortfall: Array, demand: Array, lost: Array, params: ItemParams) -> Array:
@@ -137,25 +149,6 @@ def feasible_order(order: Array, params: ItemParams) -> Array:
         worthwhile = (2 * order >= least) & (least <= most)
         placed = where(placed < least, indicator(worthwhile, order) * least, placed)
     return straight_through(placed, order)
-
-
-def _deliver(pipeline: Array, order: Array, shares: Array | None) -> tuple[Array, Array]:
-    """Return what arrives now and the pipeline of the next period."""
-    if shares is not None:
-        due = concatenate([pipeline, zeros((1, *order.shape), order)]) + like(shares, order) * order[None]
-        return due[0], due[1:]
-    if not len(pipeline):
-        return order, pipeline
-    return pipeline[0], move_up(pipeline, order)
-
-
-def _carry_over(gap: Array, on_hand: Array, unmet: Array, params: ItemParams) -> tuple[Array, Array]:
-    """Return the next period's net inventory and the demand that was lost."""
-    share = params.lost_share
-    if isinstance(share, float) and share in (0.0, 1.0):
-        return (on_hand, unmet) if share else (gap, 0.0 * unmet)
-    lost = like(share, gap) * unmet
-    return gap + lost, lost
 
 
 def order_cost(order: Array, params: ItemParams) -> Array:

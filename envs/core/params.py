@@ -258,18 +258,15 @@ def params_from_items(items: Any, defaults: dict[str, Any] | None = None) -> Ite
     for name in ITEM_RULES:
         # The margin is in the stock-out cost: price and purchase are not charged a second time.
         if name in table.columns and name not in _IN_THE_MARGIN:
-            values[name] = _column(table[name], values.get(name))
+            column, default = table[name], values.get(name)
+            if column.isna().all():
+                values[name] = default
+                continue
+            # Entries that are missing mean the default; a limit that an item does not have is one that never binds.
+            unlimited = {"maximum_order": np.inf, "minimum_order": 0.0, "shelf_life": np.inf}.get(name)
+            filled = column.fillna(unlimited if default is None else default) if column.isna().any() else column
+            values[name] = filled.to_numpy(dtype="float64")
     return ItemParams(**values)
-
-
-def _column(column: Any, default: Any) -> Any:
-    """An array, or None where the column says nothing; entries that are missing mean the default."""
-    if column.isna().all():
-        return default
-    # A limit that an item does not have is one that never binds.
-    unlimited = {"maximum_order": np.inf, "minimum_order": 0.0, "shelf_life": np.inf}.get(str(column.name))
-    filled = column.fillna(unlimited if default is None else default) if column.isna().any() else column
-    return filled.to_numpy(dtype="float64")
 
 
 def _plain(value: Any) -> Any:

@@ -15,10 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from .backend import (
-    concatenate,
-    is_torch,
-)
+from .backend import concatenate, is_torch
 
 WORTH_IT = 65_536
 """Numbers in a pipeline from which on loose slots are faster than a copy."""
@@ -33,15 +30,10 @@ def move_up(pipeline: Array, order: Array) -> Array:
     """
     if isinstance(pipeline, LooseSlots):
         return LooseSlots((*pipeline.parts[1:], order))
-    slots, first = len(pipeline), pipeline[0]
-    if first.shape == order.shape and slots * _length(first) >= WORTH_IT:
+    slots, (paths, items) = len(pipeline), pipeline[0].shape
+    if (paths, items) == order.shape and slots * paths * items >= WORTH_IT:
         return LooseSlots((*(pipeline[k] for k in range(1, slots)), order))
     return concatenate([pipeline[1:], order[None]])
-
-
-def _length(slot: Array) -> int:
-    paths, items = slot.shape
-    return int(paths) * int(items)
 
 
 class LooseSlots:

@@ -147,7 +147,17 @@ class GaussianOutlook:
         """Return the distribution of sums, shape (1, origins, items)."""
         longest = int(span.max())
         if longest > 1 and (ndtr(-self.location[:longest] / self._deviation[:longest]) > RARE).any():
-            each = [np.where(span == n, self._drawn_sums(int(n)), 0.0) for n in np.unique(span)]
+            each = []
+            for n in np.unique(span):
+                weight = self.weight[:n]
+                towards = weight.sum(0)
+                towards = towards / np.sqrt((towards**2).sum(0))
+                # Reflected normals are normals: the first one then decides the sum, but for clipping, and is spread
+                # evenly by the quasi-random draws.
+                towards[0] += np.copysign(1.0, towards[0])
+                along = np.einsum("hnoi,noi->hoi", weight, towards) * (2.0 / (towards**2).sum(0))
+                reflected = GaussianOutlook(self.location[:n], weight - along[:, None] * towards)
+                each.append(np.where(span == n, reflected.draws(DRAWS).sum(1, keepdims=True), 0.0))
             return SampleDistribution.of(np.sum(each, axis=0))
         shape = np.broadcast_shapes(self.shape[1:], span.shape[1:])
         index = np.broadcast_to(span - 1, (1, *shape))
@@ -172,17 +182,6 @@ class GaussianOutlook:
             for array in (self.location, self.weight)
         )
         return GaussianOutlook(location, weight)
-
-    def _drawn_sums(self, span: int) -> FloatArray:
-        """Quasi-random sums over the first periods, shape (draws, 1, origins, items)."""
-        weight = self.weight[:span]
-        towards = weight.sum(0)
-        towards = towards / np.sqrt((towards**2).sum(0))
-        # Reflected normals are normals: the first one then decides the sum, but for clipping, and is spread evenly.
-        towards[0] += np.copysign(1.0, towards[0])
-        along = np.einsum("hnoi,noi->hoi", weight, towards) * (2.0 / (towards**2).sum(0))
-        reflected = GaussianOutlook(self.location[:span], weight - along[:, None] * towards)
-        return reflected.draws(DRAWS).sum(1, keepdims=True)
 
     @property
     def _deviation(self) -> FloatArray:

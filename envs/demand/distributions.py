@@ -149,9 +149,19 @@ class Normal(IndependentDemand):
     def distribution(self, span: ArrayLike = 1) -> Distribution:
         """Clipped normal; of a sum with mean span·μ and standard deviation √span·σ, unless clipping is frequent."""
         mean, deviation, span = np.asarray(self.mean, dtype=np.float64), self.standard_deviation, np.asarray(span)
-        if self._clips and np.any(span != 1):
-            return _clipped_sums(mean, np.asarray(deviation), span)
-        return ClippedNormal(span * mean, np.sqrt(span) * deviation)
+        if not (self._clips and np.any(span != 1)):
+            return ClippedNormal(span * mean, np.sqrt(span) * deviation)
+        # Sums of clipped normals have no closed form: they are convolved on a grid, equal ones once.
+        shape = np.broadcast_shapes(mean.shape, np.shape(deviation), span.shape)
+        columns = np.stack([np.broadcast_to(part, shape).reshape(-1) for part in (mean, deviation, span)])
+        rows, steps = [], []
+        unlike, row = np.unique(columns, axis=1, return_inverse=True)
+        for one_mean, one_deviation, number in unlike.T:
+            one = ClippedNormal(one_mean, one_deviation)
+            step = float(np.sqrt(number) * one.std()) / CELLS_PER_DEVIATION
+            rows.append(power(trimmed(grid_cells(one, step, ())[0]), int(number)))
+            steps.append(step)
+        return GridDistribution(LatticeDistribution.of(rows, row.reshape(shape)), np.array(steps))
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
         """Draw demand by numpy."""
@@ -343,20 +353,6 @@ class CompoundPoisson(IndependentDemand):
     def cumulative(self) -> CompoundPoisson:
         """Sums have the rates' sums."""
         return replace(self, rate=np.cumsum(self.rate, axis=0))
-
-
-def _clipped_sums(mean: FloatArray, deviation: FloatArray, span: FloatArray) -> GridDistribution:
-    """Sums of clipped normals, convolved on a grid."""
-    shape = np.broadcast_shapes(mean.shape, deviation.shape, span.shape)
-    columns = np.stack([np.broadcast_to(part, shape).reshape(-1) for part in (mean, deviation, span)])
-    rows, steps = [], []
-    unlike, row = np.unique(columns, axis=1, return_inverse=True)
-    for one_mean, one_deviation, number in unlike.T:
-        one = ClippedNormal(one_mean, one_deviation)
-        step = float(np.sqrt(number) * one.std()) / CELLS_PER_DEVIATION
-        rows.append(power(trimmed(grid_cells(one, step, ())[0]), int(number)))
-        steps.append(step)
-    return GridDistribution(LatticeDistribution.of(rows, row.reshape(shape)), np.array(steps))
 
 
 def _sums(one: LatticeDistribution, span: ArrayLike) -> LatticeDistribution:

@@ -13,9 +13,6 @@ from ...errors import Faults, FractileError
 from ...forecasters.base import targets_of
 from ...forecasters.calibration.sampling import cdf_bounds, interval_scores, positive_definite
 from ...forecasters.data.panel import SalesPanel
-from ...forecasters.forecast import (
-    QuantileForecast,
-)
 
 HORIZON = 12
 """Leads that revisions are fitted for where the caller names none."""
@@ -114,7 +111,14 @@ class ForecastEvolution:
             origins = np.arange(max(1, panel.periods - min(ORIGINS, panel.periods // 2)), panel.periods + 1)
         chosen = np.asarray(origins, dtype=np.int64)
         forecast = forecaster.predict(panel, horizon + 1, origins=chosen)
-        revision = _revisions(forecast, panel)
+        # Log-revisions (items, origins − 1, horizon): those after each origin's demand, NaN where there is none.
+        mean = forecast.mean()
+        usual = mean.mean((1, 2), keepdims=True)
+        known = panel.listed[:, forecast.origins - 1]
+        seen = np.where((mean > SMALLEST_FORECAST * usual) & known[:, :, None], mean, np.nan)
+        revision = np.log(seen[:, 1:, :-1]) - np.log(seen[:, :-1, 1:])
+        whole = ~np.isnan(revision).any(-1) & (np.diff(forecast.origins) == 1)
+        revision = np.where(whole[..., None], revision, np.nan)
         number = (~np.isnan(revision[..., 0])).sum(1)
         if number.sum() < FEWEST_REVISIONS:
             raise FractileError(
@@ -129,7 +133,13 @@ class ForecastEvolution:
         scaled = revision / np.where(scale > 0, scale, 1.0)[:, None, None]
         deviation = np.sqrt(np.nanmean(scaled**2, axis=(0, 1)))
         standard = scaled / np.where(deviation > 0, deviation, 1.0)
-        return cls(deviation, _joint_correlation(standard, *_scores(forecast, panel)), scale, panel.item_ids)
+        # Normal scores of demand under the forecast of its own period, and their variance within whole units; NaN
+        # where sales say nothing. Revisions follow the demand of every origin but the last.
+        near = forecast.head(1)
+        actual = targets_of(panel, near.origins, 1)
+        scores = interval_scores(*cdf_bounds(near, actual, whole_units=panel.integer_demand))
+        correlation = _joint_correlation(standard, scores.mean[:, :-1, 0], scores.spread[:, :-1, 0])
+        return cls(deviation, correlation, scale, panel.item_ids)
 
     @property
     def horizon(self) -> int:
@@ -220,29 +230,6 @@ class ForecastEvolution:
         return np.asarray(joint / (root[:, :, None] * root[:, None, :]))
 
 
-def _revisions(forecast: QuantileForecast, panel: SalesPanel) -> FloatArray:
-    """Log-revisions (items, origins − 1, horizon), NaN where there is none: those after each origin's demand."""
-    mean = forecast.mean()
-    usual = mean.mean((1, 2), keepdims=True)
-    known = panel.listed[:, forecast.origins - 1]
-    seen = np.where((mean > SMALLEST_FORECAST * usual) & known[:, :, None], mean, np.nan)
-    revision = np.log(seen[:, 1:, :-1]) - np.log(seen[:, :-1, 1:])
-    whole = ~np.isnan(revision).any(-1) & (np.diff(forecast.origins) == 1)
-    return np.where(whole[..., None], revision, np.nan)
-
-
-def _scores(forecast: QuantileForecast, panel: SalesPanel) -> tuple[FloatArray, FloatArray]:
-    """Normal scores of demand under the forecast of its own period, and their variance within whole units.
-
-    Returns:
-        two arrays (items, origins − 1); NaN where sales say nothing.
-    """
-    near = forecast.head(1)
-    actual = targets_of(panel, near.origins, 1)
-    scores = interval_scores(*cdf_bounds(near, actual, whole_units=panel.integer_demand))
-    return scores.mean[:, :-1, 0], scores.spread[:, :-1, 0]
-
-
 def _joint_correlation(revision: FloatArray, score: FloatArray, spread: FloatArray) -> FloatArray:
     """Correlation of demand's score and the standardised revisions that follow it, positive definite."""
     rows = revision[~np.isnan(revision[..., 0])]
@@ -259,12 +246,8 @@ def _joint_correlation(revision: FloatArray, score: FloatArray, spread: FloatArr
         with_news = surprise @ revision[known] / known.sum() / (deviation * np.sqrt(kept))
         joint[0, 1:] = joint[1:, 0] = np.clip(with_news, -0.99, 0.99)
     np.fill_diagonal(joint, 1.0)
-    return positive_definite(_shrunk(joint, pairs))
-
-
-def _shrunk(correlation: FloatArray, pairs: FloatArray) -> FloatArray:
-    """Shrink a correlation towards the identity by the ratio of its entries' sampling variance to their squares."""
-    off = ~np.eye(len(correlation), dtype=bool)
-    noise = ((1.0 - correlation**2) ** 2 / np.maximum(pairs - 1.0, 1.0))[off].sum()
-    share = np.clip(noise / max(float((correlation[off] ** 2).sum()), 1e-12), LEAST_SHRINKAGE, 1.0)
-    return np.where(off, (1.0 - share) * correlation, correlation)
+    # Shrunk towards the identity by the ratio of the entries' sampling variance to their squares.
+    off = ~np.eye(len(joint), dtype=bool)
+    noise = ((1.0 - joint**2) ** 2 / np.maximum(pairs - 1.0, 1.0))[off].sum()
+    share = np.clip(noise / max(float((joint[off] ** 2).sum()), 1e-12), LEAST_SHRINKAGE, 1.0)
+    return positive_definite(np.where(off, (1.0 - share) * joint, joint))

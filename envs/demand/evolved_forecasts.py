@@ -65,10 +65,19 @@ class EvolvedForecasts:
         relative = first.values[:, 0, :targets] / np.where(mean > 0, mean, 1.0)[..., None]
         table = _log_variances(relative, first.levels)
         resolved = scale[:, None] ** 2 * evolution.resolved(targets)
-        left = _left(table, resolved[:, :targets])
+        # What is left of each period when it begins [r]. Zeros are not resolved by factors: what the smallest power
+        # leaves is left in any case.
+        total = table[..., np.flatnonzero(POWERS == 1.0)[0]]
+        least = np.maximum(np.minimum(total, total[:, :1]), table[..., 0])
+        left = np.maximum(total - resolved[:, :targets], least) + 1e-12
         seen = np.arange(periods)[:, None] + np.arange(span)
         wanted = left[:, seen] + resolved[:, None, :span]
-        power = _powers(table[:, seen], wanted)
+        # The powers whose log-variances are as wanted: standard deviations are interpolated.
+        root, target = np.sqrt(table[:, seen]), np.sqrt(wanted)[..., None]
+        below = np.clip((root <= target).sum(-1, keepdims=True) - 1, 0, len(POWERS) - 2)
+        low, high = (np.take_along_axis(root, below + k, -1) for k in (0, 1))
+        share = np.clip((target - low) / np.where(high > low, high - low, 1.0), 0.0, 1.0)
+        power = (POWERS[below] + share * (POWERS[below + 1] - POWERS[below]))[..., 0]
         shape = relative[:, seen] ** power[..., None]
         middle = shape @ mean_weights(tuple(first.levels))
         base = shape * (mean[:, seen] / np.where(middle > 0, middle, 1.0))[..., None]
@@ -249,20 +258,3 @@ def _log_variances(relative: FloatArray, levels: FloatArray) -> FloatArray:
         second = np.einsum("itp,pq,itq->it", shape, square, shape, optimize=True)
         out[..., n] = np.where(mean > 0, np.log(np.maximum(second / np.where(mean > 0, mean, 1.0) ** 2, 1.0)), 0.0)
     return np.maximum.accumulate(out, axis=-1)
-
-
-def _left(table: FloatArray, resolved: FloatArray) -> FloatArray:
-    """Log-variance that is left of each period when it begins, shape (items, targets). [r]"""
-    total = table[..., np.flatnonzero(POWERS == 1.0)[0]]
-    # Zeros are not resolved by factors: what the smallest power leaves is left in any case.
-    least = np.maximum(np.minimum(total, total[:, :1]), table[..., 0])
-    return np.maximum(total - resolved, least) + 1e-12
-
-
-def _powers(table: FloatArray, wanted: FloatArray) -> FloatArray:
-    """Return the powers at which log-variances (..., powers) are as wanted (...): standard deviations interpolated."""
-    root, target = np.sqrt(table), np.sqrt(wanted)[..., None]
-    below = np.clip((root <= target).sum(-1, keepdims=True) - 1, 0, len(POWERS) - 2)
-    low, high = (np.take_along_axis(root, below + k, -1) for k in (0, 1))
-    share = np.clip((target - low) / np.where(high > low, high - low, 1.0), 0.0, 1.0)
-    return np.asarray((POWERS[below] + share * (POWERS[below + 1] - POWERS[below]))[..., 0])

@@ -69,7 +69,20 @@ class ForecastDemand:
             faults.add("mode 'evolved' needs a fitted forecaster, or evolution=ForecastEvolution(...) with a forecast")
         if self.panel is None and not ready_made:
             faults.add("a forecaster needs the panel that its forecasts begin from: panel=...")
-        _check_belief(self.belief, self, faults)
+        if isinstance(self.belief, DemandForecast):
+            if len(self.belief.values) != self.items:
+                faults.add(
+                    f"belief must forecast the {self.items} items that demand is drawn for, "
+                    f"got {len(self.belief.values)}"
+                )
+        elif self.belief is not None and not isinstance(self.belief, Distortion):
+            if not hasattr(self.belief, "predict"):
+                faults.add(
+                    "belief must be a fitted forecaster, a QuantileForecast or a Distortion, "
+                    f"got {type(self.belief).__name__}; for another demand model use Believed(truth, belief)"
+                )
+            elif self.panel is None:
+                faults.add("a forecaster as belief needs the panel that its forecasts begin from: panel=...")
         faults.raise_if_any()
 
     @property
@@ -298,8 +311,15 @@ class PreparedRolled:
         demand, forecasts = self._roll(rows, normal.swapaxes(0, 1).reshape(-1, self.periods))
         # Paths of one item each, path-major, become paths of many items.
         demand = demand.reshape(paths, len(names), -1).swapaxes(1, 2)
-        scenario = Scenario(demand, forecasts=[_unfolded(f, paths, len(names)) for f in forecasts])
-        return self.model._distorted(scenario, rng, names)
+        ids, unfolded = tuple(f"item {i}" for i in range(len(names))), []
+        for forecast in forecasts:
+            values = forecast.values.reshape(paths, len(names), *forecast.values.shape[2:]).swapaxes(0, 1)
+            dependence, origins = forecast.dependence, np.repeat(forecast.origins[:1], paths)
+            if dependence is not None:
+                band = np.broadcast_to(dependence.band, (1, paths * len(names)))
+                dependence = replace(dependence, band=band.reshape(paths, len(names)).T)
+            unfolded.append(QuantileForecast.unchecked(forecast.levels, values, origins, ids, dependence))
+        return self.model._distorted(Scenario(demand, forecasts=unfolded), rng, names)
 
     def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
@@ -336,22 +356,6 @@ class PreparedRolled:
         return panel.sales[:, begin : begin + self.periods], forecasts
 
 
-def _check_belief(belief: Any, model: ForecastDemand, faults: Faults) -> None:
-    if isinstance(belief, DemandForecast):
-        if len(belief.values) != model.items:
-            faults.add(
-                f"belief must forecast the {model.items} items that demand is drawn for, got {len(belief.values)}"
-            )
-    elif belief is not None and not isinstance(belief, Distortion):
-        if not hasattr(belief, "predict"):
-            faults.add(
-                "belief must be a fitted forecaster, a QuantileForecast or a Distortion, "
-                f"got {type(belief).__name__}; for another demand model use Believed(truth, belief)"
-            )
-        elif model.panel is None:
-            faults.add("a forecaster as belief needs the panel that its forecasts begin from: panel=...")
-
-
 def _normals(item_ids: Sequence[str], root: int, paths: int, periods: int) -> FloatArray:
     """Standard normal draws, shape (items, paths, periods), each item's by its own key."""
     return np.stack([keyed_generator(root, name).standard_normal((paths, periods)) for name in item_ids])
@@ -360,14 +364,3 @@ def _normals(item_ids: Sequence[str], root: int, paths: int, periods: int) -> Fl
 def _first_period(forecast: DemandForecast, normal: FloatArray) -> FloatArray:
     """Demand of the first period of a forecast: normal (items, origins) → the same shape."""
     return forecast.head(1).at_uniforms(ndtr(normal[None, :, :, None]))[0, :, :, 0]
-
-
-def _unfolded(forecast: DemandForecast, paths: int, items: int) -> QuantileForecast:
-    """Turn a forecast of one item on items · paths origins, path-major, into one of many items."""
-    values = forecast.values.reshape(paths, items, *forecast.values.shape[2:]).swapaxes(0, 1)
-    dependence = forecast.dependence
-    if dependence is not None:
-        band = np.broadcast_to(dependence.band, (1, paths * items))
-        dependence = replace(dependence, band=band.reshape(paths, items).T)
-    ids = tuple(f"item {i}" for i in range(items))
-    return QuantileForecast.unchecked(forecast.levels, values, np.repeat(forecast.origins[:1], paths), ids, dependence)

@@ -221,7 +221,16 @@ class IndependentOutlook:
             return convolved(
                 self.model, np.broadcast_to(span, (1, *np.broadcast_shapes(self.shape[1:], span.shape[1:])))
             )
-        return running.mapped(lambda parameter: _at_span(_over(parameter, self.horizon), span), 3).distribution()
+
+        def at_span(parameter: FloatArray) -> FloatArray:
+            # From running sums over the third axis from the end; a vector's own axis, in front, stays.
+            over = _over(parameter, self.horizon)
+            shape = np.broadcast_shapes(over.shape[-2:], span.shape[-2:])
+            full = np.broadcast_to(over, (*over.shape[:-2], *shape))
+            index = np.broadcast_to(span - 1, (*full.shape[:-3], 1, *shape))
+            return np.take_along_axis(full, index, axis=-3)
+
+        return running.mapped(at_span, 3).distribution()
 
     def draws(self, number: int) -> FloatArray:
         """Return quasi-random draws, shape (number, horizon, origins, items)."""
@@ -288,14 +297,6 @@ def _one_sum(model: IndependentDemand, place: tuple[int, int], span: int) -> tup
 def _over(parameter: FloatArray, horizon: int) -> FloatArray:
     """Give each period ahead its parameter, the same one where it stays."""
     return np.broadcast_to(parameter, (*parameter.shape[:-3], horizon, *parameter.shape[-2:]))
-
-
-def _at_span(parameter: FloatArray, span: IntArray) -> FloatArray:
-    """Pick from running sums over the third axis from the end; a vector's own axis, in front, stays."""
-    shape = np.broadcast_shapes(parameter.shape[-2:], span.shape[-2:])
-    full = np.broadcast_to(parameter, (*parameter.shape[:-2], *shape))
-    index = np.broadcast_to(span - 1, (*full.shape[:-3], 1, *shape))
-    return np.take_along_axis(full, index, axis=-3)
 
 
 def _shape(model: IndependentDemand) -> tuple[int, int, int]:

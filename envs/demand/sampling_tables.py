@@ -142,7 +142,13 @@ class DemandTable:
         for first in range(0, len(flat), BLOCK):
             part = flat[first : first + BLOCK]
             cell, value = cells[: len(part)], values[: len(part)]
-            np.copyto(cell, _sixteen_bits(rng, len(part)))
+            # Four numbers of sixteen bits from each 64-bit word.
+            words = -(-len(part) // 4)
+            if isinstance(rng.bit_generator, _FULL_WORDS):
+                raw = rng.bit_generator.random_raw(words)
+            else:
+                raw = rng.integers(2**64 - 1, size=words, dtype=np.uint64, endpoint=True)
+            np.copyto(cell, np.asarray(raw).astype("<u8", copy=False).view("<u2")[: len(part)])
             # Every index is in range: "wrap" spares the check of each.
             self.entries.take(cell, out=value, mode="wrap")
             np.copyto(part, value, casting="unsafe")
@@ -194,28 +200,27 @@ def sample_discrete(model: TabulatedDemand, rng: np.random.Generator, paths: int
         return model.draw(rng, shape) if table is None else table.draw(rng, shape)
     # Each item's draws lie together; the items' axis is moved after them at last.
     demand = np.empty((model.items, paths, periods))
-    for group in _alike(model):
+    columns = model.columns((model.items,))
+    alike = (columns == columns[0]).all()  # the usual case, without sorting rows
+    like = np.zeros(model.items) if alike else np.unique(columns, axis=0, return_inverse=True)[1]
+    order = np.argsort(like, kind="stable")
+    for group in np.split(order, np.flatnonzero(np.diff(like[order])) + 1):
         one, shape = model.select(group[:1]), (len(group), paths, periods)
         table = _remembered(one) if demand[0].size * len(group) >= WORTH_IT else None
         demand[group] = one.draw(rng, shape) if table is None else table.draw(rng, shape)
     return np.moveaxis(demand, 0, 2)
 
 
-def _sixteen_bits(rng: np.random.Generator, number: int) -> NDArray[np.uint16]:
-    """Random integers from 0 to 65,535, four from each 64-bit word."""
-    words = -(-number // 4)
-    if isinstance(rng.bit_generator, _FULL_WORDS):
-        raw = rng.bit_generator.random_raw(words)
-    else:
-        raw = rng.integers(2**64 - 1, size=words, dtype=np.uint64, endpoint=True)
-    return np.asarray(raw).astype("<u8", copy=False).view("<u2")[:number]
-
-
 def _built(distribution: Any) -> DemandTable | None:
     """The table of a discrete distribution, or None where it takes too many values."""
-    units = _support(distribution)
-    if units is None:
+    # The values 0, 1, ... up to the first that is exceeded with less than `NEVER`.
+    number, exceeded = 64, np.ones(1)
+    while number <= LARGEST and exceeded[-1] >= NEVER:
+        exceeded = np.asarray(distribution.sf(np.arange(number))).reshape(-1)
+        number *= 2
+    if exceeded[-1] >= NEVER:
         return None
+    units = np.arange(int(np.argmax(exceeded < NEVER)) + 1)
     below, above = (np.asarray(f(units)).reshape(-1) * CELLS for f in (distribution.cdf, distribution.sf))
     # The jump from k to k + 1 happens at F(k): in cell `at`, a share `part` away from the nearer end of (0, 1).
     upper = below > CELLS / 2
@@ -237,17 +242,6 @@ def _built(distribution: Any) -> DemandTable | None:
     return DemandTable(entries, cells, lowest[cells], jumps, in_upper)
 
 
-def _support(distribution: Any) -> IntArray | None:
-    """The values 0, 1, ... up to the first that is exceeded with less than `NEVER`, or None where they are many."""
-    number = 64
-    while number <= LARGEST:
-        exceeded = np.asarray(distribution.sf(np.arange(number))).reshape(-1)
-        if exceeded[-1] < NEVER:
-            return np.arange(int(np.argmax(exceeded < NEVER)) + 1)
-        number *= 2
-    return None
-
-
 def _remembered(model: TabulatedDemand) -> DemandTable | None:
     """The table of a one-item model; None where it takes too many values."""
     key = _key(model)
@@ -265,13 +259,3 @@ def _key(value: Any) -> Any:
         return (type(value), *(_key(getattr(value, f.name)) for f in fields(value)))
     array = np.asarray(value, dtype=np.float64)
     return array.reshape(-1).tobytes()
-
-
-def _alike(model: TabulatedDemand) -> list[IntArray]:
-    """Groups of items whose parameters are equal."""
-    columns = model.columns((model.items,))
-    if (columns == columns[0]).all():
-        return [np.arange(model.items)]
-    _, group = np.unique(columns, axis=0, return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)

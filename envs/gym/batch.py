@@ -104,7 +104,12 @@ class InventoryBatch:
         if self.scenario.forecasts is None:
             raise FractileError("start='target' needs a forecast; use start='empty'")
         if isinstance(params, Network):
-            return _network_state(self.scenario.forecasts[0], params, rng, self.paths, slots)
+            # Mean demand under way on the slowest regular link into each location, and up to three periods' on hand.
+            flow = self.scenario.forecasts[0].mean()[:, :, 0].T @ params.flow * np.ones((self.paths, 1))
+            regular = params.into * np.where(params.lateral, -1, params.lead_time)[:, None]
+            due = np.arange(slots)[:, None, None] < regular.max(0)
+            stock = (flow * rng.uniform(0.0, 3.0, (self.paths, params.locations)), np.where(due, flow, 0.0))
+            return InventoryState(*(np.rint(units) if params.whole_units else units for units in stock))
         read = None if self.scenario.features is None else self.scenario.features.at(0).parts
         if isinstance(read, ItemFeatures):
             level, mean = read.level, read.mean
@@ -115,18 +120,6 @@ class InventoryBatch:
         around = rng.uniform(0.0, 1.5, (self.paths, self.columns))
         on_hand = _whole(state.net_inventory * around, self.params)
         return system_of(self.params).fresh_state(on_hand, state.pipeline)
-
-
-def _network_state(
-    forecast: DemandForecast, network: Network, rng: np.random.Generator, paths: int, slots: int
-) -> InventoryState:
-    """Mean demand under way on the slowest regular link into each location, and up to three periods' on hand."""
-    flow = forecast.mean()[:, :, 0].T @ network.flow * np.ones((paths, 1))
-    regular = network.into * np.where(network.lateral, -1, network.lead_time)[:, None]
-    due = np.arange(slots)[:, None, None] < regular.max(0)
-    on_hand = flow * rng.uniform(0.0, 3.0, (paths, network.locations))
-    pipeline = np.where(due, flow, 0.0)
-    return InventoryState(*(np.rint(x) if network.whole_units else x for x in (on_hand, pipeline)))
 
 
 def target_state(

@@ -228,17 +228,11 @@ def _forecast_demand(
         raise FractileError("a forecaster needs the panel that its forecasts begin from: give panel=...")
     found = None
     if panel is None or forecaster is None:
-        panel, found, forecaster = _embedded(panel)
+        from ...forecasters.registry import make_forecaster
+        from ...forecasters.retail.panel import retail_panel
+
+        if panel is None:
+            retail = retail_panel(items=40, periods=157, seed=0)
+            panel, found = retail.panel, params_from_items(retail.items)
+        forecaster = make_forecaster("seasonal_naive").fit(panel)
     return ForecastDemand(forecaster, panel, mode=mode, **options), found  # type: ignore[arg-type]  # checked there
-
-
-def _embedded(panel: SalesPanel | None) -> tuple[SalesPanel, ItemParams | None, Any]:
-    """Return a panel, the parameters of its items where it is the embedded one, and a forecaster for it."""
-    from ...forecasters.registry import make_forecaster
-    from ...forecasters.retail.panel import retail_panel
-
-    found = None
-    if panel is None:
-        retail = retail_panel(items=40, periods=157, seed=0)
-        panel, found = retail.panel, params_from_items(retail.items)
-    return panel, found, make_forecaster("seasonal_naive").fit(panel)

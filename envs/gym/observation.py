@@ -235,12 +235,13 @@ class ObservationEncoder:
         return self.level_scale, self.level_shift
 
     def _features(self, obs: Observation) -> ItemFeatures:
-        found = features_of(obs, self._made_for, lambda: self._read_observed(obs))
+        def read() -> ItemFeatures:
+            shape = tuple(obs.net_inventory.shape)
+            return self._read(obs.known_forecast(), obs.protection_total(), obs.params, shape)
+
+        found = features_of(obs, self._made_for, read)
         assert isinstance(found, ItemFeatures)
         return found
-
-    def _read_observed(self, obs: Observation) -> ItemFeatures:
-        return self._read(obs.known_forecast(), obs.protection_total(), obs.params, tuple(obs.net_inventory.shape))
 
     def _read(
         self, forecast: DemandForecast, total: DemandForecast, params: Any, shape: tuple[int, ...]

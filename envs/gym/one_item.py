@@ -86,8 +86,14 @@ class OneItem:
 
     def step(self, action: float) -> tuple[PeriodOutcome, float]:
         """Order what an action in [−1, 1] asks for, let a period happen, and return what it did, and its demand."""
-        demand = self._demand[self.batch.period]
-        self._state, outcome = step(self._state, self._order(action), demand, self._params)
+        encoder, demand, k = self._encoder, self._demand[self.batch.period], self._which[self.batch.period]
+        # As `ObservationEncoder.decode`.
+        if encoder.action == "order":
+            upward = (encoder.widest_order - 1.0) * positive_part(action)
+            wanted = self._scale[k] * (1.0 + upward - positive_part(-action))
+        else:
+            wanted = self._level[k] + self._reach[k] * action - self._position
+        self._state, outcome = step(self._state, float(positive_part(wanted)), demand, self._params)
         self.batch.period += 1
         return outcome, demand
 
@@ -110,11 +116,3 @@ class OneItem:
     def _position(self) -> float:
         parts: tuple[float, ...] = self._state.pipeline.parts
         return float(self._state.net_inventory + (sum(parts[1:], parts[0]) if parts else 0.0))
-
-    def _order(self, action: float) -> float:
-        """As `ObservationEncoder.decode`."""
-        encoder, k = self._encoder, self._which[self.batch.period]
-        if encoder.action == "order":
-            upward = (encoder.widest_order - 1.0) * positive_part(action)
-            return float(positive_part(self._scale[k] * (1.0 + upward - positive_part(-action))))
-        return float(positive_part(self._level[k] + self._reach[k] * action - self._position))

@@ -81,8 +81,10 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
         info |= {f"_{name}": every for name in list(info)}
         reward, over = -outcome.cost.sum(1), self.batch.over
         if over:
+            final = np.empty(self.num_envs, dtype=object)  # an array of arrays, as Gymnasium's vector environments give
+            final[:] = list(flat_observation(self.batch))
             info = {
-                "final_obs": _as_objects(flat_observation(self.batch)),
+                "final_obs": final,
                 "_final_obs": every,
                 "final_info": info,
             }
@@ -94,10 +96,3 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
 def _column(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """An array of the caller's own: (episodes,), or (episodes, columns) where there are several."""
     return values[:, 0].copy() if values.shape[1] == 1 else values.copy()
-
-
-def _as_objects(observations: Float32Array) -> NDArray[np.object_]:
-    """An array of arrays, as Gymnasium's vector environments give final observations."""
-    out = np.empty(len(observations), dtype=object)
-    out[:] = list(observations)
-    return out

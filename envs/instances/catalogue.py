@@ -87,7 +87,7 @@ class Instances(Mapping[str, Instance]):
 
     @cached_property
     def _all(self) -> dict[str, Instance]:
-        families = (_zipkin, _geometric, _long, _backorder, _sourcing, _fixed_cost, _reorder, _serial, _pooled, _ageing)
+        families = (_lost_sales, _backorder, _dual_sourcing, _fixed_cost, _serial, _distribution, _perishable)
         return {instance.name: instance for family in families for instance in family()}
 
     def __getitem__(self, name: str) -> Instance:
@@ -111,11 +111,10 @@ instances = Instances()
 ZIPKIN = "Zipkin (2008), Old and new methods for lost-sales inventory systems, Operations Research 56(5), Tables 3, 4"
 
 
-def _lost_sales(lead_time: int, stockout_cost: float) -> ItemParams:
-    return ItemParams(lead_time=lead_time, holding_cost=1.0, stockout_cost=float(stockout_cost), pack_size=1.0)
+def _lost_sales() -> Iterator[Instance]:
+    def item(lead_time: int, stockout_cost: float) -> ItemParams:
+        return ItemParams(lead_time=lead_time, holding_cost=1.0, stockout_cost=float(stockout_cost), pack_size=1.0)
 
-
-def _zipkin() -> Iterator[Instance]:
     for (b, lead_time), (optimal, base, capped, projected) in table.LOST_SALES_POISSON.items():
         known = {
             "base_stock": Known(base[1], {"level": base[0]}),
@@ -127,29 +126,23 @@ def _zipkin() -> Iterator[Instance]:
         names = ("myopic", "myopic-2", "standard base-stock", "better vector base-stock")
         printed = table.ZIPKIN_HEURISTICS[b, lead_time]
         known |= {name: Known(cost, evidence="printed") for name, cost in zip(names, printed, strict=True)}
-        name, params = f"zipkin2008-poisson-b{b}-L{lead_time}", _lost_sales(lead_time, b)
+        name, params = f"zipkin2008-poisson-b{b}-L{lead_time}", item(lead_time, b)
         yield Instance(name, "lost_sales", Poisson(5.0), params, ZIPKIN, optimal, digits=5, known=known)
-
-
-def _geometric() -> Iterator[Instance]:
     for (b, lead_time), (optimal, base) in table.LOST_SALES_GEOMETRIC.items():
         known = {"base_stock": Known(base, evidence="printed")}
-        name, params = f"zipkin2008-geometric-b{b}-L{lead_time}", _lost_sales(lead_time, b)
+        name, params = f"zipkin2008-geometric-b{b}-L{lead_time}", item(lead_time, b)
         yield Instance(name, "lost_sales", Geometric(5.0), params, ZIPKIN, optimal, known=known)
-
-
-def _long() -> Iterator[Instance]:
     source = "Temizöz et al. (2025), Deep controlled learning for inventory control, European Journal of OR 324(1)"
     for b, optimal in table.LONG_LEAD_TIME_POISSON.items():
         yield Instance(
-            f"temizoz2025-poisson-b{b}-L6", "lost_sales", Poisson(5.0), _lost_sales(6, b), source, optimal, digits=3
+            f"temizoz2025-poisson-b{b}-L6", "lost_sales", Poisson(5.0), item(6, b), source, optimal, digits=3
         )
     for (b, lead_time), (best, base) in table.LONGEST_LEAD_TIMES_POISSON.items():
         known = {
             "best known": Known(best, evidence="printed"),
             "base_stock": Known(base, evidence="printed"),
         }
-        name, params = f"temizoz2025-poisson-b{b}-L{lead_time}", _lost_sales(lead_time, b)
+        name, params = f"temizoz2025-poisson-b{b}-L{lead_time}", item(lead_time, b)
         yield Instance(name, "lost_sales", Poisson(5.0), params, source, known=known)
 
 
@@ -160,30 +153,22 @@ def _backorder() -> Iterator[Instance]:
             params = ItemParams(lead_time=lead_time, stockout_cost=float(b), unmet_demand="backorder")
             name = f"alvo2023-backorder-b{b}-L{lead_time}"
             yield Instance(name, "backorder", Normal(5.0, 1.6), params, source, optimal)
-    yield _newsvendor()
-    yield _fractile()
-
-
-def _newsvendor() -> Instance:
     source = "Snyder and Shen (2019), Fundamentals of supply chain theory, 2nd edition, example 4.3"
     numbers = table.NEWSVENDOR_NORMAL
     params = ItemParams(
         holding_cost=numbers["holding_cost"], stockout_cost=numbers["stockout_cost"], unmet_demand="backorder"
     )
-    demand = Normal(numbers["mean"], numbers["standard_deviation"])
-    return Instance("snyder2019-newsvendor", "backorder", demand, params, source, numbers["cost"], digits=6)
-
-
-def _fractile() -> Instance:
+    normal = Normal(numbers["mean"], numbers["standard_deviation"])
+    yield Instance("snyder2019-newsvendor", "backorder", normal, params, source, numbers["cost"], digits=6)
     source = "Zipkin (2000), Foundations of inventory management: the fractile of demand over L + 1 periods"
     numbers = table.BACKORDER_POISSON
     params = ItemParams(lead_time=2, stockout_cost=numbers["stockout_cost"], unmet_demand="backorder", pack_size=1.0)
     known = {"base_stock": Known(numbers["cost"], {"level": numbers["level"]})}
-    name, demand = "zipkin2000-backorder-b9-L2", Poisson(numbers["mean"])
-    return Instance(name, "backorder", demand, params, source, numbers["cost"], known=known)
+    name, poisson = "zipkin2000-backorder-b9-L2", Poisson(numbers["mean"])
+    yield Instance(name, "backorder", poisson, params, source, numbers["cost"], known=known)
 
 
-def _sourcing() -> Iterator[Instance]:
+def _dual_sourcing() -> Iterator[Instance]:
     source = "Gijsbrechts et al. (2022), Can deep reinforcement learning improve inventory management?, MSOM 24(3), 6.2"
     names = ("single_index", "dual_index", "capped_dual_index", "tailored_base_surge")
     for (lead_time, cost), (optimal, gaps) in table.DUAL_SOURCING.items():
@@ -205,9 +190,6 @@ def _fixed_cost() -> Iterator[Instance]:
     }
     name, optimal = "bijvank2015-fixed-cost", numbers["optimal"]
     yield Instance(name, "fixed_cost", Poisson(5.0), params, source, optimal, digits=5, known=known)
-
-
-def _reorder() -> Iterator[Instance]:
     source = "Zheng and Federgruen (1991), Finding optimal (s, S) policies, Operations Research 39(4), Table 1"
     params = ItemParams(stockout_cost=9.0, fixed_order_cost=64.0, unmet_demand="backorder", pack_size=1.0)
     for mean, (s, top, optimal) in table.REORDER_POINT_ORDER_UP_TO.items():
@@ -223,37 +205,27 @@ def _serial() -> Iterator[Instance]:
             params = serial((2, 4, 3, last), (0.1, 0.2, 0.5, 1.0), float(b))
             name = f"alvo2023-serial-b{b}-L{last}"
             yield Instance(name, "serial", Normal(5.0, 2.0), params, source, optimal, digits=3)
-    yield _snyder()
-
-
-def _snyder() -> Instance:
-    """The book watches stock all the time: its last lead time of one period is ours of none.
-
-    Units on that way cost their 4 for a period all the same: as what a unit shipped there costs.
-    """
+    # The book watches stock all the time: its last lead time of one period is ours of none. Units on that way cost
+    # their 4 for a period all the same: as what a unit shipped there costs.
     chain = serial((2, 1, 0), (2.0, 4.0, 7.0), 37.12, transit_cost=np.array([0.0, 2.0, 0.0]))
     params = replace(chain, links=(*chain.links[:-1], replace(chain.links[-1], unit_cost=4.0)))
     known = {"echelon_base_stock": Known(47.66, {"levels": (22.71, 12.02, 6.49)})}
     source = "Snyder and Shen (2019), Fundamentals of supply chain theory, 2nd edition, example 6.1"
-    return Instance("snyder2019-serial", "serial", Normal(5.0, 1.0), params, source, 47.66, digits=2, known=known)
+    yield Instance("snyder2019-serial", "serial", Normal(5.0, 1.0), params, source, 47.66, digits=2, known=known)
 
 
-def _pooled() -> Iterator[Instance]:
+def _distribution() -> Iterator[Instance]:
     source = "Alvo, Russo and Kanoria (2023), Neural inventory control in networks, transshipment"
     for (stores, lead_time, correlation), bounds in table.TRANSSHIPMENT.items():
-        demand = _stores(stores, correlation)
+        independent = Normal(np.array(table.STORE_MEANS[:stores]), np.array(table.STORE_DEVIATIONS[:stores]))
+        demand: DemandModel = Correlated(independent, correlation) if correlation else independent
         for b, bound in zip(RATES, bounds, strict=False):
             params = distribution(stores, store_lead_time=lead_time, warehouse_holding_cost=1.0, stockout_cost=float(b))
             name = f"alvo2023-transshipment-{stores}-b{b}-L{lead_time}-rho{correlation:g}"
             yield Instance(name, "distribution", demand, params, source, bound=bound, digits=6)
 
 
-def _stores(stores: int, correlation: float) -> DemandModel:
-    demand = Normal(np.array(table.STORE_MEANS[:stores]), np.array(table.STORE_DEVIATIONS[:stores]))
-    return Correlated(demand, correlation) if correlation else demand
-
-
-def _ageing() -> Iterator[Instance]:
+def _perishable() -> Iterator[Instance]:
     source = "De Moor, Gijsbrechts and Boute (2022), Reward shaping to improve inventory management, EJOR 301(2)"
     for issuing, (optimal, level, base) in table.PERISHABLE.items():
         params = ItemParams(

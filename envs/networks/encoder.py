@@ -74,7 +74,11 @@ class NetworkEncoder:
         """Return what a file has to hold, as text and numbers."""
         network = {f.name: getattr(self.network, f.name) for f in fields(Network) if f.init}
         plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in network.items()}
-        plain["links"] = [{**asdict(link), "maximum_order": _finite(link.maximum_order)} for link in self.network.links]
+        # JSON has no infinity: a limit that never binds is none.
+        plain["links"] = [
+            {**asdict(link), "maximum_order": link.maximum_order if np.isfinite(link.maximum_order) else None}
+            for link in self.network.links
+        ]
         rest = {"slots": self.slots, "action": self.action, "widest_order": self.widest_order, "memory": self.memory}
         return {"kind": "network", "network": plain, **rest}
 
@@ -97,9 +101,13 @@ class NetworkEncoder:
     def names(self) -> tuple[str, ...]:
         """What each feature is; units are divided by the demand per period that passes the location."""
         where = self.network.names
+        links = [
+            f"{'outside' if link.source < 0 else where[link.source]} to {where[link.destination]} in {link.lead_time}"
+            for link in self.network.links
+        ]
         slots = [f"arriving_{k + 1}" for k in range(self._slots)]
         past = [f"past_{k + 1}" for k in range(self.memory)]
-        gaps = [f"order_up_to_gap, {self._link_name(i)}" for i in range(self.orders)]
+        gaps = [f"order_up_to_gap, {link}" for link in links]
         demands = [f"log_mean_demand, {where[i]}" for i in np.asarray(self.network.demand_at)]
         return (*(f"{name}, {place}" for name in ("net_inventory", *slots, *past) for place in where), *gaps, *demands)
 
@@ -132,7 +140,18 @@ class NetworkEncoder:
         flow, level, _ = self._features(obs)
         through = flow @ like(self.network.into.T, flow)
         lateral = like(self.network.lateral.astype(np.float64), action)
-        usual = self._direct(action, through) if self.action == "order" else self._up_to(action, through, level, obs)
+        shares = like(self._shares, action)
+        if self.action == "order":
+            upward = (self.widest_order - 1.0) * positive_part(action)
+            usual = positive_part(through * shares * (1.0 + upward - positive_part(-action)))
+        else:
+            reach = through * like(self.network.lead_time + 1.0, action)
+            gap = level + reach * action - self._positions(obs)
+            usual = 0.0 * gap
+            for rank, faster in self._ranks:
+                # What faster links bring to the same location counts as under way.
+                coming = usual @ like(faster, usual)
+                usual = usual + like(rank, usual) * shares * positive_part(gap - coming)
         return usual * (1.0 - lateral) + positive_part(action) * through * lateral
 
     def collect(self, action: Array) -> Array:
@@ -143,20 +162,6 @@ class NetworkEncoder:
     def outputs(self) -> int:
         """Numbers that a network puts out for a row of features."""
         return self.orders
-
-    def _direct(self, action: Array, through: Array) -> Array:
-        upward = (self.widest_order - 1.0) * positive_part(action)
-        return positive_part(through * like(self._shares, action) * (1.0 + upward - positive_part(-action)))
-
-    def _up_to(self, action: Array, through: Array, level: Array, obs: Observation) -> Array:
-        reach = through * like(self.network.lead_time + 1.0, action)
-        gap = level + reach * action - self._positions(obs)
-        order, shares = 0.0 * gap, like(self._shares, action)
-        for rank, faster in self._ranks:
-            # What faster links bring to the same location counts as under way.
-            coming = order @ like(faster, order)
-            order = order + like(rank, order) * shares * positive_part(gap - coming)
-        return order
 
     def _positions(self, obs: Observation) -> Array:
         """Units on hand and under way that each link's level counts, shape (paths, links)."""
@@ -229,14 +234,3 @@ class NetworkEncoder:
         faster = same & (network.lead_time[:, None] < network.lead_time)
         times = np.unique(network.lead_time[~network.lateral])
         return [((network.lead_time == time) * 1.0, faster * 1.0) for time in times]
-
-    def _link_name(self, i: int) -> str:
-        link, where = self.network.links[i], self.network.names
-        return (
-            f"{'outside' if link.source < 0 else where[link.source]} to {where[link.destination]} in {link.lead_time}"
-        )
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no infinity: a limit that never binds is none."""
-    return value if np.isfinite(value) else None

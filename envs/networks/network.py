@@ -100,7 +100,17 @@ class Network(System):
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "links", tuple(self.links))
-        _check_links(self)
+        faults, known = Faults(), range(len(self.names))
+        if not self.links:
+            faults.add("links must hold at least one Link, got none")
+        for i, link in enumerate(self.links):
+            _check_link(f"links[{i}]", link, len(known), faults)
+        for i in self.demand_at if self.demand_at is not None else ():
+            if i not in known:
+                faults.add(f"demand_at must hold locations from 0 to {len(known) - 1}, got {i}")
+        if np.any(np.asarray(self.transit_cost, dtype=np.float64) < 0):
+            faults.add(f"transit_cost must be >= 0, got {self.transit_cost}")
+        faults.raise_if_any()
         suppliers = {link.source for link in self.links}
         chosen = [i for i in range(len(self.names)) if i not in suppliers] if self.demand_at is None else self.demand_at
         object.__setattr__(self, "demand_at", np.asarray(chosen, dtype=np.int64))
@@ -347,20 +357,6 @@ def ration(order: Array, available: Array, params: Network) -> Array:
     # Differences of rounded running totals: all that a location ships stays the same.
     running = ideal @ like(params.earlier, ideal)
     return straight_through(floor(running + 1e-6) - floor(running - ideal + 1e-6), ideal)
-
-
-def _check_links(network: Network) -> None:
-    faults, known = Faults(), range(len(network.names))
-    if not network.links:
-        faults.add("links must hold at least one Link, got none")
-    for i, link in enumerate(network.links):
-        _check_link(f"links[{i}]", link, len(known), faults)
-    for i in network.demand_at if network.demand_at is not None else ():
-        if i not in known:
-            faults.add(f"demand_at must hold locations from 0 to {len(known) - 1}, got {i}")
-    if np.any(np.asarray(network.transit_cost, dtype=np.float64) < 0):
-        faults.add(f"transit_cost must be >= 0, got {network.transit_cost}")
-    faults.raise_if_any()
 
 
 def _check_link(name: str, link: Link, locations: int, faults: Faults) -> None:

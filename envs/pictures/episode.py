@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import FloatArray
-from ..core.params import ItemParams, SharedCapacity
+from ..core.params import ItemParams
 from ..core.period import system_of
 from ..core.system import first_path
 from ..gym.batch import InventoryBatch
@@ -107,6 +107,14 @@ def episode_of(batch: InventoryBatch, history: History) -> Episode:
     fixed, unit = system.order_costs(columns)
     if np.any(fixed):
         costs["fixed order"] = fixed @ (order > 0)
+    capacity = None
+    if shared is not None:
+        limit: Any = np.ravel(shared.limit)[0]
+        if batch.scenario.capacity is not None:
+            limit = batch.scenario.capacity[0, : len(history)]
+        limits = np.broadcast_to(limit, len(history)) if shared.limited == "orders" else None
+        used = first_path(shared.use, batch.orders) @ order
+        capacity = Capacity(_past(history, "capacity_price", 1)[0], used, limits)
     shown = [
         Column(
             name=system.column_names(columns)[i],
@@ -130,7 +138,7 @@ def episode_of(batch: InventoryBatch, history: History) -> Episode:
         costs=costs,
         cost=float(sum(np.sum(outcome.cost) for _, outcome in history)),
         purchases=float(np.sum(unit @ order)),
-        capacity=None if shared is None else _capacity(batch, shared, history),
+        capacity=capacity,
     )
 
 
@@ -138,14 +146,6 @@ def _past(history: History, name: str, columns: int) -> FloatArray:
     """Return a field of the outcomes, shape (columns, periods)."""
     rows = [getattr(outcome, name)[0] for _, outcome in history]
     return np.stack(rows, axis=1) if rows else np.zeros((columns, 0))
-
-
-def _capacity(batch: InventoryBatch, shared: SharedCapacity, history: History) -> Capacity:
-    limit: Any = batch.scenario.capacity
-    limit = np.ravel(shared.limit)[0] if limit is None else limit[0, : len(history)]
-    limits = np.broadcast_to(limit, len(history)) if shared.limited == "orders" else None
-    used = first_path(shared.use, batch.orders) @ _past(history, "order", batch.orders)
-    return Capacity(_past(history, "capacity_price", 1)[0], used, limits)
 
 
 def stock_by_life(params: ItemParams, history: History, items: int) -> FloatArray:

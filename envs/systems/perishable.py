@@ -133,8 +133,12 @@ def perishable_step(
     # What arrives enters the slot of its full life; an item that keeps has the last slot to itself.
     enters = (np.arange(slots)[:, None, None] == np.minimum(life, slots) - 1).astype(np.float64)
     stock = state.stock + like(enters, order) * received[None]
-    needed = state.backorders + demand
-    left, shortfall = _issue(stock, needed, params.issuing)
+    by_life, shortfall = list(stock), state.backorders + demand
+    for age in range(slots) if params.issuing == "fifo" else reversed(range(slots)):
+        gap = by_life[age] - shortfall
+        by_life[age] = positive_part(gap)
+        shortfall = by_life[age] - gap
+    left = stack_first(by_life)
     unmet = minimum(shortfall, demand)
     lost = like(params.lost_share, unmet) * unmet
     ages = like(np.isfinite(life).astype(np.float64), order)
@@ -145,14 +149,3 @@ def perishable_step(
     cost = cost + like(params.waste_cost, waste) * waste
     outcome = PerishableOutcome(order, received, demand - unmet, shortfall, on_hand, cost, waste)
     return PerishableState(kept, pipeline, shortfall - lost), outcome
-
-
-def _issue(stock: Array, needed: Array, issuing: str) -> tuple[Array, Array]:
-    """Meet what is needed from stock by remaining life; return what is left, of that shape, and the shortfall."""
-    ages = range(len(stock)) if issuing == "fifo" else reversed(range(len(stock)))
-    left = list(stock)
-    for age in ages:
-        gap = left[age] - needed
-        left[age] = positive_part(gap)
-        needed = left[age] - gap
-    return stack_first(left), needed

@@ -139,7 +139,7 @@ def test_no_feasible_order_is_nearer(asked, pack, least, most):
     params = ItemParams(pack_size=pack, minimum_order=least, maximum_order=most)
     placed = feasible_order(np.array([[asked]]), params).item()
     # With packs the feasible orders can be listed; without, the ends of the range and the order itself can.
-    options = np.arange(0, 60) * pack if pack else np.array([least or 0.0, most or 1e9, asked])
+    options = np.arange(0, 62) * pack if pack else np.array([least or 0.0, most or 1e9, asked])
     allowed = (options >= (least or 0.0)) & (options <= (most or 1e9))
     options = np.append(options[allowed], 0.0)
     distance = np.abs(options - max(asked, 0.0))
