@@ -17,8 +17,7 @@ from PIL import Image
 import fractile as fr  # noqa: F401  # registers the environments
 from fractile.envs.gym.inventory_env import play
 from fractile.envs.gym.registration import ENVIRONMENTS
-from fractile.envs.pictures.episode import Episode, episode_of
-from fractile.envs.pictures.picture import (
+from fractile.envs.pictures import (
     AMBER,
     BLUE,
     GREY,
@@ -28,8 +27,10 @@ from fractile.envs.pictures.picture import (
     RED,
     SKY,
     TEAL,
+    Episode,
     align,
     draw,
+    episode_of,
     pixels,
 )
 

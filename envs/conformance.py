@@ -1,4 +1,4 @@
-"""Is it the physics of an inventory system? Checks for any step function that claims to be one."""
+"""Check that a step function is the physics of an inventory system."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from ..arrays import Array, IntArray
 from ..errors import FractileError
 from ..randomness import keyed_generator
+from .core.backend import LooseSlots
 from .core.params import ItemParams, SharedCapacity
 from .core.period import system_of
-from .core.slots import LooseSlots
 from .core.system import System
 from .core.types import InventoryState, PeriodOutcome
 from .networks.shapes import distribution, dual_sourcing, serial
@@ -57,13 +57,13 @@ OTHER_CASES: Mapping[str, Any] = {
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One call: a step function, its inputs, and what it says.
+    """One call: a step function, its inputs, and what it returns.
 
     Attributes:
         step: `(state, order, demand, params, arrivals) -> (state, outcome)`; the one of the parameters where None.
         name: of the case, for messages.
         state: a NamedTuple of arrays (..., paths, columns).
-        order: units asked for, shape (paths, columns or links).
+        order: units requested, shape (paths, columns or links).
         demand: units, shape (paths, columns).
         params: of the system.
         arrivals: shape (slots + 1, paths, columns or links), or None.
@@ -96,7 +96,7 @@ class Trial:
         """Whether items are independent, so that any of them can be simulated alone."""
         return isinstance(self.params, ItemParams) and self.params.capacity is None
 
-    def converted(self, convert: Callable[[Array], Array]) -> Trial:
+    def map_arrays(self, convert: Callable[[Array], Array]) -> Trial:
         """Return the call with other arrays."""
         state = type(self.state)(*map(convert, self.state))
         arrivals = None if self.arrivals is None else convert(self.arrivals)
@@ -104,11 +104,11 @@ class Trial:
 
     def paths(self, chosen: IntArray) -> Trial:
         """Return the call for these paths alone."""
-        return self.converted(lambda x: x[..., chosen, :])
+        return self.map_arrays(lambda x: x[..., chosen, :])
 
     def items(self, chosen: IntArray) -> Trial:
         """Return the call for these items alone, or in this order."""
-        return replace(self.converted(lambda x: x[..., chosen]), params=self.params.select(chosen))
+        return replace(self.map_arrays(lambda x: x[..., chosen]), params=self.params.select(chosen))
 
     def require(self, holds: bool, check: str, message: str) -> None:
         """Raise a `FractileError` where a check does not hold."""
@@ -329,15 +329,15 @@ def _check_batch(trial: Trial) -> None:
     whole, check = trial.run(), "a batch is its episodes one by one"
     for path in range(PATHS):
         chosen = np.array([path])
-        trial.same(trial.paths(chosen).run(), _picked(whole, lambda x, c=chosen: x[..., c, :]), check, 1e-12)
+        trial.same(trial.paths(chosen).run(), _pick(whole, lambda x, c=chosen: x[..., c, :]), check, 1e-12)
     for item in range(ITEMS if trial.separable else 0):
         chosen = np.array([item])
-        trial.same(trial.items(chosen).run(), _picked(whole, lambda x, c=chosen: x[..., c]), check, 1e-12)
+        trial.same(trial.items(chosen).run(), _pick(whole, lambda x, c=chosen: x[..., c]), check, 1e-12)
     rng, check = keyed_generator(0, "permutation"), "other paths and items change nothing"
     paths, items = rng.permutation(PATHS), rng.permutation(ITEMS)
-    trial.same(trial.paths(paths).run(), _picked(whole, lambda x: x[..., paths, :]), check, 1e-12)
+    trial.same(trial.paths(paths).run(), _pick(whole, lambda x: x[..., paths, :]), check, 1e-12)
     if isinstance(trial.params, ItemParams):
-        expected = _picked(whole, lambda x: x[..., items] if x.shape[-1] == ITEMS else x)
+        expected = _pick(whole, lambda x: x[..., items] if x.shape[-1] == ITEMS else x)
         trial.same(trial.items(items).run(), expected, check, 1e-12)
 
 
@@ -346,10 +346,10 @@ def _check_torch(trial: Trial) -> None:
     if find_spec("torch") is None:
         return
     torch: Any = import_module("torch")
-    after, out = trial.converted(torch.as_tensor).run()
+    after, out = trial.map_arrays(torch.as_tensor).run()
     tensors = all(isinstance(value, torch.Tensor) for value in (*after, *out))
     trial.require(tensors, "numpy = torch", "tensors went in, and something else came out")
-    trial.same(_picked((after, out), lambda x: x.numpy()), trial.run(), "numpy = torch", 1e-12)
+    trial.same(_pick((after, out), lambda x: x.numpy()), trial.run(), "numpy = torch", 1e-12)
 
 
 # Inputs that a step writes into would spoil every later check: that one comes first.
@@ -366,6 +366,6 @@ _CHECKS = (
 )
 
 
-def _picked(result: tuple[Any, Any], pick: Any) -> tuple[Any, Any]:
+def _pick(result: tuple[Any, Any], pick: Any) -> tuple[Any, Any]:
     after, outcome = result
     return type(after)(*map(pick, after)), type(outcome)(*map(pick, outcome))

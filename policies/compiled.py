@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from ..envs.core.backend import is_torch, positive_part
+from ..envs.core.backend import LooseSlots, is_torch, positive_part
 from ..envs.core.period import SystemParams, system_of
-from ..envs.core.slots import LooseSlots
 from ..envs.core.types import Scenario
 from ..errors import Faults, FractileError
 from ..forecasters.forecast import QuantileForecast

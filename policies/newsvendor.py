@@ -1,7 +1,7 @@
 """Policies that order up to a fractile of forecast demand: newsvendor, and projected inventory level.
 
 The newsvendor orders up to its level on the inventory position. The level itself is computed in
-`envs.core.order_up_to`, below policies, because environments start from it and let actions move it.
+`envs.core.forecast_features`, below policies, because environments start from it and let actions move it.
 
 Projected-inventory-level policies carry stock to the period in which an order arrives, then order up to a level:
 `Projected` works from forecasts and draws of demand, `ProjectedLevel` from a known distribution, exactly. Stock is
@@ -19,7 +19,7 @@ from scipy.special import ndtri
 
 from ..arrays import Array, FloatArray, IntArray
 from ..envs.core.backend import like, positive_part
-from ..envs.core.order_up_to import by_origin, fractile_of, shifted_ratio
+from ..envs.core.forecast_features import by_origin, fractile_of, shifted_ratio
 from ..envs.core.types import ItemParams, Observation
 from ..envs.demand.distributions import Normal
 from ..envs.demand.independent import IndependentDemand

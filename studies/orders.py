@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..arrays import FloatArray
 from ..envs.core.dynamics import feasible_order
-from ..envs.core.order_up_to import by_origin
+from ..envs.core.forecast_features import by_origin
 from ..envs.core.period import observation, system_of
 from ..envs.core.types import Observation, Scenario
 from ..errors import InputError

@@ -23,12 +23,12 @@ from .backend import (
     is_torch,
     like,
     minimum,
+    move_up,
     positive_part,
     straight_through,
     where,
     zeros,
 )
-from .slots import move_up
 from .types import InventoryState, ItemParams, PeriodOutcome
 
 
@@ -47,7 +47,7 @@ def step(
 
     Args:
         state: what the period begins with.
-        order: units asked for, shape (paths, items); the nearest feasible order is placed. [q]
+        order: units requested, shape (paths, items); the nearest feasible order is placed. [q]
         demand: units, shape (paths, items). [D]
         params: costs, lead times and order rules.
         arrivals: share of this order that arrives k periods later, shape (slots + 1, paths or 1, items); the

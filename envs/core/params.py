@@ -206,7 +206,7 @@ class ItemParams:
 
     def select(self, items: Array) -> ItemParams:
         """Return the parameters of some items; scalars stay scalars."""
-        chosen = self._mapped(lambda array: array[..., items])
+        chosen = self._map(lambda array: array[..., items])
         return chosen if self.capacity is None else replace(chosen, capacity=self.capacity.select(items))
 
     def per_path(self, items: IntArray) -> ItemParams:
@@ -217,13 +217,13 @@ class ItemParams:
         """
         if self.capacity is not None:
             raise FractileError("items that share a capacity are simulated together: episodes of one item need none")
-        return self._mapped(lambda array: array[items, None])
+        return self._map(lambda array: array[items, None])
 
     def as_numbers(self) -> ItemParams:
         """Return the parameters of a single item as plain numbers."""
-        return self._mapped(lambda array: array.reshape(-1)[0].item())
+        return self._map(lambda array: array.reshape(-1)[0].item())
 
-    def _mapped(self, change: Callable[[Any], Any]) -> ItemParams:
+    def _map(self, change: Callable[[Any], Any]) -> ItemParams:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         changed = {k: change(v) for k, v in values.items() if isinstance(v, np.ndarray)}
         if not changed:

@@ -62,7 +62,7 @@ def advance(state: Any, order: Array, scenario: Scenario, period: int, params: A
 
     Args:
         state: what the period begins with.
-        order: units asked for, shape (paths, items or links).
+        order: units requested, shape (paths, items or links).
         scenario: demand, arrivals, prices and capacity.
         period: t, counted from 0.
         params: of the system.

@@ -31,7 +31,7 @@ class System(ABC):
 
         Args:
             state: what the period begins with.
-            order: units asked for, shape (paths, orders). [q]
+            order: units requested, shape (paths, orders). [q]
             demand: units, shape (paths, columns). [D]
             arrivals: share of this order that arrives k periods later, shape (slots + 1, paths or 1, orders).
 

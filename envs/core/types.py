@@ -16,8 +16,7 @@ from .backend import (
     concatenate,
     zeros,
 )
-from .forecast_features import ForecastFeatures, PeriodFeatures, are_made, distinct
-from .order_up_to import ProtectionTotals, protection_total
+from .forecast_features import ForecastFeatures, PeriodFeatures, ProtectionTotals, are_made, distinct, protection_total
 from .params import ItemParams, Number
 
 
@@ -172,7 +171,7 @@ def with_protection_totals(scenario: Scenario, params: Any) -> Scenario:
 
 @dataclass(frozen=True)
 class HistoryView:
-    """What a policy is shown of the past.
+    """What a policy sees of the past.
 
     Attributes:
         memory: periods that `Observation.history` holds.

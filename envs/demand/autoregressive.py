@@ -175,7 +175,7 @@ class GaussianOutlook:
         """Return what is known of periods first ... last - 1 ahead."""
         return GaussianOutlook(self.location[first:last], self.weight[first:last])
 
-    def picked(self, pick: Pick, origins: int) -> GaussianOutlook:
+    def take(self, pick: Pick, origins: int) -> GaussianOutlook:
         """Return what is known of some origins and items."""
         location, weight = (
             pick(np.broadcast_to(array, (*array.shape[:-2], origins, array.shape[-1])))

@@ -44,7 +44,7 @@ class DistortedForecast:
 
     def __post_init__(self) -> None:
         median, factor = self.base.quantile(0.5)[..., None], self.factor[:, :, None, None]
-        object.__setattr__(self, "values", _distorted(self.base.values, median, self.spread, factor))
+        object.__setattr__(self, "values", _distort(self.base.values, median, self.spread, factor))
 
     @property
     def levels(self) -> FloatArray:
@@ -85,7 +85,7 @@ class DistortedForecast:
     def quantile(self, level: ArrayLike) -> FloatArray:
         """Return the distorted quantile, shape (items, origins, horizon)."""
         exact = self._base_for(level).quantile(level)
-        return _distorted(exact, self.base.quantile(0.5), self.spread, self.factor[:, :, None])
+        return _distort(exact, self.base.quantile(0.5), self.spread, self.factor[:, :, None])
 
     def mean(self) -> FloatArray:
         """Return the mean of the distorted distribution, shape (items, origins, horizon)."""
@@ -107,13 +107,13 @@ class DistortedForecast:
     def at_uniforms(self, uniform: FloatArray) -> FloatArray:
         """Return demand by inverse transform, the shape of `uniform`."""
         drawn = self.base.at_uniforms(uniform)
-        return _distorted(drawn, self.base.quantile(0.5), self.spread, self.factor[:, :, None])
+        return _distort(drawn, self.base.quantile(0.5), self.spread, self.factor[:, :, None])
 
     def draws(self, number: int = DRAWS, horizon: int | None = None) -> FloatArray:
         """Return dependent quasi-random draws, shape (number, items, origins, horizon)."""
         drawn = self.base.draws(number, horizon)
         median = self.base.quantile(0.5)[:, :, : drawn.shape[-1]]
-        return _distorted(drawn, median, self.spread, self.factor[:, :, None])
+        return _distort(drawn, median, self.spread, self.factor[:, :, None])
 
     def total(self, span: ArrayLike) -> DistortedForecast:
         """Return the distorted forecast of demand summed over the first `span` periods."""
@@ -174,7 +174,7 @@ class DistortedForecast:
         return self.base.at_origin(np.zeros(self.values.shape[1], dtype=np.int64))
 
 
-def _distorted(value: FloatArray, median: FloatArray, spread: float, factor: Any) -> FloatArray:
+def _distort(value: FloatArray, median: FloatArray, spread: float, factor: Any) -> FloatArray:
     return np.asarray(np.maximum(median + spread * (value - median), 0.0) * factor)
 
 
@@ -188,7 +188,7 @@ class Distortion:
         bias: share by which demand is overstated, > −1; 0 = none. 0.2 shows 20 % too much.
         spread: factor on the distance of quantiles from the median, >= 0; below 1 = too sure, above 1 = too unsure.
         noise: standard deviation of the logarithm of a factor of mean one, z drawn anew for each item, path and
-            period; 0 = none. Policies that meet the same scenario see the same noise.
+            period; 0 = none. Policies that are run on the same scenario see the same noise.
 
     Raises:
         FractileError: with every field that breaks its rule.
@@ -268,7 +268,7 @@ class Believed:
         """Draw demand from the truth, together with what is believed of it."""
         scenario = self.truth.scenario(rng, paths, periods, span)
         if isinstance(self.belief, Distortion):
-            return distorted(scenario, self.belief, rng)
+            return distort(scenario, self.belief, rng)
         return replace(scenario, forecasts=self._believed(rng, periods, span))
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
@@ -287,7 +287,7 @@ class Believed:
     def _believed(self, rng: np.random.Generator, periods: int, span: int) -> Sequence[DemandForecast]:
         """Return what is forecast whatever happens; two paths show whether anything else is."""
         if isinstance(self.belief, DemandForecast):
-            return shifted(self.belief.at_origin(-1), periods, span)
+            return shift(self.belief.at_origin(-1), periods, span)
         forecasts = self.belief.scenario(aside(rng), 2, periods, span).forecasts  # type: ignore[union-attr]  # a model
         if forecasts is None or any(f.values.shape[1] > 1 for f in forecasts):
             raise FractileError(
@@ -331,13 +331,13 @@ class PreparedBelief:
         else:
             scenario = self.truth.episodes(rng, item)
         if isinstance(self.model.belief, Distortion):
-            return distorted(scenario, self.model.belief, rng)
+            return distort(scenario, self.model.belief, rng)
         nowhere = np.zeros(len(item), dtype=np.int64)
         forecasts = each_once(self.believed or (), lambda forecast: forecast.take(item, nowhere))
         return replace(scenario, forecasts=forecasts)
 
 
-def distorted(
+def distort(
     scenario: Scenario, distortion: Distortion, rng: np.random.Generator, item_ids: Sequence[str] | None = None
 ) -> Scenario:
     """Return the scenario with distorted forecasts; demand stays.
@@ -398,6 +398,6 @@ def aside(rng: np.random.Generator) -> np.random.Generator:
     return rng.spawn(1)[0]
 
 
-def shifted(forecast: DemandForecast, periods: int, span: int) -> list[DemandForecast]:
+def shift(forecast: DemandForecast, periods: int, span: int) -> list[DemandForecast]:
     """Return one forecast's next `span` periods as seen from each period."""
     return [forecast.after(t).head(span) for t in range(periods)]

@@ -56,7 +56,7 @@ class Outlook(Protocol):
     def window(self, first: int, last: int) -> Self:
         """Return what is known of periods first ... last - 1 ahead."""
 
-    def picked(self, pick: Pick, origins: int) -> Self:
+    def take(self, pick: Pick, origins: int) -> Self:
         """Return what is known of some origins and items, picked from so many origins and all items."""
 
 
@@ -103,10 +103,10 @@ class TotalOutlook:
         """Return the same: there is one period."""
         return self
 
-    def picked(self, pick: Pick, origins: int) -> TotalOutlook:
+    def take(self, pick: Pick, origins: int) -> TotalOutlook:
         """Return the sums of some origins and items."""
         span = pick(np.broadcast_to(self.span, (1, origins, self.shape[2])))
-        return TotalOutlook(self.whole.picked(pick, origins), span)
+        return TotalOutlook(self.whole.take(pick, origins), span)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +212,7 @@ class DistributionForecast:
         chosen = check_origin(self, index)
         shared = self.outlook.shape[1] == 1
         return self._with(
-            outlook=self.outlook if shared else self.outlook.picked(lambda a: a[..., chosen, :], len(self.origins)),
+            outlook=self.outlook if shared else self.outlook.take(lambda a: a[..., chosen, :], len(self.origins)),
             values=self.values[:, chosen],
             origins=self.origins[chosen],
             dates=None if self.dates is None else self.dates[chosen],
@@ -223,16 +223,16 @@ class DistributionForecast:
         item, origin = np.asarray(item, dtype=np.int64), np.asarray(origin, dtype=np.int64)
         if self.outlook.shape[1] == 1 and np.size(item) and np.ptp(item) == 0:
             # One distribution serves all pairs.
-            outlook = self.outlook if len(self.values) == 1 else self.outlook.picked(lambda a: a[..., item[:1]], 1)
+            outlook = self.outlook if len(self.values) == 1 else self.outlook.take(lambda a: a[..., item[:1]], 1)
         else:
-            outlook = self.outlook.picked(lambda a: a[..., origin, item][..., None], len(self.origins))
+            outlook = self.outlook.take(lambda a: a[..., origin, item][..., None], len(self.origins))
         values = self.values[item, origin][None]
         return self._with(outlook=outlook, values=values, origins=self.origins[origin], item_ids=("*",), dates=None)
 
     def select(self, items: IntArray) -> DistributionForecast:
         """Return the forecast of the items at these positions."""
         return self._with(
-            outlook=self.outlook.picked(lambda a: a[..., items], self.outlook.shape[1]),
+            outlook=self.outlook.take(lambda a: a[..., items], self.outlook.shape[1]),
             values=self.values[items],
             item_ids=tuple(self.item_ids[i] for i in items),
         )

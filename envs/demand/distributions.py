@@ -20,8 +20,8 @@ from .lattice import (
     LatticeDistribution,
     grid_cells,
     power,
-    summed,
-    trimmed,
+    sum_over,
+    trim,
 )
 from .model import require
 from .probability import ClippedNormal, Distribution, ScipyDistribution
@@ -159,7 +159,7 @@ class Normal(IndependentDemand):
         for one_mean, one_deviation, number in unlike.T:
             one = ClippedNormal(one_mean, one_deviation)
             step = float(np.sqrt(number) * one.std()) / CELLS_PER_DEVIATION
-            rows.append(power(trimmed(grid_cells(one, step, ())[0]), int(number)))
+            rows.append(power(trim(grid_cells(one, step, ())[0]), int(number)))
             steps.append(step)
         return GridDistribution(LatticeDistribution.of(rows, row.reshape(shape)), np.array(steps))
 
@@ -356,7 +356,7 @@ class CompoundPoisson(IndependentDemand):
 
 
 def _sums(one: LatticeDistribution, span: ArrayLike) -> LatticeDistribution:
-    return one if np.all(np.asarray(span) == 1) else summed(one, span)
+    return one if np.all(np.asarray(span) == 1) else sum_over(one, span)
 
 
 @lru_cache(maxsize=1024)
@@ -374,7 +374,7 @@ def _compound(rate: float, *sizes: float) -> FloatArray:
     for k in range(1, number + 1):
         reach = min(k, len(sizes) - 1)
         found[k] = weights[1 : reach + 1] @ found[k - reach : k][::-1] / k
-    return trimmed(found)
+    return trim(found)
 
 
 def _shares(name: str, value: ArrayLike) -> FloatArray:

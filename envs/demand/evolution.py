@@ -95,7 +95,7 @@ class ForecastEvolution:
 
         A revision compares the mean forecasts of one period that successive origins made. Revisions are divided by
         the item's scale, which is drawn to one where the item has few of them, and pooled. The correlation is shrunk
-        towards the identity by as much as its sampling error asks for (Schäfer and Strimmer 2005).
+        towards the identity by as much as its sampling error calls for (Schäfer and Strimmer 2005).
 
         Args:
             forecaster: a fitted forecaster. Where it was fitted on the same periods, it revises as it does in-sample.
@@ -179,9 +179,9 @@ class ForecastEvolution:
         """
         normal = rng.standard_normal((paths, periods, self.horizon + 1))
         score, noise = normal[..., 0], normal[..., 1:]
-        return EvolutionPaths(score, self.carried(score, noise, span, np.full(paths, scale)))
+        return EvolutionPaths(score, self.carry(score, noise, span, np.full(paths, scale)))
 
-    def carried(self, score: FloatArray, noise: FloatArray, span: int, scale: FloatArray) -> FloatArray:
+    def carry(self, score: FloatArray, noise: FloatArray, span: int, scale: FloatArray) -> FloatArray:
         """Return the log-factors that follow from scores and independent normal draws.
 
         Args:

@@ -27,9 +27,9 @@ class EvolvedForecasts:
 
     Let V_k be the log-variance `log(1 + cv²)` of period k under the first forecast, and R_j the log-variance that
     revisions take away between lead j and the period itself. When period k begins, `r_k` is left of it, with
-    `r_k = max(V_k − R_k, min(V_k, V_0))`; seen from j periods before, `r_k + R_j`. So the first forecast is shown as
+    `r_k = max(V_k − R_k, min(V_k, V_0))`; seen from j periods before, `r_k + R_j`. So the first forecast is seen as
     it is, uncertainty shrinks as the period comes nearer, and what is left is what demand is drawn with. Where past
-    revisions were larger than the first forecast's own spread admits, forecasts are shown that much wider instead,
+    revisions were larger than the first forecast's own spread admits, forecasts are that much wider instead,
     so that a period which begins is never surer than the first forecast was of it or of its own first period.
 
     The shape is that of the first forecast with relative demand raised to a power, scaled to the right mean: exact for

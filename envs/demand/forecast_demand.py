@@ -16,7 +16,7 @@ from ...forecasters.demand_forecast import DemandForecast
 from ...forecasters.forecast import QuantileForecast
 from ...randomness import keyed_generator
 from ..core.types import Scenario
-from .belief import Distortion, distorted, shifted
+from .belief import Distortion, distort, shift
 from .evolution import HORIZON, ForecastEvolution
 from .evolved_forecasts import EvolvedForecasts
 from .model import EpisodeForecasts
@@ -129,14 +129,14 @@ class ForecastDemand:
         """
         if self.mode == "rolled":
             ready_made = isinstance(self.belief, DemandForecast)
-            said = self._forecast_of(self.belief, periods + span - 1) if ready_made else None
-            return PreparedRolled(self, periods, span, None if said is None else shifted(said, periods, span))
+            one = self._forecast_of(self.belief, periods + span - 1) if ready_made else None
+            return PreparedRolled(self, periods, span, None if one is None else shift(one, periods, span))
         first = self.fixed_forecast(periods + span - 1)
         shown = first
         if self.belief is not None and not isinstance(self.belief, Distortion):
             shown = self._forecast_of(self.belief, first.horizon)
         if self.mode == "fixed":
-            return PreparedFixed(self, periods, first, shifted(shown, periods, span))
+            return PreparedFixed(self, periods, first, shift(shown, periods, span))
         # Not longer than the first forecast needs: networks forecast no further than they were trained for.
         evolution = self.fitted_evolution(min(HORIZON, max(1, periods + span - 2)))
         truth = EvolvedForecasts.of(first, evolution, periods, span)
@@ -176,11 +176,9 @@ class ForecastDemand:
             integer = self.panel is not None and self.panel.integer_demand
         return np.rint(demand) if integer else demand
 
-    def _distorted(
-        self, scenario: Scenario, rng: np.random.Generator, item_ids: Sequence[str] | None = None
-    ) -> Scenario:
+    def _distort(self, scenario: Scenario, rng: np.random.Generator, item_ids: Sequence[str] | None = None) -> Scenario:
         """Distort what policies see, where that is the belief."""
-        return distorted(scenario, self.belief, rng, item_ids) if isinstance(self.belief, Distortion) else scenario
+        return distort(scenario, self.belief, rng, item_ids) if isinstance(self.belief, Distortion) else scenario
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +210,7 @@ class PreparedFixed:
         normal = _normals(self.model.item_ids, int(rng.integers(2**62)), paths, self.periods)
         demand = self.first.head(self.periods).at_normals(normal.swapaxes(0, 1)[:, :, None])[:, :, 0]
         scenario = Scenario(np.swapaxes(self.model._whole(demand), 1, 2), forecasts=self.believed)
-        return self.model._distorted(scenario, rng, self.model.item_ids)
+        return self.model._distort(scenario, rng, self.model.item_ids)
 
     def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
@@ -220,7 +218,7 @@ class PreparedFixed:
         own = self.first.head(self.periods).take(item, np.zeros(len(item), dtype=np.int64))
         demand = self.model._whole(own.at_normals(normal[None, None])[0, 0])
         scenario = Scenario(demand[:, :, None], forecasts=EpisodeForecasts(self.believed, item))
-        return self.model._distorted(scenario, rng)
+        return self.model._distort(scenario, rng)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,12 +252,12 @@ class PreparedEvolved:
         normal = _normals(names, root, paths, self.periods)
         generators = [keyed_generator(root, name, "revisions") for name in names]
         scenario = self._carry(np.arange(len(names))[:, None], normal, generators)
-        return self.model._distorted(scenario, rng, names)
+        return self.model._distort(scenario, rng, names)
 
     def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
         normal = rng.standard_normal((len(item), self.periods))
-        return self.model._distorted(self._carry(item[None], normal[None], [rng]), rng)
+        return self.model._distort(self._carry(item[None], normal[None], [rng]), rng)
 
     def _carry(self, rows: IntArray, score: FloatArray, generators: Sequence[np.random.Generator]) -> Scenario:
         """Carry the first forecast along paths.
@@ -273,7 +271,7 @@ class PreparedEvolved:
         scale = np.broadcast_to(evolution.scale_of(self.model.item_ids)[rows], score.shape[:2])
         noise = (rng.standard_normal((paths, self.periods, evolution.horizon)) for rng in generators)
         carried = zip(score, noise, scale, strict=True)
-        news = np.stack([evolution.carried(u, w, self.span, s) for u, w, s in carried])
+        news = np.stack([evolution.carry(u, w, self.span, s) for u, w, s in carried])
         today = [self.truth.at(t, rows, news[:, :, t]) for t in range(self.periods)]
         demand = [self.model._whole(_first_period(f, score[:, :, t])) for t, f in enumerate(today)]
         forecasts = today
@@ -319,12 +317,12 @@ class PreparedRolled:
                 band = np.broadcast_to(dependence.band, (1, paths * len(names)))
                 dependence = replace(dependence, band=band.reshape(paths, len(names)).T)
             unfolded.append(QuantileForecast.unchecked(forecast.levels, values, origins, ids, dependence))
-        return self.model._distorted(Scenario(demand, forecasts=unfolded), rng, names)
+        return self.model._distort(Scenario(demand, forecasts=unfolded), rng, names)
 
     def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
         demand, forecasts = self._roll(item, rng.standard_normal((len(item), self.periods)))
-        return self.model._distorted(Scenario(demand[:, :, None], forecasts=forecasts), rng)
+        return self.model._distort(Scenario(demand[:, :, None], forecasts=forecasts), rng)
 
     def _roll(self, rows: IntArray, normal: FloatArray) -> tuple[FloatArray, list[DemandForecast]]:
         """Run the forecaster, and the one that is believed, along paths of one item each.

@@ -23,7 +23,7 @@ from .lattice import (
     convolve,
     grid_cells,
     lattice_of,
-    trimmed,
+    trim,
 )
 from .model import DemandModel, in_blocks
 from .probability import Distribution
@@ -102,9 +102,9 @@ class IndependentDemand:
 
     def select(self, item: IntArray) -> Self:
         """Return the model of these items."""
-        return self.mapped(lambda parameter: parameter[..., item], 1)
+        return self.map_parameters(lambda parameter: parameter[..., item], 1)
 
-    def mapped(self, change: Callable[[FloatArray], FloatArray], axes: int) -> Self:
+    def map_parameters(self, change: Callable[[FloatArray], FloatArray], axes: int) -> Self:
         """Return the model whose parameters were changed.
 
         Args:
@@ -116,7 +116,7 @@ class IndependentDemand:
         changed: dict[str, Any] = {}
         for name, value in ((f.name, getattr(self, f.name)) for f in fields(self)):
             if isinstance(value, IndependentDemand):
-                changed[name] = value.mapped(change, axes)
+                changed[name] = value.map_parameters(change, axes)
                 continue
             array = np.asarray(value, dtype=np.float64)
             own = array.shape[-1:] if name in self.vectors else ()
@@ -218,7 +218,7 @@ class IndependentOutlook:
             return self.window(0, 1).periods()
         running = self.model.cumulative()
         if running is None:
-            return convolved(
+            return convolve_moving(
                 self.model, np.broadcast_to(span, (1, *np.broadcast_shapes(self.shape[1:], span.shape[1:])))
             )
 
@@ -230,7 +230,7 @@ class IndependentOutlook:
             index = np.broadcast_to(span - 1, (*full.shape[:-3], 1, *shape))
             return np.take_along_axis(full, index, axis=-3)
 
-        return running.mapped(at_span, 3).distribution()
+        return running.map_parameters(at_span, 3).distribution()
 
     def draws(self, number: int) -> FloatArray:
         """Return quasi-random draws, shape (number, horizon, origins, items)."""
@@ -240,19 +240,19 @@ class IndependentOutlook:
         """Return what is known of periods first ... last - 1 ahead."""
         if not self.moving:
             return IndependentOutlook(self.model, last - first)
-        model = self.model.mapped(lambda parameter: _over(parameter, self.horizon)[..., first:last, :, :], 3)
+        model = self.model.map_parameters(lambda parameter: _over(parameter, self.horizon)[..., first:last, :, :], 3)
         return IndependentOutlook(model, last - first, moving=True)
 
-    def picked(self, pick: Pick, origins: int) -> IndependentOutlook:
+    def take(self, pick: Pick, origins: int) -> IndependentOutlook:
         """Return what is known of some origins and items."""
 
         def change(parameter: FloatArray) -> FloatArray:
             return pick(np.broadcast_to(parameter, (*parameter.shape[:-2], origins, parameter.shape[-1])))
 
-        return IndependentOutlook(self.model.mapped(change, 3), self.horizon, self.moving)
+        return IndependentOutlook(self.model.map_parameters(change, 3), self.horizon, self.moving)
 
 
-def convolved(model: IndependentDemand, span: IntArray) -> Distribution:
+def convolve_moving(model: IndependentDemand, span: IntArray) -> Distribution:
     """Return the distribution of sums over the first periods of demand whose distribution moves.
 
     Discrete demand is convolved exactly, continuous demand on a grid (`lattice.CELLS_PER_DEVIATION`).
@@ -279,7 +279,7 @@ def _one_sum(model: IndependentDemand, place: tuple[int, int], span: int) -> tup
         at = min(origin, parameter.shape[-2] - 1)
         return parameter[..., :span, at : at + 1, item : item + 1]
 
-    one: Any = model.mapped(change, 3).distribution()
+    one: Any = model.map_parameters(change, 3).distribution()
     shape = (span, 1, 1)
     if model.discrete:
         lattice = lattice_of(one, shape)
@@ -290,7 +290,7 @@ def _one_sum(model: IndependentDemand, place: tuple[int, int], span: int) -> tup
         cells = grid_cells(one, step, shape)
     total = np.ones(1)
     for period in cells:
-        total = convolve(total, trimmed(period))
+        total = convolve(total, trim(period))
     return total, step
 
 

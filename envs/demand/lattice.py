@@ -177,8 +177,8 @@ def grid_cells(distribution: Any, step: float, shape: tuple[int, ...]) -> FloatA
 def convolve(one: FloatArray, other: FloatArray) -> FloatArray:
     """Return the probabilities of a sum, without the negligible end; long vectors by fast Fourier transform."""
     if min(len(one), len(other)) > 512:
-        return trimmed(np.maximum(fftconvolve(one, other), 0.0))
-    return trimmed(np.convolve(one, other))
+        return trim(np.maximum(fftconvolve(one, other), 0.0))
+    return trim(np.convolve(one, other))
 
 
 def power(one: FloatArray, number: int) -> FloatArray:
@@ -193,15 +193,15 @@ def power(one: FloatArray, number: int) -> FloatArray:
     return result
 
 
-def summed(lattice: LatticeDistribution, span: ArrayLike) -> LatticeDistribution:
+def sum_over(lattice: LatticeDistribution, span: ArrayLike) -> LatticeDistribution:
     """Return the distributions of sums of `span` independent draws; spans broadcast to (..., items)."""
     row, number = np.broadcast_arrays(lattice.row, np.asarray(span, dtype=np.int64))
     pairs, index = np.unique(np.stack([row.reshape(-1), number.reshape(-1)]), axis=1, return_inverse=True)
-    rows = [power(trimmed(lattice.rows[k]), int(n)) for k, n in pairs.T]
+    rows = [power(trim(lattice.rows[k]), int(n)) for k, n in pairs.T]
     return LatticeDistribution.of(rows, index.reshape(row.shape))
 
 
-def trimmed(probabilities: FloatArray) -> FloatArray:
+def trim(probabilities: FloatArray) -> FloatArray:
     """Return probabilities without the end that holds less than `NEGLIGIBLE`."""
     beyond = np.cumsum(probabilities[::-1])[::-1]
     return probabilities[: max(1, int(np.count_nonzero(beyond > NEGLIGIBLE)))]

@@ -97,7 +97,7 @@ class MovingMean:
     def outlook(self, period: int, span: int) -> IndependentOutlook:
         """Return what is known of `span` periods when `period` begins."""
         # All origins know the same: their axis stands between the horizon and the items, with length one.
-        model = self.during(period, span).mapped(lambda parameter: np.swapaxes(parameter, -2, -3), 3)
+        model = self.during(period, span).map_parameters(lambda parameter: np.swapaxes(parameter, -2, -3), 3)
         return IndependentOutlook(model, span, moving=True)
 
     def forecast(self, horizon: int, levels: ArrayLike = DEFAULT_LEVELS, *, period: int = 0) -> DistributionForecast:

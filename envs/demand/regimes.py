@@ -18,7 +18,7 @@ from ...randomness import PATH_BLOCK
 from ..core.types import Scenario
 from .distribution_forecast import DistributionForecast, ForecastsOnPaths, Pick, side_by_side
 from .independent import IndependentDemand
-from .lattice import GridDistribution, LatticeDistribution, convolve, grid_cells, lattice_of, trimmed
+from .lattice import GridDistribution, LatticeDistribution, convolve, grid_cells, lattice_of, trim
 from .model import in_blocks
 from .probability import Distribution, Mixture
 
@@ -266,7 +266,7 @@ class RegimeOutlook:
             beliefs = self._passed(beliefs)
         return replace(self, beliefs=beliefs, horizon=last - first)
 
-    def picked(self, pick: Pick, origins: int) -> RegimeOutlook:
+    def take(self, pick: Pick, origins: int) -> RegimeOutlook:
         """Return what is known of some origins and items."""
         items = self.shape[2]
 
@@ -387,7 +387,7 @@ def _chained(
     shape = (1, 1, 1)
     step = 1.0 if discrete else float(min(np.min(one.std()) for one in ones)) / CELLS
     rows = [lattice_of(one, shape).rows if discrete else grid_cells(one, step, shape) for one in ones]
-    single = [trimmed(row[0]) for row in rows]
+    single = [trim(row[0]) for row in rows]
     sums = [single]
     for _ in range(longest - 1):
         later = np.zeros((len(single), max(map(len, sums[-1]))))

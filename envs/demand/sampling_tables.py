@@ -107,7 +107,7 @@ class DemandTable:
                 f"a table needs discrete demand of one item, got {type(model).__name__} with {model.items} items; "
                 "select one with model.select(np.array([0])), or round it with Rounded"
             )
-        built = _built(model.distribution(span))
+        built = _make_table(model.distribution(span))
         if built is None:
             raise FractileError(
                 f"a table tells at most {LARGEST:,} values apart, and {type(model).__name__} demand takes more; "
@@ -195,7 +195,7 @@ def sample_discrete(model: TabulatedDemand, rng: np.random.Generator, paths: int
     if paths * periods * model.items < WORTH_IT:
         return model.draw(rng, (paths, periods, model.items))
     if model.items == 1:
-        table = _remembered(model)
+        table = _cached_table(model)
         shape = (paths, periods, 1)
         return model.draw(rng, shape) if table is None else table.draw(rng, shape)
     # Each item's draws lie together; the items' axis is moved after them at last.
@@ -206,12 +206,12 @@ def sample_discrete(model: TabulatedDemand, rng: np.random.Generator, paths: int
     order = np.argsort(like, kind="stable")
     for group in np.split(order, np.flatnonzero(np.diff(like[order])) + 1):
         one, shape = model.select(group[:1]), (len(group), paths, periods)
-        table = _remembered(one) if demand[0].size * len(group) >= WORTH_IT else None
+        table = _cached_table(one) if demand[0].size * len(group) >= WORTH_IT else None
         demand[group] = one.draw(rng, shape) if table is None else table.draw(rng, shape)
     return np.moveaxis(demand, 0, 2)
 
 
-def _built(distribution: Any) -> DemandTable | None:
+def _make_table(distribution: Any) -> DemandTable | None:
     """The table of a discrete distribution, or None where it takes too many values."""
     # The values 0, 1, ... up to the first that is exceeded with less than `NEVER`.
     number, exceeded = 64, np.ones(1)
@@ -242,11 +242,11 @@ def _built(distribution: Any) -> DemandTable | None:
     return DemandTable(entries, cells, lowest[cells], jumps, in_upper)
 
 
-def _remembered(model: TabulatedDemand) -> DemandTable | None:
+def _cached_table(model: TabulatedDemand) -> DemandTable | None:
     """The table of a one-item model; None where it takes too many values."""
     key = _key(model)
     if key not in _tables:
-        _tables[key] = _built(model.distribution())
+        _tables[key] = _make_table(model.distribution())
         if len(_tables) > KEPT:
             _tables.popitem(last=False)
     _tables.move_to_end(key)

@@ -1,4 +1,4 @@
-"""The named systems behind the Gymnasium ids: which episodes they draw."""
+"""The named systems of the Gymnasium ids: which episodes they draw."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHARED_MEANS = np.array([2.0, 4.0, 6.0, 8.0, 10.0])
 
 @dataclass(frozen=True)
 class NamedSystem:
-    """A named system: what it is, and the instance that stands where nothing else is asked for.
+    """A named system: what it is, and the instance that stands where nothing else is given.
 
     Attributes:
         description: a line.
@@ -131,7 +131,7 @@ SYSTEMS: dict[str, NamedSystem] = {
         joint=True,
     ),
 }
-"""NamedSystem by name."""
+"""Every named system by name."""
 
 
 def make_source(
@@ -187,7 +187,7 @@ def make_source(
         raise FractileError(
             f"{system!r} takes a demand model; forecast, forecaster and panel go with 'forecast_driven'"
         )
-    built = _built(named, params, options)
+    built = _make_params(named, params, options)
     model = named.demand(built) if demand is None else demand
     if belief is not None:
         model = Believed(model, belief)
@@ -198,7 +198,7 @@ def make_source(
     return JointSource(model, built, arrivals)
 
 
-def _built(system: NamedSystem, params: Any, options: dict[str, Any]) -> Any:
+def _make_params(system: NamedSystem, params: Any, options: dict[str, Any]) -> Any:
     for name in options:
         if name not in system.options:
             raise FractileError(f"unknown option {name!r}{did_you_mean(name, system.options)}")

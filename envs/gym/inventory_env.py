@@ -1,4 +1,4 @@
-"""The Gymnasium environment of one episode: an item, items that share a capacity, or a network."""
+"""The Gymnasium environments, of one episode and of many: an item, items that share a capacity, or a network."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from ...arrays import Float32Array
 from ..core.types import HistoryView
-from .batch import InventoryBatch
+from .batch import InventoryBatch, OneItem
 from .catalogue import make_source
 from .encoders import make_encoder
 from .observation import ActionMode
-from .one_item import OneItem
+
+Flags = NDArray[np.bool_]
 
 
 class InventoryEnv(gym.Env[Float32Array, Float32Array]):
@@ -96,8 +99,8 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         """Order, receive, meet demand and pay."""
         batch = self._batch
         if self._in_numbers and self._one is not None:
-            one, told = self._one.step(min(max(float(np.ravel(action)[0]), -1.0), 1.0))
-            known = {**one._asdict(), "demand": told, "period": batch.period}
+            one, demand_now = self._one.step(min(max(float(np.ravel(action)[0]), -1.0), 1.0))
+            known = {**one._asdict(), "demand": demand_now, "period": batch.period}
             return self._one.features(), -one.cost, False, batch.over, known
         demand = batch.scenario.demand[0, batch.period]
         outcome = play(batch, action)
@@ -112,9 +115,86 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         """Return a picture of the episode so far, or None where no render mode was chosen."""
         if self.render_mode is None:
             return None
-        from ..pictures.picture import picture
+        from ..pictures import picture
 
         return picture(self.batch, self._history)
+
+
+class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
+    """Many independent episodes of `InventoryEnv`, side by side.
+
+    All episodes have the same length and end together, by truncation, in which case the same step returns the
+    first observation of the next episodes and `info["final_obs"]` the last of the old ones (SAME_STEP).
+
+    Args:
+        num_envs: number of episodes.
+        max_episode_steps: another name for `periods`, as `gymnasium.make_vec` passes it.
+        system, periods, action, start, memory, censored, **options: see `InventoryEnv`.
+    """
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        system: str = "lost_sales",
+        *,
+        periods: int = 100,
+        max_episode_steps: int | None = None,
+        action: ActionMode = "order_up_to",
+        start: str = "target",
+        memory: int = 0,
+        censored: bool = False,
+        **options: Any,
+    ) -> None:
+        source = make_source(system, **options)
+        length = max_episode_steps or periods
+        encoder, view = (
+            make_encoder(source, action=action, memory=memory),
+            HistoryView(memory, censored),
+        )
+        self.batch = InventoryBatch(source, paths=num_envs, periods=length, encoder=encoder, start=start, view=view)
+        self.feature_names = self.batch.encoder.names
+        self.num_envs = num_envs
+        self.single_observation_space, self.single_action_space = spaces(self.batch)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Float32Array, dict[str, Any]]:
+        """Begin all episodes; the same seed gives the same demand."""
+        if isinstance(seed, (list, tuple)):
+            seed = seed[0] if seed else None
+        super().reset(seed=seed, options=options)
+        self.batch.reset(self.np_random)
+        return flat_observation(self.batch), {}
+
+    def step(self, actions: Float32Array) -> tuple[Float32Array, NDArray[np.float64], Flags, Flags, dict[str, Any]]:
+        """Order, receive, meet demand and pay, in every episode."""
+        demand = self.batch.scenario.demand[:, self.batch.period]
+        outcome = play(self.batch, actions)
+        every = np.ones(self.num_envs, dtype=bool)
+        info: dict[str, Any] = {name: _column(value) for name, value in outcome._asdict().items()}
+        info["demand"] = _column(demand)
+        info |= {f"_{name}": every for name in list(info)}
+        reward, over = -outcome.cost.sum(1), self.batch.over
+        if over:
+            final = np.empty(self.num_envs, dtype=object)  # an array of arrays, as Gymnasium's vector environments give
+            final[:] = list(flat_observation(self.batch))
+            info = {
+                "final_obs": final,
+                "_final_obs": every,
+                "final_info": info,
+            }
+            info["_final_info"] = every
+            self.batch.reset(self.np_random)
+        return flat_observation(self.batch), reward, ~every, every & over, info
+
+
+def _column(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An array of the caller's own: (episodes,), or (episodes, columns) where there are several."""
+    return values[:, 0].copy() if values.shape[1] == 1 else values.copy()
 
 
 def plain(values: NDArray[np.float64]) -> Any:

@@ -16,8 +16,15 @@ from ...arrays import Array
 from ...errors import FractileError
 from ...forecasters.demand_forecast import DemandForecast
 from ..core.backend import concatenate, is_torch, last, like, positive_part, zeros
-from ..core.forecast_features import ForecastFeatures, PeriodFeatures, are_made
-from ..core.order_up_to import by_origin, fractile_of, protection_total, shifted_ratio
+from ..core.forecast_features import (
+    ForecastFeatures,
+    PeriodFeatures,
+    are_made,
+    by_origin,
+    fractile_of,
+    protection_total,
+    shifted_ratio,
+)
 from ..core.types import Observation, Scenario
 
 ActionMode = Literal["order_up_to", "order"]
@@ -103,7 +110,7 @@ class ObservationEncoder:
         level_scale: factor on the newsvendor's level that actions move around.
         level_shift: added to the log-odds of its fractile; both as in a tuned newsvendor.
         ages: slots of stock by remaining life that are read, likewise; 0 where nothing perishes.
-        memory: periods of the past that are read; zeros where fewer are shown.
+        memory: periods of the past that are read; zeros where there are fewer.
         shared: read how much of the shared capacity the newsvendor's orders of all items would use.
     """
 
@@ -179,7 +186,7 @@ class ObservationEncoder:
         return 1
 
     def decode(self, action: Array, obs: Observation) -> Array:
-        """Return the order that an action asks for.
+        """Return the order that an action stands for.
 
         Args:
             action: shape (paths, items), any real; [−1, 1] covers the usual range.

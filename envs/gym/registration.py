@@ -28,7 +28,7 @@ USUAL_EPISODE = 100
 
 
 def default_periods(system: str) -> int:
-    """Return the length of an episode where none is asked for."""
+    """Return the length of an episode where none is given."""
     return SHORT_EPISODES.get(system, USUAL_EPISODE)
 
 
@@ -41,7 +41,7 @@ def register_environments() -> None:
             register(
                 id=name,
                 entry_point="fractile.envs.gym.inventory_env:InventoryEnv",
-                vector_entry_point="fractile.envs.gym.vector_env:InventoryVectorEnv",
+                vector_entry_point="fractile.envs.gym.inventory_env:InventoryVectorEnv",
                 # Its wrapper looks at every step and takes longer than the step; the test suite runs the checkers.
                 disable_env_checker=True,
                 kwargs={"system": system, "periods": default_periods(system)},

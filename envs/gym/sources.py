@@ -15,8 +15,7 @@ import numpy as np
 from ...arrays import IntArray
 from ...errors import FractileError
 from ...forecasters.demand_forecast import DemandForecast
-from ..core.forecast_features import ForecastFeatures, distinct
-from ..core.order_up_to import ProtectionTotals, by_origin
+from ..core.forecast_features import ForecastFeatures, ProtectionTotals, by_origin, distinct
 from ..core.params import ItemParams
 from ..core.period import system_of
 from ..core.types import Scenario, with_protection_totals
@@ -250,11 +249,11 @@ class PoolSource:
     def cut(self, path: IntArray, item: IntArray, start: int, periods: int) -> tuple[Scenario, ItemParams]:
         """Return the episodes of these paths and items, from a starting period on."""
         whole, params = self.scenario.window(start, start + periods), self.params.per_path(item)
-        forecasts = _picked(whole.forecasts or (), path, item)
+        forecasts = _take_pairs(whole.forecasts or (), path, item)
         totals = whole.protection_totals
         if totals is not None:
             span = by_origin(params.protection_interval)
-            totals = ProtectionTotals(forecasts, span, _picked(totals.totals, path, item))
+            totals = ProtectionTotals(forecasts, span, _take_pairs(totals.totals, path, item))
         arrivals = whole.arrivals
         if arrivals is not None:
             row = path if arrivals.shape[1] > 1 else np.zeros_like(path)
@@ -264,7 +263,7 @@ class PoolSource:
         return Scenario(demand, forecasts, arrivals, protection_totals=totals), params
 
 
-def _picked(forecasts: Sequence[DemandForecast], path: IntArray, item: IntArray) -> list[DemandForecast]:
+def _take_pairs(forecasts: Sequence[DemandForecast], path: IntArray, item: IntArray) -> list[DemandForecast]:
     """Return forecasts of these paths and items; periods that share a forecast share what is picked from it."""
     different, which = distinct(forecasts)
     nowhere = np.zeros_like(path)

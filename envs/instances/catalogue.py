@@ -128,8 +128,8 @@ def _lost_sales() -> Iterator[Instance]:
         known |= {name: Known(cost, evidence="printed") for name, cost in zip(names, printed, strict=True)}
         name, params = f"zipkin2008-poisson-b{b}-L{lead_time}", item(lead_time, b)
         yield Instance(name, "lost_sales", Poisson(5.0), params, ZIPKIN, optimal, digits=5, known=known)
-    for (b, lead_time), (optimal, base) in table.LOST_SALES_GEOMETRIC.items():
-        known = {"base_stock": Known(base, evidence="printed")}
+    for (b, lead_time), (optimal, base_stock) in table.LOST_SALES_GEOMETRIC.items():
+        known = {"base_stock": Known(base_stock, evidence="printed")}
         name, params = f"zipkin2008-geometric-b{b}-L{lead_time}", item(lead_time, b)
         yield Instance(name, "lost_sales", Geometric(5.0), params, ZIPKIN, optimal, known=known)
     source = "Temizöz et al. (2025), Deep controlled learning for inventory control, European Journal of OR 324(1)"
@@ -137,10 +137,10 @@ def _lost_sales() -> Iterator[Instance]:
         yield Instance(
             f"temizoz2025-poisson-b{b}-L6", "lost_sales", Poisson(5.0), item(6, b), source, optimal, digits=3
         )
-    for (b, lead_time), (best, base) in table.LONGEST_LEAD_TIMES_POISSON.items():
+    for (b, lead_time), (best, base_stock) in table.LONGEST_LEAD_TIMES_POISSON.items():
         known = {
             "best known": Known(best, evidence="printed"),
-            "base_stock": Known(base, evidence="printed"),
+            "base_stock": Known(base_stock, evidence="printed"),
         }
         name, params = f"temizoz2025-poisson-b{b}-L{lead_time}", item(lead_time, b)
         yield Instance(name, "lost_sales", Poisson(5.0), params, source, known=known)

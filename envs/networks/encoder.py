@@ -128,7 +128,7 @@ class NetworkEncoder:
         return concatenate([*(x / flow for x in seen), gap, logs + 0.0 * obs.net_inventory[:, :1]], axis=-1)
 
     def decode(self, action: Array, obs: Observation) -> Array:
-        """Return the orders that actions ask for.
+        """Return the orders that actions stand for.
 
         Args:
             action: shape (paths, links), any real; [−1, 1] covers the usual range.

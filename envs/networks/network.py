@@ -304,7 +304,7 @@ def network_step(
 
     Args:
         state: net inventory (paths, locations); pipeline (slots, paths, locations), by where units go.
-        order: units asked for on each link, shape (paths, links). [q]
+        order: units requested on each link, shape (paths, links). [q]
         demand: units, shape (paths, locations); zero where a location has none. [D]
         params: the network.
         arrivals: share of each link's shipment that arrives k periods later, shape (slots + 1, paths or 1, links);
@@ -342,7 +342,7 @@ def ration(order: Array, available: Array, params: Network) -> Array:
     """Return what is shipped on each link: what was ordered, or the sender's stock in proportion to it.
 
     Args:
-        order: units asked for, shape (paths, links).
+        order: units requested, shape (paths, links).
         available: units that each location can ship, shape (paths, locations).
         params: the network.
     """

@@ -71,7 +71,7 @@ def shared_capacity_step(
 
     Args:
         state: what the period begins with.
-        order: units asked for, shape (paths, items).
+        order: units requested, shape (paths, items).
         demand: units, shape (paths, items). [D]
         params: costs, lead times, order rules and the capacity.
         arrivals: see `dynamics.step`.
@@ -102,7 +102,7 @@ def project_orders(order: Array, position: Array, capacity: SharedCapacity) -> t
     largest of `(Σ_{i≤k} aᵢ q̂ᵢ − C) / Σ_{i≤k} aᵢ²/κᵢ` over k, and zero where the orders fit as they are.
 
     Args:
-        order: units asked for, shape (paths, items), >= 0. [q̂]
+        order: units requested, shape (paths, items), >= 0. [q̂]
         position: units on hand and under way, shape (paths, items).
         capacity: what the items share.
 

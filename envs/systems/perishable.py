@@ -112,7 +112,7 @@ def perishable_step(
 
     Args:
         state: what the period begins with; `params.ages` ages, or more.
-        order: units asked for, shape (paths, items); the nearest feasible order is placed. [q]
+        order: units requested, shape (paths, items); the nearest feasible order is placed. [q]
         demand: units, shape (paths, items). [D]
         params: costs, lead times, shelf life, issuing and order rules.
         arrivals: see `dynamics.step`.

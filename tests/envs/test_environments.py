@@ -19,10 +19,9 @@ import fractile as fr
 from fractile import FractileError, Poisson
 from fractile.envs.gym.batch import InventoryBatch
 from fractile.envs.gym.catalogue import make_source
-from fractile.envs.gym.inventory_env import InventoryEnv
+from fractile.envs.gym.inventory_env import InventoryEnv, InventoryVectorEnv
 from fractile.envs.gym.observation import SMALLEST_SCALE
 from fractile.envs.gym.registration import ENVIRONMENTS
-from fractile.envs.gym.vector_env import InventoryVectorEnv
 from fractile.policies.rollout import roll
 
 IDS = sorted(ENVIRONMENTS)

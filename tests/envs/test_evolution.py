@@ -59,7 +59,7 @@ class Revised:
         sales = np.zeros((items, periods))
         for i in range(items):
             normal = rng.standard_normal((1, reach, 5))
-            news = MODEL.carried(normal[..., 0], normal[..., 1:], horizon, scales[i : i + 1])[0]
+            news = MODEL.carry(normal[..., 0], normal[..., 1:], horizon, scales[i : i + 1])[0]
             level = 20.0 * np.exp(news)
             self.mean[i] = level[: periods + 1]
             sales[i] = level[:periods, 0] * np.exp(RESIDUAL * normal[0, :periods, 0] - RESIDUAL**2 / 2)

@@ -11,7 +11,7 @@ from scipy import stats
 
 import fractile as fr
 from fractile import FractileError, Observation, Poisson, QuantileForecast
-from fractile.envs.core.order_up_to import by_origin, order_up_to_level, shifted_ratio
+from fractile.envs.core.forecast_features import by_origin, order_up_to_level, shifted_ratio
 from fractile.envs.core.period import observation
 from fractile.envs.core.types import ItemParams
 from fractile.envs.gym.catalogue import make_source

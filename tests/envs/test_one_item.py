@@ -10,7 +10,7 @@ import pytest
 
 import fractile as fr
 from fractile import InventoryState, step
-from fractile.envs.core.slots import LooseSlots
+from fractile.envs.core.backend import LooseSlots
 from fractile.envs.core.types import ItemParams
 from fractile.envs.gym.inventory_env import InventoryEnv
 

@@ -10,8 +10,7 @@ import pytest
 
 import fractile as fr
 from fractile import Poisson
-from fractile.envs.pictures.episode import FAN_LEVELS, Capacity, Column, Episode
-from fractile.envs.pictures.picture import align, draw, pixels
+from fractile.envs.pictures import FAN_LEVELS, Capacity, Column, Episode, align, draw, pixels
 
 
 def episode(periods: int, **options) -> np.ndarray:

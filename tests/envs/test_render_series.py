@@ -14,7 +14,7 @@ from fractile.envs.gym.catalogue import make_source
 from fractile.envs.gym.inventory_env import play
 from fractile.envs.gym.registration import ENVIRONMENTS
 from fractile.envs.gym.sources import DemandSource, JointSource
-from fractile.envs.pictures.episode import FAN_LEVELS, MOST_PANELS, episode_of
+from fractile.envs.pictures import FAN_LEVELS, MOST_PANELS, episode_of
 
 every_id = pytest.mark.parametrize("id_", sorted(ENVIRONMENTS))
 PERIODS = 12

@@ -10,8 +10,8 @@ import torch
 
 import fractile as fr
 from fractile import InventoryState
-from fractile.envs.core import slots
-from fractile.envs.core.slots import LooseSlots, move_up
+from fractile.envs.core import backend
+from fractile.envs.core.backend import LooseSlots, move_up
 from fractile.envs.core.types import ItemParams
 
 PARAMS = ItemParams(lead_time=3, stockout_cost=4.0, unmet_demand=0.5, price=1.5)
@@ -19,7 +19,7 @@ PARAMS = ItemParams(lead_time=3, stockout_cost=4.0, unmet_demand=0.5, price=1.5)
 
 @pytest.fixture
 def always_loose(monkeypatch):
-    monkeypatch.setattr(slots, "WORTH_IT", 0)
+    monkeypatch.setattr(backend, "WORTH_IT", 0)
 
 
 def rolled(state, orders, demand):
@@ -45,7 +45,7 @@ def test_periods_are_the_same_loose_or_not(monkeypatch):
     state, orders, demand = inputs()
     kept = [np.array(x) for x in (*state, orders, demand)]
     plain = rolled(state, orders, demand)
-    monkeypatch.setattr(slots, "WORTH_IT", 0)
+    monkeypatch.setattr(backend, "WORTH_IT", 0)
     for got, expected in zip(rolled(state, orders, demand), plain, strict=True):
         np.testing.assert_array_equal(got, expected)
     for array, before in zip((*state, orders, demand), kept, strict=True):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import fractile as fr
-from fractile.envs.core.slots import LooseSlots
+from fractile.envs.core.backend import LooseSlots
 from fractile.envs.gym.observation import ObservationEncoder
 from fractile.policies.compiled import _compiler
 from fractile.policies.neural import NeuralPolicy, initial_layers

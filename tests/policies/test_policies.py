@@ -14,7 +14,7 @@ from fractile import (
     Scenario,
     make_policy,
 )
-from fractile.envs.core.order_up_to import order_up_to_level
+from fractile.envs.core.forecast_features import order_up_to_level
 from fractile.envs.core.types import ItemParams
 from fractile.envs.gym.observation import ObservationEncoder
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
