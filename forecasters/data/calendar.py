@@ -60,12 +60,30 @@ def make_calendar(dates: pd.DatetimeIndex, freq: str | None) -> Calendar:
         FractileError: where the frequency is unknown, cannot be inferred or does not suit the dates.
     """
     distinct = dates.unique().sort_values()
-    freq = infer_freq(distinct) if freq is None else _checked_freq(freq)
-    periods = _periods(distinct, freq)
+    if freq is None:
+        freq = infer_freq(distinct)
+    else:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # pandas warns of spellings that it has given up
+                freq = str(pd.tseries.frequencies.to_offset(freq).freqstr)
+        except (ValueError, FutureWarning, AttributeError) as error:
+            rule = f"freq must be a pandas frequency, got {freq!r}"
+            raise FractileError(f"{rule}; write 'D' (days), 'W-MON' (weeks from Monday) or 'MS' (months)") from error
+    periods = _lay_periods(distinct, freq)
     finer = not bool(distinct.isin(periods).all())
     notes: tuple[str, ...] = ()
     if finer:
-        _refuse_other_anchor(distinct, periods, freq)
+        if freq.split("-")[0].endswith("E"):
+            rule = f"periods are named by their first day, got freq {freq!r}"
+            raise FractileError(f"{rule}; write 'MS', 'QS' or 'YS'")
+        # Dates as far apart as the periods are no finer data, but periods that start on another day.
+        step = np.diff(distinct.to_numpy()).min() if len(distinct) > 1 else np.timedelta64(0)
+        length = np.diff(periods.to_numpy()).min() if len(periods) > 1 else step + np.timedelta64(1)
+        if len(distinct) > 1 and step >= length:
+            own = f"dates such as {distinct[0].date()} ({distinct[0].day_name()})"
+            rule = f"{own} do not begin a period of freq {freq!r}"
+            raise FractileError(f"{rule}; leave freq out, or give the data's own")
         periods, distinct, notes = _drop_partial(distinct, periods, freq)
     place = _place(periods, distinct)
     empty = periods[np.setdiff1d(np.arange(len(periods)), place)]
@@ -98,17 +116,7 @@ def infer_freq(distinct: pd.DatetimeIndex) -> str:
     raise FractileError(f"freq cannot be inferred from the dates {shown}, ...{remedy}")
 
 
-def _checked_freq(freq: str) -> str:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            return str(pd.tseries.frequencies.to_offset(freq).freqstr)
-    except (ValueError, FutureWarning, AttributeError) as error:
-        rule = f"freq must be a pandas frequency, got {freq!r}"
-        raise FractileError(f"{rule}; write 'D' (days), 'W-MON' (weeks from Monday) or 'MS' (months)") from error
-
-
-def _periods(distinct: pd.DatetimeIndex, freq: str) -> pd.DatetimeIndex:
+def _lay_periods(distinct: pd.DatetimeIndex, freq: str) -> pd.DatetimeIndex:
     offset = pd.tseries.frequencies.to_offset(freq)
     hours = isinstance(offset, pd.offsets.Tick) and pd.Timedelta(offset) < _DAY
     first = distinct[0].floor(freq) if hours else pd.Timestamp(offset.rollback(distinct[0].normalize()))
@@ -121,18 +129,6 @@ def _periods(distinct: pd.DatetimeIndex, freq: str) -> pd.DatetimeIndex:
         few = f"{len(periods):,} periods of freq {freq!r}, but only {len(distinct):,} dates have rows"
         raise FractileError(f"{span}: {few}; correct the first or the last date")
     return periods
-
-
-def _refuse_other_anchor(distinct: pd.DatetimeIndex, periods: pd.DatetimeIndex, freq: str) -> None:
-    """Refuse data as coarse as the periods that starts on another day, and periods named by their end."""
-    if freq.split("-")[0].endswith("E"):
-        raise FractileError(f"periods are named by their first day, got freq {freq!r}; write 'MS', 'QS' or 'YS'")
-    step = np.diff(distinct.to_numpy()).min() if len(distinct) > 1 else np.timedelta64(0)
-    length = np.diff(periods.to_numpy()).min() if len(periods) > 1 else step + np.timedelta64(1)
-    if len(distinct) < 2 or step < length:
-        return
-    own = f"dates such as {distinct[0].date()} ({distinct[0].day_name()})"
-    raise FractileError(f"{own} do not begin a period of freq {freq!r}; leave freq out, or give the data's own")
 
 
 def _drop_partial(

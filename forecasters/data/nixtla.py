@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -113,7 +112,15 @@ def read_nixtla(df: pd.DataFrame, panel: SalesPanel, model: str | None, point: P
     values = np.full((panel.items, len(origins), int(step.max()) + 1, len(levels)), np.nan)
     read = frame[[columns[level] for level in levels]].to_numpy(dtype=np.float64)
     values[item, np.searchsorted(origins, origin), step] = read
-    _check_complete(values, panel, origins)
+    holes = np.argwhere(np.isnan(values))
+    if len(holes):
+        hole = holes[0]
+        cutoff = panel.dates[origins[hole[1]] - 1].date()
+        raise FractileError(
+            f"every item of the panel needs a forecast from every cutoff, over the same horizon: "
+            f"{panel.item_ids[hole[0]]!r} lacks step {hole[2] + 1} from {cutoff}; take panel.select(...) of the items "
+            "that were forecast, or cutoffs that all have"
+        )
     # Separate models of a level may cross, and Gaussian intervals reach below zero.
     values = np.maximum(np.sort(values, axis=-1), 0.0)
     starts = later_dates(panel.dates[origins - 1], panel.freq, 1)
@@ -121,7 +128,7 @@ def read_nixtla(df: pd.DataFrame, panel: SalesPanel, model: str | None, point: P
 
 
 def _columns(forecast: Quantiles, style: Style, model: str) -> dict[str, FloatArray]:
-    """Values by column, each (items, origins, horizon)."""
+    """Return values by column, each (items, origins, horizon)."""
     if style == "quantiles":
         return {f"q{level:g}": forecast.values[..., k] for k, level in enumerate(forecast.levels)}
     if style not in ("statsforecast", "neuralforecast"):
@@ -138,14 +145,20 @@ def _columns(forecast: Quantiles, style: Style, model: str) -> dict[str, FloatAr
 
 
 def _level_columns(frame: pd.DataFrame, model: str | None, point: Point) -> dict[float, str]:
-    """The column of each quantile level that the frame holds of a model."""
+    """Return the column of each quantile level that the frame holds of a model."""
     if point not in ("median", "ignore"):
         raise FractileError(f'point must be "median" or "ignore", got {point!r}')
     names = [str(column) for column in frame.columns if column not in KEYS]
     found = {round(float(m["level"]), 8): name for name in names if (m := _PLAIN.match(name))}
     if model is not None or not found:
-        model = _model_of(names, model)
-        found = {model_level: name for name in names if (model_level := _level(name, model, point)) is not None}
+        models = list(dict.fromkeys(m["model"] if (m := _SUFFIX.match(name)) else name for name in names))
+        if model is None and len(models) == 1:
+            model = models[0]
+        elif model is None or model not in models:
+            hint = did_you_mean(model, models) if model is not None else ""
+            among = ", ".join(models) or "none"
+            raise FractileError(f"model must be one of the frame's models ({among}), got {model!r}{hint}")
+        found = {level: name for name in names if (level := _parse_level(name, model, point)) is not None}
         if point == "median" and f"{model}-median" in names:
             found[0.5] = f"{model}-median"
     if len(found) < 2:
@@ -156,19 +169,8 @@ def _level_columns(frame: pd.DataFrame, model: str | None, point: Point) -> dict
     return found
 
 
-def _model_of(names: Sequence[str], model: str | None) -> str:
-    models = list(dict.fromkeys(m["model"] if (m := _SUFFIX.match(name)) else name for name in names))
-    if model is None and len(models) == 1:
-        return models[0]
-    if model is None or model not in models:
-        held = ", ".join(models) or "none"
-        hint = did_you_mean(model, models) if model is not None else ""
-        raise FractileError(f"model must be one of the frame's models ({held}), got {model!r}{hint}")
-    return model
-
-
-def _level(name: str, model: str, point: Point) -> float | None:
-    """The quantile level that a column stands for, None where it is not one of the model's."""
+def _parse_level(name: str, model: str, point: Point) -> float | None:
+    """Return the quantile level that a column stands for, None where it is not one of the model's."""
     if name == model:
         return 0.5 if point == "median" else None
     match = _SUFFIX.match(name)
@@ -182,7 +184,7 @@ def _level(name: str, model: str, point: Point) -> float | None:
 
 
 def _positions(frame: pd.DataFrame, panel: SalesPanel) -> tuple[IntArray, IntArray, IntArray]:
-    """Item, origin and step of the horizon of each row."""
+    """Return item, origin and step of the horizon of each row."""
     ids = frame["unique_id"].astype(str)
     item = pd.Index(panel.item_ids).get_indexer(pd.Index(ids))
     if (item < 0).any():
@@ -202,15 +204,3 @@ def _positions(frame: pd.DataFrame, panel: SalesPanel) -> tuple[IntArray, IntArr
             f"own, got ds {row['ds']} and cutoff {row.get('cutoff')}"
         )
     return item.astype(np.int64), origin.astype(np.int64), (target - origin).astype(np.int64)
-
-
-def _check_complete(values: FloatArray, panel: SalesPanel, origins: IntArray) -> None:
-    holes = np.argwhere(np.isnan(values))
-    if len(holes):
-        item, origin, step, _ = holes[0]
-        cutoff = panel.dates[origins[origin] - 1].date()
-        raise FractileError(
-            f"every item of the panel needs a forecast from every cutoff, over the same horizon: "
-            f"{panel.item_ids[item]!r} lacks step {step + 1} from {cutoff}; take panel.select(...) of the items that "
-            "were forecast, or cutoffs that all have"
-        )

@@ -326,28 +326,22 @@ def load_inputs(
     faults = Faults()
     sales = collect_history(history, faults, columns)
     sound = not faults.messages
-    about = None if items is None else collect_items(items, faults)
-    held = None if state is None else collect_state(state, faults)
-    _cross(faults, sales, about, held)
+    item_frame = None if items is None else collect_items(items, faults)
+    state_frame = None if state is None else collect_state(state, faults)
+    if sales is not None:
+        ids = [None if frame is None else frame["item_id"] for frame in (item_frame, state_frame)]
+        for message in cross_check(sales["item_id"], *ids):
+            faults.add(message)
     name = "history" if isinstance(history, pd.DataFrame) else str(history)
     panel = _collect_panel(sales, name, faults, freq, missing, known) if sound and sales is not None else None
     faults.raise_if_any()
     if panel is None:
         raise FractileError(f"{name}: no panel could be built")
     notes = (*panel.notes, *(_oddities(panel) if check else ()))
-    about = None if about is None else in_order(about, panel.item_ids)
-    held = None if held is None else in_order(held, panel.item_ids)
-    static = pd.DataFrame() if about is None else about.set_index("item_id")
-    return Inputs(replace(panel, static=static, notes=notes), about, held)
-
-
-def _cross(faults: Faults, sales: pd.DataFrame | None, about: pd.DataFrame | None, held: pd.DataFrame | None) -> None:
-    if sales is None:
-        return
-    items_ids = None if about is None else about["item_id"]
-    state_ids = None if held is None else held["item_id"]
-    for message in cross_check(sales["item_id"], items_ids, state_ids):
-        faults.add(message)
+    item_frame = None if item_frame is None else in_order(item_frame, panel.item_ids)
+    state_frame = None if state_frame is None else in_order(state_frame, panel.item_ids)
+    static = pd.DataFrame() if item_frame is None else item_frame.set_index("item_id")
+    return Inputs(replace(panel, static=static, notes=notes), item_frame, state_frame)
 
 
 def _collect_panel(
@@ -359,7 +353,12 @@ def _collect_panel(
     known: Collection[str] | None,
 ) -> SalesPanel | None:
     """Build the panel of a sound history, or add to `faults` why there is none."""
-    ahead = _known_names(frame, name, faults, known)
+    covariates = [str(column) for column in frame.columns if column not in CORE_COLUMNS]
+    for column in known or ():
+        if column not in covariates:
+            hint = did_you_mean(column, covariates)
+            faults.add(f"{name}: known names {column!r}, which is no covariate of the history{hint}")
+    ahead = tuple(column for column in (KNOWN_AHEAD if known is None else known) if column in covariates)
     try:
         calendar = make_calendar(pd.DatetimeIndex(frame["date"]), freq)
     except FractileError as error:
@@ -395,17 +394,6 @@ def _build(rows: HistoryRows, calendar: Calendar, missing: Missing, known: tuple
         observed=observed,
         notes=(*calendar.notes, *row_notes(rows, int(gaps.sum()), missing, bool(arrays)), *notes),
     )
-
-
-def _known_names(frame: pd.DataFrame, name: str, faults: Faults, known: Collection[str] | None) -> tuple[str, ...]:
-    covariates = [str(column) for column in frame.columns if column not in CORE_COLUMNS]
-    if known is None:
-        return tuple(column for column in KNOWN_AHEAD if column in covariates)
-    for column in known:
-        if column not in covariates:
-            hint = did_you_mean(column, covariates)
-            faults.add(f"{name}: known names {column!r}, which is no covariate of the history{hint}")
-    return tuple(column for column in known if column in covariates)
 
 
 def _oddities(panel: SalesPanel) -> list[str]:

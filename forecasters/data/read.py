@@ -60,7 +60,12 @@ def read_raw(
         raw: RawTable | None = _numbered(source, name)
     else:
         raw = _read_file(Path(source), faults, text, attributes)
-    if raw is None or _repeated_column(raw, faults):
+    if raw is None:
+        return None
+    repeated = raw.frame.columns[raw.frame.columns.duplicated()].unique()
+    for column in repeated:
+        faults.add(f"{raw.name}: column {column!r} stands more than once; rename or remove all but one")
+    if len(repeated):
         return None
     if raw.frame.empty:
         faults.add(f"{raw.name}: has no rows; write at least one below the header")
@@ -75,15 +80,16 @@ def _numbered(frame: pd.DataFrame, name: str) -> RawTable:
     return RawTable(whole, name, "row", np.arange(len(whole), dtype=np.int64))
 
 
-def _repeated_column(raw: RawTable, faults: Faults) -> bool:
-    repeated = raw.frame.columns[raw.frame.columns.duplicated()].unique()
-    for column in repeated:
-        faults.add(f"{raw.name}: column {column!r} stands more than once; rename or remove all but one")
-    return len(repeated) > 0
-
-
 def _read_file(path: Path, faults: Faults, text: Collection[str], attributes: bool) -> RawTable | None:
-    problem = _unusable(path)
+    problem = ""
+    if path.is_dir():
+        problem = "is a directory; name a .csv or .parquet file"
+    elif not path.exists():
+        problem = "no such file; check the path"
+    elif path.suffix.lower() not in (".csv", ".parquet"):
+        problem = f"the extension must be .csv or .parquet, got {path.suffix!r}; convert or rename the file"
+    elif path.stat().st_size == 0:
+        problem = "is empty (0 bytes); write a header and at least one row"
     if problem:
         faults.add(f"{path}: {problem}")
         return None
@@ -99,20 +105,20 @@ def _read_file(path: Path, faults: Faults, text: Collection[str], attributes: bo
     return None
 
 
-def _unusable(path: Path) -> str | None:
-    if path.is_dir():
-        return "is a directory; name a .csv or .parquet file"
-    if not path.exists():
-        return "no such file; check the path"
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        return f"the extension must be .csv or .parquet, got {path.suffix!r}; convert or rename the file"
-    if path.stat().st_size == 0:
-        return "is empty (0 bytes); write a header and at least one row"
-    return None
-
-
 def _read_csv(path: Path, text: Collection[str], attributes: bool) -> RawTable:
-    header = _csv_header(path)
+    # The header is read by itself, because pandas would rename columns that stand twice.
+    first = pd.read_csv(
+        path,
+        header=None,
+        nrows=1,
+        dtype=str,
+        keep_default_na=False,
+        encoding="utf-8-sig",
+        skip_blank_lines=False,
+    )
+    header = [str(column).strip() for column in first.iloc[0]]
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        raise ValueError(f"its columns are not separated by commas but as in {header[0]!r}")
     blank = [""] if attributes else BLANK
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -131,33 +137,14 @@ def _read_csv(path: Path, text: Collection[str], attributes: bool) -> RawTable:
             low_memory=False,
         )
     frame.columns = pd.Index(header, dtype=object)
-    return _without_blank_lines(frame, str(path))
-
-
-def _csv_header(path: Path) -> list[str]:
-    first = pd.read_csv(
-        path,
-        header=None,
-        nrows=1,
-        dtype=str,
-        keep_default_na=False,
-        encoding="utf-8-sig",
-        skip_blank_lines=False,
-    )
-    header = [str(column).strip() for column in first.iloc[0]]
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise ValueError(f"its columns are not separated by commas but as in {header[0]!r}")
-    return header
-
-
-def _without_blank_lines(frame: pd.DataFrame, name: str) -> RawTable:
+    # Blank lines are dropped only now, so that messages name the lines of the file.
     lines = np.arange(len(frame), dtype=np.int64) + 2
-    first = frame.iloc[:, 0]
-    suspects = np.flatnonzero((first.isna() | first.eq("")).to_numpy())
+    leading = frame.iloc[:, 0]
+    suspects = np.flatnonzero((leading.isna() | leading.eq("")).to_numpy())
     cells = frame.iloc[suspects]
-    blank = suspects[(cells.isna() | (cells == "")).to_numpy().all(axis=1)]
-    kept = np.setdiff1d(np.arange(len(frame)), blank, assume_unique=True)
-    return RawTable(frame.iloc[kept].reset_index(drop=True), name, "line", lines[kept])
+    empty = suspects[(cells.isna() | (cells == "")).to_numpy().all(axis=1)]
+    filled = np.setdiff1d(np.arange(len(frame)), empty, assume_unique=True)
+    return RawTable(frame.iloc[filled].reset_index(drop=True), str(path), "line", lines[filled])
 
 
 SHOWN = 3
@@ -227,8 +214,14 @@ class Table:
         at = np.flatnonzero(bad)
         if not len(at):
             return
-        got = "" if values is None else ", got " + ", ".join(_shown(value) for value in _distinct(values, at))
-        self.faults.add(f"{self.name}: {self._lines(at)}: {rule}{got}; {remedy}")
+        where = f"{self.raw.unit}{'s' if len(at) > 1 else ''} " + ", ".join(map(str, self.raw.numbers[at[:SHOWN]]))
+        if len(at) > SHOWN:
+            where += f" ({len(at):,} in all)"
+        got = ""
+        if values is not None:
+            distinct = list(pd.unique(pd.Series(values[at], dtype=object)))
+            got = ", got " + ", ".join(_format_value(value) for value in distinct[:SHOWN])
+        self.faults.add(f"{self.name}: {where}: {rule}{got}; {remedy}")
 
     def ids(self, column: str = "item_id") -> NDArray[np.object_]:
         """Return a column as text, exactly as written; an empty cell is a fault."""
@@ -269,7 +262,17 @@ class Table:
     def dates(self, column: str = "date") -> pd.DatetimeIndex:
         """Return a column as dates without a time zone; what is not YYYY-MM-DD is a fault."""
         raw = self.frame[column]
-        parsed = _parsed_dates(raw)
+        if isinstance(raw.dtype, pd.DatetimeTZDtype):
+            parsed = pd.DatetimeIndex(raw.dt.tz_localize(None)).as_unit("ns")
+        elif pd.api.types.is_datetime64_dtype(raw.dtype):
+            # Coarser units reach further than nanoseconds do.
+            inside = (raw > pd.Timestamp.min) & (raw < pd.Timestamp.max)
+            parsed = pd.DatetimeIndex(raw.where(inside)).as_unit("ns")
+        else:
+            codes, values = pd.factorize(raw.to_numpy(dtype=object), use_na_sentinel=True)
+            texts = [None if isinstance(value, (int, float)) else _ZONE.sub(r"\1", str(value)) for value in values]
+            known = pd.to_datetime(pd.Series([*texts, None], dtype=object), format="ISO8601", errors="coerce")
+            parsed = pd.DatetimeIndex(known.to_numpy()[codes]).as_unit("ns")
         self.fault(np.asarray(parsed.isna()), f"{column} must be a date", "write it as YYYY-MM-DD", _objects(raw))
         return parsed
 
@@ -290,11 +293,6 @@ class Table:
         again = pd.Series(ids).duplicated().to_numpy() & (ids != "")
         self.fault(again, "item_id must stand once", remedy, ids)
 
-    def _lines(self, at: NDArray[np.int64]) -> str:
-        shown = ", ".join(str(number) for number in self.raw.numbers[at[:SHOWN]])
-        unit = self.raw.unit if len(at) == 1 else f"{self.raw.unit}s"
-        return f"{unit} {shown}" + (f" ({len(at):,} in all)" if len(at) > SHOWN else "")
-
 
 def as_numbers(values: pd.Series[Any]) -> FloatArray:
     """Return a column as float64, NaN where it holds no number."""
@@ -307,27 +305,11 @@ def listing(names: Collection[str]) -> str:
     return shown + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
-def _parsed_dates(raw: pd.Series[Any]) -> pd.DatetimeIndex:
-    if isinstance(raw.dtype, pd.DatetimeTZDtype):
-        return pd.DatetimeIndex(raw.dt.tz_localize(None)).as_unit("ns")
-    if pd.api.types.is_datetime64_dtype(raw.dtype):
-        held = (raw > pd.Timestamp.min) & (raw < pd.Timestamp.max)
-        return pd.DatetimeIndex(raw.where(held)).as_unit("ns")
-    codes, values = pd.factorize(raw.to_numpy(dtype=object), use_na_sentinel=True)
-    texts = [None if isinstance(value, (int, float)) else _ZONE.sub(r"\1", str(value)) for value in values]
-    known = pd.to_datetime(pd.Series([*texts, None], dtype=object), format="ISO8601", errors="coerce")
-    return pd.DatetimeIndex(known.to_numpy()[codes]).as_unit("ns")
-
-
 def _objects(values: pd.Series[Any]) -> NDArray[np.object_]:
     return values.to_numpy(dtype=object)
 
 
-def _distinct(values: NDArray[Any], at: NDArray[np.int64]) -> list[Any]:
-    return list(pd.unique(pd.Series(values[at], dtype=object)))[:SHOWN]
-
-
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, str):
         return repr(value if len(value) <= 40 else value[:37] + "...")
     if isinstance(value, float):

@@ -13,7 +13,7 @@ either end of the panel are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -168,17 +168,31 @@ def covariate_arrays(frame: pd.DataFrame, cells: Cells) -> tuple[dict[str, Float
     value before, else the one after.
     """
     arrays, worded, filled, bare = {}, [], [], []
+    single_rows = len(cells.flat) == len(np.unique(cells.flat))
     for name in frame.columns:
         values, is_text = _as_codes(frame[name])
         if is_text:
             worded.append(str(name))
-        dense = _aggregator(str(name), values, is_text, cells)(values)
-        arrays[str(name)] = _filled(dense)
+        if is_text or single_rows:
+            dense = cells.last(values)
+        elif np.isin(values[np.isfinite(values)], (0.0, 1.0)).all():
+            dense = cells.largest(values)
+        else:
+            dense = cells.mean(values, np.ones_like(values))
+            if name == "price":
+                paid = cells.mean(values, cells.sales)
+                dense = np.where(np.isfinite(paid), paid, dense)
+        arrays[str(name)] = _fill_holes(dense)
         if not np.isfinite(values).all():
             filled.append(str(name))
         if not np.isfinite(dense).any(axis=1).all():
             bare.append(str(name))
-    return arrays, _notes(worded, filled, bare)
+    notes = {
+        "text covariates became category codes in alphabetical order": worded,
+        "missing values were carried forward, then backward, within the item": filled,
+        "items without any value took the median of the others": bare,
+    }
+    return arrays, [f"{note}: {listing(names)}" for note, names in notes.items() if names]
 
 
 def split_known(
@@ -186,21 +200,6 @@ def split_known(
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Return the covariates known ahead, in the order of `known`, and the others."""
     return {name: arrays[name] for name in known}, {k: v for k, v in arrays.items() if k not in known}
-
-
-def _aggregator(name: str, values: FloatArray, is_text: bool, cells: Cells) -> Callable[[FloatArray], FloatArray]:
-    if is_text or len(cells.flat) == len(np.unique(cells.flat)):
-        return cells.last
-    if np.isin(values[np.isfinite(values)], (0.0, 1.0)).all():
-        return cells.largest
-    if name == "price":
-        return lambda price: _price(price, cells)
-    return lambda numbers: cells.mean(numbers, np.ones_like(numbers))
-
-
-def _price(values: FloatArray, cells: Cells) -> FloatArray:
-    paid = cells.mean(values, cells.sales)
-    return np.where(np.isfinite(paid), paid, cells.mean(values, np.ones_like(values)))
 
 
 def _as_codes(column: pd.Series[Any]) -> tuple[FloatArray, bool]:
@@ -212,11 +211,15 @@ def _as_codes(column: pd.Series[Any]) -> tuple[FloatArray, bool]:
     return np.where(codes >= 0, codes, np.nan).astype(np.float64), True
 
 
-def _filled(values: FloatArray) -> FloatArray:
+def _fill_holes(values: FloatArray) -> FloatArray:
     holes = ~np.isfinite(values)
     if not holes.any():
         return values
-    if _is_calendar(values):
+    # Where all items have one value in each period, a hole is filled from another item.
+    low = np.where(holes, np.inf, values).min(axis=0)
+    high = np.where(holes, -np.inf, values).max(axis=0)
+    several = (~holes).sum(axis=0) > 1
+    if several.any() and (low[several] == high[several]).all():
         shared = np.nanmax(np.where(holes, -np.inf, values), axis=0)
         values = np.where(holes & np.isfinite(shared), shared, values)
     values = _carry(_carry(values)[:, ::-1])[:, ::-1]
@@ -224,28 +227,8 @@ def _filled(values: FloatArray) -> FloatArray:
     return np.where(rest, values, np.median(values[rest]) if rest.any() else 0.0)
 
 
-def _is_calendar(values: FloatArray) -> bool:
-    """Say whether all items have one value in each period, so that a hole can be read off another item."""
-    there = np.isfinite(values)
-    low = np.where(there, values, np.inf).min(axis=0)
-    high = np.where(there, values, -np.inf).max(axis=0)
-    several = there.sum(axis=0) > 1
-    return bool(several.any() and (low[several] == high[several]).all())
-
-
 def _carry(values: FloatArray) -> FloatArray:
     """Put each row's latest value into the holes after it."""
     at = np.where(np.isfinite(values), np.arange(values.shape[1]), 0)
     latest = np.maximum.accumulate(at, axis=1)
     return np.take_along_axis(values, latest, axis=1)
-
-
-def _notes(worded: list[str], filled: list[str], bare: list[str]) -> list[str]:
-    notes = []
-    if worded:
-        notes.append(f"text covariates became category codes in alphabetical order: {listing(worded)}")
-    if filled:
-        notes.append(f"missing values were carried forward, then backward, within the item: {listing(filled)}")
-    if bare:
-        notes.append(f"items without any value took the median of the others: {listing(bare)}")
-    return notes

@@ -45,7 +45,7 @@ def read_history(source: Source, columns: Mapping[str, str] | None = None) -> pd
     Raises:
         InputError: with one message a fault.
     """
-    return _raised(lambda faults: collect_history(source, faults, columns))
+    return _raise_faults(lambda faults: collect_history(source, faults, columns))
 
 
 def read_items(source: Source) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def read_items(source: Source) -> pd.DataFrame:
     Raises:
         InputError: with one message a fault.
     """
-    return _raised(lambda faults: collect_items(source, faults))
+    return _raise_faults(lambda faults: collect_items(source, faults))
 
 
 def read_state(source: Source, item_ids: Sequence[str] | None = None) -> pd.DataFrame:
@@ -80,7 +80,7 @@ def read_state(source: Source, item_ids: Sequence[str] | None = None) -> pd.Data
         InputError: with one message a fault.
     """
 
-    def checked(faults: Faults) -> pd.DataFrame | None:
+    def collect(faults: Faults) -> pd.DataFrame | None:
         state = collect_state(source, faults)
         if state is None or item_ids is None:
             return state
@@ -88,7 +88,7 @@ def read_state(source: Source, item_ids: Sequence[str] | None = None) -> pd.Data
             faults.add(message)
         return in_order(state, item_ids)
 
-    return _raised(checked)
+    return _raise_faults(collect)
 
 
 def collect_history(source: Source, faults: Faults, columns: Mapping[str, str] | None = None) -> pd.DataFrame | None:
@@ -111,7 +111,12 @@ def collect_history(source: Source, faults: Faults, columns: Mapping[str, str] |
         "in_stock": table.flags("in_stock") if stocked else np.ones(len(table.frame), dtype=bool),
     }
     frame = pd.DataFrame(core)
-    _refuse_repeated_dates(table, frame)
+    keys = pd.DataFrame({"item": pd.factorize(frame["item_id"])[0], "date": frame["date"]})
+    sound = frame["date"].notna() & (frame["item_id"] != "")
+    again = (keys.duplicated() & sound).to_numpy()
+    pairs = frame["item_id"].where(again, "") + " on " + frame["date"].where(again).dt.date.astype(str)
+    rule = "item_id and date must stand together once"
+    table.fault(again, rule, "keep one row or add the sales up", pairs.to_numpy(dtype=object))
     others = table.frame.drop(columns=[*HISTORY_COLUMNS, *(["in_stock"] if stocked else [])])
     for column in others.columns.difference(["price"]):
         table.covariate(column)
@@ -135,7 +140,11 @@ def collect_items(source: Source, faults: Faults) -> pd.DataFrame | None:
         rule = "price must exceed unit_cost, because stockout_cost is their difference"
         lost = (frame["stockout_cost"] <= 0).to_numpy()
         table.fault(lost, rule, "add a column stockout_cost or correct the price", frame["price"].to_numpy())
-    return _whole(frame, ("lead_time", "review_period"))
+    for column in ("lead_time", "review_period"):
+        # A faulty cell may be NaN or infinite; the fault is on record.
+        if column in frame and np.isfinite(frame[column]).all():
+            frame[column] = frame[column].astype(np.int64)
+    return frame
 
 
 def collect_state(source: Source, faults: Faults) -> pd.DataFrame | None:
@@ -145,7 +154,13 @@ def collect_state(source: Source, faults: Faults) -> pd.DataFrame | None:
         return None
     table.refuse_lookalikes(["backorders"])
     state: dict[str, NDArray[Any]] = {"item_id": _unique_ids(table)}
-    for column in ["on_hand", *_arriving(table), "backorders"]:
+    arrivals = {str(column) for column in table.frame.columns if str(column).lower().startswith("arriving")}
+    if arrivals != {f"arriving_{k}" for k in range(1, len(arrivals) + 1)}:
+        names = ", ".join(repr(name) for name in sorted(arrivals))
+        rule = f"columns of arrivals must be arriving_1, arriving_2, ... without a hole, got {names}"
+        faults.add(f"{table.name}: {rule}; add the missing one, with 0 where nothing arrives")
+    numbered = sorted((name for name in arrivals if name[9:].isdigit()), key=lambda name: int(name[9:]))
+    for column in ["on_hand", *numbered, "backorders"]:
         known = column in table.frame
         state[column] = table.numbers(column, _UNITS) if known else np.zeros(len(table.frame))
     return pd.DataFrame(state)
@@ -178,7 +193,7 @@ def in_order(frame: pd.DataFrame, item_ids: Sequence[str]) -> pd.DataFrame:
     return single.iloc[place[place >= 0]].reset_index(drop=True)
 
 
-def _raised(collect: Callable[[Faults], pd.DataFrame | None]) -> pd.DataFrame:
+def _raise_faults(collect: Callable[[Faults], pd.DataFrame | None]) -> pd.DataFrame:
     faults = Faults()
     frame = collect(faults)
     faults.raise_if_any()
@@ -202,15 +217,6 @@ def _unique_ids(table: Table) -> NDArray[np.object_]:
     return ids
 
 
-def _refuse_repeated_dates(table: Table, frame: pd.DataFrame) -> None:
-    keys = pd.DataFrame({"item": pd.factorize(frame["item_id"])[0], "date": frame["date"]})
-    sound = frame["date"].notna() & (frame["item_id"] != "")
-    again = (keys.duplicated() & sound).to_numpy()
-    pairs = frame["item_id"].where(again, "") + " on " + frame["date"].where(again).dt.date.astype(str)
-    rule = "item_id and date must stand together once"
-    table.fault(again, rule, "keep one row or add the sales up", pairs.to_numpy(dtype=object))
-
-
 def _refuse_impossible_orders(table: Table, frame: pd.DataFrame) -> None:
     """Add a fault where minimum, maximum and pack size leave no order to place."""
     minimum, maximum, pack = (
@@ -227,23 +233,6 @@ def _refuse_impossible_orders(table: Table, frame: pd.DataFrame) -> None:
         stuck = f"item {frame['item_id'].iloc[at]!r} can never be ordered"
         rule = f"{stuck}: pack_size {pack[at]:g} has no multiple in {limits}"
         table.fault(np.arange(len(frame)) == at, rule, "correct pack_size, minimum_order or maximum_order")
-
-
-def _whole(frame: pd.DataFrame, columns: Collection[str]) -> pd.DataFrame:
-    for column in columns:
-        if column in frame and np.isfinite(frame[column]).all():
-            frame[column] = frame[column].astype(np.int64)
-    return frame
-
-
-def _arriving(table: Table) -> list[str]:
-    found = {str(column) for column in table.frame.columns if str(column).lower().startswith("arriving")}
-    columns = [f"arriving_{k}" for k in range(1, len(found) + 1)]
-    if found != set(columns):
-        names = ", ".join(repr(name) for name in sorted(found))
-        rule = f"columns of arrivals must be arriving_1, arriving_2, ... without a hole, got {names}"
-        table.faults.add(f"{table.name}: {rule}; add the missing one, with 0 where nothing arrives")
-    return sorted((name for name in found if name[9:].isdigit()), key=lambda name: int(name[9:]))
 
 
 def _one_sided(here: str, ids: Collection[str], there: str, others: Collection[str]) -> list[str]:
