@@ -144,17 +144,13 @@ class _Likelihood:
         sales, size, beyond = self.panel.sales[demand, t], self.dispersion[demand], self.beyond[demand, t]
         share = np.exp(log_mean) / (size + np.exp(log_mean))
         exact = sales - (size + sales) * share, (size + sales) * share * (1.0 - share)
-        more = _larger_demand(sales, size, share)
+        # Where the last unit was sold, the likelihood is P(D > sales): its log has this slope and curvature.
+        least = sales + 1.0
+        chance = np.maximum(betainc(least, size, share), 1e-300)
+        rise = np.exp(least * np.log(share) + size * np.log1p(-share) - betaln(least, size)) / chance
+        more = rise, rise**2 - rise * (least * (1.0 - share) - size * share)
         moved = self.popularity[views] * np.exp(np.clip(predictor[len(demand) :], -5.0, 5.0))
         expected, seen = VIEWS_ALWAYS + moved, self.panel.observed["page_views"][views, t]
         slope = [np.where(beyond, more[0], exact[0]), (seen / expected - 1.0) * moved]
         weight = [np.where(beyond, more[1], exact[1]), moved**2 / expected]
         return np.concatenate(slope), np.maximum(np.concatenate(weight), 1e-8)
-
-
-def _larger_demand(sales: FloatArray, size: FloatArray, share: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return slope and curvature of log P(D > sales) in the log mean; share = mean / (size + mean)."""
-    least = sales + 1.0
-    chance = np.maximum(betainc(least, size, share), 1e-300)
-    slope = np.exp(least * np.log(share) + size * np.log1p(-share) - betaln(least, size)) / chance
-    return slope, slope**2 - slope * (least * (1.0 - share) - size * share)

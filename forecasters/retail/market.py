@@ -214,7 +214,12 @@ def draw_traits(item_ids: Sequence[str], periods: int, seed: int) -> Traits:
     draws = [keyed_generator(seed, "retail traits", item_id).random(22) for item_id in item_ids]
     u = np.array(draws).T
     supplier = _pick(len(SUPPLIERS), u[2])
-    base, dispersion = _volumes(u[3], u[4], u[5])
+    # Base demand and dispersion: 62 % smooth items, 22 % intermittent, 16 % lumpy.
+    z, (kind, size, spread) = ndtri(u[4]), u[3:6]
+    kinds = [(kind >= 0.62) & (kind < 0.84), kind >= 0.84]
+    base = np.select(kinds, [_between(0.08, 0.7, size), 3.0 * np.exp(0.6 * z)], 12.0 * np.exp(0.9 * z))
+    each = [_between(0.5, 2, spread), _between(0.15, 0.4, spread)]
+    dispersion = np.select(kinds, each, _between(3, 12, spread))
     price = np.round(np.maximum(1.0, 8.0 * np.exp(0.7 * ndtri(u[6]))), 2)
     packed = (u[9] < 0.35) & (base > 3)
     return Traits(
@@ -251,20 +256,37 @@ def draw_market(traits: Traits, dates: pd.DatetimeIndex, seed: int) -> Market:
     u = np.stack([keyed_generator(seed, "retail weeks", k).random((5, periods + 2)) for k in traits.item_ids])
     names = CATEGORIES["category"]
     shocks = np.array([keyed_generator(seed, "retail category", name).standard_normal(periods) for name in names])
-    price, promotion = _prices(traits, u[:, 0, :periods], u[:, 1, :periods], u[:, 2, :periods])
+    # Promotions last one or two weeks at a cut; the regular price rises by 4 % a year.
+    start, second, depth = (u[:, k, :periods] for k in range(3))
+    starts = start < traits.promotion_rate[:, None]
+    goes_on = _before(starts & (second < 0.4)) & ~starts
+    promotion = starts | goes_on
+    cut = _DEPTHS[_pick(len(_DEPTHS), depth)]
+    cut = np.where(starts, cut, np.where(goes_on, np.roll(cut, 1, axis=1), 0.0))
+    rises = np.floor((np.arange(periods) + 53 - traits.rise_week[:, None]) / 53)
+    price = np.round(traits.price[:, None] * 1.04**rises * (1 - cut), 2)
     hidden = HiddenLevels(
         level=LEVEL.of(ndtri(u[:, 4, :periods])),
         shock=SHOCK.of(shocks)[traits.category],
         interest=INTEREST.of(ndtri(u[:, 3])),
         attention=traits.attention,
     )
-    christmas, spring = _holidays(dates)
+    # The season of the category and of the item, the two weeks before Christmas, and those before Easter, which moves.
+    angle = year_angle(dates)
+    peak = 2 * np.pi * _of_category("peak_day", traits) / 365.25
+    own = traits.swing[:, None] * np.cos(angle - traits.swing_phase[:, None])
+    season: FloatArray = _of_category("amplitude", traits) * np.cos(angle - peak) + own
+    eve = pd.to_datetime(dates.year.astype(str) + "-12-24")
+    until_christmas = (eve - dates).days.to_numpy()
+    easter = pd.date_range(dates[0], dates[-1] + pd.Timedelta(days=400), freq=pd.offsets.Easter())
+    until_easter = (easter[easter.searchsorted(dates)] - dates).days.to_numpy()
+    christmas, spring = (until_christmas >= 0) & (until_christmas < 14), until_easter < 14
     age = np.arange(periods) - traits.launch[:, None]
     price_effect = traits.elasticity[:, None] * np.log(price / traits.price[:, None])
     price_effect += traits.display[:, None] * promotion
     log_mean = (
         np.log(traits.base)[:, None]
-        + _season(traits, dates)
+        + season
         + traits.trend[:, None] * np.arange(periods) / 52
         + _of_category("christmas", traits) * christmas
         + _of_category("spring", traits) * spring
@@ -293,44 +315,6 @@ def _before(flags: BoolArray) -> BoolArray:
 
 def _between(low: float, high: float, u: FloatArray) -> FloatArray:
     return low + (high - low) * u
-
-
-def _volumes(kind: FloatArray, u: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return base demand and dispersion: 62 % smooth items, 22 % intermittent, 16 % lumpy."""
-    z = ndtri(u)
-    slow, lumpy = (kind >= 0.62) & (kind < 0.84), kind >= 0.84
-    base = np.select([slow, lumpy], [_between(0.08, 0.7, u), 3.0 * np.exp(0.6 * z)], 12.0 * np.exp(0.9 * z))
-    dispersion = np.select([slow, lumpy], [_between(0.5, 2, v), _between(0.15, 0.4, v)], _between(3, 12, v))
-    return base, dispersion
-
-
-def _prices(traits: Traits, start: FloatArray, second: FloatArray, depth: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Return prices and promotions: one or two weeks at a cut, and a rise of 4 % a year."""
-    starts = start < traits.promotion_rate[:, None]
-    goes_on = _before(starts & (second < 0.4)) & ~starts
-    cut = _DEPTHS[_pick(len(_DEPTHS), depth)]
-    cut = np.where(starts, cut, np.where(goes_on, np.roll(cut, 1, axis=1), 0.0))
-    rises = np.floor((np.arange(start.shape[1]) + 53 - traits.rise_week[:, None]) / 53)
-    regular = traits.price[:, None] * 1.04**rises
-    return np.round(regular * (1 - cut), 2), starts | goes_on
-
-
-def _season(traits: Traits, dates: pd.DatetimeIndex) -> FloatArray:
-    angle = year_angle(dates)
-    peak = 2 * np.pi * _of_category("peak_day", traits) / 365.25
-    own = traits.swing[:, None] * np.cos(angle - traits.swing_phase[:, None])
-    season: FloatArray = _of_category("amplitude", traits) * np.cos(angle - peak) + own
-    return season
-
-
-def _holidays(dates: pd.DatetimeIndex) -> tuple[BoolArray, BoolArray]:
-    """Return the two weeks that lead up to Christmas, and those up to the spring holiday, which moves."""
-    eve = pd.to_datetime(dates.year.astype(str) + "-12-24")
-    before_christmas = (eve - dates).days.to_numpy()
-    easter = pd.date_range(dates[0], dates[-1] + pd.Timedelta(days=400), freq=pd.offsets.Easter())
-    following = easter[easter.searchsorted(dates)]
-    before_easter = (following - dates).days.to_numpy()
-    return (before_christmas >= 0) & (before_christmas < 14), before_easter < 14
 
 
 def _of_category(column: str, traits: Traits) -> FloatArray:

@@ -182,10 +182,16 @@ def retail_panel(items: int = 300, periods: int = 157, seed: int = 0) -> RetailP
     traits = draw_traits(item_ids, periods, seed)
     market = draw_market(traits, dates, seed)
     truth = TrueDemand(market.mean, np.broadcast_to(traits.dispersion[:, None], market.mean.shape))
-    demand = _draw_demand(truth, item_ids, seed)
+    draws = [
+        keyed_generator(seed, "retail demand", item_id).negative_binomial(size, success)
+        for item_id, size, success in zip(item_ids, truth.dispersion, truth.success, strict=True)
+    ]
+    demand = np.array(draws, dtype=np.float64)
     record = run_store(traits, market, demand, seed)
     panel = _as_panel(traits, market, record, dates, seed)
-    state = _state_frame(traits, record)
+    arriving = {f"arriving_{k}": units for k, units in enumerate(record.arriving.T, start=1)}
+    ids = np.array(traits.item_ids, dtype=object)
+    state = pd.DataFrame({"item_id": ids, "on_hand": record.on_hand, **arriving})
     return RetailPanel(panel, demand, truth, panel.static.reset_index(), state, traits, market)
 
 
@@ -218,7 +224,12 @@ def run_store(traits: Traits, market: Market, demand: FloatArray, seed: int) -> 
     late_by_supplier = [keyed_generator(seed, "retail late", name).random(periods) < _LATE_SHARE for name in SUPPLIERS]
     late: BoolArray = np.array(late_by_supplier)[traits.supplier]
     forecast, on_hand, on_order = traits.base.copy(), np.zeros(items), np.zeros(items)
-    uplift, ahead = _plan_uplift(traits, market)
+    # The planner's factor on the forecast: in each period, and summed over protection intervals.
+    uplift = np.exp(_FORESIGHT * market.price_effect)
+    padded = np.concatenate([uplift, np.ones((items, int(lead_time.max()) + 1))], axis=1)
+    summed = np.cumsum(np.pad(padded, ((0, 0), (1, 0))), axis=1)
+    start = np.arange(periods)
+    ahead = np.take_along_axis(summed, start + lead_time[:, None] + 1, axis=1) - summed[:, start]
     rows = np.arange(items)
     for t in range(periods):
         mean = forecast * ahead[:, t]
@@ -241,27 +252,6 @@ def run_store(traits: Traits, market: Market, demand: FloatArray, seed: int) -> 
     return StoreRecord(sales, in_stock, on_hand, due[:, periods : periods + int(lead_time.max())])
 
 
-def _plan_uplift(traits: Traits, market: Market) -> tuple[FloatArray, FloatArray]:
-    """Return the planner's factor on the forecast: in each period, and summed over protection intervals."""
-    uplift = np.exp(_FORESIGHT * market.price_effect)
-    longest = int(traits.lead_time.max()) + 1
-    padded = np.concatenate([uplift, np.ones((len(uplift), longest))], axis=1)
-    summed = np.cumsum(np.pad(padded, ((0, 0), (1, 0))), axis=1)
-    start = np.arange(uplift.shape[1])
-    end = start + traits.lead_time[:, None] + 1
-    return uplift, np.take_along_axis(summed, end, axis=1) - summed[:, start]
-
-
-def _draw_demand(truth: TrueDemand, item_ids: Sequence[str], seed: int) -> FloatArray:
-    return np.array(
-        [
-            keyed_generator(seed, "retail demand", item_id).negative_binomial(size, success)
-            for item_id, size, success in zip(item_ids, truth.dispersion, truth.success, strict=True)
-        ],
-        dtype=np.float64,
-    )
-
-
 def _as_panel(traits: Traits, market: Market, record: StoreRecord, dates: pd.DatetimeIndex, seed: int) -> SalesPanel:
     listed = market.listed
     # The panel carries covariates backward over the time before a launch, as loading from a file does.
@@ -270,6 +260,11 @@ def _as_panel(traits: Traits, market: Market, record: StoreRecord, dates: pd.Dat
     arrays = {"price": market.price, "promotion": market.promotion, "holiday": market.holiday}
     known = {name: values[item, shown].astype(np.float64) for name, values in arrays.items()}
     known["holiday"] = market.holiday.astype(np.float64)
+    expected = VIEWS_ALWAYS + VIEWS_PER_UNIT * traits.base[:, None] * np.exp(market.interest)
+    views = [
+        keyed_generator(seed, "retail page views", item_id).poisson(mean)
+        for item_id, mean in zip(traits.item_ids, expected, strict=True)
+    ]
     return SalesPanel(
         sales=record.sales,
         in_stock=record.in_stock,
@@ -278,18 +273,9 @@ def _as_panel(traits: Traits, market: Market, record: StoreRecord, dates: pd.Dat
         item_ids=traits.item_ids,
         freq="W-MON",
         known=known,
-        observed={"page_views": _page_views(traits, market, seed)[item, shown]},
+        observed={"page_views": np.array(views, dtype=np.float64)[item, shown]},
         static=_items_frame(traits).set_index("item_id"),
     )
-
-
-def _page_views(traits: Traits, market: Market, seed: int) -> FloatArray:
-    expected = VIEWS_ALWAYS + VIEWS_PER_UNIT * traits.base[:, None] * np.exp(market.interest)
-    draws = [
-        keyed_generator(seed, "retail page views", item_id).poisson(views)
-        for item_id, views in zip(traits.item_ids, expected, strict=True)
-    ]
-    return np.array(draws, dtype=np.float64)
 
 
 def _items_frame(traits: Traits) -> pd.DataFrame:
@@ -309,9 +295,3 @@ def _items_frame(traits: Traits) -> pd.DataFrame:
             "supplier": np.array(SUPPLIERS, dtype=object)[traits.supplier],
         }
     )
-
-
-def _state_frame(traits: Traits, record: StoreRecord) -> pd.DataFrame:
-    arriving = {f"arriving_{k}": units for k, units in enumerate(record.arriving.T, start=1)}
-    ids = np.array(traits.item_ids, dtype=object)
-    return pd.DataFrame({"item_id": ids, "on_hand": record.on_hand, **arriving})

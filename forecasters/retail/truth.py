@@ -119,7 +119,12 @@ class CountMixture:
         terms = np.zeros((len(self.centre), TERMS))
         for cells in self._blocks():
             for below in self.of(cells).cumulated(1.0 - REST):
-                terms[cells] += _tail_moments(below)
+                # `∫ h_k(z) φ(z) dz` above the score of a probability is `h_{k−1}(z) φ(z) / √k`.
+                z = ndtri(np.clip(below, 1e-300, 1.0 - 1e-15))
+                density = np.where(below < 1.0 - REST, np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi), 0.0)
+                polynomials = [np.ones_like(z), z, (z**2 - 1) / np.sqrt(2), (z**3 - 3 * z) / np.sqrt(6)]
+                moments = [h * density / np.sqrt(k) for k, h in enumerate(polynomials, start=1)]
+                terms[cells] += np.stack(moments, axis=-1)
         return terms
 
     def cumulated(self, top: float) -> Iterator[FloatArray]:
@@ -141,14 +146,6 @@ class CountMixture:
         reach = self.centre + 3 * self.deviation + np.log1p(10 / self.dispersion)
         order = np.argsort(reach, kind="stable")
         return [order[i : i + BLOCK] for i in range(0, len(order), BLOCK)]
-
-
-def _tail_moments(below: FloatArray) -> FloatArray:
-    """Return `∫ h_k(z) φ(z) dz` above the score of a probability: `h_{k−1}(z) φ(z) / √k`, shape (n, terms)."""
-    z = ndtri(np.clip(below, 1e-300, 1.0 - 1e-15))
-    density = np.where(below < 1.0 - REST, np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi), 0.0)
-    polynomials = [np.ones_like(z), z, (z**2 - 1) / np.sqrt(2), (z**3 - 3 * z) / np.sqrt(6)]
-    return np.stack([h * density / np.sqrt(k) for k, h in enumerate(polynomials, start=1)], axis=-1)
 
 
 def score_correlation(terms: FloatArray, covariance: FloatArray) -> FloatArray:
@@ -194,7 +191,10 @@ class Outlook:
 
     def dependence(self) -> Dependence:
         """Return a Gaussian copula, one an item, under which demand has its true covariances over the horizon."""
-        few = self._few_origins()
+        # Correlations hardly differ between origins: the first, the last and some between them stand for all.
+        number = self.centre.shape[1]
+        chosen = np.unique(np.linspace(0, number - 1, min(number, FEW)).astype(np.int64))
+        few = Outlook(self.centre[:, chosen], self.covariance[:, chosen], self.dispersion)
         cells = few._cells()
         mean = cells.mean.reshape(few.centre.shape)
         terms = cells.hermite().reshape(*few.centre.shape, -1)
@@ -210,12 +210,6 @@ class Outlook:
         mean = np.exp(self.centre + noise)
         size = self.dispersion[:, None, None]
         return rng.negative_binomial(size, size / (size + mean)).astype(np.float64)
-
-    def _few_origins(self) -> Outlook:
-        """The first, the last and some origins between them: correlations hardly differ."""
-        number = self.centre.shape[1]
-        chosen = np.unique(np.linspace(0, number - 1, min(number, FEW)).astype(np.int64))
-        return Outlook(self.centre[:, chosen], self.covariance[:, chosen], self.dispersion)
 
     def _cells(self) -> CountMixture:
         shape = self.centre.shape
