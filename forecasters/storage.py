@@ -34,7 +34,16 @@ def save_state(folder: Path, name: str, config: Config, arrays: Arrays) -> None:
     Raises:
         FractileError: names the array or the value that cannot be stored.
     """
-    plain = {key: _plain(name, key, value) for key, value in arrays.items()}
+    plain = {}
+    for key, value in arrays.items():
+        # safetensors writes memory as it lies: rows one after another, in this machine's byte order. `asarray` keeps
+        # the shape () of a scalar, which `ascontiguousarray` would turn into (1,).
+        array = np.asarray(value, order="C")
+        plain[key] = array.astype(array.dtype.newbyteorder("="), copy=False)
+        if plain[key].dtype.name not in STORABLE:
+            raise FractileError(
+                f"{name}: array {key!r} must be numeric to be saved, got {plain[key].dtype}; known: {', '.join(STORABLE)}"
+            )
     try:
         text = json.dumps(config, indent=2, allow_nan=False)
     except (TypeError, ValueError) as fault:
@@ -79,15 +88,3 @@ def load_forecaster(folder: Path) -> Forecaster:
     """Return a fitted forecaster that predicts what the saved one predicted, to the last bit."""
     state, arrays = load_state(folder, FORECASTER_FILE)
     return cast(Forecaster, FORECASTERS.known(state["forecaster"]).from_state(state["config"], arrays))
-
-
-def _plain(name: str, key: str, value: Any) -> np.ndarray[Any, Any]:
-    # safetensors writes memory as it lies: rows one after another, in this machine's byte order. `asarray` keeps
-    # the shape () of a scalar, which `ascontiguousarray` would turn into (1,).
-    array = np.asarray(value, order="C")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype.name not in STORABLE:
-        raise FractileError(
-            f"{name}: array {key!r} must be numeric to be saved, got {array.dtype}; known: {', '.join(STORABLE)}"
-        )
-    return array

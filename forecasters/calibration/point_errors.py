@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from ...arrays import BoolArray, FloatArray, IntArray
+from ...arrays import FloatArray, IntArray
 from ..base import Arrays, Request, at_levels, targets_of, velocity
 from ..data.panel import SalesPanel
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
@@ -64,7 +64,14 @@ class ErrorDistribution:
         lift = max(0.0, -float(self.table.min())) * 2.0 + 1.0
         table = at_levels(GRID, self.table + lift, levels) - lift
         steps = np.minimum(np.arange(point.shape[-1]), self.table.shape[1] - 1)
-        below, share = self._between(np.log(size))
+        # Between the middles of two bands, errors are interpolated by the log of the size.
+        log_size = np.log(size)
+        if len(self.middle) == 1:
+            below, share = np.zeros(size.shape, dtype=np.int64), np.zeros((*size.shape, 1))
+        else:
+            below = np.clip(np.searchsorted(self.middle, log_size) - 1, 0, len(self.middle) - 2)
+            width = self.middle[below + 1] - self.middle[below]
+            share = np.clip((log_size - self.middle[below]) / width, 0.0, 1.0)[..., None]
         errors = table[below, steps] * (1 - share) + table[np.minimum(below + 1, len(table) - 1), steps] * share
         values = np.maximum(point, 0.0)[..., None] + errors * (size**self.power)[..., None]
         return np.maximum.accumulate(np.maximum(values, 0.0), axis=-1)
@@ -77,15 +84,6 @@ class ErrorDistribution:
     def from_arrays(cls, arrays: Arrays) -> ErrorDistribution:
         """Rebuild from `arrays()`."""
         return cls(arrays["error_table"], arrays["error_middle"], arrays["error_power"])
-
-    def _between(self, log_size: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Return the band whose middle lies below each size, and the share of the way to the next one."""
-        if len(self.middle) == 1:
-            return np.zeros(log_size.shape, dtype=np.int64), np.zeros((*log_size.shape, 1))
-        below = np.clip(np.searchsorted(self.middle, log_size) - 1, 0, len(self.middle) - 2)
-        width = self.middle[below + 1] - self.middle[below]
-        share = np.clip((log_size - self.middle[below]) / width, 0.0, 1.0)
-        return below, share[..., None]
 
 
 def fit_error_distribution(point: FloatArray, actual: FloatArray, speed: FloatArray) -> ErrorDistribution:
@@ -108,9 +106,15 @@ def fit_error_distribution(point: FloatArray, actual: FloatArray, speed: FloatAr
     scaled = error / size**power
     edges = _band_edges(log_size[known], point.shape[-1])
     band = np.searchsorted(edges, log_size, side="right")
-    each = [_band_table(np.where(band == b, scaled, np.nan)) for b in range(len(edges) + 1)]
-    middle = np.array([np.median(log_size[known & (band == b)]) for b in range(len(edges) + 1)])
-    return ErrorDistribution(np.stack(each), middle, np.asarray(power))
+    table, middle = np.empty((len(edges) + 1, point.shape[-1], len(GRID))), np.empty(len(edges) + 1)
+    for b in range(len(edges) + 1):
+        inside = known & (band == b)
+        middle[b] = np.median(log_size[inside])
+        for h in range(point.shape[-1]):
+            # A horizon of few errors has those of all horizons.
+            own = scaled[..., h][inside[..., h]]
+            table[b, h] = np.quantile(own if len(own) >= HORIZON_ERRORS else scaled[inside], GRID)
+    return ErrorDistribution(table, middle, np.asarray(power))
 
 
 def error_power(log_size: FloatArray, error: FloatArray) -> float:
@@ -146,16 +150,6 @@ def _band_edges(log_size: FloatArray, horizon: int) -> FloatArray:
             edges.append(float(edge))
             below = smaller
     return np.asarray(edges)
-
-
-def _band_table(scaled: FloatArray) -> FloatArray:
-    """Return the error quantiles of a band by horizon, shape (horizon, levels); errors of other bands are NaN."""
-    known: BoolArray = ~np.isnan(scaled)
-    rows = []
-    for h in range(scaled.shape[-1]):
-        own = scaled[..., h][known[..., h]]
-        rows.append(np.quantile(own if len(own) >= HORIZON_ERRORS else scaled[known], GRID))
-    return np.stack(rows)
 
 
 @dataclass(frozen=True, eq=False)

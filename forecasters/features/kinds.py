@@ -78,16 +78,12 @@ def _attribute_kind(column: pd.Series[Any], labels: Labels) -> str:
     if len(labels) < 2:
         return "constant"
     shared = len(labels) <= max(len(column) / 2, 2)
-    if not _is_numeric(column):
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "category" if shared else "name"
     counted = pd.api.types.is_integer_dtype(column) or column.isna().any() or set(labels) == {"0", "1"}
     amounts = column.dropna().to_numpy(dtype=np.float64)
     whole = counted and np.array_equal(amounts, np.floor(amounts))
     return "code" if whole and shared and len(labels) <= MOST_CODES else "number"
-
-
-def _is_numeric(column: pd.Series[Any]) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 def labels_of(column: pd.Series[Any]) -> NDArray[np.object_]:

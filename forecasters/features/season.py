@@ -138,7 +138,11 @@ def seasons_ago(panel: SalesPanel, calendar: list[FloatArray], back: int, reach:
     plain = np.broadcast_to(at - back, (panel.items, panel.periods))
     if not calendar or reach < 1:
         return plain
-    sign = _signature(calendar)
+    # A number for each combination of flags and, where one is up, of the periods since they changed.
+    flags: IntArray = sum((each != 0).astype(np.int64) << k for k, each in enumerate(calendar)) + np.int64(0)
+    changed = np.diff(flags, axis=1, prepend=-1) != 0
+    since = np.maximum.accumulate(np.where(changed, at, 0), axis=1)
+    sign = np.where(flags > 0, (flags << 5) + np.minimum(at - since, LONGEST_RUN), 0)
     source = np.full(plain.shape, -1, dtype=np.int64)
     for shift in sorted(range(-reach, reach + 1), key=lambda k: (abs(k), k)):
         candidate = at - back + shift
@@ -146,13 +150,3 @@ def seasons_ago(panel: SalesPanel, calendar: list[FloatArray], back: int, reach:
         same = sign[:, np.clip(candidate, 0, panel.periods - 1)] == sign
         source = np.where((source < 0) & inside & same, candidate, source)
     return np.where(source < 0, plain, source)
-
-
-def _signature(calendar: list[FloatArray]) -> IntArray:
-    """Return a number for each combination of flags and, where one is up, of the periods since they changed."""
-    flags: IntArray = sum((each != 0).astype(np.int64) << k for k, each in enumerate(calendar)) + np.int64(0)
-    periods = np.arange(calendar[0].shape[-1])
-    changed = np.diff(flags, axis=1, prepend=-1) != 0
-    since = np.maximum.accumulate(np.where(changed, periods, 0), axis=1)
-    run = np.minimum(periods - since, LONGEST_RUN)
-    return np.where(flags > 0, (flags << 5) + run, 0)

@@ -295,18 +295,14 @@ def _choose_attribute(now: FittedEffects, panel: SalesPanel, evidence: Evidence)
     for name, (kind, values) in classify_attributes(panel.attributes).items():
         if kind != "number" and len(values) <= panel.items // 4:
             group = codes_of(panel.attributes, name, values)
-            gain = _gain(score, evidence.precision, np.where(group < 0, len(values), group))
+            # Twice the log odds, given the evidence, that categories have effects of their own of the usual spread.
+            summed = _sum_by_group(Evidence(score, evidence.precision), np.where(group < 0, len(values), group))
+            widened = np.eye(score.shape[1]) + GROUP_SPREAD**2 * summed.precision
+            step = GROUP_SPREAD**2 * _solve(widened, summed.vector[..., None])[..., 0]
+            gain = float((summed.vector * step).sum() - np.linalg.slogdet(widened)[1].sum())
             if gain > most:
                 most, attribute, labels = gain, name, values
     return replace(now, attribute=attribute, labels=labels)
-
-
-def _gain(score: FloatArray, precision: FloatArray, group: IntArray) -> float:
-    """Twice the log odds, given the evidence, that categories have effects of their own of the usual spread."""
-    summed = _sum_by_group(Evidence(score, precision), group)
-    widened = np.eye(score.shape[1]) + GROUP_SPREAD**2 * summed.precision
-    step = GROUP_SPREAD**2 * _solve(widened, summed.vector[..., None])[..., 0]
-    return float((summed.vector * step).sum() - np.linalg.slogdet(widened)[1].sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,9 +114,17 @@ class _State(NamedTuple):
         expected = mean * (1 + dispersion * mean) + mean**2 * blur
         settled = self.variance < SETTLED
         square = np.minimum((sales - mean) ** 2, ODD**2 * expected) - mean
-        share = _evidence_weight(mean, dispersion) * (informative & settled)
+        # An error is evidence on the dispersion where the mean is not small.
+        evidence = _information(mean, dispersion) ** 2
+        share = evidence / (0.1 + evidence) * (informative & settled)
         likely = np.where(settled, np.minimum(sales, mean + CLIP * np.sqrt(expected)), sales)
-        moved = _mode(likely, factor, self.log_level, self.variance, dispersion)
+        # The posterior mode, by Newton's method with steps of at most one.
+        moved = self.log_level
+        for _ in range(NEWTON_STEPS):
+            now = np.exp(moved) * factor
+            slope = (likely - now) / (1 + dispersion * now) - (moved - self.log_level) / self.variance
+            bend = now * (1 + dispersion * likely) / (1 + dispersion * now) ** 2 + 1 / self.variance
+            moved = moved + np.clip(slope / bend, -1.0, 1.0)
         information = np.where(informative, _information(np.exp(moved) * factor, dispersion), 0.0)
         seen = self.seen | informative
         return _State(
@@ -128,27 +136,8 @@ class _State(NamedTuple):
         )
 
 
-def _mode(
-    y: FloatArray, factor: FloatArray, before: FloatArray, variance: FloatArray, dispersion: FloatArray
-) -> FloatArray:
-    """The log level that is likeliest after a sale, by Newton's method with steps of at most one."""
-    now = before
-    for _ in range(NEWTON_STEPS):
-        mean = np.exp(now) * factor
-        slope = (y - mean) / (1 + dispersion * mean) - (now - before) / variance
-        bend = mean * (1 + dispersion * y) / (1 + dispersion * mean) ** 2 + 1 / variance
-        now = now + np.clip(slope / bend, -1.0, 1.0)
-    return now
-
-
 def _information(mean: FloatArray, dispersion: FloatArray) -> FloatArray:
     return mean / (1 + dispersion * mean)
-
-
-def _evidence_weight(mean: FloatArray, dispersion: FloatArray) -> FloatArray:
-    """Return the weight of an error as evidence on the dispersion: little where the mean is small."""
-    square = _information(mean, dispersion) ** 2
-    return square / (0.1 + square)
 
 
 @dataclass(frozen=True, eq=False)

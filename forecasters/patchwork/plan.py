@@ -91,6 +91,12 @@ def make_plan(panel: SalesPanel, *, seasonal: bool, elasticity: bool, cold_start
     covariates = classify_covariates(panel, ahead=True)
     own = [one for one in covariates if elasticity and not one.calendar]
     codes = [one.name for one in covariates if one.kind == "code" and (seasonal if one.calendar else elasticity)]
+    values_of_codes = []
+    for name in codes:
+        values = panel.known[name][panel.informative]
+        found, count = np.unique(values[np.isfinite(values)], return_counts=True)
+        # The level stands for the most frequent value.
+        values_of_codes += [(name, float(value)) for value in np.delete(found, count.argmax())]
     launched = bool((~panel.listed[:, 0] & panel.listed.any(axis=1)).any())
     holidays = [one.name for one in covariates if seasonal and one.calendar and one.kind == "flag"]
     return Plan(
@@ -101,7 +107,7 @@ def make_plan(panel: SalesPanel, *, seasonal: bool, elasticity: bool, cold_start
         flags=tuple(one.name for one in own if one.kind == "flag"),
         window=28 if days else 13,
         ages=() if not cold_start or not launched else (7.0, 28.0) if days else (4.0, 13.0),
-        codes=tuple((name, value) for name in codes for value in _rarer_values(panel.known[name][panel.informative])),
+        codes=tuple(values_of_codes),
     )
 
 
@@ -121,12 +127,6 @@ def occasions_of(panel: SalesPanel, names: list[str]) -> Iterator[Occasion]:
             continue
         for first, following in zip(starts, np.roll(starts, -1), strict=True):
             yield Occasion(name, (int(first) - BEFORE - 1) % 366 + 1, int((following - first) % 366))
-
-
-def _rarer_values(values: FloatArray) -> list[float]:
-    """Return all values but the most frequent one, which the level stands for."""
-    found, count = np.unique(values[np.isfinite(values)], return_counts=True)
-    return [float(value) for value in np.delete(found, count.argmax())]
 
 
 def make_columns(panel: SalesPanel, plan: Plan) -> FloatArray:

@@ -93,8 +93,17 @@ class Series:
         """Return each item's level before each period 0 ... periods."""
         known = panel.informative[:, :periods]
         sales = np.where(known, panel.sales[:, :periods], 0.0) / self.unit
-        start = self._start(panel, sales, factor.past[:, :periods])
-        return filter_levels(sales, known.astype(np.float64), factor.past[:, :periods], start, self.drift)
+        past = factor.past[:, :periods]
+        if self.launch is not None:
+            log_level = self.prior(panel, np.array([periods]))[:, 0]
+            variance = np.full(panel.items, self.launch.variance)
+        else:
+            # Without a cold start, an item's first sale is its prior.
+            rows, first = np.arange(panel.items), known.argmax(axis=1)
+            log_level = np.log(np.maximum(sales[rows, first] / past[rows, first], 0.1))
+            variance = np.ones(panel.items)
+        start = Start(log_level, variance, self.effects.usual_dispersion)
+        return filter_levels(sales, known.astype(np.float64), past, start, self.drift)
 
     def prior(self, panel: SalesPanel, origins: IntArray) -> FloatArray:
         """Return the log level, in the model's units, of items as if they had no history, (items, origins)."""
@@ -104,18 +113,6 @@ class Series:
         first = np.minimum(launches(panel)[:, None], origins)
         at_launch = np.take_along_axis(price, np.minimum(first, panel.periods - 1), axis=1)
         return np.stack([self.launch.of(panel.attributes, column) for column in at_launch.T], axis=1)
-
-    def _start(self, panel: SalesPanel, sales: FloatArray, factor: FloatArray) -> Start:
-        """Return the prior of levels before the first sale; without a cold start, that sale itself."""
-        usual = self.effects.usual_dispersion
-        if self.launch is not None:
-            first = np.array([sales.shape[1]])
-            variance = np.full(panel.items, self.launch.variance)
-            return Start(self.prior(panel, first)[:, 0], variance, usual)
-        known = panel.informative[:, : sales.shape[1]]
-        rows, first = np.arange(panel.items), known.argmax(axis=1)
-        level = sales[rows, first] / factor[rows, first]
-        return Start(np.log(np.maximum(level, 0.1)), np.ones(panel.items), usual)
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
@@ -218,7 +215,16 @@ def fit_series(panel: SalesPanel, options: SeriesOptions, horizon: int) -> Serie
 def _fit_levels(series: Series, panel: SalesPanel, record: Record, options: SeriesOptions, horizon: int) -> Series:
     """Return the series with the levels of new items and the drift that go with its effects."""
     factor = make_factors(panel, series.plan, series.effects)
-    launch = _launch_levels(panel, record, factor) if options.cold_start else None
+    launch = None
+    if options.cold_start:
+        # Each item's own level, drawn to that of all where little is on record, and its price meanwhile.
+        sales = (record.known * record.sales).sum(1)
+        weight = (record.known * factor.past).sum(1)
+        middle = min(1.0, sales.sum() / max(weight.sum(), 1e-9))
+        log_level = np.log((sales + 0.25 * max(middle, 1e-3)) / (weight + 0.25))
+        seen = record.known > 0
+        log_price = np.where(seen, log_prices(panel), 0.0).sum(1) / np.maximum(seen.sum(1), 1)
+        launch = fit_launch_levels(log_level, seen.sum(1).astype(np.float64), panel.attributes, log_price)
     series = replace(series, launch=launch)
     return replace(series, drift=best_drift(series, panel, factor, horizon))
 
@@ -282,14 +288,3 @@ def make_record(panel: SalesPanel, plan: Plan, unit: float) -> Record:
     kernel = smoothing_kernel(panel.periods, max(YEARLY_WIDTH * season_of(panel.freq), LEAST_WIDTH))
     sales = np.where(known, panel.sales, 0.0) / unit
     return Record(sales, known.astype(np.float64), make_columns(panel, plan), kernel)
-
-
-def _launch_levels(panel: SalesPanel, record: Record, factor: Factors) -> LaunchLevels:
-    sales = (record.known * record.sales).sum(1)
-    weight = (record.known * factor.past).sum(1)
-    middle = min(1.0, sales.sum() / max(weight.sum(), 1e-9))
-    log_level = np.log((sales + 0.25 * max(middle, 1e-3)) / (weight + 0.25))
-    price = log_prices(panel)
-    seen = record.known > 0
-    log_price = np.where(seen, price, 0.0).sum(1) / np.maximum(seen.sum(1), 1)
-    return fit_launch_levels(log_level, seen.sum(1).astype(np.float64), panel.attributes, log_price)

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 
 from ...arrays import Float32Array, FloatArray, IntArray
 from ..base import Arrays, cumulated, season_of
@@ -208,7 +207,11 @@ def build_features(panel: SalesPanel, plan: FeaturePlan, origins: IntArray, hori
     level = running["level"]
     quick = running_means(sums.known, sums.sales[None], QUICK * plan.rate)[0][:, origins]
 
-    columns = _static_columns(static, plan)
+    columns: Columns = {}
+    for name, labels in plan.categories.items():
+        codes = codes_of(static, name, labels)
+        columns[f"static:{name}"] = np.where(codes >= 0, codes, np.nan)[:, None, None]
+    columns |= {f"static:{name}": numbers_of(static, name)[:, None, None] for name in plan.numeric}
     columns["step"] = np.asarray(np.arange(horizon) + 1.0)[None, None]
     columns |= _sales_columns(sums, panel, origins, level, plan.widths)
     columns["quick"] = log_ratio(quick, level)[..., None]
@@ -219,7 +222,12 @@ def build_features(panel: SalesPanel, plan: FeaturePlan, origins: IntArray, hori
     for (season, back), source in sources.items():
         columns[f"season_{season}:{back}"] = _sales_seasons_ago(sums, source[:, target], origins[:, None], season)
     columns |= {name: values[:, target] - running[name][..., None] for name, values in index.items()}
-    columns |= {name: values[target][None] for name, values in _calendar_columns(panel, days=plan.days).items()}
+    days = {"day_of_year": panel.dates.dayofyear.to_numpy().astype(np.float64)}
+    for k, (sine, cosine) in enumerate(year_waves(panel.dates, HARMONICS), start=1):
+        days |= {f"sin_{k}": sine, f"cos_{k}": cosine}
+    if plan.days:
+        days["day_of_week"] = phase_of(panel.dates, 7).astype(np.float64)
+    columns |= {name: values[target][None] for name, values in days.items()}
     return FeatureBlock(plan, (panel.items, len(origins), horizon), np.asarray(level + OFFSET), columns)
 
 
@@ -231,15 +239,6 @@ def feature_blocks(
     for first in range(0, panel.items, size):
         items = slice(first, min(first + size, panel.items))
         yield items, build_features(panel.select(np.arange(items.start, items.stop)), plan, origins, horizon)
-
-
-def _static_columns(static: pd.DataFrame, plan: FeaturePlan) -> Columns:
-    columns = {}
-    for name, values in plan.categories.items():
-        codes = codes_of(static, name, values)
-        columns[f"static:{name}"] = np.where(codes >= 0, codes, np.nan)
-    columns |= {f"static:{name}": numbers_of(static, name) for name in plan.numeric}
-    return {name: values[:, None, None] for name, values in columns.items()}
 
 
 def _sales_columns(
@@ -331,12 +330,3 @@ def _sales_seasons_ago(sums: SalesSums, source: IntArray, limit: IntArray, seaso
     around = np.minimum(source - season // 2, limit), np.minimum(source + (season + 1) // 2, limit)
     there = (source >= 0) & (source < limit) & (sum_between(sums.count, first, last) > 0)
     return np.where(there, log_ratio(mean, np.nan_to_num(sums.mean(*around))), np.nan)
-
-
-def _calendar_columns(panel: SalesPanel, *, days: bool) -> Columns:
-    columns = {"day_of_year": panel.dates.dayofyear.to_numpy().astype(np.float64)}
-    for k, (sine, cosine) in enumerate(year_waves(panel.dates, HARMONICS), start=1):
-        columns |= {f"sin_{k}": sine, f"cos_{k}": cosine}
-    if days:
-        columns["day_of_week"] = phase_of(panel.dates, 7).astype(np.float64)
-    return columns

@@ -127,9 +127,29 @@ class LeafStore:
             shape (rows, Q).
         """
         size = max(1, SAMPLES // (self.trees * self.key.shape[1]))
-        table = self._packed()
-        parts = [_merged(table[leaf[k : k + size] + self.offset[:-1]], levels) for k in range(0, len(leaf), size)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(levels)))
+        # Targets and their shares in one number each, so that sorting the numbers sorts the targets.
+        total = self.weight.sum(axis=1, keepdims=True, dtype=np.float64)
+        shares = np.rint(self.weight / np.maximum(total, 1e-30) * WHOLE).astype(np.uint64)
+        bits = self.target.view(np.uint32)
+        # A float's bits order like its value where it is positive, and in reverse where it is negative.
+        ordered = np.where(bits >> 31 == 1, ~bits, bits | np.uint32(0x80000000)).astype(np.uint64)
+        packed: UInt64Array = (ordered << np.uint64(32)) | shares
+        out = np.zeros((len(leaf), len(levels)))
+        for first in range(0, len(leaf), size):
+            rows = slice(first, first + size)
+            # Each row's distribution is the equal mixture of its leaves, one of each tree.
+            flat = packed[leaf[rows] + self.offset[:-1]].reshape(len(leaf[rows]), -1)
+            flat.sort(axis=1)
+            # One running sum over all rows, and one search in it: a row's shares begin where the last row's end.
+            share = np.cumsum((flat & np.uint64(0xFFFFFFFF)).ravel()).astype(np.float64)
+            end = share[flat.shape[1] - 1 :: flat.shape[1]]
+            start = np.concatenate([[0.0], end[:-1]])
+            wanted = start[:, None] + (levels - TOLERANCE) * (end - start)[:, None]
+            at = np.searchsorted(share, wanted.ravel())
+            found = (flat.ravel()[np.minimum(at, flat.size - 1)] >> np.uint64(32)).astype(np.uint32)
+            bits = np.where(found >> 31 == 1, found & np.uint32(0x7FFFFFFF), ~found).astype(np.uint32)
+            out[rows] = bits.view(np.float32).reshape(wanted.shape)
+        return out
 
     def arrays(self) -> Arrays:
         """Return the arrays that `from_arrays` needs."""
@@ -160,34 +180,6 @@ class LeafStore:
         shape = (len(touched), kept)
         for table, column in zip((self.key, self.target, self.weight), columns, strict=True):
             table[touched] = column[best].reshape(shape)
-
-    def _packed(self) -> UInt64Array:
-        """Targets and their shares in one number each, so that sorting the numbers sorts the targets."""
-        total = self.weight.sum(axis=1, keepdims=True, dtype=np.float64)
-        share = np.rint(self.weight / np.maximum(total, 1e-30) * WHOLE).astype(np.uint64)
-        bits = self.target.view(np.uint32)
-        # A float's bits order like its value where it is positive, and in reverse where it is negative.
-        ordered = np.where(bits >> 31 == 1, ~bits, bits | np.uint32(0x80000000)).astype(np.uint64)
-        return np.asarray((ordered << np.uint64(32)) | share, dtype=np.uint64)
-
-
-def _merged(packed: UInt64Array, levels: FloatArray) -> FloatArray:
-    """Quantiles of the equal mixture of the leaves (rows, trees, kept), shape (rows, Q)."""
-    flat = packed.reshape(len(packed), -1)
-    flat.sort(axis=1)
-    # One running sum over all rows, and one search in it: a row's shares begin where the last row's end.
-    share = np.cumsum((flat & np.uint64(0xFFFFFFFF)).ravel()).astype(np.float64)
-    end = share[flat.shape[1] - 1 :: flat.shape[1]]
-    start = np.concatenate([[0.0], end[:-1]])
-    wanted = start[:, None] + (levels - TOLERANCE) * (end - start)[:, None]
-    at = np.searchsorted(share, wanted.ravel())
-    return _unpacked(flat.ravel()[np.minimum(at, flat.size - 1)].reshape(wanted.shape))
-
-
-def _unpacked(packed: UInt64Array) -> FloatArray:
-    bits = (packed >> np.uint64(32)).astype(np.uint32)
-    bits = np.where(bits >> 31 == 1, bits & np.uint32(0x7FFFFFFF), ~bits).astype(np.uint32)
-    return bits.view(np.float32).astype(np.float64)
 
 
 class MeanForest:

@@ -69,7 +69,14 @@ class SparseQuantileForest:
         """
         if iter(blocks) is blocks:
             raise FractileError("blocks must be iterable more than once, got an iterator; give a list or a class")
-        samples = self._samples(blocks)
+        # One uniform sample of the rows for each group of trees.
+        sampled = [RowSample(self.config.group_rows) for _ in range(self.config.groups)]
+        for number, rows in enumerate(blocks):
+            apart = rows._replace(features=mark_zeros(rows.features))
+            for k, sample in enumerate(sampled):
+                keys = keyed_generator(self.config.seed, "forest rows", k, number).random(len(rows.target))
+                sample.add(apart, keys)
+        samples = [sample.rows() for sample in sampled]
         number = min(self.config.trees, len(samples))
         sizes = [len(part) for part in np.array_split(np.arange(self.config.trees), number)]
         self._groups = []
@@ -112,16 +119,6 @@ class SparseQuantileForest:
         made._groups = [Trees(arrays[f"forest_{k}"], config.threads) for k in range(number)]
         made._store = LeafStore.from_arrays(arrays)
         return made
-
-    def _samples(self, blocks: Iterable[Rows]) -> list[Rows]:
-        """One uniform sample of the rows for each group."""
-        samples = [RowSample(self.config.group_rows) for _ in range(self.config.groups)]
-        for number, rows in enumerate(blocks):
-            apart = rows._replace(features=mark_zeros(rows.features))
-            for k, sample in enumerate(samples):
-                keys = keyed_generator(self.config.seed, "forest rows", k, number).random(len(rows.target))
-                sample.add(apart, keys)
-        return [sample.rows() for sample in samples]
 
     def _leaf(self, features: Any) -> IntArray:
         return np.concatenate([trees.leaf(features) for trees in self._groups], axis=1)
@@ -207,7 +204,14 @@ class SparseLayout:
         sizes = tuple(len(values) for values in plan.categories.values())
         numbers = names[len(sizes) :]
         crossed = tuple(k for k, name in enumerate(numbers) if not name.startswith(SHARED) and "static:" not in name)
-        return cls(sizes, len(numbers), crossed, _line(plan, lines))
+        attributes = list(plan.categories)
+        if lines and lines not in attributes:
+            hint = did_you_mean(lines, attributes)
+            raise FractileError(f"lines must be a static attribute that is text and varies, got {lines!r}{hint}")
+        line = -1
+        if attributes:
+            line = attributes.index(lines) if lines else int(np.argmin(sizes))
+        return cls(sizes, len(numbers), crossed, line)
 
     @property
     def width(self) -> int:
@@ -274,17 +278,6 @@ class SQRF(TreeForecaster[SparseForestConfig]):
         """Return quantiles over the items' scale, shape (rows, Q)."""
         layout = SparseLayout.of(block.plan, block.names, self.config.lines)
         return model.quantiles(layout.encode(block.matrix()), levels)
-
-
-def _line(plan: FeaturePlan, lines: str) -> int:
-    """Return the position of the category that is the product line, −1 without one."""
-    names = list(plan.categories)
-    if lines and lines not in names:
-        hint = did_you_mean(lines, names)
-        raise FractileError(f"lines must be a static attribute that is text and varies, got {lines!r}{hint}")
-    if not names:
-        return -1
-    return names.index(lines) if lines else int(np.argmin([len(values) for values in plan.categories.values()]))
 
 
 def _column(codes: Float32Array, offset: int) -> IntArray:
