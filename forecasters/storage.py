@@ -42,7 +42,8 @@ def save_state(folder: Path, name: str, config: Config, arrays: Arrays) -> None:
         plain[key] = array.astype(array.dtype.newbyteorder("="), copy=False)
         if plain[key].dtype.name not in STORABLE:
             raise FractileError(
-                f"{name}: array {key!r} must be numeric to be saved, got {plain[key].dtype}; known: {', '.join(STORABLE)}"
+                f"{name}: array {key!r} must be numeric to be saved, got {plain[key].dtype}; known: "
+                f"{', '.join(STORABLE)}"
             )
     try:
         text = json.dumps(config, indent=2, allow_nan=False)
