@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
-from ..base import Arrays, at_levels
+from ..base import Arrays, at_levels, check_levels
 from ..data.panel import SalesPanel
-from .config import BoostingConfig, TreeConfig
 from .features import FeatureBlock, FeaturePlan
-from .forecaster import TreeForecaster, training_rows
+from .forecaster import TreeConfig, TreeForecaster, training_rows
 
 COMMON = {
     "verbosity": -1,
@@ -122,6 +121,25 @@ class BoostedQuantiles:
         """Return levels and model texts."""
         texts = {f"booster_{k}": booster.text for k, booster in enumerate(self.boosters)}
         return {"booster_levels": self.levels, **texts}
+
+
+@dataclass(frozen=True)
+class BoostingConfig(TreeConfig):
+    """Boosted trees, one sequence for each level; the other options are those of all trees.
+
+    Attributes:
+        levels: quantile levels that are trained; others are interpolated.
+        learning_rate: share of each tree's step that is taken.
+    """
+
+    trees: int = 200
+    levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.99)
+    learning_rate: float = 0.06
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_levels(self.levels)
+        self.require("learning_rate", 0 < self.learning_rate <= 1, "in (0, 1]")
 
 
 class LightGBM(TreeForecaster[BoostingConfig]):

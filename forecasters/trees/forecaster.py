@@ -1,4 +1,4 @@
-"""What all tree forecasters share: training rows, fitting, forecasting block by block, and their state."""
+"""What all tree forecasters share: options, training rows, fitting, forecasting block by block, and their state."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 
 from ...arrays import Float32Array, FloatArray
+from ...errors import FractileError
 from ...randomness import keyed_generator
 from ..base import (
     Arrays,
     BaseForecaster,
     Config,
+    Options,
     Request,
     State,
     calibration_origins,
@@ -24,8 +26,50 @@ from ..calibration.point_errors import Calibration
 from ..calibration.sampling import ErrorDependence, fit_error_dependence
 from ..data.panel import SalesPanel
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
-from .config import TreeConfig
 from .features import CELLS, FeatureBlock, FeaturePlan, build_features, feature_blocks, plan_features
+
+
+@dataclass(frozen=True)
+class TreeConfig(Options):
+    """What all trees have.
+
+    Attributes:
+        horizon: periods ahead that are trained; a forecast reaches no further. [H]
+        trees: grown for each quantile level (boosting) or in all (forests).
+        leaves: of a tree, at most.
+        fewest: rows in a leaf, at least.
+        features: share of the features that a tree (boosting) or a split (forests) may choose from.
+        bag: share of the rows that a tree is grown on.
+        power: rows weigh `level ** power`: 1 is the loss in units, 0 relative to the item's level.
+        most_rows: of the training table; beyond it they are drawn at random.
+        seed: of rows, bags and features.
+        threads: of LightGBM; more are quicker, and the trees the same.
+    """
+
+    horizon: int = 12
+    trees: int = 100
+    leaves: int = 15
+    fewest: int = 100
+    features: float = 0.4
+    bag: float = 0.6
+    power: float = 0.4
+    most_rows: int = 100_000
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "trees", "fewest", "most_rows", "threads"):
+            self.require(name, getattr(self, name) >= 1 and int(getattr(self, name)) == getattr(self, name), ">= 1")
+        self.require("leaves", self.leaves >= 2, ">= 2")
+        for name in ("features", "bag"):
+            self.require(name, 0 < getattr(self, name) <= 1, "in (0, 1]")
+        self.require("power", 0 <= self.power <= 1, "in [0, 1]")
+
+    def require(self, name: str, holds: bool, rule: str) -> None:
+        """Refuse an option that breaks its rule."""
+        if not holds:
+            raise FractileError(f"{name} must be {rule}, got {getattr(self, name)}; change it")
+
 
 OptionsT = TypeVar("OptionsT", bound=TreeConfig)
 

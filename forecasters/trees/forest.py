@@ -7,6 +7,7 @@ a tree each training target of the row's leaf its share of the leaf's weight.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -19,9 +20,8 @@ from ..calibration.point_errors import Calibration, calibrate
 from ..data.panel import SalesPanel
 from ..forecast import QuantileForecast
 from .boosting import Trees, grow, make_dataset
-from .config import ForestConfig, QuantileForestConfig, TreeConfig
 from .features import FeatureBlock, FeaturePlan, feature_blocks
-from .forecaster import FittedTrees, TrainingRows, TreeForecaster, training_rows
+from .forecaster import FittedTrees, TrainingRows, TreeConfig, TreeForecaster, training_rows
 
 UInt64Array = NDArray[np.uint64]
 
@@ -182,6 +182,16 @@ class LeafStore:
             table[touched] = column[best].reshape(shape)
 
 
+@dataclass(frozen=True)
+class ForestConfig(TreeConfig):
+    """A forest; the options are those of all trees."""
+
+    trees: int = 64
+    leaves: int = 1000
+    fewest: int = 10
+    power: float = 0.5
+
+
 class MeanForest:
     """A forest that predicts mean roots; `trees` holds all of it."""
 
@@ -230,6 +240,21 @@ class RandomForest(TreeForecaster[ForestConfig]):
     def fit_errors(self, panel: SalesPanel, request: Request, plan: FeaturePlan, model: MeanForest) -> Calibration:
         """Estimate the distribution of the early forest's errors."""
         return calibrate(panel, request.origins, self.point(request, plan, model))
+
+
+@dataclass(frozen=True)
+class QuantileForestConfig(ForestConfig):
+    """A quantile forest; the other options are those of every forest.
+
+    Attributes:
+        kept: training targets that a leaf keeps, at most.
+    """
+
+    kept: int = 12
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("kept", self.kept >= 1, ">= 1")
 
 
 class QuantileForest:

@@ -20,10 +20,9 @@ from ...randomness import keyed_generator
 from ..base import Arrays
 from ..data.panel import SalesPanel
 from .boosting import Trees
-from .config import SparseForestConfig
 from .features import FeatureBlock, FeaturePlan
 from .forecaster import TreeForecaster, training_blocks
-from .forest import ForestRows, LeafStore, grow_forest
+from .forest import ForestRows, LeafStore, QuantileForestConfig, grow_forest
 
 TINY = np.float32(1e-30)
 """Stands for 0: LightGBM takes what is within 1e-35 of 0 for absent."""
@@ -43,6 +42,28 @@ class Rows(NamedTuple):
     features: Any
     target: FloatArray
     weight: FloatArray
+
+
+@dataclass(frozen=True)
+class SparseForestConfig(QuantileForestConfig):
+    """A sparse quantile forest; the other options are those of every quantile forest.
+
+    Attributes:
+        groups: of trees, each group grown on rows of its own.
+        group_rows: of such a group, at most; what is held in memory.
+        lines: static attribute whose values have features of their own; the one with the fewest values where
+            it is empty.
+    """
+
+    most_rows: int = 1_000_000
+    groups: int = 4
+    group_rows: int = 50_000
+    lines: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("groups", "group_rows"):
+            self.require(name, getattr(self, name) >= 1, ">= 1")
 
 
 class SparseQuantileForest:

@@ -16,10 +16,16 @@ import fractile
 from fractile import FractileError
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.trees.boosting import Trees
-from fractile.forecasters.trees.config import ForestConfig, SparseForestConfig
 from fractile.forecasters.trees.features import build_features, plan_features
-from fractile.forecasters.trees.forest import ForestRows, LeafStore, grow_forest
-from fractile.forecasters.trees.sqrf import Rows, RowSample, SparseLayout, SparseQuantileForest, mark_zeros
+from fractile.forecasters.trees.forest import ForestConfig, ForestRows, LeafStore, grow_forest
+from fractile.forecasters.trees.sqrf import (
+    Rows,
+    RowSample,
+    SparseForestConfig,
+    SparseLayout,
+    SparseQuantileForest,
+    mark_zeros,
+)
 
 LEVELS = np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99])
 SMALL = SparseForestConfig(trees=8, leaves=20, fewest=10, features=1.0, groups=2)

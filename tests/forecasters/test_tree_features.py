@@ -13,9 +13,8 @@ from fractile.forecasters.base import targets_of
 from fractile.forecasters.conformance import disturb, small_panel
 from fractile.forecasters.features.history import OFFSET, running_means
 from fractile.forecasters.features.season import fit_season_index, seasons_ago
-from fractile.forecasters.trees.config import TreeConfig
 from fractile.forecasters.trees.features import FeaturePlan, build_features, feature_blocks, plan_features
-from fractile.forecasters.trees.forecaster import training_blocks, training_rows
+from fractile.forecasters.trees.forecaster import TreeConfig, training_blocks, training_rows
 
 
 def panel_of(sales, in_stock=None, freq="W-MON", **options) -> SalesPanel:

@@ -22,7 +22,7 @@ from fractile.forecasters.base import targets_of
 from fractile.forecasters.classical.ets import ETS
 from fractile.forecasters.conformance import small_panel
 from fractile.forecasters.scores import weighted_quantile_loss
-from fractile.forecasters.trees.config import BoostingConfig
+from fractile.forecasters.trees.boosting import BoostingConfig
 
 NAMES = ("random_forest", "quantile_forest", "sqrf", "lightgbm")
 QUICK = {"horizon": 4, "trees": 8, "fewest": 5}
