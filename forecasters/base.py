@@ -169,7 +169,7 @@ class Options:
         return tuple(field.name for field in fields(cls))
 
     @classmethod
-    def restored(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Rebuild from `to_config()`."""
         options: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
         return cls(**options)
@@ -178,7 +178,7 @@ class Options:
         """Return what JSON can hold."""
         return asdict(self)
 
-    def changed(self, owner: str, options: Mapping[str, Any]) -> Self:
+    def with_options(self, owner: str, options: Mapping[str, Any]) -> Self:
         """Return the same with some options replaced.
 
         Raises:
@@ -296,7 +296,7 @@ def at_levels(trained: FloatArray, values: FloatArray, levels: FloatArray) -> Fl
     Args:
         trained: levels of the last axis of `values`, shape (K,).
         values: shape (..., K).
-        levels: wanted, shape (Q,).
+        levels: to return, shape (Q,).
 
     Returns:
         shape (..., Q), not below zero and not decreasing.
@@ -325,10 +325,10 @@ def velocity(panel: SalesPanel, origins: IntArray) -> FloatArray:
 def informative_sums(panel: SalesPanel) -> tuple[FloatArray, FloatArray]:
     """Return sales and number of informative periods before each period, both (items, periods + 1)."""
     weeks = panel.informative.astype(np.float64)
-    return cumulated(np.where(panel.informative, panel.sales, 0.0)), cumulated(weeks)
+    return cumulative_sums(np.where(panel.informative, panel.sales, 0.0)), cumulative_sums(weeks)
 
 
-def cumulated(values: FloatArray) -> FloatArray:
+def cumulative_sums(values: FloatArray) -> FloatArray:
     """Return sums of what precedes each period, shape (..., periods + 1)."""
     total = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
     np.cumsum(values, axis=-1, out=total[..., 1:])

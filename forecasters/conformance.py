@@ -206,7 +206,7 @@ def check_quantile_forecast(forecast: DemandForecast) -> None:
     missing = [name for name in members if not hasattr(forecast, name)]
     trial.require(not missing, "members", f"it lacks {', '.join(missing)}; see fractile.DemandForecast")
     _check_values(trial)
-    before = _answers(forecast)
+    before = _read_all(forecast)
     _check_quantiles(trial)
     _check_draws(trial)
     _check_totals(trial)
@@ -214,13 +214,11 @@ def check_quantile_forecast(forecast: DemandForecast) -> None:
     _check_dependence(trial)
     _check_replace(trial)
     _check_frames(trial)
-    for what, answer in _answers(forecast).items():
-        trial.equal(
-            answer, before[what], "determinism", what, "keep nothing between calls, and draw by a fixed seed", 0
-        )
+    for what, value in _read_all(forecast).items():
+        trial.equal(value, before[what], "determinism", what, "keep nothing between calls, and draw by a fixed seed", 0)
 
 
-def _answers(forecast: DemandForecast) -> dict[str, FloatArray]:
+def _read_all(forecast: DemandForecast) -> dict[str, FloatArray]:
     """What is read of a forecast, each of shape (items, origins, ...)."""
     return {
         "values": forecast.values,
@@ -343,9 +341,9 @@ def _check_cuts(trial: _Trial) -> None:
 
 def _check_pick(trial: _Trial, part: DemandForecast, place: Any, check: str) -> None:
     """Whatever is read of a part is the part of what is read of the whole: pick, then sum = sum, then pick."""
-    got = _answers(part)
-    for what, whole in _answers(trial.forecast).items():
-        trial.equal(got[what], whole[place], check, what, "a part answers as the whole does")
+    got = _read_all(part)
+    for what, whole in _read_all(trial.forecast).items():
+        trial.equal(got[what], whole[place], check, what, "cut whatever is read of the whole")
 
 
 def _check_dependence(trial: _Trial) -> None:

@@ -48,9 +48,9 @@ class Ensemble:
         if len(self.members) < 2 or len(set(self.members)) < len(self.members) or self.name in self.members:
             given = ", ".join(self.members)
             raise FractileError(f"members must be two or more forecasters, each once and no ensemble, got {given}")
-        strangers = sorted(set(self.options) - set(self.members))
-        if strangers:
-            raise FractileError(f"options are given for {', '.join(strangers)}, no members: {', '.join(self.members)}")
+        others = sorted(set(self.options) - set(self.members))
+        if others:
+            raise FractileError(f"options are given for {', '.join(others)}, no members: {', '.join(self.members)}")
         self._forecasters = [
             make_forecaster(name, **{"horizon": self.horizon, **self.options.get(name, {})}) for name in self.members
         ]

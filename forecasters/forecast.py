@@ -38,7 +38,7 @@ DEFAULT_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98,
 """Quantile levels forecast where the caller names none."""
 
 BLOCK = 8_000_000
-"""Draws that are held at once."""
+"""Draws in memory at once."""
 
 CROSSING = 1e-9
 """How far a quantile may lie below that of a lower level, as a share of it (of one unit where it is less than one):
@@ -174,7 +174,7 @@ class QuantileForecast:
     def draws(self, number: int = DRAWS, horizon: int | None = None) -> FloatArray:
         """Return dependent quasi-random draws, the same at every call.
 
-        They stand for the whole distribution where a sample average is wanted without noise: scrambled Sobol
+        They stand for the whole distribution where a sample average must have no noise: scrambled Sobol
         points with a fixed seed, shared by all items and origins.
 
         Args:

@@ -41,7 +41,7 @@ def quantiles_of(levels: FloatArray, values: FloatArray, uniform: FloatArray) ->
     Args:
         levels: shape (Q,). [τ]
         values: quantiles, units; shape (..., Q) that broadcasts to the shape of `uniform` and (Q,).
-        uniform: the levels wanted, in (0, 1), any shape.
+        uniform: levels to read, in (0, 1), any shape.
 
     Returns:
         units, the shape of `uniform`.

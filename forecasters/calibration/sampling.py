@@ -59,7 +59,7 @@ class ErrorDependence:
         if templates is not None:
             # A trajectory cannot be lengthened as a correlation can.
             templates = templates[:, :, :horizon] if horizon <= templates.shape[-1] else None
-        return Dependence(lengthened(self.correlation, horizon), self.band(velocity(panel, origins)), templates)
+        return Dependence(extend_correlation(self.correlation, horizon), self.band(velocity(panel, origins)), templates)
 
     def band(self, speed: FloatArray) -> IntArray:
         """Return the band of each velocity, the shape of `speed`."""
@@ -103,11 +103,11 @@ def fit_error_dependence(forecast: QuantileForecast, panel: SalesPanel, bands: i
         edges = np.asarray(np.unique(np.quantile(moving, np.arange(1, bands) / bands)))
     number = np.searchsorted(edges, speed, side="right")
     pooled, pairs = score_correlation(scores)
-    pooled = _mixed(pooled, by_lag(pooled, pairs), pairs, POOLED_WEIGHT)
+    pooled = _shrink(pooled, by_lag(pooled, pairs), pairs, POOLED_WEIGHT)
     each = []
     for b in range(len(edges) + 1):
         own, pairs = score_correlation(scores.of(number == b))
-        each.append(positive_definite(_mixed(own, pooled, pairs, BAND_WEIGHT)))
+        each.append(positive_definite(_shrink(own, pooled, pairs, BAND_WEIGHT)))
     return ErrorDependence(np.stack(each), edges, fit_templates(scores.mean, number, len(each)))
 
 
@@ -213,7 +213,7 @@ def by_lag(correlation: FloatArray, pairs: FloatArray) -> FloatArray:
     return np.asarray(mean[lag])
 
 
-def lengthened(correlation: FloatArray, horizon: int) -> FloatArray:
+def extend_correlation(correlation: FloatArray, horizon: int) -> FloatArray:
     """Return correlations (bands, horizon, horizon) cut, or continued by lag beyond what was fitted."""
     fitted = correlation.shape[-1]
     if horizon <= fitted:
@@ -236,7 +236,7 @@ def positive_definite(matrix: FloatArray, smallest: float = 1e-3) -> FloatArray:
     return np.asarray(raised / np.outer(root, root))
 
 
-def _mixed(own: FloatArray, prior: FloatArray, pairs: FloatArray, weight: float) -> FloatArray:
+def _shrink(own: FloatArray, prior: FloatArray, pairs: FloatArray, weight: float) -> FloatArray:
     share = np.where(pairs >= FEWEST_PAIRS, pairs, 0.0)
     share = share / (share + weight)
     return share * own + (1.0 - share) * prior

@@ -136,8 +136,8 @@ def _drop_partial(
 ) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex, tuple[str, ...]]:
     """Drop the first and the last period where a day that could have had sales lies outside the data."""
     ends = periods.append(pd.date_range(periods[-1], periods=2, freq=freq)[1:])
-    lived = pd.date_range(distinct[0].normalize(), distinct[-1], freq="D")
-    closed = np.setdiff1d(lived.dayofweek, distinct.dayofweek)
+    days = pd.date_range(distinct[0].normalize(), distinct[-1], freq="D")
+    closed = np.setdiff1d(days.dayofweek, distinct.dayofweek)
     head = _cut(periods[0], distinct[0], closed)
     tail = _cut(distinct[-1].normalize() + _DAY, ends[-1], closed)
     kept = periods[int(head) : len(periods) - int(tail)]

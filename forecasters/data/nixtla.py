@@ -53,7 +53,7 @@ class Quantiles(Protocol):
 
 
 class QuantileTable(NamedTuple):
-    """The fields of a `QuantileForecast`, as a frame held them."""
+    """The fields of a `QuantileForecast`, as they stand in a frame."""
 
     levels: FloatArray
     values: FloatArray

@@ -209,8 +209,8 @@ class SalesPanel:
             in_stock=np.concatenate([self.in_stock, true], axis=1),
             listed=np.concatenate([self.listed, true], axis=1),
             dates=pd.DatetimeIndex(self.dates.append(later)),
-            known={k: np.concatenate([v, known.get(k, _carried(v, new))], 1) for k, v in self.known.items()},
-            observed={k: np.concatenate([v, _carried(v, new)], 1) for k, v in self.observed.items()},
+            known={k: np.concatenate([v, known.get(k, _carry_forward(v, new))], 1) for k, v in self.known.items()},
+            observed={k: np.concatenate([v, _carry_forward(v, new)], 1) for k, v in self.observed.items()},
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -244,7 +244,7 @@ class SalesPanel:
         )
 
 
-def _carried(values: FloatArray, periods: int) -> FloatArray:
+def _carry_forward(values: FloatArray, periods: int) -> FloatArray:
     return np.repeat(values[:, -1:], periods, axis=1)
 
 

@@ -147,7 +147,7 @@ def _read_csv(path: Path, text: Collection[str], attributes: bool) -> RawTable:
     return RawTable(frame.iloc[filled].reset_index(drop=True), str(path), "line", lines[filled])
 
 
-SHOWN = 3
+MOST_LISTED = 3
 """How many lines, values or items a message names before it only counts."""
 
 _FLAGS = {
@@ -179,16 +179,16 @@ class Table:
 
     def rename(self, columns: Mapping[str, str]) -> None:
         """Give columns our names; `columns` maps our name to the file's."""
-        held = [str(column) for column in self.frame.columns]
+        own = [str(column) for column in self.frame.columns]
         for ours, theirs in columns.items():
-            if theirs not in held:
-                hint = did_you_mean(theirs, held)
+            if theirs not in own:
+                hint = did_you_mean(theirs, own)
                 self.faults.add(f"{self.name}: has no column {theirs!r}, which was to be {ours!r}{hint}")
         back = {theirs: ours for ours, theirs in columns.items()}
-        names = [back.get(column, column) for column in held]
+        names = [back.get(column, column) for column in own]
         clash = {name for name in names if names.count(name) > 1}
         for name in sorted(clash):
-            both = " and ".join(repr(column) for column in held if back.get(column, column) == name)
+            both = " and ".join(repr(column) for column in own if back.get(column, column) == name)
             self.faults.add(f"{self.name}: columns {both} both end up as {name!r}; rename or remove one of them")
         first = [at for at, name in enumerate(names) if name not in names[:at]]
         self.frame = self.frame.iloc[:, first].set_axis([names[at] for at in first], axis=1)
@@ -214,13 +214,14 @@ class Table:
         at = np.flatnonzero(bad)
         if not len(at):
             return
-        where = f"{self.raw.unit}{'s' if len(at) > 1 else ''} " + ", ".join(map(str, self.raw.numbers[at[:SHOWN]]))
-        if len(at) > SHOWN:
+        lines = ", ".join(str(number) for number in self.raw.numbers[at[:MOST_LISTED]])
+        where = f"{self.raw.unit}{'s' if len(at) > 1 else ''} {lines}"
+        if len(at) > MOST_LISTED:
             where += f" ({len(at):,} in all)"
         got = ""
         if values is not None:
             distinct = list(pd.unique(pd.Series(values[at], dtype=object)))
-            got = ", got " + ", ".join(_format_value(value) for value in distinct[:SHOWN])
+            got = ", got " + ", ".join(_format_value(value) for value in distinct[:MOST_LISTED])
         self.faults.add(f"{self.name}: {where}: {rule}{got}; {remedy}")
 
     def ids(self, column: str = "item_id") -> NDArray[np.object_]:
@@ -301,8 +302,8 @@ def as_numbers(values: pd.Series[Any]) -> FloatArray:
 
 def listing(names: Collection[str]) -> str:
     """Name the first few and count the rest: `'a', 'b', 'c' and 4 more`."""
-    shown = ", ".join(repr(name) for name in list(names)[:SHOWN])
-    return shown + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
+    shown = ", ".join(repr(name) for name in list(names)[:MOST_LISTED])
+    return shown + (f" and {len(names) - MOST_LISTED:,} more" if len(names) > MOST_LISTED else "")
 
 
 def _objects(values: pd.Series[Any]) -> NDArray[np.object_]:

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from ...arrays import BoolArray, FloatArray, IntArray
-from ..base import cumulated
+from ..base import cumulative_sums
 from ..data.panel import SalesPanel
 
 OFFSET = 0.2
@@ -46,7 +46,7 @@ class SalesSums:
         """Sum up a panel."""
         known = panel.informative.astype(np.float64)
         sales = np.where(panel.informative, panel.sales, 0.0)
-        sums = (cumulated(each) for each in (sales, known, sales**2, known * (sales == 0)))
+        sums = (cumulative_sums(each) for each in (sales, known, sales**2, known * (sales == 0)))
         return cls(known, sales, *sums)
 
     def mean(self, first: IntArray, last: IntArray) -> FloatArray:

@@ -13,7 +13,7 @@ An *attribute* of the items (a column of `panel.attributes`) is
 Columns of integers are whole numbers, and so are floats where a cell is empty (pandas cannot keep integers
 beside an empty cell) or where they are 0 and 1 only (a flag). Other floats are amounts.
 
-A *covariate* (an array of items and periods) is judged by its values in informative item-periods:
+A *covariate* (an array of items and periods) is classified by its values in informative item-periods:
 
 - `constant`: fewer than two values; left out;
 - `flag`: 0 and 1 only;
@@ -25,7 +25,7 @@ A *covariate* (an array of items and periods) is judged by its values in informa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -166,7 +166,7 @@ def require_covariate(panel: SalesPanel, name: str, *, ahead: bool) -> FloatArra
     return table[name]
 
 
-def require_attributes(panel: SalesPanel, names: Mapping[str, Any] | tuple[str, ...]) -> pd.DataFrame:
+def require_attributes(panel: SalesPanel, names: Iterable[str]) -> pd.DataFrame:
     """Return the attributes of the items, of which the forecaster was fitted with `names`.
 
     Raises:

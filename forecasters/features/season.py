@@ -83,7 +83,7 @@ class SeasonIndex:
 def fit_season_index(panel: SalesPanel, groups: dict[str, IntArray], season: int, horizon: int) -> SeasonIndex:
     """Estimate how categories sold in each period.
 
-    An item's sales are held against their mean over the year around the period. The year reaches no further
+    An item's sales are divided by their mean over the year around the period. The year reaches no further
     ahead than an origin knows that forecasts the same period of the next year.
 
     Args:

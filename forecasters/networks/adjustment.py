@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...arrays import BoolArray, FloatArray
-from ..base import cumulated
+from ..base import cumulative_sums
 from ..data.panel import SalesPanel
 from ..features.kinds import codes_of
 
@@ -190,7 +190,7 @@ def misfit(sales: FloatArray, mean: FloatArray, known: BoolArray) -> float:
 
 def centred_sums(values: FloatArray, window: int) -> FloatArray:
     """Return sums over a window centred on each period, cut at the ends: the shape of `values`."""
-    total = cumulated(values)
+    total = cumulative_sums(values)
     at = np.arange(values.shape[1])
     half = window // 2
     return np.asarray(total[:, np.minimum(at + half + 1, values.shape[1])] - total[:, np.maximum(at - half, 0)])

@@ -91,7 +91,7 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
         checkpoint: str | Path | None = None,
         **options: Any,
     ) -> None:
-        self.config = (config or self.config_type()).changed(self.name, options)
+        self.config = (config or self.config_type()).with_options(self.name, options)
         if self.config.censoring not in self.censorings:
             raise FractileError(
                 f"{self.name} does not support censoring={self.config.censoring!r}; use censoring='mask'"
@@ -152,7 +152,7 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
     @classmethod
     def from_state(cls, config: Config, arrays: Arrays) -> Self:
         """Rebuild from `to_state()`."""
-        made = cls(cls.config_type.restored(config["config"]))
+        made = cls(cls.config_type.from_config(config["config"]))
         sizes = Sizes(**config["sizes"])
         plan = InputPlan.from_config(config["plan"])
         with torch.random.fork_rng(devices=[]):

@@ -169,7 +169,7 @@ def relative_price(panel: SalesPanel, name: str, window: int) -> FloatArray:
     return np.asarray(np.clip(np.log(price / regular), -PRICE_CAP, PRICE_CAP))
 
 
-def promoted(panel: SalesPanel, plan: Plan) -> BoolArray:
+def find_promotions(panel: SalesPanel, plan: Plan) -> BoolArray:
     """Say where an item is promoted or its price cut, shape (items, periods)."""
     cut = np.zeros(panel.sales.shape, dtype=bool)
     for name in plan.flags:

@@ -10,13 +10,13 @@ import numpy as np
 
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import FractileError
-from ..base import Arrays, Config, State, cumulated, season_of, targets_of
+from ..base import Arrays, Config, State, cumulative_sums, season_of, targets_of
 from ..classical.ets import Smoothing, fit_smoothing
 from ..data.panel import SalesPanel
 from ..features.history import launches
 from .effects import Factors, FittedEffects, Record, fit_effects, make_factors, smooth_level, smoothing_kernel
 from .levels import LaunchLevels, Levels, Start, filter_levels, fit_launch_levels
-from .plan import Plan, log_prices, make_columns, make_plan, promoted
+from .plan import Plan, find_promotions, log_prices, make_columns, make_plan
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Series:
         typical = (seen.sales / self.unit + prior) / (seen.factors + 1.0)
         # A level that is still uncertain makes errors as wide as a large dispersion does.
         dispersion = (1 + levels.dispersion[:, origins]) * np.exp(np.minimum(levels.variance[:, origins], 3.0)) - 1
-        cut = promoted(panel, self.plan)[:, origins[:, None] + np.arange(horizon)]
+        cut = find_promotions(panel, self.plan)[:, origins[:, None] + np.arange(horizon)]
         return Expected(point, typical[..., None] * ahead * self.unit, dispersion, cut)
 
     def levels(self, panel: SalesPanel, factor: Factors, periods: int) -> Levels:
@@ -160,7 +160,7 @@ class Known(NamedTuple):
         """Sum up what came before each origin."""
         known = panel.informative
         sales, factors, periods = (
-            cumulated(np.where(known, values, 0.0))[:, origins] for values in (panel.sales, factor, 1.0)
+            cumulative_sums(np.where(known, values, 0.0))[:, origins] for values in (panel.sales, factor, 1.0)
         )
         return cls(sales, factors, periods, launches(panel)[:, None] < origins)
 

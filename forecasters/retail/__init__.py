@@ -1,1 +1,1 @@
-"""The embedded retail panel and the truth behind it."""
+"""The embedded retail panel and the true distributions of its demand."""

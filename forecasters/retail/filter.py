@@ -8,7 +8,7 @@ than sales; a filter may leave that out, as the forecasters here do.
 """
 
 # Why there is a filter at all: quantiles given the true levels are a bound that no forecaster can reach, because
-# nobody sees the levels. What can be reached is the loss of the true quantiles given the record, and only with that
+# nobody knows the levels. What can be reached is the loss of the true quantiles given the record, and only with that
 # yardstick does "within 6 % of the true conditional quantiles" say anything about a forecaster. The counts rule out
 # the plain Kalman filter, and particles would need thousands of them for each category of forty items.
 

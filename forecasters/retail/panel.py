@@ -1,4 +1,4 @@
-"""The embedded retail panel: several hundred items, three years of weeks, and the truth behind them."""
+"""The embedded retail panel: several hundred items, three years of weeks, and the true distributions of its demand."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _LATE_BY = 2
 
 @dataclass(frozen=True, eq=False)
 class RetailPanel:
-    """The embedded retail panel and the truth behind it.
+    """The embedded retail panel and the true distributions of its demand.
 
     Attributes:
         panel: what a planner has on record; `price`, `promotion` and `holiday` are known ahead,
             `page_views` is observed only and leads demand by one and two weeks.
-        demand: what customers wanted, whether it was there or not, shape (items, periods).
+        demand: of customers, whether it was in stock or not, shape (items, periods).
         distribution: what demand was drawn from.
         items: an items file: lead_time, holding_cost, stockout_cost, price, unit_cost, pack_size, attributes.
         state: a state file at the end of the panel: on_hand, arriving_1 ... arriving_4.

@@ -40,7 +40,7 @@ class TrueDemand:
 
     It is conditional on *everything* but the period's own noise: on what is known ahead (calendar, price,
     promotion, launch), and on the hidden levels of that very period as well (the item's slow level, the shock
-    common to its category, the public's interest). No forecaster sees those levels, least of all several
+    common to its category, the public's interest). No forecaster knows those levels, least of all several
     periods ahead, so its quantiles are an oracle's: a bound that no forecast reaches, not a target; what can
     be forecast at an origin is `RetailPanel.true_forecast`. Given these levels, demand is independent over
     items and periods.
@@ -106,7 +106,7 @@ class CountMixture:
         """Return the smallest demand whose probability is at least each level, units, shape (n, Q)."""
         values = np.zeros((len(self.centre), len(levels)))
         for cells in self._blocks():
-            for below in self.of(cells).cumulated(float(levels[-1])):
+            for below in self.of(cells).cdf_until(float(levels[-1])):
                 values[cells] += below[:, None] < levels
         return values
 
@@ -118,7 +118,7 @@ class CountMixture:
         """
         terms = np.zeros((len(self.centre), TERMS))
         for cells in self._blocks():
-            for below in self.of(cells).cumulated(1.0 - REST):
+            for below in self.of(cells).cdf_until(1.0 - REST):
                 # `∫ h_k(z) φ(z) dz` above the score of a probability is `h_{k−1}(z) φ(z) / √k`.
                 z = ndtri(np.clip(below, 1e-300, 1.0 - 1e-15))
                 density = np.where(below < 1.0 - REST, np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi), 0.0)
@@ -127,7 +127,7 @@ class CountMixture:
                 terms[cells] += np.stack(moments, axis=-1)
         return terms
 
-    def cumulated(self, top: float) -> Iterator[FloatArray]:
+    def cdf_until(self, top: float) -> Iterator[FloatArray]:
         """Yield P(D ≤ 0), P(D ≤ 1), ..., each of shape (n,), until all of them have reached `top`."""
         nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
         mean = np.exp(self.centre[:, None] + self.deviation[:, None] * nodes)

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...arrays import Float32Array, FloatArray, IntArray
-from ..base import Arrays, cumulated, season_of
+from ..base import Arrays, cumulative_sums, season_of
 from ..data.panel import SalesPanel
 from ..features.history import (
     OFFSET,
@@ -44,7 +44,7 @@ DAILY_WIDTHS, DAILY_RATE = (1, 3, 7, 14, 28, 56, 182), 0.05
 YEAR = {"D": 364, "B": 260}
 """Periods in a year that begins on the same day of the week."""
 CELLS = 200_000
-"""Items times origins times steps that are held at once."""
+"""Items times origins times steps in memory at once."""
 HARMONICS = 2
 QUICK = 3.0
 """How much more the newest period weighs in the quick level."""
@@ -99,7 +99,7 @@ class FeaturePlan:
         return self.index.arrays()
 
     @classmethod
-    def restored(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
+    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
         """Rebuild from `to_config()` and `arrays()`."""
         covariates: dict[str, Any] = {k: tuple(Covariate(**c) for c in config[k]) for k in ("known", "observed")}
         tuples = {k: tuple(config[k]) for k in ("seasons", "widths", "numeric")}
@@ -159,7 +159,7 @@ class FeatureBlock:
         """Return the features, a row an item, origin and step (the last varies quickest).
 
         Args:
-            rows: positions of the wanted rows; all where None.
+            rows: positions of the rows to return; all where None.
         """
         number = int(np.prod(self.shape)) if rows is None else len(rows)
         table = np.empty((number, len(self.columns)), dtype=np.float32)
@@ -199,7 +199,7 @@ def build_features(panel: SalesPanel, plan: FeaturePlan, origins: IntArray, hori
             values = plan.index.at(name, groups, panel.dates)
             before = np.take_along_axis(values, np.maximum(source, 0), axis=1)
             index[f"season:{name}"] = np.where(source >= 0, before, np.nan)
-    # Sales are held against what drove them: running means of both, with the same weights.
+    # Sales are compared with what drove them: running means of both, with the same weights.
     series = {"level": sums.sales, **{f"{name}:": values for name, values in known.items()}, **index}
     means = running_means(sums.known, np.stack(list(series.values())), plan.rate)[..., origins]
     means[0] = np.where(np.isnan(means[0]), plan.level, means[0])
@@ -260,7 +260,7 @@ def _sales_columns(
     columns["since_sale"] = periods_since(sums.sales > 0, at)
     columns["since_stockout"] = periods_since(panel.listed & ~panel.in_stock, at)
     columns["seen"] = sums.count[:, at]
-    columns["age"] = cumulated(panel.listed.astype(np.float64))[:, at]
+    columns["age"] = cumulative_sums(panel.listed.astype(np.float64))[:, at]
     return {name: values[..., None] for name, values in columns.items()}
 
 
@@ -278,7 +278,7 @@ def _known_columns(
         widths: of the windows; the third and the last are used.
     """
     there = np.isfinite(values)
-    total, count = cumulated(np.where(there, values, 0.0)), cumulated(there.astype(np.float64))
+    total, count = cumulative_sums(np.where(there, values, 0.0)), cumulative_sums(there.astype(np.float64))
     now, before = values[:, target], values[:, np.maximum(target - 1, 0)]
     recent, year = (
         mean_of(sum_between(total, at - width, at), sum_between(count, at - width, at))
@@ -301,7 +301,7 @@ def _observed_columns(panel: SalesPanel, one: Covariate, at: IntArray, widths: t
     """Return the last values of a covariate that was observed, against its own past; NaN before a launch."""
     values = to_scale(require_covariate(panel, one.name, ahead=False), one.kind)
     there = panel.listed & np.isfinite(values)
-    total, count = cumulated(np.where(there, values, 0.0)), cumulated(there.astype(np.float64))
+    total, count = cumulative_sums(np.where(there, values, 0.0)), cumulative_sums(there.astype(np.float64))
     recent, base = (
         mean_of(sum_between(total, at - width, at), sum_between(count, at - width, at))
         for width in (widths[2], widths[-2])

@@ -97,7 +97,7 @@ class TrainingRows:
 def training_blocks(panel: SalesPanel, plan: FeaturePlan, config: TreeConfig) -> Iterator[TrainingRows]:
     """Yield training rows of the panel block by block of items, at most about `most_rows` in all.
 
-    Each item draws its rows from a generator of its own. Where the panel has many more rows than are wanted,
+    Each item draws its rows from a generator of its own. Where the panel has many more rows than are kept,
     each block of items also draws its origins, so that the work is bounded by what is kept.
     """
     horizon = config.horizon
@@ -159,7 +159,7 @@ class TreeForecaster(BaseForecaster[FittedTrees], Generic[OptionsT]):
 
     def __init__(self, config: OptionsT | None = None, **options: Any) -> None:
         base: Any = config or self.config_type()
-        self.config: OptionsT = base.changed(self.name, options)
+        self.config: OptionsT = base.with_options(self.name, options)
 
     def fit_model(self, panel: SalesPanel, plan: FeaturePlan, config: OptionsT) -> Any:
         """Grow the trees of a panel."""
@@ -227,8 +227,8 @@ class TreeForecaster(BaseForecaster[FittedTrees], Generic[OptionsT]):
     @classmethod
     def from_state(cls, config: Config, arrays: Arrays) -> Self:
         """Rebuild from `to_state()`."""
-        restored: Any = cls.config_type.restored(config["config"])
-        made = cls(restored)
-        plan = FeaturePlan.restored(config["plan"], arrays)
+        options: Any = cls.config_type.from_config(config["config"])
+        made = cls(options)
+        plan = FeaturePlan.from_state(config["plan"], arrays)
         made._fitted = FittedTrees(plan, made.model_from_arrays(arrays), cls.errors_type.from_arrays(arrays))
         return made

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays import FloatArray, IntArray
+from ...arrays import Float32Array, FloatArray, IntArray
 from ...randomness import keyed_generator
 from ..base import Arrays, Request
 from ..calibration.point_errors import Calibration, calibrate
@@ -144,11 +144,11 @@ class LeafStore:
             share = np.cumsum((flat & np.uint64(0xFFFFFFFF)).ravel()).astype(np.float64)
             end = share[flat.shape[1] - 1 :: flat.shape[1]]
             start = np.concatenate([[0.0], end[:-1]])
-            wanted = start[:, None] + (levels - TOLERANCE) * (end - start)[:, None]
-            at = np.searchsorted(share, wanted.ravel())
+            reach = start[:, None] + (levels - TOLERANCE) * (end - start)[:, None]
+            at = np.searchsorted(share, reach.ravel())
             found = (flat.ravel()[np.minimum(at, flat.size - 1)] >> np.uint64(32)).astype(np.uint32)
             bits = np.where(found >> 31 == 1, found & np.uint32(0x7FFFFFFF), ~found).astype(np.uint32)
-            out[rows] = bits.view(np.float32).reshape(wanted.shape)
+            out[rows] = bits.view(np.float32).reshape(reach.shape)
         return out
 
     def arrays(self) -> Arrays:
@@ -164,7 +164,7 @@ class LeafStore:
         made.key = np.where(weight > 0, 0.0, EMPTY).astype(np.float32)
         return made
 
-    def _merge(self, place: IntArray, key: Any, target: FloatArray, weight: FloatArray) -> None:
+    def _merge(self, place: IntArray, key: Float32Array, target: FloatArray, weight: FloatArray) -> None:
         """Keep the targets with the smallest keys among those of their leaves and the new ones."""
         touched, at = np.unique(place, return_inverse=True)
         kept = self.key.shape[1]

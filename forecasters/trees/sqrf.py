@@ -50,7 +50,7 @@ class SparseForestConfig(QuantileForestConfig):
 
     Attributes:
         groups: of trees, each group grown on rows of its own.
-        group_rows: of such a group, at most; what is held in memory.
+        group_rows: of such a group, at most; the most in memory.
         lines: static attribute whose values have features of their own; the one with the fewest values where
             it is empty.
     """
@@ -151,7 +151,7 @@ class RowSample:
     Every row comes with a random key, and those with the smallest keys stay.
 
     Args:
-        most: rows that are kept; at most twice as many are held meanwhile.
+        most: rows that are kept; at most twice as many are in memory.
     """
 
     def __init__(self, most: int) -> None:

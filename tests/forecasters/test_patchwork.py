@@ -27,7 +27,7 @@ from fractile.forecasters.patchwork.effects import (
 )
 from fractile.forecasters.patchwork.forecaster import DistributionEngine, Patchwork, fit_engine, textbook_quantiles
 from fractile.forecasters.patchwork.levels import Start, filter_levels, fit_launch_levels
-from fractile.forecasters.patchwork.plan import Occasion, Plan, make_columns, make_plan, promoted, relative_price
+from fractile.forecasters.patchwork.plan import Occasion, Plan, find_promotions, make_columns, make_plan, relative_price
 from fractile.forecasters.patchwork.series import DRIFTS, Expected, SeriesOptions, fit_series, fit_unit, noise_of
 
 DOCS = Path(fr.__file__).parent / "docs"
@@ -427,7 +427,7 @@ def test_a_panel_without_the_covariates_of_the_fit_is_forecast():
     forecaster = Patchwork(horizon=4).fit(panel)
     bare = forecaster.predict(replace(panel, known={}, static=pd.DataFrame()), 4)
     assert np.isfinite(bare.values).all()
-    assert not promoted(replace(panel, known={}), make_plan(panel, **ALL)).any()
+    assert not find_promotions(replace(panel, known={}), make_plan(panel, **ALL)).any()
 
 
 def test_the_day_of_week_is_forecast():

@@ -16,10 +16,10 @@ from fractile import (
 )
 from fractile.forecasters.calibration.sampling import (
     cdf_bounds,
+    extend_correlation,
     fit_dependence,
     fit_error_dependence,
     interval_scores,
-    lengthened,
     positive_definite,
 )
 
@@ -148,11 +148,11 @@ def test_the_fit_is_the_same_twice():
 
 
 def test_a_longer_horizon_goes_on_by_lag():
-    longer = lengthened(decaying(0.8)[None], 10)[0]
+    longer = extend_correlation(decaying(0.8)[None], 10)[0]
     np.testing.assert_allclose(np.diagonal(longer), 1.0)
     np.testing.assert_allclose(longer[8, 9], 0.8, atol=0.05)
     assert np.linalg.eigvalsh(longer)[0] > 0
-    np.testing.assert_array_equal(lengthened(decaying(0.8)[None], 3)[0], decaying(0.8, 3))
+    np.testing.assert_array_equal(extend_correlation(decaying(0.8)[None], 3)[0], decaying(0.8, 3))
 
 
 def test_positive_definite_keeps_good_matrices_and_mends_bad_ones():

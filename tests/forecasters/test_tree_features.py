@@ -231,7 +231,7 @@ def test_no_more_rows_than_wanted_and_the_same_each_time():
 def test_the_plan_survives_json():
     panel = small_panel()
     plan = plan_features(panel, 6)
-    again = FeaturePlan.restored(plan.to_config(), plan.arrays())
+    again = FeaturePlan.from_state(plan.to_config(), plan.arrays())
     assert again.to_config() == plan.to_config()
     assert plan.categories == {"group": ("g0", "g1", "g2")}
     assert {c.name: c.kind for c in (*plan.known, *plan.observed)} == {
