@@ -354,7 +354,7 @@ def _collect_panel(
 ) -> SalesPanel | None:
     """Build the panel of a sound history, or add to `faults` why there is none."""
     covariates = [str(column) for column in frame.columns if column not in CORE_COLUMNS]
-    for column in known or ():
+    for column in () if known is None else known:
         if column not in covariates:
             hint = did_you_mean(column, covariates)
             faults.add(f"{name}: known names {column!r}, which is no covariate of the history{hint}")
