@@ -27,14 +27,14 @@ from ..report.drawing import (
 )
 from ..report.figures import FAN, WIDTH
 from ..report.text import label, tick
-from .names import ERAS, FORESTS, NETS, OUTSIDE, TEXTBOOK, TRUTH, era_of
+from .task import ERAS, FORESTS, NETS, OUTSIDE, TEXTBOOK, TRUTH, era_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = {TEXTBOOK: ORANGE, FORESTS: TEAL, NETS: BLUE, OUTSIDE: PURPLE}
-"""Of the eras; strangers are grey, the truth is ink."""
+"""Of the eras; a forecaster of no era is grey, the truth is ink."""
 SMALL = 190
 """Natural width of one of many small figures, pixels."""
 
@@ -56,7 +56,7 @@ def losses(table: pd.DataFrame, level: float) -> str:
 
 
 def volatility(table: pd.DataFrame, level: float) -> str:
-    """Draw each forecaster's excess volatility with its interval; at zero a forecast moves as far as it learns.
+    """Draw each forecaster's excess volatility with its interval; at zero a forecast moves as far as news justifies.
 
     Args:
         table: of a league, without failures.
@@ -143,7 +143,7 @@ def by_horizon(scores: pd.DataFrame, period: str) -> str:
 
 
 def paint_by_horizon(axes: Axes, scores: pd.DataFrame) -> None:
-    """Lines of loss by horizon, each with its name behind its end."""
+    """Lines of loss by horizon, each with its name beside its end."""
     lines = {str(name): rows.sort_values("horizon") for name, rows in scores.groupby("forecaster", sort=False)}
     ends = sorted(lines, key=lambda name: float(lines[name]["wql"].iloc[-1]))
     for name, rows in lines.items():
@@ -212,7 +212,7 @@ def paint_fan(axes: Axes, frame: pd.DataFrame, history: pd.DataFrame, colour: st
     """Bands between quantiles from each origin, the median, and what came."""
     from matplotlib import dates
 
-    for origin, rows in frame.groupby("origin"):
+    for _, rows in frame.groupby("origin"):
         table = rows.pivot(index="date", columns="level", values="value")
         have = {round(float(level), 6): level for level in table.columns}
         bands = [(have[low], have[high]) for low, high in FAN if low in have and high in have]
@@ -220,7 +220,6 @@ def paint_fan(axes: Axes, frame: pd.DataFrame, history: pd.DataFrame, colour: st
             axes.fill_between(table.index, table[low], table[high], color=colour, alpha=0.17, lw=0)
         axes.plot(table.index, table[have[0.5]], color=colour, lw=1.4)
         axes.axvline(rows["date"].min(), color=GRID, lw=1.0, zorder=0)
-        del origin
     axes.plot(history["date"], history["demand"], color=INK, lw=0.9, marker="o", ms=1.8)
     out = history[~history["in_stock"].astype(bool)]
     axes.plot(out["date"], out["sales"], "o", color=MUTED, mfc=PAPER, ms=2.6, lw=0)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from .read import Run
-from .text import column, interval, join_words, label, number, percent, tick
+from .text import capitalise, column, interval, join_words, label, number, percent, tick
 
 LISTED = 5
 """Items listed at either end."""
@@ -45,7 +45,7 @@ def summarise(run: Run) -> Summary:
     within = interval(best["saving_low"], best["saving_high"])
     proven = bool(best["saving_low"] > 0)
     if proven:
-        headline = f"{_capital(name)} saves {percent(best['saving'])} {within} of the {base}’s cost{when}."
+        headline = f"{capitalise(name)} saves {percent(best['saving'])} {within} of the {base}’s cost{when}."
     elif best["saving"] > SAME:
         headline = (
             f"No saving is proven: {name} cost {percent(best['saving'])} less than the {base}{when}, "
@@ -74,7 +74,7 @@ def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
         )
     for bound in _rows(run.comparison[run.comparison["kind"] == "bound"]):
         details.append(
-            f"{_capital(label(bound.policy))} knows the future and saves {percent(bound.saving)}: "
+            f"{capitalise(label(bound.policy))} knows the future and saves {percent(bound.saving)}: "
             "a bound that no policy can reach."
         )
     return details
@@ -303,10 +303,6 @@ def method_rows(run: Run) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())),
     ]
     return [(name, str(text)) for name, text in rows if text is not None and text != ""]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _rows(frame: pd.DataFrame) -> list[Any]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...errors import FractileError, InputError
 from ..folder import read_manifest
-from ..league.files import LeagueFiles, read_league
+from ..league.table import LeagueFiles, read_league
 from .text import period_of
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {

@@ -83,6 +83,11 @@ def interval(low: Any, high: Any) -> str:
     return f"[{_points(low)}, {_points(high)}]"
 
 
+def capitalise(text: str) -> str:
+    """Return a text with a capital first letter; the others stay."""
+    return text[:1].upper() + text[1:]
+
+
 def join_words(words: Sequence[str]) -> str:
     """Return "a", "a and b" or "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
