@@ -188,7 +188,7 @@ def order(
     with open_terminal(as_json=as_json, debug=debug) as terminal:
         _check_table(out)
         read_manifest(run)
-        from .studies.orders import next_orders
+        from .studies.study import next_orders
 
         with terminal.progress() as progress:
             progress("ordering")

@@ -228,10 +228,10 @@ class Study:
         needs no warm-up and begins at the cutoff.
         """
         warm_up, params = self.window.warm_up, self.data.params
-        before, held = forecasts.tuning.real, self._replay(forecasts.after)
+        before, held_out = forecasts.tuning.real, self._replay(forecasts.after)
         warm = before.window(before.periods - warm_up, before.periods)
-        demand = np.concatenate([warm.demand, held.demand], axis=1)
-        whole = Scenario(demand, forecasts=[*(warm.forecasts or ()), *(held.forecasts or ())])
+        demand = np.concatenate([warm.demand, held_out.demand], axis=1)
+        whole = Scenario(demand, forecasts=[*(warm.forecasts or ()), *(held_out.forecasts or ())])
         scenario = with_protection_totals(whole, params)
         baseline = policies.get(self.config.policies.baseline)
         trajectories = {}

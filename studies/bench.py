@@ -10,7 +10,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -58,8 +58,8 @@ class Work:
 
     Attributes:
         what: its name, e.g. "numpy, demand given".
-        make: makes it ready for a number of paths; what comes back can be run again and again.
-        most: paths that it is measured on at the most.
+        make: prepare it for a number of paths, and return a function that runs it, again and again.
+        most: the most paths that it is measured on.
     """
 
     what: str
@@ -82,22 +82,27 @@ def _given(paths: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.random.default_rng(0).poisson(5.0, (DRAWN, paths, 1)).astype(np.float64)
 
 
-def _stepped(state: InventoryState, order: Any, demand: Any) -> None:
-    for t in range(PERIODS):
-        state, _ = step(state, order, demand[t % DRAWN], PARAMS)
+def _stepping(library: str) -> Make:
+    """The step on arrays of numpy or torch, its demand given."""
 
+    def make(paths: int) -> Run:
+        demand: Any = _given(paths)
+        order: Any = np.full((paths, 1), 5.0)
+        start = InventoryState.empty(paths, 1, 4)
+        if library == "torch":
+            import torch
 
-def _numpy(paths: int) -> Run:
-    demand, order, state = _given(paths), np.full((paths, 1), 5.0), InventoryState.empty(paths, 1, 4)
-    return lambda: _stepped(state, order, demand)
+            start = InventoryState(*map(torch.as_tensor, start))
+            demand, order = torch.as_tensor(demand), torch.as_tensor(order)
 
+        def run() -> None:
+            state = start
+            for t in range(PERIODS):
+                state, _ = step(state, order, demand[t % DRAWN], PARAMS)
 
-def _torch(paths: int) -> Run:
-    import torch
+        return run
 
-    state = InventoryState(*map(torch.as_tensor, InventoryState.empty(paths, 1, 4)))
-    demand, order = torch.as_tensor(_given(paths)), torch.full((paths, 1), 5.0, dtype=torch.float64)
-    return lambda: _stepped(state, order, demand)
+    return make
 
 
 def _compiled(dtype: Any) -> Make:
@@ -229,7 +234,7 @@ def _vector(paths: int) -> Run:
     options: dict[str, Any] = {"vectorization_mode": "vector_entry_point", "periods": PERIODS}
     env = gym.make_vec("fractile/LostSales-v0", num_envs=paths, **options)
     env.reset(seed=0)
-    return _stepping(env, paths)
+    return _env_steps(env, paths)
 
 
 def _sb3(id_: str, **options: Any) -> Make:
@@ -240,12 +245,12 @@ def _sb3(id_: str, **options: Any) -> Make:
 
         env = make_sb3_env(id_, num_envs=paths, seed=0, **options)
         env.reset()
-        return _stepping(env, paths)
+        return _env_steps(env, paths)
 
     return make
 
 
-def _stepping(env: Any, paths: int) -> Run:
+def _env_steps(env: Any, paths: int) -> Run:
     actions = np.zeros((paths, 1), dtype=np.float32)
 
     def run() -> None:
@@ -257,8 +262,8 @@ def _stepping(env: Any, paths: int) -> Run:
 
 COPY = Work("memory copy", _copy)
 WORKS = (
-    Work("numpy, demand given", _numpy),
-    Work("torch, demand given", _torch),
+    Work("numpy, demand given", _stepping("numpy")),
+    Work("torch, demand given", _stepping("torch")),
     Work("compiled, demand given", _compiled("float64")),
     Work("compiled float32, demand given", _compiled("float32")),
     Work("numpy, Poisson by numpy", _with_draws(lambda rng, shape: rng.poisson(5.0, shape).astype(np.float64))),
@@ -302,28 +307,25 @@ def benchmark(paths: tuple[int, ...] = PATHS, *, repeats: int = 7, progress: Pro
     Args:
         paths: numbers of paths.
         repeats: of every measurement; the median counts.
-        progress: called with what is measured.
+        progress: called with the work and the number of paths before each measurement.
     """
     import torch
 
-    before = torch.get_num_threads()
+    rates, before = [], torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return list(_rates(paths, repeats, progress))
+        for number in paths:
+            copied = _measure(COPY.make(number), number, repeats)
+            rates.append(_rate(COPY.what, number, copied, copied))
+            for work in WORKS:
+                if number > work.most:
+                    continue
+                if progress is not None:
+                    progress(f"{work.what}, {number:,} paths")
+                rates.append(_rate(work.what, number, _measure(work.make(number), number, repeats), copied))
     finally:
         torch.set_num_threads(before)
-
-
-def _rates(paths: tuple[int, ...], repeats: int, progress: Progress | None) -> Iterator[Rate]:
-    for number in paths:
-        copied = _measure(COPY.make(number), number, repeats)
-        yield _rate(COPY.what, number, copied, copied)
-        for work in WORKS:
-            if number > work.most:
-                continue
-            if progress is not None:
-                progress(f"{work.what}, {number:,} paths")
-            yield _rate(work.what, number, _measure(work.make(number), number, repeats), copied)
+    return rates
 
 
 def _rate(what: str, paths: int, rates: list[float], copied: list[float]) -> Rate:
@@ -352,14 +354,11 @@ def machine() -> dict[str, str]:
     import torch
 
     versions = {"Python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
-    return {"processor": _processor(), "threads": "1", **versions}
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
+    info = Path("/proc/cpuinfo")  # Linux only; elsewhere the platform's own word has to do
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    processor = names[0] if names else platform.processor() or platform.machine()
+    return {"processor": processor, "threads": "1", **versions}
 
 
 def as_document(rates: list[Rate]) -> dict[str, Any]:
@@ -404,23 +403,20 @@ def page(document: dict[str, Any], peers: dict[str, Any] | None = None) -> str:
         "",
     ]
     if peers is not None:
-        text += ["## Beside others", "", *_peers(peers), ""]
+        text += [
+            "## Beside others",
+            "",
+            "Steps a CPU-second on one thread, by turns in the same run: one at a time, and many side by side here.",
+            "",
+            "| simulator | its steps | Fractile's | ratio |",
+            "|---|---:|---:|---:|",
+        ]
+        for row in peers["rows"]:
+            ratio = row["ours"] / row["rate"]
+            shown = f"{ratio:,.{1 if ratio < 10 else 0}f}"
+            text.append(f"| {row['what']} | {row['rate']:,.0f} | {row['ours']:,.0f} | {shown} |")
+        text.append("")
     return "\n".join(text)
-
-
-def _peers(peers: dict[str, Any]) -> list[str]:
-    ratios = [row["ours"] / row["rate"] for row in peers["rows"]]
-    rows = [
-        f"| {row['what']} | {row['rate']:,.0f} | {row['ours']:,.0f} | {ratio:,.{1 if ratio < 10 else 0}f} |"
-        for row, ratio in zip(peers["rows"], ratios, strict=True)
-    ]
-    return [
-        "Steps a CPU-second on one thread, by turns in the same run: one at a time, and many side by side here.",
-        "",
-        "| simulator | its steps | Fractile's | ratio |",
-        "|---|---:|---:|---:|",
-        *rows,
-    ]
 
 
 def write_json(document: dict[str, Any], target: Path) -> None:

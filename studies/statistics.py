@@ -149,7 +149,10 @@ def _standard_error(
         if paths < 2:
             raise FractileError("clusters='path' needs two or more paths; use 'item_time'")
         return float(np.sqrt(_one_way(both.sum((2, 3))))), paths - 1, "path"
-    cells = _by_block(both.sum(1), block)
+    periods = both.shape[2]
+    size = max(1, min(block or periods // 12, periods // FEWEST_BLOCKS))
+    # Sums over blocks of periods, shape (2, blocks, items); a short rest joins the last block.
+    cells = np.add.reduceat(both.sum(1), np.arange(0, periods - periods % size, size), axis=1)
     by_item, by_block = cells.sum(1), cells.sum(2)
     blocks = by_block.shape[1]
     if items == 1:
@@ -159,13 +162,6 @@ def _standard_error(
     parts = _one_way(by_item), _one_way(by_block)
     two_way = sum(parts) - _one_way(cells.reshape(2, -1))
     return float(np.sqrt(np.nanmax([two_way, *parts]))), min(items, blocks) - 1, "item_time"
-
-
-def _by_block(cells: FloatArray, block: int | None) -> FloatArray:
-    """Sum (2, periods, items) over blocks of periods; a short rest joins the last block."""
-    periods = cells.shape[1]
-    size = max(1, min(block or periods // 12, periods // FEWEST_BLOCKS))
-    return np.add.reduceat(cells, np.arange(0, periods - periods % size, size), axis=1)
 
 
 def _one_way(sums: FloatArray) -> float:

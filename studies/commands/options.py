@@ -124,15 +124,14 @@ def make_config(
         config = load_config(path, typed)
     except InputError as error:
         called = {key: f"--{key.rpartition('.')[2].replace('_', '-')}" for key in typed} | FLAGS | dict(flags or {})
+        faults = []
+        for fault in error.faults:
+            key, colon, reason = fault.partition(": ")
+            flag = next((called[name] for name in typed if key == name or key.startswith(f"{name}.")), key)
+            faults.append(f"{flag}{colon}{reason}")
         # Two keys of one flag (the policy of `train` is its own baseline) have one fault.
-        raise InputError(dict.fromkeys(_name_by_flag(fault, typed, called) for fault in error.faults)) from None
+        raise InputError(dict.fromkeys(faults)) from None
     return config.quick() if quick else config
-
-
-def _name_by_flag(fault: str, typed: Mapping[str, Any], flags: Mapping[str, str]) -> str:
-    path, colon, reason = fault.partition(": ")
-    flag = next((flags[key] for key in typed if path == key or path.startswith(f"{key}.")), path)
-    return f"{flag}{colon}{reason}"
 
 
 def add_baseline(names: list[str] | None, path: Path | None) -> list[str] | None:

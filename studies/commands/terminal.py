@@ -23,7 +23,7 @@ FAILED, BAD_INPUT = 1, 2
 
 
 class Progress(Protocol):
-    """Receives what is being done."""
+    """Callback for the progress of a job."""
 
     def __call__(self, message: str, share: float | None = None) -> None:
         """Report what is done now, and which share of it is over (0 to 1; None: not known)."""

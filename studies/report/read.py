@@ -105,8 +105,14 @@ def read_run(folder: Path) -> Run:
         raise InputError([f"{folder / name}: is missing; `fractile study` writes it: run it again" for name in missing])
     frames = {name: _frame(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()}
     league = read_league(folder / LEAGUE) if (folder / LEAGUE).is_dir() else None
+    lacking = [key for key in ("baseline", "level") if key not in manifest]
+    if lacking:
+        raise FractileError(f"{folder / 'manifest.json'}: lacks {', '.join(lacking)}; run the study again")
     run = Run(manifest, **frames, orders=_frame(folder / "orders.csv", ORDERS), lineage=league)
-    _check(folder, run)
+    if run.baseline not in set(run.comparison["policy"]):
+        raise FractileError(
+            f"{folder / 'comparison.parquet'}: has no row of the baseline {run.baseline!r}; run the study again"
+        )
     return run
 
 
@@ -121,13 +127,3 @@ def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     if missing:
         raise FractileError(f"{path}: has no column {', '.join(missing)}; run the study again")
     return frame
-
-
-def _check(folder: Path, run: Run) -> None:
-    missing = [key for key in ("baseline", "level") if key not in run.manifest]
-    if missing:
-        raise FractileError(f"{folder / 'manifest.json'}: lacks {', '.join(missing)}; run the study again")
-    if run.baseline not in set(run.comparison["policy"]):
-        raise FractileError(
-            f"{folder / 'comparison.parquet'}: has no row of the baseline {run.baseline!r}; run the study again"
-        )
