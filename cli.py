@@ -406,7 +406,7 @@ def _check_table(out: Path | None) -> None:
 
 
 def _fail_if(failed: Mapping[str, str]) -> None:
-    """End with exit code 1 where forecasters failed; what the others did is written and shown."""
+    """End with exit code 1 where forecasters failed; the results of the others are written and printed."""
     for name, error in failed.items():
         typer.echo(f"error: {name} failed: {error}", err=True)
     if failed:

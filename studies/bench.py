@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..envs.core.dynamics import step
 from ..envs.core.params import ItemParams
 from ..envs.core.types import InventoryState, Observation
@@ -31,7 +32,7 @@ PARAMS = ItemParams(lead_time=4, holding_cost=1.0, stockout_cost=4.0)
 
 PERIODS = 100
 DRAWN = 20
-"""Different periods of demand that are given; they are used over and over, so that they stay in the cache."""
+"""Different periods of the demand that is given; few, so that they stay in the processor's cache."""
 
 HIDDEN = 32
 """Neurons in each of the two layers of the network that gradients flow through."""
@@ -78,15 +79,15 @@ def _copy(paths: int) -> Run:
     return run
 
 
-def _given(paths: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _draw_demand(paths: int) -> FloatArray:
     return np.random.default_rng(0).poisson(5.0, (DRAWN, paths, 1)).astype(np.float64)
 
 
 def _stepping(library: str) -> Make:
-    """The step on arrays of numpy or torch, its demand given."""
+    """Step on arrays of numpy or torch, with demand given."""
 
     def make(paths: int) -> Run:
-        demand: Any = _given(paths)
+        demand: Any = _draw_demand(paths)
         order: Any = np.full((paths, 1), 5.0)
         start = InventoryState.empty(paths, 1, 4)
         if library == "torch":
@@ -105,12 +106,12 @@ def _stepping(library: str) -> Make:
     return make
 
 
-def _compiled(dtype: Any) -> Make:
+def _compiled(dtype: Literal["float32", "float64"]) -> Make:
     def make(paths: int) -> Run:
         import torch
 
         rollout = compile_rollout(ConstantOrder(5.0), PARAMS, dtype=dtype)
-        by_period = torch.as_tensor(_given(paths)).to(getattr(torch, dtype)).repeat(PERIODS // DRAWN, 1, 1)
+        by_period = torch.as_tensor(_draw_demand(paths)).to(getattr(torch, dtype)).repeat(PERIODS // DRAWN, 1, 1)
         state = InventoryState.empty(paths, 1, 4)
 
         def run() -> None:
@@ -122,7 +123,7 @@ def _compiled(dtype: Any) -> Make:
 
 
 def _with_draws(draw: Callable[[np.random.Generator, tuple[int, ...]], Any]) -> Make:
-    """The numpy step, its demand drawn afresh in every period."""
+    """Step on numpy arrays, with demand drawn in every period."""
 
     def make(paths: int) -> Run:
         rng = np.random.Generator(np.random.SFC64(0))
@@ -139,7 +140,7 @@ def _with_draws(draw: Callable[[np.random.Generator, tuple[int, ...]], Any]) -> 
 
 
 def _compiled_with_draws(paths: int) -> Run:
-    """The compiled rollout, its demand drawn afresh from a table."""
+    """Run the compiled rollout, with demand drawn from a table."""
     import torch
 
     rollout = compile_rollout(ConstantOrder(5.0), PARAMS, dtype="float32")
@@ -154,7 +155,7 @@ def _compiled_with_draws(paths: int) -> Run:
 
 
 def _backward(compiled: bool) -> Make:
-    """Cost and its gradient through a network of two hidden layers, float32."""
+    """Compute cost and its gradient through a network of two hidden layers, float32."""
 
     def make(paths: int) -> Run:
         import torch
@@ -166,7 +167,7 @@ def _backward(compiled: bool) -> Make:
             for pair in pairwise(sizes)
             for shape in (pair, (pair[1],))
         ]
-        demand = torch.as_tensor(_given(paths)).float().repeat(PERIODS // DRAWN, 1, 1)
+        demand = torch.as_tensor(_draw_demand(paths)).float().repeat(PERIODS // DRAWN, 1, 1)
         state = InventoryState(torch.full((paths, 1), 5.0), torch.full((4, paths, 1), 5.0))
         # Longer chunks take minutes to compile with their gradients, and are no faster.
         rollout = compile_rollout(_Network, PARAMS, weights=weights, chunk=5, dtype="float32") if compiled else None
@@ -188,7 +189,7 @@ class _Network:
     def __init__(self, *weights: Any) -> None:
         self.weights = weights
 
-    def order(self, obs: Any) -> Any:
+    def order(self, obs: Observation) -> Any:
         """Return units to order, shape (paths, items)."""
         import torch
 
@@ -208,7 +209,7 @@ def _eager_cost(weights: list[Any], demand: Any, state: InventoryState) -> Any:
 
 
 def _single(id_: str, **options: Any) -> Make:
-    """`gym.make(...).step`, resets included."""
+    """Step an environment of `gym.make`, resets included."""
 
     def make(_: int) -> Run:
         import gymnasium as gym
@@ -228,7 +229,7 @@ def _single(id_: str, **options: Any) -> Make:
 
 
 def _vector(paths: int) -> Run:
-    """`gym.make_vec(...).step`, resets included."""
+    """Step an environment of `gym.make_vec`, resets included."""
     import gymnasium as gym
 
     options: dict[str, Any] = {"vectorization_mode": "vector_entry_point", "periods": PERIODS}
@@ -238,7 +239,7 @@ def _vector(paths: int) -> Run:
 
 
 def _sb3(id_: str, **options: Any) -> Make:
-    """A step of the Stable-Baselines3 environment, resets included."""
+    """Step a Stable-Baselines3 environment, resets included."""
 
     def make(paths: int) -> Run:
         from ..envs.gym.registration import make_sb3_env
@@ -334,7 +335,7 @@ def _rate(what: str, paths: int, rates: list[float], copied: list[float]) -> Rat
 
 
 def _measure(run: Run, paths: int, repeats: int) -> list[float]:
-    """Millions of transitions a CPU-second of work that makes PERIODS transitions a path, each of the repeats."""
+    """Measure millions of transitions a CPU-second, once a repeat, of work that makes PERIODS transitions a path."""
     run()
     began = time.process_time()
     run()

@@ -1,4 +1,4 @@
-"""The instances of the literature, solved and simulated, beside what is known of them: one table."""
+"""The instances of the literature, solved and simulated, beside their published numbers: one table."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..envs.gym.batch import target_state
 from ..envs.instances.catalogue import Instance, Known, instances
 from ..envs.networks.network import Network
 from ..errors import FractileError
+from ..policies.base import Policy
 from ..policies.dual_sourcing import CappedDualIndex, DualIndex, SingleIndex, TailoredBaseSurge
 from ..policies.exact.backorders import clark_scarf, transshipment_bound, zheng_federgruen
 from ..policies.exact.dynamic_programming import DynamicProgramming
@@ -42,7 +43,7 @@ HORIZON = 365
 STANDARD_ERRORS = 4
 """Within how many of them a simulated cost has to lie."""
 
-DUAL_POLICIES: dict[str, Callable[..., Any]] = {
+DUAL_POLICIES: dict[str, Callable[..., Policy]] = {
     "single_index": SingleIndex,
     "dual_index": DualIndex,
     "capped_dual_index": CappedDualIndex,
@@ -62,7 +63,7 @@ class Row:
         ours: money per period.
         literature: likewise.
         standard_error: of ours, where it was simulated; else 0.
-        tolerance: how far apart the two may lie: a unit of the last digit that is given, and four standard errors.
+        tolerance: the largest difference that agrees: a unit of the last digit that is given, and four standard errors.
         evidence: where the literature's number comes from; see `Known`.
     """
 
@@ -129,7 +130,7 @@ class Solved:
 
     method: str
     cost: float
-    policy: Any = None
+    policy: Policy | None = None
 
 
 def solve(instance: Instance) -> Solved:
@@ -205,18 +206,18 @@ def _compare_policy(instance: Instance, policy: str, known: Known, paths: int, s
         yield _simulate(instance, policy, made, known, paths, seed)
 
 
-def _simulate(instance: Instance, name: str, policy: Any, known: Known, paths: int, seed: int) -> Row:
+def _simulate(instance: Instance, name: str, policy: Policy, known: Known, paths: int, seed: int) -> Row:
     cost, error = simulated_cost(instance, policy, paths=paths, seed=seed)
     tolerance = STANDARD_ERRORS * error + _rounding(known)
     return Row(instance.name, name, "simulated", cost, known.cost, error, tolerance, known.evidence)
 
 
 def _rounding(known: Known) -> float:
-    """A unit of the last digit that is given: the second where it was printed, else the fourth."""
+    """Return a unit of the last digit that is given: the second where it was printed, else the fourth."""
     return 0.01 if known.evidence == "printed" or "levels" in known.parameters else 1e-4
 
 
-def simulated_cost(instance: Instance, policy: Any, *, paths: int = PATHS, seed: int = 0) -> tuple[float, float]:
+def simulated_cost(instance: Instance, policy: Policy, *, paths: int = PATHS, seed: int = 0) -> tuple[float, float]:
     """Return the simulated cost per period of a policy on an instance, and its standard error, money.
 
     Args:

@@ -22,7 +22,7 @@ NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class Saving:
-    """What a policy saves, as a share of the baseline's cost.
+    """The saving of a policy, as a share of the baseline's cost.
 
     Attributes:
         saving: 1 − Σ cost / Σ baseline.
@@ -49,7 +49,7 @@ def paired_saving(
     clusters: Clusters = "auto",
     block: int | None = None,
 ) -> Saving:
-    """Return what a policy saves against a baseline on the same demand.
+    """Estimate the saving of a policy against a baseline on the same demand.
 
     The saving is a ratio of sums; its error follows from the influence of each cell,
     `(ratio · baseline − cost) / Σ baseline` (delta method), summed over clusters. "path": paths are independent
@@ -165,7 +165,7 @@ def _standard_error(
 
 
 def _one_way(sums: FloatArray) -> float:
-    """The variance of a sum of independent clusters, by leaving out one cluster at a time.
+    """Return the variance of a sum of independent clusters, by leaving out one cluster at a time.
 
     Without cluster g, with its influence s_g and its share w_g of the weight, the estimate moves by s_g / (1 − w_g).
     Where all weigh the same this is the usual factor G / (G − 1); where a few clusters carry most of the cost, that

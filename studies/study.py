@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 BOUNDS = ("hindsight",)
 """Planners that know the future: bounds, not policies."""
 VALUED = ("newsvendor", "tuned_newsvendor")
-"""Policies that show what a forecaster is worth."""
+"""Policies that forecasters are valued with."""
 TIMELINE = (
     "The policy observes net inventory, what is under way, and the forecast: nothing of the period's demand.",
     "It orders; the nearest feasible order (packs, minimum, maximum) is placed.",
@@ -77,9 +77,9 @@ def run_study(
     """Compare policies on held-out periods and write the run folder with its report.
 
     Args:
-        config: what to do.
+        config: of the study.
         out: the run folder.
-        command: how the study was called, for the record.
+        command: the command line, for the record.
         progress: receives what is being done.
         overwrite: replace a run folder that stands there.
 
@@ -117,10 +117,10 @@ def run_study(
 
 
 def value_forecasters(study: Study, main: Forecasts, baseline: Trajectory) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what each forecaster is worth to a newsvendor, and how each one scores where sales are demand.
+    """Value each forecaster by the cost of a newsvendor on it, and score it where sales are demand.
 
     Args:
-        study: the study under way.
+        study: the study in progress.
         main: the forecaster that policies see, which need not be fitted again.
         baseline: of the headline; savings are measured against it.
     """
@@ -158,10 +158,10 @@ def train_run(
     """Fit a forecaster on the whole history, tune or train a policy on its last part, and keep both.
 
     Args:
-        config: what to do.
+        config: of the study.
         out: the run folder.
         policy: name of the policy.
-        command: how it was called, for the record.
+        command: the command line, for the record.
         progress: receives what is being done.
         overwrite: replace a run folder that stands there.
     """
@@ -184,7 +184,7 @@ def next_orders(run: Path, history: Path, state: Path | None, items: Path | None
     Args:
         run: folder written by `fractile train` or `fractile study`.
         history: sales up to the end of the last period.
-        state: what is on hand and arriving at the start of the next one.
+        state: units on hand and arriving at the start of the next period.
         items: lead times and costs; those of the run where None.
 
     Returns:
@@ -326,7 +326,7 @@ def _write_manifest(
 
 
 def _data_record(study: Study) -> dict[str, Any]:
-    """Return which data a study used, with hashes of its files and what a reader should know of them."""
+    """Return which data a study used, with hashes of its files and notes on them."""
     panel, files, window = study.data.panel, study.config.data, study.window
     listed = panel.listed
     notes = [*panel.notes, *window.notes]

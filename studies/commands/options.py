@@ -1,4 +1,4 @@
-"""Options of the commands, each written once as an annotated type, and the config that they make.
+"""Options of the commands, each written once as an annotated type, and the config that follows from them.
 
 Numbers and names are typed as text: the config's own rules check them, so that a fault reads the same whether it was
 typed or stands in a file, and all faults come together.
@@ -96,7 +96,7 @@ Json = Annotated[bool, _option("--json", "Print one JSON document and nothing el
 Debug = Annotated[bool, _option("--debug", "Show the whole traceback of an unexpected error.", None)]
 
 FLAGS = {"data.columns": "--column", "policies.names": "--policy", "lineage.forecasters": "--forecasters"}
-"""Flags that are not called like the last part of the config key that they override."""
+"""Flags whose name is not the last part of the config key that they override."""
 
 
 def make_config(
@@ -106,7 +106,7 @@ def make_config(
     quick: bool = False,
     flags: Mapping[str, str] | None = None,
 ) -> StudyConfig:
-    """Return the config of a file, or the default one, with what was typed laid over it.
+    """Return the config of a file, or the default one, with the typed options laid over it.
 
     Args:
         path: TOML file, or None.

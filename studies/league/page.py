@@ -76,7 +76,7 @@ def league_baselines(run: LeagueFiles) -> list[str]:
 
 
 def against_rows(run: LeagueFiles) -> list[dict[str, str]]:
-    """Return what each forecaster loses less than each baseline, as text."""
+    """Return the reduction of each forecaster's loss against each baseline, as text."""
     rows, bases = run.differences[run.differences["why"] == "baseline"], league_baselines(run)
     cells = {
         (row.earlier, row.later): gain(row.reduction, row.reduction_low, row.reduction_high) for row in _rows(rows)
@@ -91,14 +91,14 @@ def against_rows(run: LeagueFiles) -> list[dict[str, str]]:
 
 def step_rows(run: LeagueFiles) -> list[dict[str, str]]:
     """Return each step of history as text: the pair, the expected gain, and whether it holds."""
-    said = {"holds": "holds", "open": "not shown", "fails": "does not hold"}
+    verdicts = {"holds": "holds", "open": "not shown", "fails": "does not hold"}
     rows = []
     for row in _rows(run.order):
         shown = gain(row.gain, row.gain_low, row.gain_high)
         if row.what != "loss":  # volatility is no share
             shown = f"{number(row.gain, 3)} [{number(row.gain_low, 3)}, {number(row.gain_high, 3)}]"
         pair = f"{label(row.later)} after {label(row.earlier)}"
-        rows.append({"pair": pair, "what": row.what, "gain": shown, "verdict": said[row.verdict]})
+        rows.append({"pair": pair, "what": row.what, "gain": shown, "verdict": verdicts[row.verdict]})
     return rows
 
 

@@ -76,7 +76,7 @@ def _dots(key: str, label: str, table: pd.DataFrame, column: str, axis: str) -> 
 
 
 def paint_dots(axes: Axes, table: pd.DataFrame, column: str) -> None:
-    """Dots with intervals, a row each, on an axis that begins at zero."""
+    """Draw dots with intervals, a row each, on an axis that begins at zero."""
     rows = table.iloc[::-1]
     low, middle, high = (rows[name].to_numpy(dtype=float) for name in (f"{column}_low", column, f"{column}_high"))
     most = 1.5 * float(np.nanmax(middle))  # an interval that is not known must not squeeze the others
@@ -106,7 +106,7 @@ def cost(table: pd.DataFrame) -> str:
 
 
 def paint_cost(axes: Axes, table: pd.DataFrame) -> None:
-    """Points of loss against training time on a logarithmic axis, with names."""
+    """Draw points of loss against training time on a logarithmic axis, with names."""
     rows = table[table["fit_seconds"].notna()].sort_values("wql", kind="stable")
     seconds = np.log10(np.maximum(rows["fit_seconds"].to_numpy(dtype=float), 0.01))
     points = np.stack([seconds, rows["wql"].to_numpy(dtype=float)], axis=1)
@@ -143,7 +143,7 @@ def by_horizon(scores: pd.DataFrame, period: str) -> str:
 
 
 def paint_by_horizon(axes: Axes, scores: pd.DataFrame) -> None:
-    """Lines of loss by horizon, each with its name beside its end."""
+    """Draw lines of loss by horizon, each with its name beside its end."""
     lines = {str(name): rows.sort_values("horizon") for name, rows in scores.groupby("forecaster", sort=False)}
     ends = sorted(lines, key=lambda name: float(lines[name]["wql"].iloc[-1]))
     for name, rows in lines.items():
@@ -174,7 +174,7 @@ def calibration(scores: pd.DataFrame, name: str, key: str) -> str:
 
 
 def paint_calibration(axes: Axes, scores: pd.DataFrame, name: str) -> None:
-    """Observed against nominal shares; on the diagonal the quantiles are right."""
+    """Draw observed against nominal shares; on the diagonal the quantiles are right."""
     rows = scores.sort_values("level")
     axes.plot([0, 100], [0, 100], color=MUTED, lw=1.0, ls=(0, (4, 3)))
     level, colour = 100 * rows["level"], era_colour(name)
@@ -209,7 +209,7 @@ def fan(frame: pd.DataFrame, history: pd.DataFrame, top: float, name: str, key: 
 
 
 def paint_fan(axes: Axes, frame: pd.DataFrame, history: pd.DataFrame, colour: str) -> None:
-    """Bands between quantiles from each origin, the median, and what came."""
+    """Draw bands between quantiles from each origin, the median, and the demand that followed."""
     from matplotlib import dates
 
     for _, rows in frame.groupby("origin"):
@@ -240,7 +240,7 @@ def era_keys(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def axis_top(fans: FloatArray, came: FloatArray, before: FloatArray) -> float:
-    """Return where the axis of an item's fans ends: all that came, and most of the forecasts and of what was before.
+    """Return where the axis of an item's fans ends: all demand there, most of the forecasts and of the history.
 
     Args:
         fans: quantiles, units.

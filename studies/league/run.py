@@ -64,7 +64,7 @@ def league(
 
     Raises:
         FractileError: where a name is unknown or the history is too short. A forecaster that fails is no reason
-            to stop: `League.failed` and its row say why.
+            to stop: `League.failed` and its row hold its error.
     """
     task = league_task(panel, horizon, origins=origins, spacing=spacing, truth=truth, **rest)
     return run_league(task, names, options or {}, progress=progress)
@@ -150,9 +150,9 @@ def lineage_run(
     older one, only once tables and page are written, too; an interrupted run stays under its temporary name.
 
     Args:
-        config: what to do.
+        config: of the league.
         out: the run folder.
-        command: how it was called, for the record.
+        command: the command line, for the record.
         progress: receives what is being done.
         overwrite: replace a run folder that stands there, and discard an interrupted run of it.
         resume: continue an interrupted run, or a league that stands there: forecasters whose entry was made from the

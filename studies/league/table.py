@@ -22,7 +22,7 @@ from .entry import Entry, change, mean, ratio, reduction
 from .task import CALMER, LINEAGE, STEPS, TRUTH, Ancestor, LeagueTask, comparison_pairs
 
 NUMBERS = ("inside_80", "crps", "sharpness", "bias", "fit_seconds", "forecast_seconds", "forecasts")
-"""Columns that an entry brings as they are."""
+"""Columns copied from an entry."""
 SHOWN_LEVELS = {"coverage_10": 0.1, "coverage_50": 0.5, "coverage_90": 0.9}
 COLUMNS = (
     *("wql", "wql_low", "wql_high", "p50", "p90", *SHOWN_LEVELS, *NUMBERS),
@@ -324,7 +324,7 @@ class LeagueFiles:
         scores: a row a forecaster, horizon and level.
         calibration: a row a forecaster and level.
         fans: the example items' quantiles.
-        history: what they sold.
+        history: their sales and demand.
     """
 
     description: Mapping[str, Any]
@@ -348,7 +348,7 @@ class LeagueFiles:
         return self.sound[self.sound["forecaster"] != TRUTH].sort_values("wql", kind="stable")
 
     def periods(self, amount: int = 2) -> str:
-        """Return what periods are called."""
+        """Return the word for the periods of this league."""
         return period_of(str(self.description["freq"]), amount)
 
 

@@ -28,7 +28,7 @@ class Ancestor:
     """Where a forecaster stands in the history.
 
     Attributes:
-        era: what was usual then.
+        era: the family of methods of its time.
         source: who published the method first, where that is known.
     """
 
@@ -57,7 +57,7 @@ LINEAGE = {
     "ensemble": Ancestor(OUTSIDE, "a structural model, a network and trees"),
     "lightgbm": Ancestor(OUTSIDE, "Ke et al. 2017"),
 }
-"""Every forecaster of the history, oldest first; what came from outside stands at the end."""
+"""Every forecaster of the history, oldest first; outside references last."""
 
 BASELINES = ("ets", "lightgbm")
 """Forecasters that every other is measured against."""

@@ -73,7 +73,7 @@ def draw_savings(table: pd.DataFrame, *, baseline: str, level: float, width: flo
 
 
 def draw_cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
-    """Draw what each policy pays for holding, stock-outs and ordering, cheapest on top.
+    """Draw the cost of each policy, split into holding, stock-outs and ordering, cheapest on top.
 
     Args:
         table: columns policy, cost, holding, stockout, ordering (money a period).
@@ -211,7 +211,7 @@ def draw_item_savings(saving: pd.Series[float], *, period: str) -> str:
 
 
 def draw_forecast_value(value: pd.DataFrame, *, baseline: str, best: str, level: float) -> str:
-    """Draw what each policy saves on each forecaster.
+    """Draw the saving of each policy on each forecaster.
 
     Args:
         value: columns forecaster, policy, saving, saving_low, saving_high.

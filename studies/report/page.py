@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..folder import read_manifest, replace_file
 from ..league.page import build_lineage_page, lineage_section
 from . import figures as plots, findings
 from .read import LEAGUE, Run, read_run
 from .text import label, number, percent
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 REPORT = "report.html"
 
@@ -29,7 +32,7 @@ class ItemPicture:
 
     item: str
     facts: str
-    svg: Any
+    svg: Markup
 
 
 def build_report(folder: Path) -> Path:
