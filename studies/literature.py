@@ -266,8 +266,8 @@ def literature_page(table: pd.DataFrame) -> str:
         "|---|---|---|---:|---:|---:|---:|---|---|",
     ]
     sources = sorted({instances[name].citation for name in table["instance"]})
-    rows = []
-    for row in table.itertuples(index=False):
+    rows, found = [], list[Any](table.itertuples(index=False))
+    for row in found:
         error = f"{row.standard_error:.4f}" if row.method == "simulated" else ""
         numbers = f"{row.ours:.5f} | {row.literature:.5f} | {row.difference:+.5f} | {error}"
         agreed = "yes" if row.agrees else "**no**"

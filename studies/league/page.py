@@ -27,7 +27,7 @@ def findings(run: LeagueFiles) -> list[str]:
     sentences = [f"{capitalise(label(name))} loses least: mean weighted quantile loss {number(best['wql'], 4)}."]
     rows = run.differences
     against = rows[(rows["later"] == name) & (rows["why"] == "baseline")]
-    for row in against.itertuples(index=False):
+    for row in _rows(against):
         base, less, more = label(row.earlier), row.reduction, -row.reduction
         within = interval(row.reduction_low, row.reduction_high)
         if row.reduction_low > 0:

@@ -178,8 +178,9 @@ LONGEST_ERROR = 70
 def format_league(league: League) -> str:
     """Return the table, a line a forecaster, and what the columns mean; failures stand below it."""
     rows: list[list[str]] = [list(HEAD)]
-    for row in league.table[league.table["error"].isna()].itertuples(index=False):
-        shares: Any = (row.coverage_10, row.coverage_50, row.coverage_90, row.inside_80)
+    sound: list[Any] = list(league.table[league.table["error"].isna()].itertuples(index=False))
+    for row in sound:
+        shares = (row.coverage_10, row.coverage_50, row.coverage_90, row.inside_80)
         rows.append(
             [
                 str(row.forecaster),

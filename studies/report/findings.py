@@ -1,4 +1,4 @@
-"""The findings of a run, in sentences and small tables: the comparison, items, forecasters, next orders, data and method."""
+"""The findings of a run, in sentences and small tables: comparison, items, forecasters, next orders, data, method."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import SupportsFloat
+from typing import Any
 
 UNITS = {"W": "week", "D": "day", "B": "business day", "M": "month", "Q": "quarter", "Y": "year", "H": "hour"}
 """First letter of a pandas frequency, and what a period is called then."""
@@ -26,7 +26,7 @@ def period_of(freq: str | None, number: int = 2) -> str:
     return word if number == 1 else f"{word}s"
 
 
-def number(value: SupportsFloat | None, digits: int = 4) -> str:
+def number(value: Any, digits: int = 4) -> str:
     """Return a number with thousands separators and about so many digits; a dash where there is none.
 
     >>> number(1234567.8), number(12.3456), number(-0.5), number(float("nan"))
@@ -43,7 +43,7 @@ def number(value: SupportsFloat | None, digits: int = 4) -> str:
     return MINUS + text if value < 0 and float(text.replace(",", "")) else text
 
 
-def column(values: Iterable[SupportsFloat | None], digits: int = 5) -> list[str]:
+def column(values: Iterable[Any], digits: int = 5) -> list[str]:
     """Return numbers for one column, all with the same decimals: two at most, more where all are small.
 
     >>> column([1328.04, 743.61, 0.0]), column([0.0123, 0.5], 3)
@@ -65,7 +65,7 @@ def tick(value: float) -> str:
     return f"{value:,.10g}".replace("-", MINUS)
 
 
-def percent(share: SupportsFloat | None, places: int = 1) -> str:
+def percent(share: Any, places: int = 1) -> str:
     r"""Return a share as text, with a space that does not break.
 
     >>> percent(0.1234), percent(-0.02), percent(float("-inf"))
@@ -74,7 +74,7 @@ def percent(share: SupportsFloat | None, places: int = 1) -> str:
     return f"{_points(share, places)}{NO_BREAK}%"
 
 
-def interval(low: SupportsFloat | None, high: SupportsFloat | None) -> str:
+def interval(low: Any, high: Any) -> str:
     """Return an interval of shares as text, in per cent.
 
     >>> interval(-0.103, 0.186)
@@ -93,7 +93,7 @@ def join_words(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
-def _points(share: SupportsFloat | None, places: int = 1) -> str:
+def _points(share: Any, places: int = 1) -> str:
     value = float("nan") if share is None else 100.0 * float(share)
     if not math.isfinite(value):
         return number(value)
