@@ -181,12 +181,13 @@ def _compare_policy(instance: Instance, policy: str, known: Known, paths: int, s
     """Compare a policy's cost: exact where its parameters are searched, simulated where the literature gives them."""
     if policy.endswith(", discounted"):
         # Cost of `HORIZON` periods discounted to their first, after a warm-up, from nothing on hand.
+        demand: Any = instance.demand
         undiscounted = replace(instance.params, discount=1.0)
         if known.parameters:
             made = make_policy("base_stock", **known.parameters)
         else:  # a wide bound: the position rarely goes there, but the optimal order there is not cut
-            made = optimal_policy(instance.demand, instance.params, highest=30)
-        costs = exact_cost(made, instance.demand, undiscounted).by_period(WARM_UP + HORIZON)[WARM_UP:]
+            made = optimal_policy(demand, instance.params, highest=30)
+        costs = exact_cost(made, demand, undiscounted).by_period(WARM_UP + HORIZON)[WARM_UP:]
         cost = float(costs @ instance.params.discount ** np.arange(HORIZON))
         # The base-stock costs were simulated: to a few units of money.
         tolerance = 1.0 if known.parameters else 1e-3
