@@ -188,7 +188,7 @@ def order(
     with open_terminal(as_json=as_json, debug=debug) as terminal:
         _check_table(out)
         read_manifest(run)
-        from .studies.orders import next_orders
+        from .studies.study import next_orders
 
         with terminal.progress() as progress:
             progress("ordering")
@@ -406,7 +406,7 @@ def _check_table(out: Path | None) -> None:
 
 
 def _fail_if(failed: Mapping[str, str]) -> None:
-    """End with exit code 1 where forecasters failed; what the others did is written and shown."""
+    """End with exit code 1 where forecasters failed; the results of the others are written and printed."""
     for name, error in failed.items():
         typer.echo(f"error: {name} failed: {error}", err=True)
     if failed:

@@ -1,4 +1,4 @@
-"""Explicit random generators, keyed by what they are for.
+"""Explicit random generators, keyed by their purpose.
 
 A draw depends on its key alone: never on the order of calls, on the size of a chunk or on the number of
 workers. Keys are (seed, purpose, ...): add the item and the path block where draws must not move when other

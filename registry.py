@@ -14,7 +14,7 @@ class Registry(Mapping[str, type[Any]]):
     """A mapping from names to classes that imports a module when its class is looked up.
 
     Args:
-        kind: what the names stand for, in messages.
+        kind: of the classes, e.g. "policy", in messages.
         package: the package that the modules belong to.
         addresses: `module:Class` by name.
     """

@@ -25,10 +25,9 @@ import fractile as fr
 from fractile.randomness import keyed_generator
 from fractile.studies.league import LeagueTask, league_task
 from fractile.studies.league.entry import entry_key, make_entry, save_entry
-from fractile.studies.league.files import write_league
-from fractile.studies.league.names import TRUTH, sort_by_history
 from fractile.studies.league.run import load_kept_entry, quick_options
-from fractile.studies.league.table import make_league
+from fractile.studies.league.table import make_league, write_league
+from fractile.studies.league.task import TRUTH, sort_by_history
 
 HERE = Path(__file__).parent
 SAMPLE = 5000

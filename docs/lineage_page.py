@@ -15,9 +15,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fractile.studies.league import League, plots
-from fractile.studies.league.files import describe_task
-from fractile.studies.league.names import NETS, TRUTH, era_of, sort_by_history
-from fractile.studies.league.table import check_history_order
+from fractile.studies.league.table import check_history_order, describe_task
+from fractile.studies.league.task import NETS, TRUTH, era_of, sort_by_history
 from fractile.studies.report.drawing import STYLE
 from fractile.studies.report.text import interval, join_words, label, percent, period_of
 

@@ -40,7 +40,7 @@ SHORTEST_HISTORY = 8
 USUAL_HORIZON = 8
 """Periods that are forecast where decisions need fewer, so that scores and pictures show something."""
 NEEDS_A_MODEL = ("dynamic_programming", "projected_level")
-"""Policies that need a theoretical demand model, which a sales history is not."""
+"""Policies that need a theoretical demand model; a sales history is none."""
 NEEDS_A_NETWORK = (
     "single_index",
     "dual_index",
@@ -85,7 +85,7 @@ def place_windows(data: StudyData, periods: int, validation: int, horizon: int |
     """
     end, span = data.panel.periods, int(np.max(data.params.protection_interval))
     cutoff = end - periods
-    # The first forecaster keeps half of what precedes the cutoff, whatever validation was wished for.
+    # The first forecaster keeps half of what precedes the cutoff, however long a validation is configured.
     fits = min(validation, cutoff - max(SHORTEST_HISTORY, cutoff // 2))
     if fits < span + 1:
         least = periods + 2 * max(SHORTEST_HISTORY, span + 1)
@@ -139,10 +139,10 @@ class Forecasts:
 
 @dataclass(eq=False)
 class Study:
-    """A study under way: its stages, in the order in which they are run. Only `seconds` changes meanwhile.
+    """A study in progress: its stages, in the order in which they are run. Only `seconds` changes.
 
     Attributes:
-        config: what to do.
+        config: of the study.
         data: panel, parameters and demand.
         window: where validation and held-out periods begin.
         progress: receives what is being done.
@@ -196,14 +196,14 @@ class Study:
             return Tuning(real, with_protection_totals(training, self.data.params))
 
     def forecast(self, name: str, paths: int) -> Forecasts:
-        """Forecast with one forecaster before the cutoff and, fitted anew, after it."""
+        """Forecast with one forecaster before the cutoff and, fitted again, after it."""
         tuning = self.forecast_tuning(name, paths)
         fitted = self.fit(name, self.window.cutoff)
         with self.stage(f"forecasting with {name}"):
             return Forecasts(fitted, tuning, self._predict(fitted, self.window.cutoff, self.window.end))
 
     def train(self, names: Iterable[str], tuning: Tuning | None) -> dict[str, Policy | Planner]:
-        """Tune or train policies by name; a newsvendor found on the way serves all."""
+        """Tune or train policies by name; a tuned newsvendor is reused by all."""
         settings = self.config.training
         nothing = Scenario(self.data.demand[:, :0].T[None])
         problem = TrainingProblem(
@@ -228,10 +228,10 @@ class Study:
         needs no warm-up and begins at the cutoff.
         """
         warm_up, params = self.window.warm_up, self.data.params
-        before, held = forecasts.tuning.real, self._replay(forecasts.after)
+        before, held_out = forecasts.tuning.real, self._replay(forecasts.after)
         warm = before.window(before.periods - warm_up, before.periods)
-        demand = np.concatenate([warm.demand, held.demand], axis=1)
-        whole = Scenario(demand, forecasts=[*(warm.forecasts or ()), *(held.forecasts or ())])
+        demand = np.concatenate([warm.demand, held_out.demand], axis=1)
+        whole = Scenario(demand, forecasts=[*(warm.forecasts or ()), *(held_out.forecasts or ())])
         scenario = with_protection_totals(whole, params)
         baseline = policies.get(self.config.policies.baseline)
         trajectories = {}
@@ -260,7 +260,7 @@ def begin(config: StudyConfig, held_out: int, progress: Progress, data: StudyDat
     """Load the data of a study and place its windows.
 
     Args:
-        config: what to do.
+        config: of the study.
         held_out: periods to hold out; 0 = none.
         progress: receives what is being done.
         data: data in place of what the config names.

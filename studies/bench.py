@@ -10,14 +10,15 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..envs.core.dynamics import step
 from ..envs.core.params import ItemParams
 from ..envs.core.types import InventoryState, Observation
@@ -31,7 +32,7 @@ PARAMS = ItemParams(lead_time=4, holding_cost=1.0, stockout_cost=4.0)
 
 PERIODS = 100
 DRAWN = 20
-"""Different periods of demand that are given; they are used over and over, so that they stay in the cache."""
+"""Different periods of the demand that is given; few, so that they stay in the processor's cache."""
 
 HIDDEN = 32
 """Neurons in each of the two layers of the network that gradients flow through."""
@@ -58,8 +59,8 @@ class Work:
 
     Attributes:
         what: its name, e.g. "numpy, demand given".
-        make: makes it ready for a number of paths; what comes back can be run again and again.
-        most: paths that it is measured on at the most.
+        make: prepare it for a number of paths, and return a function that runs it, again and again.
+        most: the most paths that it is measured on.
     """
 
     what: str
@@ -78,34 +79,39 @@ def _copy(paths: int) -> Run:
     return run
 
 
-def _given(paths: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _draw_demand(paths: int) -> FloatArray:
     return np.random.default_rng(0).poisson(5.0, (DRAWN, paths, 1)).astype(np.float64)
 
 
-def _stepped(state: InventoryState, order: Any, demand: Any) -> None:
-    for t in range(PERIODS):
-        state, _ = step(state, order, demand[t % DRAWN], PARAMS)
+def _stepping(library: str) -> Make:
+    """Step on arrays of numpy or torch, with demand given."""
+
+    def make(paths: int) -> Run:
+        demand: Any = _draw_demand(paths)
+        order: Any = np.full((paths, 1), 5.0)
+        start = InventoryState.empty(paths, 1, 4)
+        if library == "torch":
+            import torch
+
+            start = InventoryState(*map(torch.as_tensor, start))
+            demand, order = torch.as_tensor(demand), torch.as_tensor(order)
+
+        def run() -> None:
+            state = start
+            for t in range(PERIODS):
+                state, _ = step(state, order, demand[t % DRAWN], PARAMS)
+
+        return run
+
+    return make
 
 
-def _numpy(paths: int) -> Run:
-    demand, order, state = _given(paths), np.full((paths, 1), 5.0), InventoryState.empty(paths, 1, 4)
-    return lambda: _stepped(state, order, demand)
-
-
-def _torch(paths: int) -> Run:
-    import torch
-
-    state = InventoryState(*map(torch.as_tensor, InventoryState.empty(paths, 1, 4)))
-    demand, order = torch.as_tensor(_given(paths)), torch.full((paths, 1), 5.0, dtype=torch.float64)
-    return lambda: _stepped(state, order, demand)
-
-
-def _compiled(dtype: Any) -> Make:
+def _compiled(dtype: Literal["float32", "float64"]) -> Make:
     def make(paths: int) -> Run:
         import torch
 
         rollout = compile_rollout(ConstantOrder(5.0), PARAMS, dtype=dtype)
-        by_period = torch.as_tensor(_given(paths)).to(getattr(torch, dtype)).repeat(PERIODS // DRAWN, 1, 1)
+        by_period = torch.as_tensor(_draw_demand(paths)).to(getattr(torch, dtype)).repeat(PERIODS // DRAWN, 1, 1)
         state = InventoryState.empty(paths, 1, 4)
 
         def run() -> None:
@@ -117,7 +123,7 @@ def _compiled(dtype: Any) -> Make:
 
 
 def _with_draws(draw: Callable[[np.random.Generator, tuple[int, ...]], Any]) -> Make:
-    """The numpy step, its demand drawn afresh in every period."""
+    """Step on numpy arrays, with demand drawn in every period."""
 
     def make(paths: int) -> Run:
         rng = np.random.Generator(np.random.SFC64(0))
@@ -134,7 +140,7 @@ def _with_draws(draw: Callable[[np.random.Generator, tuple[int, ...]], Any]) -> 
 
 
 def _compiled_with_draws(paths: int) -> Run:
-    """The compiled rollout, its demand drawn afresh from a table."""
+    """Run the compiled rollout, with demand drawn from a table."""
     import torch
 
     rollout = compile_rollout(ConstantOrder(5.0), PARAMS, dtype="float32")
@@ -149,7 +155,7 @@ def _compiled_with_draws(paths: int) -> Run:
 
 
 def _backward(compiled: bool) -> Make:
-    """Cost and its gradient through a network of two hidden layers, float32."""
+    """Compute cost and its gradient through a network of two hidden layers, float32."""
 
     def make(paths: int) -> Run:
         import torch
@@ -161,7 +167,7 @@ def _backward(compiled: bool) -> Make:
             for pair in pairwise(sizes)
             for shape in (pair, (pair[1],))
         ]
-        demand = torch.as_tensor(_given(paths)).float().repeat(PERIODS // DRAWN, 1, 1)
+        demand = torch.as_tensor(_draw_demand(paths)).float().repeat(PERIODS // DRAWN, 1, 1)
         state = InventoryState(torch.full((paths, 1), 5.0), torch.full((4, paths, 1), 5.0))
         # Longer chunks take minutes to compile with their gradients, and are no faster.
         rollout = compile_rollout(_Network, PARAMS, weights=weights, chunk=5, dtype="float32") if compiled else None
@@ -183,7 +189,7 @@ class _Network:
     def __init__(self, *weights: Any) -> None:
         self.weights = weights
 
-    def order(self, obs: Any) -> Any:
+    def order(self, obs: Observation) -> Any:
         """Return units to order, shape (paths, items)."""
         import torch
 
@@ -203,7 +209,7 @@ def _eager_cost(weights: list[Any], demand: Any, state: InventoryState) -> Any:
 
 
 def _single(id_: str, **options: Any) -> Make:
-    """`gym.make(...).step`, resets included."""
+    """Step an environment of `gym.make`, resets included."""
 
     def make(_: int) -> Run:
         import gymnasium as gym
@@ -223,29 +229,29 @@ def _single(id_: str, **options: Any) -> Make:
 
 
 def _vector(paths: int) -> Run:
-    """`gym.make_vec(...).step`, resets included."""
+    """Step an environment of `gym.make_vec`, resets included."""
     import gymnasium as gym
 
     options: dict[str, Any] = {"vectorization_mode": "vector_entry_point", "periods": PERIODS}
     env = gym.make_vec("fractile/LostSales-v0", num_envs=paths, **options)
     env.reset(seed=0)
-    return _stepping(env, paths)
+    return _env_steps(env, paths)
 
 
 def _sb3(id_: str, **options: Any) -> Make:
-    """A step of the Stable-Baselines3 environment, resets included."""
+    """Step a Stable-Baselines3 environment, resets included."""
 
     def make(paths: int) -> Run:
         from ..envs.gym.registration import make_sb3_env
 
         env = make_sb3_env(id_, num_envs=paths, seed=0, **options)
         env.reset()
-        return _stepping(env, paths)
+        return _env_steps(env, paths)
 
     return make
 
 
-def _stepping(env: Any, paths: int) -> Run:
+def _env_steps(env: Any, paths: int) -> Run:
     actions = np.zeros((paths, 1), dtype=np.float32)
 
     def run() -> None:
@@ -257,8 +263,8 @@ def _stepping(env: Any, paths: int) -> Run:
 
 COPY = Work("memory copy", _copy)
 WORKS = (
-    Work("numpy, demand given", _numpy),
-    Work("torch, demand given", _torch),
+    Work("numpy, demand given", _stepping("numpy")),
+    Work("torch, demand given", _stepping("torch")),
     Work("compiled, demand given", _compiled("float64")),
     Work("compiled float32, demand given", _compiled("float32")),
     Work("numpy, Poisson by numpy", _with_draws(lambda rng, shape: rng.poisson(5.0, shape).astype(np.float64))),
@@ -302,28 +308,25 @@ def benchmark(paths: tuple[int, ...] = PATHS, *, repeats: int = 7, progress: Pro
     Args:
         paths: numbers of paths.
         repeats: of every measurement; the median counts.
-        progress: called with what is measured.
+        progress: called with the work and the number of paths before each measurement.
     """
     import torch
 
-    before = torch.get_num_threads()
+    rates, before = [], torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return list(_rates(paths, repeats, progress))
+        for number in paths:
+            copied = _measure(COPY.make(number), number, repeats)
+            rates.append(_rate(COPY.what, number, copied, copied))
+            for work in WORKS:
+                if number > work.most:
+                    continue
+                if progress is not None:
+                    progress(f"{work.what}, {number:,} paths")
+                rates.append(_rate(work.what, number, _measure(work.make(number), number, repeats), copied))
     finally:
         torch.set_num_threads(before)
-
-
-def _rates(paths: tuple[int, ...], repeats: int, progress: Progress | None) -> Iterator[Rate]:
-    for number in paths:
-        copied = _measure(COPY.make(number), number, repeats)
-        yield _rate(COPY.what, number, copied, copied)
-        for work in WORKS:
-            if number > work.most:
-                continue
-            if progress is not None:
-                progress(f"{work.what}, {number:,} paths")
-            yield _rate(work.what, number, _measure(work.make(number), number, repeats), copied)
+    return rates
 
 
 def _rate(what: str, paths: int, rates: list[float], copied: list[float]) -> Rate:
@@ -332,7 +335,7 @@ def _rate(what: str, paths: int, rates: list[float], copied: list[float]) -> Rat
 
 
 def _measure(run: Run, paths: int, repeats: int) -> list[float]:
-    """Millions of transitions a CPU-second of work that makes PERIODS transitions a path, each of the repeats."""
+    """Measure millions of transitions a CPU-second, once a repeat, of work that makes PERIODS transitions a path."""
     run()
     began = time.process_time()
     run()
@@ -352,14 +355,11 @@ def machine() -> dict[str, str]:
     import torch
 
     versions = {"Python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
-    return {"processor": _processor(), "threads": "1", **versions}
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
+    info = Path("/proc/cpuinfo")  # Linux only; elsewhere the platform's own word has to do
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    processor = names[0] if names else platform.processor() or platform.machine()
+    return {"processor": processor, "threads": "1", **versions}
 
 
 def as_document(rates: list[Rate]) -> dict[str, Any]:
@@ -404,23 +404,20 @@ def page(document: dict[str, Any], peers: dict[str, Any] | None = None) -> str:
         "",
     ]
     if peers is not None:
-        text += ["## Beside others", "", *_peers(peers), ""]
+        text += [
+            "## Beside others",
+            "",
+            "Steps a CPU-second on one thread, by turns in the same run: one at a time, and many side by side here.",
+            "",
+            "| simulator | its steps | Fractile's | ratio |",
+            "|---|---:|---:|---:|",
+        ]
+        for row in peers["rows"]:
+            ratio = row["ours"] / row["rate"]
+            shown = f"{ratio:,.{1 if ratio < 10 else 0}f}"
+            text.append(f"| {row['what']} | {row['rate']:,.0f} | {row['ours']:,.0f} | {shown} |")
+        text.append("")
     return "\n".join(text)
-
-
-def _peers(peers: dict[str, Any]) -> list[str]:
-    ratios = [row["ours"] / row["rate"] for row in peers["rows"]]
-    rows = [
-        f"| {row['what']} | {row['rate']:,.0f} | {row['ours']:,.0f} | {ratio:,.{1 if ratio < 10 else 0}f} |"
-        for row, ratio in zip(peers["rows"], ratios, strict=True)
-    ]
-    return [
-        "Steps a CPU-second on one thread, by turns in the same run: one at a time, and many side by side here.",
-        "",
-        "| simulator | its steps | Fractile's | ratio |",
-        "|---|---:|---:|---:|",
-        *rows,
-    ]
 
 
 def write_json(document: dict[str, Any], target: Path) -> None:

@@ -16,7 +16,7 @@ from ..policies.rollout import prepare_scenario, simulate
 from .statistics import Clusters, paired_saving
 
 LARGE = 10_000.0
-"""Costs from which on a table in text shows no cents."""
+"""Costs at and above which a table in text has no cents."""
 LONGEST_NAME = 18
 
 
@@ -124,7 +124,7 @@ def compare(
     initial_state: InventoryState | None = None,
     warm_up: int = 0,
 ) -> Comparison:
-    """Simulate policies on the same scenario and compare what they cost, pair by pair.
+    """Simulate policies on the same scenario and compare their costs, pair by pair.
 
     Args:
         policies: by name; planners (e.g. hindsight) count as bounds.

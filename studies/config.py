@@ -1,4 +1,4 @@
-"""What a study does, as one frozen object that is read from TOML, checked as a whole and written back."""
+"""The config of a study: one frozen object, read from TOML, checked as a whole and written back."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The data of a study: panel, parameters, starting stock, and the demand that a replay serves."""
+"""The data of a study: panel, parameters, starting stock, and the demand of replays."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..arrays import FloatArray
 from ..envs.core.params import params_from_items
@@ -20,12 +20,12 @@ from .config import DataConfig, DefaultsConfig, StudyConfig
 
 @dataclass(frozen=True, eq=False)
 class StudyData:
-    """What a study works on.
+    """The data of a study.
 
     Attributes:
         panel: the sales history.
         params: lead times, costs and order rules of its items, in its order.
-        demand: what replays serve, units, shape (items, periods): sales, with what stands in for them in
+        demand: of replays, units, shape (items, periods): sales, with what stands in for them in
             stock-outs, or the truth where the panel is synthetic.
         state: what is on hand and under way at the history's end; None where it is not given.
     """
@@ -106,7 +106,7 @@ def read_stock(state: pd.DataFrame, params: ItemParams) -> StockState:
     return system_of(params).fresh_state((state["on_hand"].to_numpy(float) - backorders)[None], pipeline)
 
 
-def check_arrivals(state: pd.DataFrame, lead_time: Any) -> None:
+def check_arrivals(state: pd.DataFrame, lead_time: ArrayLike) -> None:
     """Raise an `InputError` where a table of stock has something arrive later than an order placed now would.
 
     Args:

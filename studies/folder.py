@@ -47,7 +47,7 @@ class RunFolder:
 
     Attributes:
         path: the temporary folder; write here.
-        target: where it will stand once the run is over.
+        target: its final path, once the run is over.
     """
 
     path: Path
@@ -203,7 +203,7 @@ def _publish(path: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def replace_file(path: Path, write: Callable[[Path], Any]) -> Path:
+def replace_file(path: Path, write: Callable[[Path], object]) -> Path:
     """Write a temporary file beside `path`, rename it to `path`, and return that.
 
     Where `write` raises, nothing is left and what stood at `path` is untouched.
@@ -227,7 +227,7 @@ def write_frame(path: Path | str, frame: pd.DataFrame) -> Path:
 
 
 FRAME_ENDINGS = (".csv", ".parquet")
-"""How files of frames end."""
+"""Suffixes of files of frames."""
 
 
 def check_output(path: Path | str, endings: Sequence[str] = FRAME_ENDINGS) -> Path:

@@ -1,4 +1,4 @@
-"""The instances of the literature, solved and simulated, beside what is known of them: one table."""
+"""The instances of the literature, solved and simulated, beside their published numbers: one table."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..envs.gym.batch import target_state
 from ..envs.instances.catalogue import Instance, Known, instances
 from ..envs.networks.network import Network
 from ..errors import FractileError
+from ..policies.base import Policy
 from ..policies.dual_sourcing import CappedDualIndex, DualIndex, SingleIndex, TailoredBaseSurge
 from ..policies.exact.backorders import clark_scarf, transshipment_bound, zheng_federgruen
 from ..policies.exact.dynamic_programming import DynamicProgramming
@@ -42,7 +43,7 @@ HORIZON = 365
 STANDARD_ERRORS = 4
 """Within how many of them a simulated cost has to lie."""
 
-DUAL_POLICIES: dict[str, Callable[..., Any]] = {
+DUAL_POLICIES: dict[str, Callable[..., Policy]] = {
     "single_index": SingleIndex,
     "dual_index": DualIndex,
     "capped_dual_index": CappedDualIndex,
@@ -62,7 +63,7 @@ class Row:
         ours: money per period.
         literature: likewise.
         standard_error: of ours, where it was simulated; else 0.
-        tolerance: how far apart the two may lie: a unit of the last digit that is given, and four standard errors.
+        tolerance: the largest difference that agrees: a unit of the last digit that is given, and four standard errors.
         evidence: where the literature's number comes from; see `Known`.
     """
 
@@ -90,7 +91,7 @@ def literature_rows(
         pattern: of the instances' names, as in a shell.
         paths: of each simulation.
         seed: of the simulations.
-        progress: told which instance is under way.
+        progress: called with the instance and the share that is done.
 
     Raises:
         FractileError: where no instance has such a name.
@@ -102,9 +103,9 @@ def literature_rows(
         instance = instances[name]
         if progress is not None:
             progress(name, i / len(chosen))
-        yield from _solved(instance, paths, seed)
+        yield from _compare_optimum(instance, paths, seed)
         for policy, known in instance.known.items():
-            yield from _evaluated(instance, policy, known, paths, seed)
+            yield from _compare_policy(instance, policy, known, paths, seed)
 
 
 def literature_table(
@@ -129,7 +130,7 @@ class Solved:
 
     method: str
     cost: float
-    policy: Any = None
+    policy: Policy | None = None
 
 
 def solve(instance: Instance) -> Solved:
@@ -137,7 +138,13 @@ def solve(instance: Instance) -> Solved:
     demand: Any = instance.demand
     params = instance.params
     if instance.system == "serial":
-        return _solve_serial(demand, params)
+        # Clark and Scarf's cost, and what every unit costs on its way: demand passes all links.
+        holding = np.asarray(params.holding_cost)[::-1].tolist()
+        stages = clark_scarf(demand, params.lead_time[::-1].tolist(), holding, float(np.max(params.stockout_cost)))
+        transit = np.broadcast_to(params.transit_cost, params.locations)
+        unit = float((transit[params.destination] * params.lead_time + params.link_costs[1]).sum())
+        policy = make_policy("echelon_base_stock", levels=stages.levels[::-1])
+        return Solved("exact", stages.cost + unit * float(np.mean(demand.mean)), policy)
     if instance.system == "dual_sourcing":
         return Solved("exact", optimal_policy(demand, params).average_cost)
     if isinstance(demand, Normal):
@@ -148,46 +155,40 @@ def solve(instance: Instance) -> Solved:
     return Solved("exact", DynamicProgramming(demand, params).average_cost)
 
 
-def _solve_serial(demand: Any, network: Network) -> Solved:
-    """Clark and Scarf's cost, and what every unit costs on its way: demand passes all links."""
-    holding = np.asarray(network.holding_cost)[::-1].tolist()
-    stages = clark_scarf(demand, network.lead_time[::-1].tolist(), holding, float(np.max(network.stockout_cost)))
-    transit = np.broadcast_to(network.transit_cost, network.locations)
-    unit = float((transit[network.destination] * network.lead_time + network.link_costs[1]).sum())
-    policy = make_policy("echelon_base_stock", levels=stages.levels[::-1])
-    return Solved("exact", stages.cost + unit * float(np.mean(demand.mean)), policy)
-
-
-def _solved(instance: Instance, paths: int, seed: int) -> Iterator[Row]:
+def _compare_optimum(instance: Instance, paths: int, seed: int) -> Iterator[Row]:
+    """Compare the optimum, solved and simulated, and a bound, as far as the literature gives them."""
     unit, name = 10.0**-instance.digits, instance.name
     if instance.optimal is not None:
         best = solve(instance)
         yield Row(name, "optimal", best.method, best.cost, instance.optimal, 0.0, unit, instance.evidence)
         if best.policy is not None:
             known = Known(instance.optimal, evidence=instance.evidence)
-            yield _simulated(instance, "optimal", best.policy, known, paths, seed)
+            yield _simulate(instance, "optimal", best.policy, known, paths, seed)
     if instance.bound is not None:
-        yield Row(name, "bound", "formula", _bound(instance), instance.bound, 0.0, unit, instance.evidence)
-
-
-def _bound(instance: Instance) -> float:
-    network: Network = instance.params
-    demand: Any = getattr(instance.demand, "base", instance.demand)
-    return float(
-        transshipment_bound(
+        network: Network = instance.params
+        demand: Any = getattr(instance.demand, "base", instance.demand)
+        bound = transshipment_bound(
             demand.standard_deviation,
             store_lead_time=int(network.lead_time[-1]),
             warehouse_lead_time=int(network.lead_time[0]),
             stockout_cost=float(np.max(network.stockout_cost)),
             correlation=float(getattr(instance.demand, "correlation", 0.0)),
         )
-    )
+        yield Row(name, "bound", "formula", float(bound), instance.bound, 0.0, unit, instance.evidence)
 
 
-def _evaluated(instance: Instance, policy: str, known: Known, paths: int, seed: int) -> Iterator[Row]:
-    """A policy's cost: exact where its parameters are searched, simulated where the literature gives them."""
+def _compare_policy(instance: Instance, policy: str, known: Known, paths: int, seed: int) -> Iterator[Row]:
+    """Compare a policy's cost: exact where its parameters are searched, simulated where the literature gives them."""
     if policy.endswith(", discounted"):
-        cost = _discounted(instance, known)
+        # Cost of `HORIZON` periods discounted to their first, after a warm-up, from nothing on hand.
+        demand: Any = instance.demand
+        undiscounted = replace(instance.params, discount=1.0)
+        if known.parameters:
+            made = make_policy("base_stock", **known.parameters)
+        else:  # a wide bound: the position rarely goes there, but the optimal order there is not cut
+            made = optimal_policy(demand, instance.params, highest=30)
+        costs = exact_cost(made, demand, undiscounted).by_period(WARM_UP + HORIZON)[WARM_UP:]
+        cost = float(costs @ instance.params.discount ** np.arange(HORIZON))
         # The base-stock costs were simulated: to a few units of money.
         tolerance = 1.0 if known.parameters else 1e-3
         yield Row(instance.name, policy, "exact", cost, known.cost, 0.0, tolerance, known.evidence)
@@ -196,78 +197,57 @@ def _evaluated(instance: Instance, policy: str, known: Known, paths: int, seed: 
         # The literature gives gaps to three decimals of a per cent.
         tolerance = 1e-5 * known.cost
         yield Row(instance.name, policy, "exact", best.cost, known.cost, 0.0, tolerance, known.evidence)
-        yield _simulated(instance, policy, best.policy, known, paths, seed)
+        yield _simulate(instance, policy, best.policy, known, paths, seed)
     elif known.parameters:
-        made = _made(instance, policy, known)
+        given = {"demand": instance.demand} if policy == "projected_level" else {}
+        made = make_policy("ss" if policy == "capped ss" else policy, **given, **known.parameters)
         if policy in LISTED:
             cost = exact_cost(made, instance.demand, instance.params).average_cost  # type: ignore[arg-type]
             yield Row(instance.name, policy, "exact", cost, known.cost, 0.0, _rounding(known), known.evidence)
-        yield _simulated(instance, policy, made, known, paths, seed)
+        yield _simulate(instance, policy, made, known, paths, seed)
 
 
-def _discounted(instance: Instance, known: Known) -> float:
-    """Cost of `HORIZON` periods discounted to their first, behind a warm-up, from nothing on hand."""
-    demand: Any = instance.demand
-    params = instance.params
-    policy = make_policy("base_stock", **known.parameters) if known.parameters else _best_discounted(demand, params)
-    costs = exact_cost(policy, demand, replace(params, discount=1.0)).by_period(WARM_UP + HORIZON)[WARM_UP:]
-    return float(costs @ params.discount ** np.arange(HORIZON))
-
-
-def _best_discounted(demand: Any, params: Any) -> Any:
-    # A wide bound: the position rarely goes there, but the optimal order there is not cut.
-    return optimal_policy(demand, params, highest=30)
-
-
-def _made(instance: Instance, policy: str, known: Known) -> Any:
-    if policy == "projected_level":
-        return make_policy(policy, demand=instance.demand, **known.parameters)
-    return make_policy("ss" if policy == "capped ss" else policy, **known.parameters)
-
-
-def _simulated(instance: Instance, name: str, policy: Any, known: Known, paths: int, seed: int) -> Row:
+def _simulate(instance: Instance, name: str, policy: Policy, known: Known, paths: int, seed: int) -> Row:
     cost, error = simulated_cost(instance, policy, paths=paths, seed=seed)
     tolerance = STANDARD_ERRORS * error + _rounding(known)
     return Row(instance.name, name, "simulated", cost, known.cost, error, tolerance, known.evidence)
 
 
 def _rounding(known: Known) -> float:
-    """A unit of the last digit that is given: the second where it was printed, else the fourth."""
+    """Return a unit of the last digit that is given: the second where it was printed, else the fourth."""
     return 0.01 if known.evidence == "printed" or "levels" in known.parameters else 1e-4
 
 
-def simulated_cost(instance: Instance, policy: Any, *, paths: int = PATHS, seed: int = 0) -> tuple[float, float]:
+def simulated_cost(instance: Instance, policy: Policy, *, paths: int = PATHS, seed: int = 0) -> tuple[float, float]:
     """Return the simulated cost per period of a policy on an instance, and its standard error, money.
 
     Args:
         instance: of the literature.
-        policy: turns observations into orders.
-        paths: independent demand paths, each of `PERIODS` periods behind a warm-up.
+        policy: to simulate.
+        paths: independent demand paths, each of `PERIODS` periods after a warm-up.
         seed: of the demand.
     """
     rng = keyed_generator(seed, "literature", instance.name)
     demand = instance.demand.sample(rng, paths, PERIODS + WARM_UP)
     params, scenario = instance.params, Scenario(system_of(instance.params).place(demand))
-    total = np.zeros(paths)
-    for period, (_, outcome) in enumerate(roll(policy, scenario, params, _start(instance, paths))):
-        if period >= WARM_UP:
-            total += outcome.cost.sum(1)
-    mean = total / PERIODS
-    return float(mean.mean()), float(mean.std(ddof=1) / np.sqrt(paths))
-
-
-def _start(instance: Instance, paths: int) -> Any:
-    """Mean demand on every way, and some periods' on hand."""
-    params = instance.params
+    # Near a steady state, so that the warm-up can be short: mean demand on every way, and some periods' on hand.
+    start: Any
     if isinstance(params, Network):
         mean = float(np.mean(instance.demand.sample(keyed_generator(0, "mean"), 256, 4)))
         regular = params.into * params.lead_time[:, None]
         due = np.arange(params.slots)[:, None, None] < regular.max(0)
         pipeline = np.where(due, np.rint(mean), 0.0) * np.ones((1, paths, 1))
-        return InventoryState(np.full((paths, params.locations), np.rint(2 * mean)), pipeline)
-    forecast = instance.demand.forecast(params.slots + 1)  # type: ignore[attr-defined]  # known distributions have one
-    start = target_state(forecast, params, paths, params.slots)
-    return system_of(params).fresh_state(np.rint(start.net_inventory), np.rint(start.pipeline))
+        start = InventoryState(np.full((paths, params.locations), np.rint(2 * mean)), pipeline)
+    else:
+        forecast = instance.demand.forecast(params.slots + 1)  # type: ignore[attr-defined]  # known distributions have one
+        target = target_state(forecast, params, paths, params.slots)
+        start = system_of(params).fresh_state(np.rint(target.net_inventory), np.rint(target.pipeline))
+    total = np.zeros(paths)
+    for period, (_, outcome) in enumerate(roll(policy, scenario, params, start)):
+        if period >= WARM_UP:
+            total += outcome.cost.sum(1)
+    cost = total / PERIODS
+    return float(cost.mean()), float(cost.std(ddof=1) / np.sqrt(paths))
 
 
 def literature_page(table: pd.DataFrame) -> str:
@@ -287,12 +267,10 @@ def literature_page(table: pd.DataFrame) -> str:
         "|---|---|---|---:|---:|---:|---:|---|---|",
     ]
     sources = sorted({instances[name].citation for name in table["instance"]})
-    rows = [_line(row) for row in table.itertuples(index=False)]
+    rows, found = [], list[Any](table.itertuples(index=False))
+    for row in found:
+        error = f"{row.standard_error:.4f}" if row.method == "simulated" else ""
+        numbers = f"{row.ours:.5f} | {row.literature:.5f} | {row.difference:+.5f} | {error}"
+        agreed = "yes" if row.agrees else "**no**"
+        rows.append(f"| {row.instance} | {row.quantity} | {row.method} | {numbers} | {row.evidence} | {agreed} |")
     return "\n".join([*head, *rows, "", "## Sources", "", *(f"- {source}" for source in sources), ""])
-
-
-def _line(row: Any) -> str:
-    error = f"{row.standard_error:.4f}" if row.method == "simulated" else ""
-    numbers = f"{row.ours:.5f} | {row.literature:.5f} | {row.difference:+.5f} | {error}"
-    agreed = "yes" if row.agrees else "**no**"
-    return f"| {row.instance} | {row.quantity} | {row.method} | {numbers} | {row.evidence} | {agreed} |"

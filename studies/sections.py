@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -232,7 +232,7 @@ class ForecastConfig(Section):
         return tuple(dict.fromkeys((self.forecaster, *self.also)))
 
 
-def _expand_all(names: Any) -> Any:
+def _expand_all(names: object) -> object:
     from ..forecasters.registry import FORECASTERS
 
     return tuple(FORECASTERS) if names in ("all", ("all",), ["all"]) else names

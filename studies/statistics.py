@@ -22,7 +22,7 @@ NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class Saving:
-    """What a policy saves, as a share of the baseline's cost.
+    """The saving of a policy, as a share of the baseline's cost.
 
     Attributes:
         saving: 1 − Σ cost / Σ baseline.
@@ -49,7 +49,7 @@ def paired_saving(
     clusters: Clusters = "auto",
     block: int | None = None,
 ) -> Saving:
-    """Return what a policy saves against a baseline on the same demand.
+    """Estimate the saving of a policy against a baseline on the same demand.
 
     The saving is a ratio of sums; its error follows from the influence of each cell,
     `(ratio · baseline − cost) / Σ baseline` (delta method), summed over clusters. "path": paths are independent
@@ -149,7 +149,10 @@ def _standard_error(
         if paths < 2:
             raise FractileError("clusters='path' needs two or more paths; use 'item_time'")
         return float(np.sqrt(_one_way(both.sum((2, 3))))), paths - 1, "path"
-    cells = _by_block(both.sum(1), block)
+    periods = both.shape[2]
+    size = max(1, min(block or periods // 12, periods // FEWEST_BLOCKS))
+    # Sums over blocks of periods, shape (2, blocks, items); a short rest joins the last block.
+    cells = np.add.reduceat(both.sum(1), np.arange(0, periods - periods % size, size), axis=1)
     by_item, by_block = cells.sum(1), cells.sum(2)
     blocks = by_block.shape[1]
     if items == 1:
@@ -161,15 +164,8 @@ def _standard_error(
     return float(np.sqrt(np.nanmax([two_way, *parts]))), min(items, blocks) - 1, "item_time"
 
 
-def _by_block(cells: FloatArray, block: int | None) -> FloatArray:
-    """Sum (2, periods, items) over blocks of periods; a short rest joins the last block."""
-    periods = cells.shape[1]
-    size = max(1, min(block or periods // 12, periods // FEWEST_BLOCKS))
-    return np.add.reduceat(cells, np.arange(0, periods - periods % size, size), axis=1)
-
-
 def _one_way(sums: FloatArray) -> float:
-    """The variance of a sum of independent clusters, by leaving out one cluster at a time.
+    """Return the variance of a sum of independent clusters, by leaving out one cluster at a time.
 
     Without cluster g, with its influence s_g and its share w_g of the weight, the estimate moves by s_g / (1 − w_g).
     Where all weigh the same this is the usual factor G / (G − 1); where a few clusters carry most of the cost, that

@@ -1,4 +1,4 @@
-"""The main jobs: a whole study with its run folder, one pair of forecaster and policy that is kept, and a forecast."""
+"""The main jobs: a study with its run folder, training that is kept, next orders from it, and a forecast."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from ..arrays import IntArray
-from ..envs.core.types import Trajectory
+from ..arrays import FloatArray
+from ..envs.core.dynamics import feasible_order
+from ..envs.core.forecast_features import by_origin
+from ..envs.core.period import observation, system_of
+from ..envs.core.types import Scenario, Trajectory
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import DEFAULT_LEVELS
 from ..forecasters.scores import score_forecast
-from ..forecasters.storage import save_forecaster
-from ..policies.base import Planner, Policy
-from ..policies.storage import save_policy
+from ..forecasters.storage import load_forecaster, save_forecaster
+from ..policies.base import OrderUpToPolicy, Planner, Policy
+from ..policies.storage import load_policy, save_policy
 from ..training.train import needs_training
 from .backtest import Forecasts, Study, begin, new_forecaster
 from .compare import Comparison, summarise
-from .config import StudyConfig
-from .data import load_data
-from .folder import MANIFEST, RunFolder, manifest, new_run, sha256
+from .config import StudyConfig, load_config
+from .data import StudyData, load_data
+from .folder import MANIFEST, RunFolder, manifest, new_run, read_manifest, sha256
 from .league.run import study_lineage
-from .orders import orders_at_end
 from .report.page import build_report
 from .statistics import paired_saving
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 BOUNDS = ("hindsight",)
 """Planners that know the future: bounds, not policies."""
 VALUED = ("newsvendor", "tuned_newsvendor")
-"""Policies that show what a forecaster is worth."""
+"""Policies that forecasters are valued with."""
 TIMELINE = (
     "The policy observes net inventory, what is under way, and the forecast: nothing of the period's demand.",
     "It orders; the nearest feasible order (packs, minimum, maximum) is placed.",
@@ -50,11 +52,13 @@ DRAWN = 6
 """Items that the report draws."""
 RECENT = 60
 """Periods of history that are drawn before the held-out ones."""
+GRID = np.linspace(0.001, 0.999, 999)
+"""Levels among which an order's `critical_quantile` is found."""
 
 
 @dataclass(frozen=True, eq=False)
 class StudyResult:
-    """What a study found.
+    """The outcome of a study.
 
     Attributes:
         comparison: every policy on the held-out periods.
@@ -73,9 +77,9 @@ def run_study(
     """Compare policies on held-out periods and write the run folder with its report.
 
     Args:
-        config: what to do.
+        config: of the study.
         out: the run folder.
-        command: how the study was called, for the record.
+        command: the command line, for the record.
         progress: receives what is being done.
         overwrite: replace a run folder that stands there.
 
@@ -113,10 +117,10 @@ def run_study(
 
 
 def value_forecasters(study: Study, main: Forecasts, baseline: Trajectory) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what each forecaster is worth to a newsvendor, and how each one scores where sales are demand.
+    """Value each forecaster by the cost of a newsvendor on it, and score it where sales are demand.
 
     Args:
-        study: the study under way.
+        study: the study in progress.
         main: the forecaster that policies see, which need not be fitted again.
         baseline: of the headline; savings are measured against it.
     """
@@ -154,10 +158,10 @@ def train_run(
     """Fit a forecaster on the whole history, tune or train a policy on its last part, and keep both.
 
     Args:
-        config: what to do.
+        config: of the study.
         out: the run folder.
         policy: name of the policy.
-        command: how it was called, for the record.
+        command: the command line, for the record.
         progress: receives what is being done.
         overwrite: replace a run folder that stands there.
     """
@@ -172,6 +176,69 @@ def train_run(
         _save_models(run, study.fit(name, study.window.end), ready)
         _write_manifest(run, study, command, kind="train", policy=policy)
     return run.target
+
+
+def next_orders(run: Path, history: Path, state: Path | None, items: Path | None) -> pd.DataFrame:
+    """Return the order of every item for the period after the history's end, by a kept run.
+
+    Args:
+        run: folder written by `fractile train` or `fractile study`.
+        history: sales up to the end of the last period.
+        state: units on hand and arriving at the start of the next period.
+        items: lead times and costs; those of the run where None.
+
+    Returns:
+        `item_id`, `order` (units), `order_up_to` (units) and `critical_quantile`: the level of demand over the
+        protection interval that the order covers.
+
+    Raises:
+        InputError: where files are faulty, or the history's items are not the run's.
+    """
+    record = read_manifest(run)
+    if state is None:
+        raise InputError(["--state: is missing; orders depend on what is on hand and arriving"])
+    files = {"data.history": history, "data.state": state} | ({} if items is None else {"data.items": items})
+    data = load_data(load_config(run / "config.toml", files))
+    policy = load_policy(record["policy"], run / "models")
+    # Policies keep parameters by item in the run's order: bring the items into it.
+    item_ids, found = record["data"]["item_ids"], data.panel.item_ids
+    new, gone = sorted(set(found) - set(item_ids)), sorted(set(item_ids) - set(found))
+    faults = [f"history: item {name!r} was not in the run's history; train again" for name in new[:5]]
+    faults += [f"history: item {name!r} of the run is missing; give its history, too" for name in gone[:5]]
+    if faults:
+        raise InputError([*faults, f"history: {len(new)} items are new and {len(gone)} are missing in all"])
+    position = {name: i for i, name in enumerate(found)}
+    order = np.array([position[name] for name in item_ids])
+    start = data.state and type(data.state)(*(part[..., order] for part in data.state))
+    ordered = StudyData(data.panel.select(order), data.params.select(order), data.demand[order], start)
+    return orders_at_end(ordered, load_forecaster(run / "models"), policy)
+
+
+def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Policy) -> pd.DataFrame:
+    """Return the orders of a policy at the history's end: see `next_orders`."""
+    span = int(np.max(data.params.protection_interval))
+    forecast = forecaster.predict(data.panel, span)
+    state = data.state or system_of(data.params).empty_state(1, data.panel.items)
+    obs = observation(state, 0, data.params, Scenario(np.zeros((1, 1, data.panel.items)), forecasts=[forecast]))
+    wanted = np.asarray(policy.order(obs))
+    order = np.asarray(feasible_order(wanted, data.params))[0]
+    # The level that orders go up to: the policy's target where that is its rule, else the position they reach.
+    level: FloatArray = np.asarray(obs.inventory_position) + wanted
+    if isinstance(policy, OrderUpToPolicy):
+        target: FloatArray = np.broadcast_to(policy.target(obs), wanted.shape)
+        follows = np.isclose(np.maximum(target - obs.inventory_position, 0.0), wanted)
+        level = np.where(follows, target, level)
+    level = level[0]
+    total = forecast.total(by_origin(data.params.protection_interval))
+    quantiles = np.stack([total.quantile(tau)[:, -1, 0] for tau in GRID])
+    covered = (quantiles <= level + 1e-9).sum(0)
+    table = {
+        "item_id": data.panel.item_ids,
+        "order": order.astype(np.int64) if (order == np.floor(order)).all() else order,
+        "order_up_to": level.round(6),
+        "critical_quantile": np.where(covered == 0, 0.0, GRID[np.maximum(covered, 1) - 1]).round(4),
+    }
+    return pd.DataFrame(table)
 
 
 def forecast_file(config: StudyConfig, horizon: int, levels: list[float] | None) -> pd.DataFrame:
@@ -215,21 +282,17 @@ def _write_comparison(run: RunFolder, study: Study, comparison: Comparison, fore
     run.write_frame("trajectories.parquet", pd.concat(frames, ignore_index=True))
     columns = {name: np.broadcast_to(getattr(study.data.params, name), (items,)) for name in ITEM_COLUMNS}
     run.write_frame("items.parquet", pd.DataFrame({"item_id": panel.item_ids, **columns}))
-    drawn = _drawn_items(comparison)
+    # Drawn: the costliest items under the baseline, those won and lost most by the best policy, and a median one.
+    table, base = comparison.table, comparison.trajectories[comparison.baseline].cost.sum((0, 1))
+    others = [n for n in table.index if n != comparison.baseline and table.loc[n, "kind"] == "policy"]
+    rival = min(others, key=lambda n: table.loc[n, "cost"]) if others else comparison.baseline
+    gain = base - comparison.trajectories[str(rival)].cost.sum((0, 1))
+    by_cost, by_gain = np.argsort(-base), np.argsort(-gain)
+    picks = [*by_cost[:2], *by_gain[:2], by_gain[-1], by_cost[len(by_cost) // 2], *by_cost[2:]]
+    drawn = np.array(list(dict.fromkeys(picks))[:DRAWN], dtype=np.int64)
     run.write_frame("fans.parquet", forecasts.after.select(drawn).to_frame())
     recent = panel.select(drawn).window(max(0, cutoff - RECENT), panel.periods).to_frame()
     run.write_frame("history.parquet", recent[["item_id", "date", "sales", "in_stock"]])
-
-
-def _drawn_items(comparison: Comparison) -> IntArray:
-    """Positions of items: costliest under the baseline, won and lost most by the best policy, and a median one."""
-    table, base = comparison.table, comparison.trajectories[comparison.baseline].cost.sum((0, 1))
-    others = [n for n in table.index if n != comparison.baseline and table.loc[n, "kind"] == "policy"]
-    best = min(others, key=lambda n: table.loc[n, "cost"]) if others else comparison.baseline
-    gain = base - comparison.trajectories[str(best)].cost.sum((0, 1))
-    by_cost, by_gain = np.argsort(-base), np.argsort(-gain)
-    picks = [*by_cost[:2], *by_gain[:2], by_gain[-1], by_cost[len(by_cost) // 2], *by_cost[2:]]
-    return np.array(list(dict.fromkeys(picks))[:DRAWN], dtype=np.int64)
 
 
 def _write_manifest(
@@ -240,8 +303,8 @@ def _write_manifest(
     run.write_text("config.toml", config.to_toml())
     test: dict[str, Any] = {"periods": window.end - window.cutoff, "validation_periods": window.cutoff - window.start}
     if window.cutoff < window.end:
-        held = panel.dates[window.cutoff :]
-        dates = {"first_date": held[0].date(), "last_date": held[-1].date()}
+        held_out = panel.dates[window.cutoff :]
+        dates = {"first_date": held_out[0].date(), "last_date": held_out[-1].date()}
         test = {**dates, **test, "warm_up_periods": window.warm_up}
     record = manifest(name=config.name, command=command, seed=config.seed)
     record |= {
@@ -263,15 +326,15 @@ def _write_manifest(
 
 
 def _data_record(study: Study) -> dict[str, Any]:
-    """Return which data a study used, with hashes of its files and what a reader should know of them."""
+    """Return which data a study used, with hashes of its files and notes on them."""
     panel, files, window = study.data.panel, study.config.data, study.window
     listed = panel.listed
     notes = [*panel.notes, *window.notes]
-    held = panel.window(window.cutoff, window.end)
-    blind = int((held.listed & ~held.in_stock).sum())
+    held_out = panel.window(window.cutoff, window.end)
+    blind = int((held_out.listed & ~held_out.in_stock).sum())
     if blind and files.history is not None:
         notes.append(
-            f"in {blind} of {held.listed.sum()} held-out item-periods the item was out of stock, so that demand is "
+            f"in {blind} of {held_out.listed.sum()} held-out item-periods the item was out of stock, so that demand is "
             "not known: the last sales while in stock stand in"
         )
     named = (files.history, files.items, files.state)

@@ -18,7 +18,7 @@ from fractile import (
     InputError,
 )
 from fractile.cli import app
-from fractile.studies import orders as orders_module, study as study_module
+from fractile.studies import study as study_module
 from fractile.studies.folder import new_run
 from fractile.studies.report import page as page_module
 
@@ -177,7 +177,7 @@ def ordered(monkeypatch):
     frame = pd.DataFrame({"item_id": ["007"], "order": [3], "order_up_to": [5.5], "critical_quantile": [0.9]})
     with new_run("r") as run:
         run.write_json("manifest.json", {})
-    monkeypatch.setattr(orders_module, "next_orders", lambda run, history, state, items: frame)
+    monkeypatch.setattr(study_module, "next_orders", lambda run, history, state, items: frame)
 
 
 def test_orders_are_written_to_a_file(ordered, tmp_path):

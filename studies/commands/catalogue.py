@@ -1,4 +1,4 @@
-"""What `fractile list` and `fractile validate` find: names with a line each, and the content of sound files."""
+"""The content of `fractile list` and `fractile validate`: names with a line each, and the content of sound files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of the commands, each written once as an annotated type, and the config that they make.
+"""Options of the commands, each written once as an annotated type, and the config that follows from them.
 
 Numbers and names are typed as text: the config's own rules check them, so that a fault reads the same whether it was
 typed or stands in a file, and all faults come together.
@@ -96,7 +96,7 @@ Json = Annotated[bool, _option("--json", "Print one JSON document and nothing el
 Debug = Annotated[bool, _option("--debug", "Show the whole traceback of an unexpected error.", None)]
 
 FLAGS = {"data.columns": "--column", "policies.names": "--policy", "lineage.forecasters": "--forecasters"}
-"""Flags that are not called like the last part of the config key that they override."""
+"""Flags whose name is not the last part of the config key that they override."""
 
 
 def make_config(
@@ -106,7 +106,7 @@ def make_config(
     quick: bool = False,
     flags: Mapping[str, str] | None = None,
 ) -> StudyConfig:
-    """Return the config of a file, or the default one, with what was typed laid over it.
+    """Return the config of a file, or the default one, with the typed options laid over it.
 
     Args:
         path: TOML file, or None.
@@ -124,15 +124,14 @@ def make_config(
         config = load_config(path, typed)
     except InputError as error:
         called = {key: f"--{key.rpartition('.')[2].replace('_', '-')}" for key in typed} | FLAGS | dict(flags or {})
+        faults = []
+        for fault in error.faults:
+            key, colon, reason = fault.partition(": ")
+            flag = next((called[name] for name in typed if key == name or key.startswith(f"{name}.")), key)
+            faults.append(f"{flag}{colon}{reason}")
         # Two keys of one flag (the policy of `train` is its own baseline) have one fault.
-        raise InputError(dict.fromkeys(_name_by_flag(fault, typed, called) for fault in error.faults)) from None
+        raise InputError(dict.fromkeys(faults)) from None
     return config.quick() if quick else config
-
-
-def _name_by_flag(fault: str, typed: Mapping[str, Any], flags: Mapping[str, str]) -> str:
-    path, colon, reason = fault.partition(": ")
-    flag = next((flags[key] for key in typed if path == key or path.startswith(f"{key}.")), path)
-    return f"{flag}{colon}{reason}"
 
 
 def add_baseline(names: list[str] | None, path: Path | None) -> list[str] | None:

@@ -23,7 +23,7 @@ FAILED, BAD_INPUT = 1, 2
 
 
 class Progress(Protocol):
-    """Receives what is being done."""
+    """Callback for the progress of a job."""
 
     def __call__(self, message: str, share: float | None = None) -> None:
         """Report what is done now, and which share of it is over (0 to 1; None: not known)."""
@@ -54,9 +54,9 @@ class Terminal:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Give a progress object while work lasts; what libraries print meanwhile goes to standard error.
+        """Open a progress bar while work lasts; what libraries print meanwhile goes to standard error.
 
-        The bar is shown on a terminal only, and never with `--json`.
+        The bar appears on a terminal only, and never with `--json`.
         """
         from rich import progress as rich_progress
         from rich.console import Console
@@ -80,7 +80,7 @@ class Terminal:
 
 @contextmanager
 def open_terminal(*, as_json: bool, debug: bool) -> Iterator[Terminal]:
-    """Give a command its terminal, and turn what goes wrong into messages and an exit code.
+    """Open the terminal of a command, and turn errors into messages and an exit code.
 
     Args:
         as_json: see `Terminal`; faults become a JSON document, too.

@@ -17,10 +17,7 @@ import pandas as pd
 from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
 from ...forecasters.base import Arrays
-from ...forecasters.forecast import (
-    DEFAULT_LEVELS,
-    QuantileForecast,
-)
+from ...forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
 from ...forecasters.scores import (
     bias,
     calibration_table,
@@ -34,13 +31,12 @@ from ...forecasters.storage import load_state, save_state
 from ..backtest import new_forecaster
 from ..folder import plain
 from ..statistics import Interval, Saving, mean_interval, paired_saving
-from .names import TRUTH
-from .task import LOSS_LEVELS, LeagueTask
+from .task import LOSS_LEVELS, TRUTH, LeagueTask
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Values and what they are weighed with; both 0 where nothing is known.
+    """Values and their weights; both 0 where nothing is known.
 
     Attributes:
         value: shape (periods, items).
@@ -112,12 +108,12 @@ def _how(task: LeagueTask) -> dict[str, Any]:
 
 Options = Mapping[str, Any]
 FINE_LEVELS = tuple(k / 50 for k in range(1, 50))
-"""Levels of the forecasts that are followed: their distance decides how well the chance of a small count is known."""
+"""Levels of the forecasts whose volatility is measured: as fine as the chance of a small count has to be known."""
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """What became of one forecaster.
+    """Scores and forecasts of one forecaster, or its error.
 
     Attributes:
         name: of the forecaster, or `TRUTH`.
@@ -127,7 +123,7 @@ class Entry:
         scores: a row a horizon (0: all) and level: see `score_forecast`.
         calibration: a row a level: see `calibration_table`.
         cells: losses and demand, volatility: arrays that intervals are computed from.
-        fans: quantiles of the examples items, shape (examples items, origins, horizon, levels).
+        fans: quantiles of the example items, shape (example items, origins, horizon, levels).
     """
 
     name: str
@@ -157,81 +153,81 @@ def entry_key(task: LeagueTask, name: str, options: Options) -> str:
 
 
 def make_entry(task: LeagueTask, name: str, options: Options) -> Entry:
-    """Fit, ask and score a forecaster; what goes wrong becomes the entry's error.
+    """Fit a forecaster, forecast and score; what goes wrong becomes the entry's error.
 
     Args:
-        task: what is task.
+        task: the panel, origins and horizon.
         name: of the forecaster, or `TRUTH`.
         options: of the forecaster.
     """
     key = entry_key(task, name, options)
     try:
-        return _score(task, name, key, *_forecast(task, name, options))
+        main, followed, seconds = _forecast(task, name, options)
+        return _score(task, name, key, main, followed, seconds)
     except Exception as fault:  # whatever a forecaster raises, the others must not go down with it
         return Entry(name, key, " ".join(f"{type(fault).__name__}: {fault}".split()))
 
 
-@dataclass(frozen=True, eq=False)
-class _Forecasts:
-    """Forecasts of all items from the origins, and of the followed items from successive ones."""
+def _forecast(
+    task: LeagueTask, name: str, options: Options
+) -> tuple[QuantileForecast, QuantileForecast, dict[str, float]]:
+    """Fit, and forecast all items from the origins and the followed items from successive ones.
 
-    main: QuantileForecast
-    followed: QuantileForecast
-
-
-def _forecast(task: LeagueTask, name: str, options: Options) -> tuple[_Forecasts, dict[str, float]]:
-    """Fit and ask; the CPU-seconds are those of the fit and of the forecasts that losses are taken of."""
+    The CPU-seconds are those of the fit and of the first forecasts, of which losses are taken.
+    """
+    followed = task.followed
     if name == TRUTH:
-        return _truth(task), {}
+        if task.reference is None:
+            raise FractileError("the true quantiles of this panel are not known; leave them out")
+        truth = task.reference(task.horizon, DEFAULT_LEVELS, task.origins)
+        return truth, task.reference(task.horizon, FINE_LEVELS, task.successive).select(followed), {}
     forecaster = new_forecaster(name, options, task.horizon, task.seed)
-    history, panel, followed = task.history, task.panel, task.followed
+    history, panel = task.history, task.panel
     began = cpu_seconds()
     forecaster.fit(history)
     fitted = cpu_seconds()
     main = forecaster.predict(panel, task.horizon, DEFAULT_LEVELS, origins=task.origins)
     seconds = {"fit_seconds": fitted - began, "forecast_seconds": cpu_seconds() - fitted}
     few = panel if len(followed) == panel.items else panel.select(followed)
-    return _Forecasts(main, forecaster.predict(few, task.horizon, FINE_LEVELS, origins=task.successive)), seconds
+    return main, forecaster.predict(few, task.horizon, FINE_LEVELS, origins=task.successive), seconds
 
 
-def _truth(task: LeagueTask) -> _Forecasts:
-    if task.reference is None:
-        raise FractileError("the true quantiles of this panel are not known; leave them out")
-    main = task.reference(task.horizon, DEFAULT_LEVELS, task.origins)
-    return _Forecasts(main, task.reference(task.horizon, FINE_LEVELS, task.successive).select(task.followed))
-
-
-def _score(task: LeagueTask, name: str, key: str, answers: _Forecasts, seconds: dict[str, float]) -> Entry:
-    forecast = answers.main
-    if not all(np.isfinite(given.values).all() for given in (forecast, answers.followed)):
+def _score(
+    task: LeagueTask,
+    name: str,
+    key: str,
+    forecast: QuantileForecast,
+    followed: QuantileForecast,
+    seconds: Mapping[str, float],
+) -> Entry:
+    if not (np.isfinite(forecast.values).all() and np.isfinite(followed.values).all()):
         raise FloatingPointError("the forecast holds values that are not finite numbers")
-    loss, volatility = loss_cells(forecast, task), followed_cells(answers.followed, task)
-    parts = {"loss": loss.value, "demand": loss.weight}
+    loss, volatility = loss_cells(forecast, task), followed_cells(followed, task)
+    demand = task.demand()
+    known = ~np.isnan(demand)
+    low, high = forecast.quantile(0.1), forecast.quantile(0.9)
+    score = crps(demand, forecast.values, forecast.levels)[known].sum()
     return Entry(
         name,
         key,
         numbers={
             **seconds,
             "forecasts": float(forecast.values[..., 0, 0].size),
-            **_numbers(task.demand(), forecast),
+            "crps": float(score / np.abs(demand[known]).sum()),
+            "sharpness": sharpness(demand, low, high),
+            "inside_80": float(np.mean((low <= demand)[known] & (demand <= high)[known])),
+            "bias": bias(demand, forecast.mean()),
         },
         scores=score_forecast(forecast, task.panel, truth=task.truth),
         calibration=calibration_table(forecast, task.panel, truth=task.truth, confidence=task.level),
-        cells={**parts, "volatility": volatility.value, "volatility_weight": volatility.weight},
+        cells={
+            "loss": loss.value,
+            "demand": loss.weight,
+            "volatility": volatility.value,
+            "volatility_weight": volatility.weight,
+        },
         fans=forecast.values[[item.position for item in task.examples]],
     )
-
-
-def _numbers(demand: FloatArray, forecast: QuantileForecast) -> dict[str, float]:
-    known = ~np.isnan(demand)
-    low, high = forecast.quantile(0.1), forecast.quantile(0.9)
-    score = crps(demand, forecast.values, forecast.levels)[known].sum()
-    return {
-        "crps": float(score / np.abs(demand[known]).sum()),
-        "sharpness": sharpness(demand, low, high),
-        "inside_80": float(np.mean((low <= demand)[known] & (demand <= high)[known])),
-        "bias": bias(demand, forecast.mean()),
-    }
 
 
 def cpu_seconds() -> float:

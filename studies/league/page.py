@@ -10,43 +10,38 @@ import pandas as pd
 
 from ..folder import read_manifest, replace_file
 from ..report.figures import FAN
-from ..report.text import MINUS, column, interval, join_words, label, number, percent
+from ..report.text import MINUS, capitalise, column, interval, join_words, label, number, percent
 from . import plots
-from .files import LeagueFiles, read_league
-from .names import ERAS, TRUTH, era_of
-from .task import LOSS_LEVELS
+from .table import LeagueFiles, read_league
+from .task import ERAS, LOSS_LEVELS, TRUTH, era_of
 
 SHARES = ("coverage_10", "coverage_50", "coverage_90", "inside_80")
 
 
 def findings(run: LeagueFiles) -> list[str]:
-    """Return the answer first: who loses least, and against whom that is shown."""
+    """Summarise a league: the forecaster of the least loss, and how sure that is against each baseline."""
     if not len(run.ranked):
         return ["No forecaster could be scored: all of them failed."]
     best: Any = run.ranked.iloc[0]
     name = str(best["forecaster"])
-    sentences = [f"{_capital(label(name))} loses least: mean weighted quantile loss {number(best['wql'], 4)}."]
+    sentences = [f"{capitalise(label(name))} loses least: mean weighted quantile loss {number(best['wql'], 4)}."]
     rows = run.differences
     against = rows[(rows["later"] == name) & (rows["why"] == "baseline")]
-    for row in against.itertuples(index=False):
-        sentences.append(_against(row))
+    for row in _rows(against):
+        base, less, more = label(row.earlier), row.reduction, -row.reduction
+        within = interval(row.reduction_low, row.reduction_high)
+        if row.reduction_low > 0:
+            sentence = f"It loses {percent(less)} {within} less than {base}."
+        elif row.reduction_high < 0:  # of what it loses more, so the ends change places
+            sentence = f"It loses {percent(more)} {interval(-row.reduction_high, -row.reduction_low)} more than {base}."
+        else:
+            sentence = f"Against {base} nothing is shown: {percent(less)} less, but {within} covers zero."
+        sentences.append(sentence)
     truth = run.sound[run.sound["forecaster"] == TRUTH]
     if len(truth):
         over = float(best["wql"]) / float(truth["wql"].iloc[0]) - 1.0
         sentences.append(f"Its loss is {percent(over)} above that of the quantiles that demand was drawn from.")
     return sentences
-
-
-def _against(row: Any) -> str:
-    within = interval(row.reduction_low, row.reduction_high)
-    base = label(row.earlier)
-    if row.reduction_low > 0:
-        return f"It loses {percent(row.reduction)} {within} less than {base}."
-    if row.reduction_high < 0:
-        return (
-            f"It loses {percent(-row.reduction)} {interval(-row.reduction_high, -row.reduction_low)} more than {base}."
-        )
-    return f"Against {base} nothing is shown: {percent(row.reduction)} less, but {within} covers zero."
 
 
 def league_rows(run: LeagueFiles) -> list[dict[str, Any]]:
@@ -59,7 +54,11 @@ def league_rows(run: LeagueFiles) -> list[dict[str, Any]]:
         "bias": column(100 * table["bias"], 3),
         "volatility": [f"{value:.4f}".replace("-", MINUS) for value in table["volatility"]],
     }
-    texts |= {name: [_seconds(value) for value in table[name]] for name in ("fit_seconds", "forecast_seconds")}
+    for name in ("fit_seconds", "forecast_seconds"):  # decimals below a second, three digits above
+        texts[name] = [
+            number(value, 3) if value is not None and float(value) >= 1 else column([value], 1)[0]
+            for value in table[name]
+        ]
     best = run.ranked["forecaster"].iloc[0] if len(run.ranked) else None
     rows = []
     for i, row in enumerate(_rows(table)):
@@ -77,7 +76,7 @@ def league_baselines(run: LeagueFiles) -> list[str]:
 
 
 def against_rows(run: LeagueFiles) -> list[dict[str, str]]:
-    """Return what each forecaster loses less than each baseline, as text."""
+    """Return the reduction of each forecaster's loss against each baseline, as text."""
     rows, bases = run.differences[run.differences["why"] == "baseline"], league_baselines(run)
     cells = {
         (row.earlier, row.later): gain(row.reduction, row.reduction_low, row.reduction_high) for row in _rows(rows)
@@ -91,13 +90,15 @@ def against_rows(run: LeagueFiles) -> list[dict[str, str]]:
 
 
 def step_rows(run: LeagueFiles) -> list[dict[str, str]]:
-    """Return each step of history as text: who is expected to do better than whom, and what came of it."""
-    said = {"holds": "holds", "open": "not shown", "fails": "does not hold"}
+    """Return each step of history as text: the pair, the expected gain, and whether it holds."""
+    verdicts = {"holds": "holds", "open": "not shown", "fails": "does not hold"}
     rows = []
-    for row in _rows(run.held):
-        shown = gain(row.gain, row.gain_low, row.gain_high) if row.what == "loss" else _points(row)
+    for row in _rows(run.order):
+        shown = gain(row.gain, row.gain_low, row.gain_high)
+        if row.what != "loss":  # volatility is no share
+            shown = f"{number(row.gain, 3)} [{number(row.gain_low, 3)}, {number(row.gain_high, 3)}]"
         pair = f"{label(row.later)} after {label(row.earlier)}"
-        rows.append({"pair": pair, "what": row.what, "gain": shown, "verdict": said[row.verdict]})
+        rows.append({"pair": pair, "what": row.what, "gain": shown, "verdict": verdicts[row.verdict]})
     return rows
 
 
@@ -106,20 +107,8 @@ def gain(value: float, low: float, high: float) -> str:
     return f"{percent(value)} {interval(low, high)}"
 
 
-def _points(row: Any) -> str:
-    return f"{number(row.gain, 3)} [{number(row.gain_low, 3)}, {number(row.gain_high, 3)}]"
-
-
-def _seconds(value: Any) -> str:
-    return number(value, 3) if value is not None and float(value) >= 1 else column([value], 1)[0]
-
-
 def _rows(frame: pd.DataFrame) -> list[Any]:
     return list(frame.itertuples(index=False))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 PAGE = "lineage.html"
@@ -148,6 +137,16 @@ def build_lineage_page(folder: Path) -> Path:
 
 def lineage_section(run: LeagueFiles) -> str:
     """Return the section as HTML."""
+    from markupsafe import Markup
+
+    coverage = run.calibration
+    calibrations = [
+        {
+            "name": label(name),
+            "svg": Markup(plots.calibration(coverage[coverage["forecaster"] == name], name, f"calibration{i}")),
+        }
+        for i, name in enumerate(map(str, run.sound["forecaster"]))
+    ]
     return _template("league.html.j2").render(
         run=run,
         rows=league_rows(run),
@@ -159,7 +158,7 @@ def lineage_section(run: LeagueFiles) -> str:
         volatility_note=VOLATILITY,
         calibration_note=CALIBRATION,
         figures=_figures(run),
-        calibrations=_calibrations(run),
+        calibrations=calibrations,
         fans=_fans(run),
         eras=plots.era_keys([str(name) for name in run.sound["forecaster"]]),
     )
@@ -178,29 +177,16 @@ def _figures(run: LeagueFiles) -> dict[str, Any]:
 
     if not len(run.ranked):
         return {}
-    level, scores = float(run.asked["level"]), run.scores
+    level, scores = float(run.description["level"]), run.scores
     ahead = scores[(scores["horizon"] > 0) & scores["level"].isin(LOSS_LEVELS)]
     horizon = ahead.groupby(["forecaster", "horizon"], sort=False)["wql"].mean().reset_index()
     drawn = {
         "losses": plots.losses(run.sound, level),
         "volatility": plots.volatility(run.sound, level),
         "cost": plots.cost(run.sound),
-        "horizon": plots.by_horizon(horizon, run.periods()) if run.asked["horizon"] > 1 else "",
+        "horizon": plots.by_horizon(horizon, run.periods()) if run.description["horizon"] > 1 else "",
     }
     return {name: Markup(svg) for name, svg in drawn.items()}
-
-
-def _calibrations(run: LeagueFiles) -> list[dict[str, Any]]:
-    from markupsafe import Markup
-
-    rows, names = run.calibration, [str(name) for name in run.sound["forecaster"]]
-    return [
-        {
-            "name": label(name),
-            "svg": Markup(plots.calibration(rows[rows["forecaster"] == name], name, f"calibration{i}")),
-        }
-        for i, name in enumerate(names)
-    ]
 
 
 def shown_forecasters(run: LeagueFiles) -> list[str]:
@@ -211,7 +197,7 @@ def shown_forecasters(run: LeagueFiles) -> list[str]:
 
 
 def _fans(run: LeagueFiles) -> list[dict[str, Any]]:
-    """A row of pictures for each examples item."""
+    """Draw a row of pictures for each example item."""
     from markupsafe import Markup
 
     rows, names = [], shown_forecasters(run)

@@ -27,14 +27,14 @@ from ..report.drawing import (
 )
 from ..report.figures import FAN, WIDTH
 from ..report.text import label, tick
-from .names import ERAS, FORESTS, NETS, OUTSIDE, TEXTBOOK, TRUTH, era_of
+from .task import ERAS, FORESTS, NETS, OUTSIDE, TEXTBOOK, TRUTH, era_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = {TEXTBOOK: ORANGE, FORESTS: TEAL, NETS: BLUE, OUTSIDE: PURPLE}
-"""Of the eras; strangers are grey, the truth is ink."""
+"""Of the eras; a forecaster of no era is grey, the truth is ink."""
 SMALL = 190
 """Natural width of one of many small figures, pixels."""
 
@@ -56,7 +56,7 @@ def losses(table: pd.DataFrame, level: float) -> str:
 
 
 def volatility(table: pd.DataFrame, level: float) -> str:
-    """Draw each forecaster's excess volatility with its interval; at zero a forecast moves as far as it learns.
+    """Draw each forecaster's excess volatility with its interval; at zero a forecast moves as far as news justifies.
 
     Args:
         table: of a league, without failures.
@@ -76,7 +76,7 @@ def _dots(key: str, label: str, table: pd.DataFrame, column: str, axis: str) -> 
 
 
 def paint_dots(axes: Axes, table: pd.DataFrame, column: str) -> None:
-    """Dots with intervals, a row each, on an axis that begins at zero."""
+    """Draw dots with intervals, a row each, on an axis that begins at zero."""
     rows = table.iloc[::-1]
     low, middle, high = (rows[name].to_numpy(dtype=float) for name in (f"{column}_low", column, f"{column}_high"))
     most = 1.5 * float(np.nanmax(middle))  # an interval that is not known must not squeeze the others
@@ -106,7 +106,7 @@ def cost(table: pd.DataFrame) -> str:
 
 
 def paint_cost(axes: Axes, table: pd.DataFrame) -> None:
-    """Points of loss against training time on a logarithmic axis, with names."""
+    """Draw points of loss against training time on a logarithmic axis, with names."""
     rows = table[table["fit_seconds"].notna()].sort_values("wql", kind="stable")
     seconds = np.log10(np.maximum(rows["fit_seconds"].to_numpy(dtype=float), 0.01))
     points = np.stack([seconds, rows["wql"].to_numpy(dtype=float)], axis=1)
@@ -143,7 +143,7 @@ def by_horizon(scores: pd.DataFrame, period: str) -> str:
 
 
 def paint_by_horizon(axes: Axes, scores: pd.DataFrame) -> None:
-    """Lines of loss by horizon, each with its name behind its end."""
+    """Draw lines of loss by horizon, each with its name beside its end."""
     lines = {str(name): rows.sort_values("horizon") for name, rows in scores.groupby("forecaster", sort=False)}
     ends = sorted(lines, key=lambda name: float(lines[name]["wql"].iloc[-1]))
     for name, rows in lines.items():
@@ -174,7 +174,7 @@ def calibration(scores: pd.DataFrame, name: str, key: str) -> str:
 
 
 def paint_calibration(axes: Axes, scores: pd.DataFrame, name: str) -> None:
-    """Observed against nominal shares; on the diagonal the quantiles are right."""
+    """Draw observed against nominal shares; on the diagonal the quantiles are right."""
     rows = scores.sort_values("level")
     axes.plot([0, 100], [0, 100], color=MUTED, lw=1.0, ls=(0, (4, 3)))
     level, colour = 100 * rows["level"], era_colour(name)
@@ -209,10 +209,10 @@ def fan(frame: pd.DataFrame, history: pd.DataFrame, top: float, name: str, key: 
 
 
 def paint_fan(axes: Axes, frame: pd.DataFrame, history: pd.DataFrame, colour: str) -> None:
-    """Bands between quantiles from each origin, the median, and what came."""
+    """Draw bands between quantiles from each origin, the median, and the demand that followed."""
     from matplotlib import dates
 
-    for origin, rows in frame.groupby("origin"):
+    for _, rows in frame.groupby("origin"):
         table = rows.pivot(index="date", columns="level", values="value")
         have = {round(float(level), 6): level for level in table.columns}
         bands = [(have[low], have[high]) for low, high in FAN if low in have and high in have]
@@ -220,7 +220,6 @@ def paint_fan(axes: Axes, frame: pd.DataFrame, history: pd.DataFrame, colour: st
             axes.fill_between(table.index, table[low], table[high], color=colour, alpha=0.17, lw=0)
         axes.plot(table.index, table[have[0.5]], color=colour, lw=1.4)
         axes.axvline(rows["date"].min(), color=GRID, lw=1.0, zorder=0)
-        del origin
     axes.plot(history["date"], history["demand"], color=INK, lw=0.9, marker="o", ms=1.8)
     out = history[~history["in_stock"].astype(bool)]
     axes.plot(out["date"], out["sales"], "o", color=MUTED, mfc=PAPER, ms=2.6, lw=0)
@@ -241,7 +240,7 @@ def era_keys(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def axis_top(fans: FloatArray, came: FloatArray, before: FloatArray) -> float:
-    """Return where the axis of an item's fans ends: all that came, and most of the forecasts and of what was before.
+    """Return where the axis of an item's fans ends: all demand there, most of the forecasts and of the history.
 
     Args:
         fans: quantiles, units.

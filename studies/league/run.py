@@ -26,17 +26,15 @@ from ..config import StudyConfig
 from ..data import read_inputs
 from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run, sha256
 from .entry import Entry, entry_file, entry_key, load_entry, make_entry, save_entry
-from .files import describe_task, league_document, write_league
-from .names import TRUTH, sort_by_history
-from .table import League, make_league
-from .task import LeagueTask, league_task
+from .table import League, describe_task, league_document, make_league, write_league
+from .task import TRUTH, LeagueTask, league_task, sort_by_history
 
 if TYPE_CHECKING:
     from ..backtest import Study
     from ..commands.terminal import Progress
 
 QUICK = {"steps": 150, "trees": 40}
-"""Options that quick work lowers, where a forecaster has them and nobody says otherwise."""
+"""Options that quick work lowers, where a forecaster has them and they are not given."""
 
 
 def league(
@@ -61,12 +59,12 @@ def league(
         spacing: periods from one origin to the next; a horizon where None, so that windows touch.
         truth: demand to score against, shape (items, periods); None: sales of listed item-periods in stock.
         options: keyword arguments by forecaster name.
-        progress: receives what goes on.
+        progress: called with each forecaster and the share that is done.
         **rest: further attributes of `LeagueTask`, e.g. `seed`.
 
     Raises:
         FractileError: where a name is unknown or the history is too short. A forecaster that fails is no reason
-            to stop: `League.failed` and its row say why.
+            to stop: `League.failed` and its row hold its error.
     """
     task = league_task(panel, horizon, origins=origins, spacing=spacing, truth=truth, **rest)
     return run_league(task, names, options or {}, progress=progress)
@@ -88,33 +86,30 @@ def run_league(
         options: keyword arguments by forecaster name.
         keep: folder that every entry is written to as soon as it is there, and read from where it already lies
             there under the same key.
-        progress: receives what goes on.
+        progress: called with each forecaster and the share that is done.
     """
     chosen = sort_by_history(names)
-    _check(chosen)
+    unknown = [name for name in chosen if name not in list(FORECASTERS)]
+    if unknown:
+        raise InputError(f"unknown forecaster {name!r}{did_you_mean(name, FORECASTERS)}" for name in unknown)
     if task.reference is not None:
         chosen = (*chosen, TRUTH)
     entries = []
     for i, name in enumerate(chosen):
         if progress is not None:
             progress(f"{name} ({i + 1} of {len(chosen)})", i / len(chosen))
-        entries.append(_entry(task, name, options.get(name, {}), keep))
+        given = options.get(name, {})
+        entry = None if keep is None else load_kept_entry(keep, name)
+        if entry is None or entry.key != entry_key(task, name, given) or entry.error is not None:
+            entry = make_entry(task, name, given)
+            if keep is not None:
+                save_entry(keep, entry)
+        entries.append(entry)
     return make_league(task, entries)
 
 
-def _entry(task: LeagueTask, name: str, options: Mapping[str, Any], keep: Path | None) -> Entry:
-    if keep is None:
-        return make_entry(task, name, options)
-    found = load_kept_entry(keep, name)
-    if found is not None and found.key == entry_key(task, name, options) and found.error is None:
-        return found
-    entry = make_entry(task, name, options)
-    save_entry(keep, entry)
-    return entry
-
-
 def load_kept_entry(keep: Path, name: str) -> Entry | None:
-    """Return the entry that lies in a folder; None where none does, or what lies there is no whole one."""
+    """Return the entry that a folder holds; None where it holds none, or none that is whole."""
     if not (keep / f"{entry_file(name)}.json").is_file():
         return None
     try:
@@ -129,30 +124,20 @@ def quick_options(names: Iterable[str], options: Mapping[str, Mapping[str, Any]]
 
 
 def _quick(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    known = _options_of(name)
+    try:
+        known = option_names(FORECASTERS.known(name))
+    except ImportError:
+        known = ()  # a library is missing; the fit will report it
     short: dict[str, Any] = {k: v for k, v in QUICK.items() if k in known}
     if name == Ensemble.name:
         short["options"] = {member: _quick(member, {}) for member in given.get("members", DEFAULT_MEMBERS)}
     return short | dict(given)
 
 
-def _options_of(name: str) -> tuple[str, ...]:
-    try:
-        return option_names(FORECASTERS.known(name))
-    except ImportError:
-        return ()  # a library is missing; the forecaster will say so when it is its turn
-
-
-def _check(names: Iterable[str]) -> None:
-    unknown = [name for name in names if name not in list(FORECASTERS)]
-    if unknown:
-        raise InputError(f"unknown forecaster {name!r}{did_you_mean(name, FORECASTERS)}" for name in unknown)
-
-
 KIND = "lineage"
 """The kind of run, in its manifest."""
 ENTRIES = "entries"
-"""Folder of what became of each forecaster."""
+"""Folder of the entries of all forecasters."""
 USUAL_HORIZON = 8
 
 
@@ -165,10 +150,10 @@ def lineage_run(
     older one, only once tables and page are written, too; an interrupted run stays under its temporary name.
 
     Args:
-        config: what to do.
+        config: of the league.
         out: the run folder.
-        command: how it was called, for the record.
-        progress: receives what goes on.
+        command: the command line, for the record.
+        progress: receives what is being done.
         overwrite: replace a run folder that stands there, and discard an interrupted run of it.
         resume: continue an interrupted run, or a league that stands there: forecasters whose entry was made from the
             same data, task and options are not fitted again.
@@ -180,7 +165,16 @@ def lineage_run(
     task = task_from_config(config)
     earlier = find_resumable(out) if resume else None
     if earlier is not None:
-        _check_same_league(earlier, out, task)
+        there = read_manifest(earlier)
+        if there.get("kind") != KIND:
+            raise InputError([f"{out}: is no run of `fractile lineage`; give --out another folder"])
+        if there.get("fingerprint") != task.fingerprint:
+            raise InputError(
+                [
+                    f"{out}: is a league of other data, origins, horizon or seed; resume it with the same, or give "
+                    "--out another folder"
+                ]
+            )
     with resumable_run(out, overwrite=overwrite, resume=resume) as run:
         record = _record(config, task, command)
         run.write_json(MANIFEST, record | {"status": "running"})
@@ -194,20 +188,6 @@ def lineage_run(
         build_lineage_page(run.path)
         run.write_json(MANIFEST, record | {"failed": found.failed})
     return found
-
-
-def _check_same_league(earlier: Path, out: Path, task: LeagueTask) -> None:
-    """Refuse to continue a folder that holds no league, or one of another task."""
-    there = read_manifest(earlier)
-    if there.get("kind") != KIND:
-        raise InputError([f"{out}: is no run of `fractile lineage`; give --out another folder"])
-    if there.get("fingerprint") != task.fingerprint:
-        raise InputError(
-            [
-                f"{out}: is a league of other data, origins, horizon or seed; resume it with the same, or give --out "
-                "another folder"
-            ]
-        )
 
 
 def study_lineage(study: Study, run: RunFolder) -> League | None:

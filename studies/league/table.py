@@ -1,20 +1,28 @@
-"""The league table, the paired differences behind it, and the table as text."""
+"""A league: its table with the paired differences, the table as text, and its files.
+
+The files hold the tables for people and machines, and what the page is made of.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ...errors import FractileError
+from ...forecasters.forecast import DEFAULT_LEVELS
+from ..folder import RunFolder
+from ..report.text import period_of
 from .entry import Entry, change, mean, ratio, reduction
-from .names import CALMER, LINEAGE, STEPS, TRUTH, Ancestor, comparison_pairs
-from .task import LeagueTask
+from .task import CALMER, LINEAGE, STEPS, TRUTH, Ancestor, LeagueTask, comparison_pairs
 
 NUMBERS = ("inside_80", "crps", "sharpness", "bias", "fit_seconds", "forecast_seconds", "forecasts")
-"""Columns that an entry brings as they are."""
+"""Columns copied from an entry."""
 SHOWN_LEVELS = {"coverage_10": 0.1, "coverage_50": 0.5, "coverage_90": 0.9}
 COLUMNS = (
     *("wql", "wql_low", "wql_high", "p50", "p90", *SHOWN_LEVELS, *NUMBERS),
@@ -30,7 +38,7 @@ ORDER_COLUMNS = ("earlier", "later", "what", "gain", "gain_low", "gain_high", "v
 
 @dataclass(frozen=True, eq=False)
 class League:
-    """Forecasters that were asked the same, and how they did.
+    """The scores of forecasters on one task.
 
     Attributes:
         table: a row a forecaster in the order of history: `forecaster`, `era`, `source`, `error` (None: none),
@@ -45,8 +53,8 @@ class League:
             much its excess volatility is lower), `calmer_low`, `calmer_high`.
         scores: a row a forecaster, horizon (0: all) and level: see `score_forecast`.
         calibration: a row a forecaster and level: see `calibration_table`.
-        task: what was task.
-        entries: what became of each forecaster.
+        task: the panel, origins and horizon that all forecasters share.
+        entries: scores or error of each forecaster.
     """
 
     table: pd.DataFrame
@@ -90,11 +98,15 @@ def _row(entry: Entry, task: LeagueTask) -> dict[str, Any]:
     if entry.error is not None:
         return row | dict.fromkeys(COLUMNS, np.nan)
     loss, volatility = ratio(entry.loss, task), mean(entry.volatility, task)
+    whole = entry.scores[entry.scores["horizon"] == 0]  # over all periods ahead
+    losses, shares = (dict(zip(whole["level"], whole[name], strict=True)) for name in ("wql", "coverage"))
     return row | {
         "wql": loss.mean,
         "wql_low": loss.low,
         "wql_high": loss.high,
-        **_at_levels(entry.scores),
+        "p50": losses[0.5],
+        "p90": losses[0.9],
+        **{name: shares[level] for name, level in SHOWN_LEVELS.items()},
         **{name: entry.numbers.get(name, np.nan) for name in NUMBERS},
         "volatility": volatility.mean,
         "volatility_low": volatility.low,
@@ -102,33 +114,25 @@ def _row(entry: Entry, task: LeagueTask) -> dict[str, Any]:
     }
 
 
-def _at_levels(scores: pd.DataFrame) -> dict[str, float]:
-    """The scores over all horizons at the levels that the table shows."""
-    rows = scores[scores["horizon"] == 0]
-    losses, shares = (dict(zip(rows["level"], rows[name], strict=True)) for name in ("wql", "coverage"))
-    return {"p50": losses[0.5], "p90": losses[0.9], **{name: shares[level] for name, level in SHOWN_LEVELS.items()}}
-
-
 def _differences(task: LeagueTask, entries: Mapping[str, Entry]) -> pd.DataFrame:
-    pairs = comparison_pairs(entries)
-    rows = [_difference(task, entries[one], entries[other], why) for one, other, why in pairs]
+    rows = []
+    for earlier, later, why in comparison_pairs(entries):
+        less = reduction(entries[earlier].loss, entries[later].loss, task)
+        calmer = change(entries[earlier].volatility, entries[later].volatility, task)
+        rows.append(
+            {
+                "earlier": earlier,
+                "later": later,
+                "why": why,
+                "reduction": less.saving,
+                "reduction_low": less.low,
+                "reduction_high": less.high,
+                "calmer": calmer.mean,
+                "calmer_low": calmer.low,
+                "calmer_high": calmer.high,
+            }
+        )
     return pd.DataFrame(rows, columns=list(DIFFERENCES))
-
-
-def _difference(task: LeagueTask, earlier: Entry, later: Entry, why: str) -> dict[str, Any]:
-    less = reduction(earlier.loss, later.loss, task)
-    calmer = change(earlier.volatility, later.volatility, task)
-    return {
-        "earlier": earlier.name,
-        "later": later.name,
-        "why": why,
-        "reduction": less.saving,
-        "reduction_low": less.low,
-        "reduction_high": less.high,
-        "calmer": calmer.mean,
-        "calmer_low": calmer.low,
-        "calmer_high": calmer.high,
-    }
 
 
 def check_history_order(differences: pd.DataFrame) -> pd.DataFrame:
@@ -173,35 +177,200 @@ LONGEST_ERROR = 70
 
 def format_league(league: League) -> str:
     """Return the table, a line a forecaster, and what the columns mean; failures stand below it."""
-    sound = league.table[league.table["error"].isna()]
-    rows = [list(HEAD), *(_cells(row) for row in sound.itertuples(index=False))]
+    rows: list[list[str]] = [list(HEAD)]
+    sound: list[Any] = list(league.table[league.table["error"].isna()].itertuples(index=False))
+    for row in sound:
+        shares = (row.coverage_10, row.coverage_50, row.coverage_90, row.inside_80)
+        rows.append(
+            [
+                str(row.forecaster),
+                f"{row.wql:.4f}",
+                f"[{row.wql_low:.3f}, {row.wql_high:.3f}]",
+                f"{row.p50:.3f}",
+                f"{row.p90:.3f}",
+                *(f"{100 * value:.0f}" for value in shares),
+                f"{row.bias:+.3f}",
+                f"{row.volatility:.4f}",
+                _seconds(row.fit_seconds),
+                _seconds(row.forecast_seconds),
+            ]
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-    lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join([*lines, *_notes(league), *_failures(league)])
-
-
-def _cells(row: Any) -> list[str]:
-    coverage = [f"{100 * value:.0f}" for value in (row.coverage_10, row.coverage_50, row.coverage_90, row.inside_80)]
-    interval = f"[{row.wql_low:.3f}, {row.wql_high:.3f}]"
-    seconds = [_seconds(row.fit_seconds), _seconds(row.forecast_seconds)]
-    scores = [f"{row.wql:.4f}", interval, f"{row.p50:.3f}", f"{row.p90:.3f}"]
-    return [row.forecaster, *scores, *coverage, f"{row.bias:+.3f}", f"{row.volatility:.4f}", *seconds]
+    task = league.task
+    demand = "true demand" if task.truth is not None else "demand of item-periods listed and in stock"
+    return "\n".join(
+        [
+            lines[0],
+            "-" * max(map(len, lines)),
+            *lines[1:],
+            f"{task.panel.items:,} items, {len(task.origins)} origins, horizon {task.horizon}; scored on {demand}",
+            "wql: mean weighted quantile loss over the levels 0.1 ... 0.9 with its interval; P50, P90: at that level;",
+            "at .1, .5, .9: % of demand at or below that quantile; in 80 %: between .1 and .9; volatility: excess; "
+            "s: CPU",
+            *(f"failed: {name}: {error[:LONGEST_ERROR]}" for name, error in league.failed.items()),
+        ]
+    )
 
 
 def _seconds(value: float) -> str:
     return "–" if pd.isna(value) else f"{value:,.{2 if value < 10 else 0}f}"
 
 
-def _notes(league: League) -> list[str]:
-    task = league.task
-    demand = "true demand" if task.truth is not None else "demand of item-periods listed and in stock"
-    return [
-        f"{task.panel.items:,} items, {len(task.origins)} origins, horizon {task.horizon}; scored on {demand}",
-        "wql: mean weighted quantile loss over the levels 0.1 ... 0.9 with its interval; P50, P90: at that level;",
-        "at .1, .5, .9: % of demand at or below that quantile; in 80 %: between .1 and .9; volatility: excess; s: CPU",
-    ]
+RECENT = 30
+"""Periods of history that are drawn before the first origin."""
 
 
-def _failures(league: League) -> list[str]:
-    return [f"failed: {name}: {error[:LONGEST_ERROR]}" for name, error in league.failed.items()]
+def write_league(folder: Path, league: League) -> None:
+    """Write a league into a folder.
+
+    Files: `league.csv` (the table), `differences.csv`, `league.json` (both, and a description of the task),
+    `scores.parquet` (by horizon and level), `calibration.parquet` (by level), `fans.parquet` and `history.parquet`
+    (of the example items).
+
+    Args:
+        folder: may hold entries already.
+        league: the league.
+    """
+    run, task = RunFolder(folder, folder), league.task
+    run.write_frame("league.csv", league.table)
+    run.write_frame("differences.csv", league.differences)
+    run.write_frame("scores.parquet", league.scores)
+    run.write_frame("calibration.parquet", league.calibration)
+    run.write_frame("fans.parquet", fans(league))
+    run.write_frame("history.parquet", history(task))
+    run.write_json("league.json", league_document(league))
+
+
+def league_document(league: League) -> dict[str, Any]:
+    """Return a league for JSON: `asked` (the task), `table`, `differences`, `held` (the history's order), `telling`."""
+    examples = [{"item_id": item.item_id, "rule": item.rule} for item in league.task.examples]
+    return {
+        "asked": describe_task(league.task),
+        "table": league.table.to_dict("records"),
+        "differences": league.differences.to_dict("records"),
+        "held": check_history_order(league.differences).to_dict("records"),
+        "telling": examples,
+    }
+
+
+def describe_task(task: LeagueTask) -> dict[str, Any]:
+    """Describe a task and its data: periods, origins, blocks, and how much demand is known."""
+    panel, demand = task.panel, task.demand()
+    listed = panel.listed
+    targets = listed[:, task.origins[:, None] + np.arange(task.horizon)]
+    return {
+        "items": panel.items,
+        "periods": panel.periods,
+        "freq": panel.freq,
+        "first_date": panel.dates[0].date(),
+        "last_date": panel.dates[-1].date(),
+        "horizon": task.horizon,
+        "origins": [day.date() for day in panel.dates[task.origins]],
+        "level": task.level,
+        "block": task.block,
+        "blocks": max(1, len(task.targets) // task.block),
+        "scored": int(np.isfinite(demand).sum()),
+        "unknown_share": float((~panel.in_stock)[listed].mean()),
+        "unknown_share_forecast": float(1.0 - np.isfinite(demand).sum() / max(1, int(targets.sum()))),
+        "zero_share": float((panel.sales == 0)[panel.informative].mean()),
+        "truth": task.truth is not None,
+        "followed_items": len(task.followed),
+        "followed_origins": len(task.successive),
+    }
+
+
+def fans(league: League) -> pd.DataFrame:
+    """Return the example items' quantiles: a row a forecaster, item, origin, horizon and level."""
+    task, frames = league.task, []
+    keys = ([item.item_id for item in task.examples], task.origins, range(task.horizon), DEFAULT_LEVELS)
+    index = pd.MultiIndex.from_product(keys, names=["item_id", "origin", "ahead", "level"])
+    for entry in league.entries.values():
+        if entry.fans is not None:
+            frame = index.to_frame(index=False)
+            date = task.panel.dates[frame["origin"] + frame.pop("ahead")]
+            frames.append(frame.assign(forecaster=entry.name, date=date, value=entry.fans.reshape(-1)))
+    columns = ["forecaster", "item_id", "origin", "date", "level", "value"]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def history(task: LeagueTask) -> pd.DataFrame:
+    """Return what the example items sold, and their demand where it is known, to the end of the last window."""
+    first, last = max(0, task.first - RECENT), int(task.targets[-1]) + 1
+    panel, rows = task.panel, [item.position for item in task.examples]
+    known = np.where(panel.informative, panel.sales, np.nan) if task.truth is None else task.truth
+    span = panel.select(rows).window(first, last)
+    item, period = np.nonzero(span.listed)
+    return pd.DataFrame(
+        {
+            "item_id": np.array(span.item_ids, dtype=object)[item],
+            "date": span.dates[period],
+            "sales": span.sales[item, period],
+            "in_stock": span.in_stock[item, period],
+            "demand": known[rows, first:last][item, period],
+        }
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class LeagueFiles:
+    """A league's files.
+
+    Attributes:
+        description: of the task and its data; see `describe_task`.
+        table: a row a forecaster.
+        differences: a row a pair.
+        order: where the history's order holds; see `check_history_order`.
+        examples: item id, and the rule that chose it, of each item that is drawn.
+        scores: a row a forecaster, horizon and level.
+        calibration: a row a forecaster and level.
+        fans: the example items' quantiles.
+        history: their sales and demand.
+    """
+
+    description: Mapping[str, Any]
+    table: pd.DataFrame
+    differences: pd.DataFrame
+    order: pd.DataFrame
+    examples: list[Mapping[str, str]]
+    scores: pd.DataFrame
+    calibration: pd.DataFrame
+    fans: pd.DataFrame
+    history: pd.DataFrame
+
+    @property
+    def sound(self) -> pd.DataFrame:
+        """The rows of forecasters that did not fail."""
+        return self.table[self.table["error"].isna()]
+
+    @property
+    def ranked(self) -> pd.DataFrame:
+        """The same without the truth, lowest loss first."""
+        return self.sound[self.sound["forecaster"] != TRUTH].sort_values("wql", kind="stable")
+
+    def periods(self, amount: int = 2) -> str:
+        """Return the word for the periods of this league."""
+        return period_of(str(self.description["freq"]), amount)
+
+
+def read_league(folder: Path) -> LeagueFiles:
+    """Read what `write_league` wrote.
+
+    Raises:
+        FractileError: where a file is missing or damaged.
+    """
+    try:
+        document = json.loads((folder / "league.json").read_text(encoding="utf-8"))
+        frames = {
+            name: pd.read_parquet(folder / f"{name}.parquet") for name in ("scores", "calibration", "fans", "history")
+        }
+        return LeagueFiles(
+            description=document["asked"],
+            table=pd.DataFrame(document["table"]),
+            differences=pd.DataFrame(document["differences"], columns=list(DIFFERENCES)),
+            order=pd.DataFrame(document["held"], columns=list(ORDER_COLUMNS)),
+            examples=document["telling"],
+            **frames,
+        )
+    except (OSError, ValueError, KeyError) as fault:
+        raise FractileError(f"{folder}: holds no whole league ({fault}); run `fractile lineage` again") from None

@@ -1,10 +1,14 @@
-"""The task of a league: one panel, its origins and horizon, what forecasters may learn from, and the items drawn."""
+"""The task of a league: forecasters in the order of their history, a panel, its origins and example items.
+
+First the names and which of them are compared; then the items that are drawn as examples; then the task.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,17 +16,91 @@ import numpy as np
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import InputError
 from ...forecasters.base import check_horizon
-from ...forecasters.data.panel import (
-    SalesPanel,
-    panel_fingerprint,
-)
-from ...forecasters.forecast import (
-    DEFAULT_LEVELS,
-    QuantileForecast,
-)
+from ...forecasters.data.panel import SalesPanel, panel_fingerprint
+from ...forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
 from ...forecasters.scores.tables import demand_at
 from ...randomness import keyed_generator
 from ..backtest import SHORTEST_HISTORY
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """Where a forecaster stands in the history.
+
+    Attributes:
+        era: the family of methods of its time.
+        source: who published the method first, where that is known.
+    """
+
+    era: str
+    source: str = ""
+
+
+TEXTBOOK, FORESTS, NETS, OUTSIDE = "textbook series", "forests", "networks", "outside reference"
+ERAS = (TEXTBOOK, FORESTS, NETS, OUTSIDE)
+LINEAGE = {
+    "seasonal_naive": Ancestor(TEXTBOOK),
+    "ets": Ancestor(TEXTBOOK, "Hyndman et al. 2002"),
+    "arima": Ancestor(TEXTBOOK, "Box and Jenkins 1970"),
+    "croston": Ancestor(TEXTBOOK, "Croston 1972"),
+    "patchwork": Ancestor(TEXTBOOK),
+    "random_forest": Ancestor(FORESTS, "Breiman 2001"),
+    "quantile_forest": Ancestor(FORESTS, "Meinshausen 2006"),
+    "sqrf": Ancestor(FORESTS),
+    "mqmlp": Ancestor(NETS),
+    "rnn": Ancestor(NETS),
+    "deepar": Ancestor(NETS, "Salinas et al. 2017"),
+    "mqrnn": Ancestor(NETS, "Wen et al. 2017"),
+    "mqcnn": Ancestor(NETS, "Wen et al. 2017"),
+    "mqtransformer": Ancestor(NETS, "Eisenach et al. 2020"),
+    "quantile_function": Ancestor(NETS, "Park et al. 2022"),
+    "ensemble": Ancestor(OUTSIDE, "a structural model, a network and trees"),
+    "lightgbm": Ancestor(OUTSIDE, "Ke et al. 2017"),
+}
+"""Every forecaster of the history, oldest first; outside references last."""
+
+BASELINES = ("ets", "lightgbm")
+"""Forecasters that every other is measured against."""
+
+STEPS = (
+    ("ets", "patchwork"),
+    ("patchwork", "sqrf"),
+    ("sqrf", "mqmlp"),
+    ("mqmlp", "mqcnn"),
+    ("mqcnn", "mqtransformer"),
+)
+"""Pairs of which the second is expected to lose less."""
+
+CALMER = ("mqcnn", "mqtransformer")
+"""A pair of which the second's forecasts are expected to be less volatile."""
+
+TRUTH = "true quantiles"
+"""Name of the row of the quantiles that demand was drawn from."""
+
+
+def sort_by_history(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names in the order of history; unknown ones follow, in the order given."""
+    known = list(LINEAGE)
+    return tuple(sorted(dict.fromkeys(names), key=lambda n: known.index(n) if n in LINEAGE else len(known)))
+
+
+def era_of(name: str) -> str:
+    """Return the era of a forecaster; "" for one that is not in the history."""
+    return LINEAGE[name].era if name in LINEAGE else ""
+
+
+def comparison_pairs(names: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Return which forecasters are compared: (earlier or baseline, other, why).
+
+    Why is "baseline", or "step" where the first is the other's predecessor in history: the one before it in
+    the order of history among these names, or its rival in `STEPS`.
+    """
+    present = [name for name in sort_by_history(names) if name != TRUTH]
+    against = [(base, name, "baseline") for base in BASELINES if base in present for name in present if name != base]
+    chain = [name for name in present if era_of(name) != OUTSIDE]
+    steps = [*pairwise(chain), *(pair for pair in STEPS if set(pair) <= set(chain))]
+    return [*against, *((*pair, "step") for pair in dict.fromkeys(steps))]
+
 
 OFTEN_ZERO = 0.6
 """Share of periods without a sale from which on an item counts as intermittent."""
@@ -58,46 +136,33 @@ def choose_example_items(history: SalesPanel) -> tuple[ExampleItem, ...]:
         item stands twice.
     """
     units = np.where(history.informative, history.sales, 0.0).sum(1)
-    rules: list[tuple[str, Callable[[SalesPanel], BoolArray]]] = [
-        ("the largest: most units sold", lambda panel: np.ones(panel.items, dtype=bool)),
-        ("promoted: most units among items with promotions in 2 to 60 % of their periods", _promoted),
-        ("intermittent: most units among items without a sale in 60 % of their periods or more", _intermittent),
-        ("young: most units among items listed for a quarter of the history at most", _young),
+    # A promotion is a covariate known ahead that is 0 or 1 and differs between items: something done to an item.
+    marks = [v for v in history.known.values() if np.isin(v, (0.0, 1.0)).all() and (v != v[:1]).any()]
+    promoted = _share(marks[0] > 0, history.listed) if marks else np.zeros(history.items)
+    age = history.listed.sum(1)
+    rules = [
+        ("the largest: most units sold", np.ones(history.items, dtype=bool)),
+        (
+            "promoted: most units among items with promotions in 2 to 60 % of their periods",
+            (promoted >= PROMOTED[0]) & (promoted <= PROMOTED[1]),
+        ),
+        (
+            "intermittent: most units among items without a sale in 60 % of their periods or more",
+            _share(history.sales == 0, history.informative) >= OFTEN_ZERO,
+        ),
+        (
+            "young: most units among items listed for a quarter of the history at most",
+            (age > 0) & (age <= YOUNG * history.periods),
+        ),
     ]
     chosen: list[ExampleItem] = []
     for rule, fits in rules:
-        open_ = fits(history) & (units > 0)
-        open_[[item.position for item in chosen]] = False
-        if open_.any():
-            best = int(np.argmax(np.where(open_, units, -1.0)))
+        candidates = fits & (units > 0)
+        candidates[[item.position for item in chosen]] = False
+        if candidates.any():
+            best = int(np.argmax(np.where(candidates, units, -1.0)))
             chosen.append(ExampleItem(best, history.item_ids[best], rule))
     return tuple(chosen)
-
-
-def _promoted(panel: SalesPanel) -> BoolArray:
-    active = _promotions(panel)
-    if active is None:
-        return np.zeros(panel.items, dtype=bool)
-    share = _share(active > 0, panel.listed)
-    return (share >= PROMOTED[0]) & (share <= PROMOTED[1])
-
-
-def _promotions(panel: SalesPanel) -> FloatArray | None:
-    """A covariate known ahead that is 0 or 1, differs between items, and so marks something done to an item."""
-    for values in panel.known.values():
-        if np.isin(values, (0.0, 1.0)).all() and (values != values[:1]).any():
-            return values
-    return None
-
-
-def _intermittent(panel: SalesPanel) -> BoolArray:
-    informative = panel.informative
-    return _share(panel.sales == 0, informative) >= OFTEN_ZERO
-
-
-def _young(panel: SalesPanel) -> BoolArray:
-    age = panel.listed.sum(1)
-    return (age > 0) & (age <= YOUNG * panel.periods)
 
 
 def _share(what: BoolArray, among: BoolArray) -> FloatArray:
@@ -146,7 +211,12 @@ class LeagueTask:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "examples", choose_example_items(self.history))
-        object.__setattr__(self, "fingerprint", _fingerprint(self))
+        # Everything that an entry depends on but the forecaster and its options.
+        described = (self.horizon, self.origins.tolist(), self.seed, self.volatility_items, DEFAULT_LEVELS)
+        digest = hashlib.sha256(repr((described, panel_fingerprint(self.panel))).encode())
+        if self.truth is not None:
+            digest.update(np.ascontiguousarray(self.truth).tobytes())
+        object.__setattr__(self, "fingerprint", digest.hexdigest())
 
     @property
     def first(self) -> int:
@@ -160,7 +230,7 @@ class LeagueTask:
 
     @property
     def targets(self) -> IntArray:
-        """The periods that forecasts are about, each once, shape (targets,)."""
+        """The periods that are forecast, each once, shape (targets,)."""
         return np.unique(self.origins[:, None] + np.arange(self.horizon))
 
     @property
@@ -184,7 +254,7 @@ class LeagueTask:
         return np.sort(chosen)
 
     def demand(self) -> FloatArray:
-        """Return what forecasts are held against, NaN where it is not known, shape (items, origins, horizon)."""
+        """Return the demand to score against, NaN where it is not known, shape (items, origins, horizon)."""
         return demand_at(self.panel, self.origins, self.horizon, self.truth)
 
 
@@ -223,21 +293,12 @@ def league_task(
         )
     if truth is not None:
         truth = np.where(panel.listed, truth, np.nan)
-    found = LeagueTask(panel, horizon, starts, truth, **rest)
-    if not np.nansum(found.demand()) > 0:
+    task = LeagueTask(panel, horizon, starts, truth, **rest)
+    if not np.nansum(task.demand()) > 0:
         raise InputError(
             [
                 "history: no demand is known in the periods that are forecast (nothing was sold while in stock), so "
                 "that nothing can be scored; give other origins (lineage.origins, lineage.spacing)"
             ]
         )
-    return found
-
-
-def _fingerprint(task: LeagueTask) -> str:
-    """Hash everything that an entry depends on but the forecaster and its options."""
-    said = (task.horizon, task.origins.tolist(), task.seed, task.volatility_items, DEFAULT_LEVELS)
-    digest = hashlib.sha256(repr((said, panel_fingerprint(task.panel))).encode())
-    if task.truth is not None:
-        digest.update(np.ascontiguousarray(task.truth).tobytes())
-    return digest.hexdigest()
+    return task

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ...arrays import FloatArray
 from .drawing import (
     BLUE,
     INK,
@@ -74,7 +73,7 @@ def draw_savings(table: pd.DataFrame, *, baseline: str, level: float, width: flo
 
 
 def draw_cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
-    """Draw what each policy pays for holding, stock-outs and ordering, cheapest on top.
+    """Draw the cost of each policy, split into holding, stock-outs and ordering, cheapest on top.
 
     Args:
         table: columns policy, cost, holding, stockout, ordering (money a period).
@@ -83,7 +82,9 @@ def draw_cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
     """
     rows = table.sort_values("cost", ascending=False, kind="stable")
     paid = rows[list(COSTS)].to_numpy(dtype=float)
-    limit = _cut_off(rows, baseline, paid.sum(1))
+    costs = paid.sum(1)
+    far = FAR * float(rows.loc[rows["policy"] == baseline, "cost"].iloc[0])
+    limit = float(costs[costs <= far].max()) if (costs <= far).any() else float(costs.max())
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -93,13 +94,15 @@ def draw_cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
             if part.any():
                 axes.barh(range(len(rows)), part, left=left, color=colour, height=0.66, label=name)
             left = left + part
-        for y, total in enumerate(paid.sum(1)):
-            text = number(total) + (" →" if total > limit else "")
-            axes.annotate(text, (min(total, limit), y), (4, 0), textcoords="offset points", va="center_baseline")
+        for y, total in enumerate(costs):
+            shown = number(total) + (" →" if total > limit else "")
+            axes.annotate(shown, (min(total, limit), y), (4, 0), textcoords="offset points", va="center_baseline")
         axes.set_xlim(0, 1.2 * limit)
         axes.set_xlabel(f"money a {period}, all items")
         format_thousands(axes.xaxis)
-        _name_policies(axes, rows, baseline)
+        axes.set_yticks(range(len(rows)), [label(str(name)) for name in rows["policy"]])
+        for text, name in zip(axes.get_yticklabels(), rows["policy"], strict=True):
+            text.set_fontweight("bold" if name == baseline else "normal")
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0, handlelength=1.0)
         strip_axes(axes, grid="x")
 
@@ -208,7 +211,7 @@ def draw_item_savings(saving: pd.Series[float], *, period: str) -> str:
 
 
 def draw_forecast_value(value: pd.DataFrame, *, baseline: str, best: str, level: float) -> str:
-    """Draw what each policy saves on each forecaster.
+    """Draw the saving of each policy on each forecaster.
 
     Args:
         value: columns forecaster, policy, saving, saving_low, saving_high.
@@ -263,18 +266,6 @@ def draw_calibration(scores: pd.DataFrame) -> str:
 
 def _pairs(rows: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(rows["policy"].astype(str), rows["kind"].astype(str), strict=True))
-
-
-def _cut_off(table: pd.DataFrame, baseline: str, costs: FloatArray) -> float:
-    """The greatest cost within `FAR` times the baseline's."""
-    far = FAR * float(table.loc[table["policy"] == baseline, "cost"].iloc[0])
-    return float(costs[costs <= far].max()) if (costs <= far).any() else float(costs.max())
-
-
-def _name_policies(axes: Axes, rows: pd.DataFrame, baseline: str) -> None:
-    axes.set_yticks(range(len(rows)), [label(str(name)) for name in rows["policy"]])
-    for tick, name in zip(axes.get_yticklabels(), rows["policy"], strict=True):
-        tick.set_fontweight("bold" if name == baseline else "normal")
 
 
 def _draw_demand(axes: Axes, rows: pd.DataFrame, fan: pd.DataFrame, history: pd.DataFrame) -> None:

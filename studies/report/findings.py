@@ -1,4 +1,4 @@
-"""What a run found, in sentences and small tables: the comparison, items, forecasters, next orders, data and method."""
+"""The findings of a run, in sentences and small tables: comparison, items, forecasters, next orders, data, method."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from .read import Run
-from .text import column, interval, join_words, label, number, percent, tick
+from .text import capitalise, column, interval, join_words, label, number, percent, tick
 
 LISTED = 5
 """Items listed at either end."""
@@ -20,7 +20,7 @@ SAME = 1e-9
 
 @dataclass(frozen=True)
 class Summary:
-    """What a study found, in a few sentences.
+    """The findings of a study, in a few sentences.
 
     Attributes:
         headline: one sentence.
@@ -34,7 +34,7 @@ class Summary:
 
 
 def summarise(run: Run) -> Summary:
-    """Return what the cheapest policy saves, or that no policy is proven to beat the baseline."""
+    """Summarise the saving of the cheapest policy, or that no policy is proven to beat the baseline."""
     rivals, base = run.rivals, label(run.baseline)
     if not len(rivals):
         return Summary(f"Only the baseline, {base}, was simulated: there is nothing to compare it with.", (), False)
@@ -45,7 +45,7 @@ def summarise(run: Run) -> Summary:
     within = interval(best["saving_low"], best["saving_high"])
     proven = bool(best["saving_low"] > 0)
     if proven:
-        headline = f"{_capital(name)} saves {percent(best['saving'])} {within} of the {base}’s cost{when}."
+        headline = f"{capitalise(name)} saves {percent(best['saving'])} {within} of the {base}’s cost{when}."
     elif best["saving"] > SAME:
         headline = (
             f"No saving is proven: {name} cost {percent(best['saving'])} less than the {base}{when}, "
@@ -62,8 +62,10 @@ def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
     details = []
     sure = rivals[rivals["saving_low"] > 0]
     if not proven and len(sure):
-        said = [f"{label(r.policy)} {percent(r.saving)} {interval(r.saving_low, r.saving_high)}" for r in _rows(sure)]
-        details.append(f"A smaller saving is proven: {join_words(said)}.")
+        smaller = [
+            f"{label(r.policy)} {percent(r.saving)} {interval(r.saving_low, r.saving_high)}" for r in _rows(sure)
+        ]
+        details.append(f"A smaller saving is proven: {join_words(smaller)}.")
     worse = [label(r.policy) for r in _rows(rivals[rivals["saving_high"] < 0])]
     if worse:
         details.append(f"Proven to cost more than the {label(run.baseline)}: {join_words(worse)}.")
@@ -74,7 +76,7 @@ def _details(run: Run, rivals: pd.DataFrame, proven: bool) -> list[str]:
         )
     for bound in _rows(run.comparison[run.comparison["kind"] == "bound"]):
         details.append(
-            f"{_capital(label(bound.policy))} knows the future and saves {percent(bound.saving)}: "
+            f"{capitalise(label(bound.policy))} knows the future and saves {percent(bound.saving)}: "
             "a bound that no policy can reach."
         )
     return details
@@ -144,7 +146,7 @@ def compare_items(run: Run) -> ItemChanges | None:
 
 
 def describe_item(run: Run, changes: ItemChanges | None, item: Any) -> str:
-    """Return what one item saves a period, and its lead time and critical ratio."""
+    """Describe the saving of one item a period, its lead time and critical ratio."""
     about = _about(run.items.drop_duplicates("item_id").set_index("item_id"), item)
     if changes is None or item not in changes.saving.index:
         return about
@@ -270,7 +272,7 @@ def describe_intervals(run: Run) -> str:
 
 
 def data_rows(run: Run) -> list[tuple[str, str]]:
-    """Return what data were used, name and text."""
+    """Describe the data, name and text."""
     data: Mapping[str, Any] = run.manifest.get("data", {})
     test: Mapping[str, Any] = run.manifest.get("backtest", {})
     rows = [
@@ -303,10 +305,6 @@ def method_rows(run: Run) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())),
     ]
     return [(name, str(text)) for name, text in rows if text is not None and text != ""]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _rows(frame: pd.DataFrame) -> list[Any]:

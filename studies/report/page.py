@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..folder import read_manifest, replace_file
 from ..league.page import build_lineage_page, lineage_section
 from . import figures as plots, findings
 from .read import LEAGUE, Run, read_run
 from .text import label, number, percent
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 REPORT = "report.html"
 
@@ -23,13 +26,13 @@ class ItemPicture:
 
     Attributes:
         item: its id.
-        facts: what it saves, and its lead time and critical ratio.
+        facts: its saving, lead time and critical ratio.
         svg: the figure.
     """
 
     item: str
     facts: str
-    svg: Any
+    svg: Markup
 
 
 def build_report(folder: Path) -> Path:
@@ -62,7 +65,18 @@ def render(run: Run) -> str:
     environment.filters |= {"label": label, "percent": percent, "number": number}
     texts = files(__package__ or "")
     template = environment.from_string(texts.joinpath("report.html.j2").read_text(encoding="utf-8"))
-    changes, table = findings.compare_items(run), run.comparison
+    changes, table, period = findings.compare_items(run), run.comparison, run.periods(1)
+    compared: dict[str, Any] = {"baseline": run.baseline, "level": run.level}
+    value, scores, several = run.forecast_value, findings.all_horizons(run.scores), len(table) > 1
+    figures = {
+        "forest": plots.draw_savings(table, **compared) if several else None,
+        "forest_narrow": plots.draw_savings(table, **compared, width=380, key="narrow") if several else None,
+        "split": plots.draw_cost_split(table, baseline=run.baseline, period=period),
+        "service": plots.draw_service(table, baseline=run.baseline, period=period),
+        "item_savings": plots.draw_item_savings(changes.saving, period=period) if changes else None,
+        "value": plots.draw_forecast_value(value, **compared, best=run.best) if len(value) else None,
+        "calibration": plots.draw_calibration(scores) if len(scores) else None,
+    }
     seconds = run.manifest.get("cpu_seconds") or {}
     # Waste, revenue and salvage are costs, too, but in none of the three parts that the table shows.
     parts = table["holding"] + table["stockout"] + table["ordering"]
@@ -72,7 +86,7 @@ def render(run: Run) -> str:
         run=run,
         manifest=run.manifest,
         answer=findings.summarise(run),
-        figures={name: svg and Markup(svg) for name, svg in _figures(run, changes).items()},
+        figures={name: svg and Markup(svg) for name, svg in figures.items()},
         rows=findings.comparison_rows(run),
         other_costs=other_costs,
         items=list(_items(run, changes)),
@@ -88,22 +102,6 @@ def render(run: Run) -> str:
         cpu=sorted(seconds.items(), key=lambda entry: -entry[1]),
         cpu_total=sum(seconds.values()),
     )
-
-
-def _figures(run: Run, changes: findings.ItemChanges | None) -> dict[str, str | None]:
-    table, period = run.comparison, run.periods(1)
-    compared: dict[str, Any] = {"baseline": run.baseline, "level": run.level}
-    value, scores = run.forecast_value, findings.all_horizons(run.scores)
-    several = len(table) > 1
-    return {
-        "forest": plots.draw_savings(table, **compared) if several else None,
-        "forest_narrow": plots.draw_savings(table, **compared, width=380, key="narrow") if several else None,
-        "split": plots.draw_cost_split(table, baseline=run.baseline, period=period),
-        "service": plots.draw_service(table, baseline=run.baseline, period=period),
-        "item_savings": plots.draw_item_savings(changes.saving, period=period) if changes else None,
-        "value": plots.draw_forecast_value(value, **compared, best=run.best) if len(value) else None,
-        "calibration": plots.draw_calibration(scores) if len(scores) else None,
-    }
 
 
 def _items(run: Run, changes: findings.ItemChanges | None) -> Iterator[ItemPicture]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...errors import FractileError, InputError
 from ..folder import read_manifest
-from ..league.files import LeagueFiles, read_league
+from ..league.table import LeagueFiles, read_league
 from .text import period_of
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -39,7 +39,7 @@ class Run:
     """A run folder's content; a file that is missing is an empty frame.
 
     Attributes:
-        manifest: what the run was made from.
+        manifest: command, data, seed and versions of the run.
         comparison: a row a policy.
         forecast_value: a row a forecaster and policy.
         scores: a row a forecaster, level and horizon (0: all of them).
@@ -85,7 +85,7 @@ class Run:
         return str(self.rivals["policy"].iloc[0]) if len(self.rivals) else self.baseline
 
     def periods(self, number: int = 2) -> str:
-        """What the periods of this run are called."""
+        """Return the word for the periods of this run."""
         return period_of(self.manifest.get("data", {}).get("freq"), number)
 
 
@@ -106,7 +106,13 @@ def read_run(folder: Path) -> Run:
     frames = {name: _frame(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()}
     league = read_league(folder / LEAGUE) if (folder / LEAGUE).is_dir() else None
     run = Run(manifest, **frames, orders=_frame(folder / "orders.csv", ORDERS), lineage=league)
-    _check(folder, run)
+    lacking = [key for key in ("baseline", "level") if key not in manifest]
+    if lacking:
+        raise FractileError(f"{folder / 'manifest.json'}: lacks {', '.join(lacking)}; run the study again")
+    if run.baseline not in set(run.comparison["policy"]):
+        raise FractileError(
+            f"{folder / 'comparison.parquet'}: has no row of the baseline {run.baseline!r}; run the study again"
+        )
     return run
 
 
@@ -121,13 +127,3 @@ def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     if missing:
         raise FractileError(f"{path}: has no column {', '.join(missing)}; run the study again")
     return frame
-
-
-def _check(folder: Path, run: Run) -> None:
-    missing = [key for key in ("baseline", "level") if key not in run.manifest]
-    if missing:
-        raise FractileError(f"{folder / 'manifest.json'}: lacks {', '.join(missing)}; run the study again")
-    if run.baseline not in set(run.comparison["policy"]):
-        raise FractileError(
-            f"{folder / 'comparison.parquet'}: has no row of the baseline {run.baseline!r}; run the study again"
-        )

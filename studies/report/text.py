@@ -17,7 +17,7 @@ def label(name: str) -> str:
 
 
 def period_of(freq: str | None, number: int = 2) -> str:
-    """Return what a period is called.
+    """Return the word for periods of a frequency.
 
     >>> period_of("W-MON"), period_of("D", 1), period_of(None)
     ('weeks', 'day', 'periods')
@@ -81,6 +81,11 @@ def interval(low: Any, high: Any) -> str:
     '[−10.3, 18.6]'
     """
     return f"[{_points(low)}, {_points(high)}]"
+
+
+def capitalise(text: str) -> str:
+    """Return a text with a capital first letter; the others stay."""
+    return text[:1].upper() + text[1:]
 
 
 def join_words(words: Sequence[str]) -> str:

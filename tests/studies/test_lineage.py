@@ -36,10 +36,9 @@ from fractile.studies.league import (
     run as lineage_module,
 )
 from fractile.studies.league.entry import by_target, entry_key, load_entry, make_entry, save_entry
-from fractile.studies.league.names import TRUTH, comparison_pairs, sort_by_history
 from fractile.studies.league.run import lineage_run, run_league
 from fractile.studies.league.table import check_history_order
-from fractile.studies.league.task import LOSS_LEVELS, choose_example_items
+from fractile.studies.league.task import LOSS_LEVELS, TRUTH, choose_example_items, comparison_pairs, sort_by_history
 from fractile.studies.report.page import build_report
 from fractile.studies.statistics import paired_saving
 from fractile.studies.study import run_study

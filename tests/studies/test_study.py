@@ -15,8 +15,7 @@ from fractile.policies.storage import load_policy
 from fractile.studies.backtest import Study, begin
 from fractile.studies.config import load_config
 from fractile.studies.data import load_data
-from fractile.studies.orders import next_orders, orders_at_end
-from fractile.studies.study import forecast_file, run_study, train_run
+from fractile.studies.study import forecast_file, next_orders, orders_at_end, run_study, train_run
 
 SMALL = {
     "backtest.periods": 8,
