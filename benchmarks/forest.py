@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from fractile.forecasters.trees.config import SparseForestConfig
-from fractile.forecasters.trees.sqrf import Rows, SparseQuantileForest
+from fractile.forecasters.trees.sqrf import Rows, SparseForestConfig, SparseQuantileForest
 from fractile.randomness import keyed_generator
 
 BLOCK = 50_000
