@@ -79,7 +79,8 @@ class ForecastFeatures:
             item: which item each path holds, shape (paths,).
             forecasts: the paths' own.
         """
-        return self._map(lambda part: part[..., 0, item][..., None], forecasts)
+        # `take` keeps paths last in memory; fancy indexing would put them first, which slows every later read.
+        return self._map(lambda part: np.take(part[..., 0, :], item, axis=-1)[..., None], forecasts)
 
     def window(self, first: int, last: int, forecasts: Sequence[DemandForecast] | None) -> ForecastFeatures:
         """Return those of periods first ... last - 1, whose forecasts these are."""
