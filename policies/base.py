@@ -40,17 +40,6 @@ class Planner(Protocol):
         """Return the parameters without the rules that the plan ignores."""
 
 
-class Progress(Protocol):
-    """Whatever long work reports to: the one shape of a progress callback."""
-
-    def __call__(self, message: str, share: float | None = None) -> None:
-        """Report what is done now, and which share of the work is over, 0 to 1 (None: not known)."""
-
-
-def no_progress(message: str, share: float | None = None) -> None:
-    """Report nothing: the progress callback where none is given."""
-
-
 def fit_pipeline(pipeline: Array, slots: int) -> Array:
     """Return a pipeline with this many slots: what arrives later is summed into the last one, missing slots are empty.
 

@@ -15,8 +15,9 @@ from ..envs.core.period import StockState, advance, observation, system_of
 from ..envs.core.types import HistoryView, Observation, PeriodOutcome, Scenario, Trajectory, with_protection_totals
 from ..envs.gym.batch import target_state
 from ..errors import FractileError
+from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
-from .base import OrderUpToPolicy, Planner, Policy, Progress, no_progress
+from .base import OrderUpToPolicy, Planner, Policy
 
 NO_HISTORY = HistoryView()
 """No past in the observation: stock, pipeline and forecast say it all."""

@@ -33,7 +33,7 @@ from .config import StudyConfig
 from .data import StudyData, load_data
 
 if TYPE_CHECKING:
-    from .commands.terminal import Progress
+    from ..progress import Progress
 
 SHORTEST_HISTORY = 8
 """Periods at least that a forecaster is fitted on."""

@@ -29,7 +29,7 @@ from ..policies.rollout import roll
 from ..randomness import keyed_generator
 
 if TYPE_CHECKING:
-    from .commands.terminal import Progress
+    from ..progress import Progress
 
 PATHS, PERIODS, WARM_UP = 1000, 2000, 100
 """Of a simulation: two million periods."""

@@ -33,7 +33,7 @@ from .report.page import build_report
 from .statistics import paired_saving
 
 if TYPE_CHECKING:
-    from .commands.terminal import Progress
+    from ..progress import Progress
 
 BOUNDS = ("hindsight",)
 """Planners that know the future: bounds, not policies."""

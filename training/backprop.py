@@ -16,9 +16,9 @@ from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.encoders import make_encoder
 from ..envs.gym.sources import EpisodeSource
 from ..envs.networks.network import Network
-from ..policies.base import Progress, no_progress
 from ..policies.neural import NeuralPolicy, feature_statistics, initial_layers
 from ..policies.rollout import NO_HISTORY, roll
+from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
 from .config import BackpropConfig
 

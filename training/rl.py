@@ -16,8 +16,8 @@ from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.encoders import make_encoder
 from ..envs.gym.sb3_env import InventorySB3Env
 from ..envs.gym.sources import EpisodeSource
-from ..policies.base import Progress, no_progress
 from ..policies.neural import WIDEST_FEATURE, NeuralPolicy, feature_statistics
+from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
 from .backprop import one_thread
 from .config import PPOConfig

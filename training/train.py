@@ -17,12 +17,13 @@ from ..arrays import FloatArray, IntArray
 from ..envs.core.types import ItemParams, Scenario, with_protection_totals
 from ..envs.gym.sources import DemandSource, EpisodeSource, JointSource, PoolSource
 from ..errors import FractileError
-from ..policies.base import Planner, Policy, Progress, no_progress
+from ..policies.base import Planner, Policy
 from ..policies.base_stock import BaseStock, ConstantOrder
 from ..policies.neural import NeuralPolicy
 from ..policies.newsvendor import TunedNewsvendor
 from ..policies.registry import POLICIES, make_policy
 from ..policies.rollout import simulate
+from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
 from .config import BACKPROP_ON_HISTORY, PPO_ON_HISTORY, HistoryConfig, TuningConfig, make_config
 

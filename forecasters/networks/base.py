@@ -13,6 +13,7 @@ import torch
 
 from ...arrays import FloatArray
 from ...errors import FractileError
+from ...progress import Progress
 from ...randomness import keyed_generator
 from ..base import Arrays, BaseForecaster, Config, Request, State, require_history
 from ..calibration.point_errors import Calibration
@@ -21,15 +22,7 @@ from ..data.panel import SalesPanel
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
 from .inputs import InputPlan, build_inputs, plan_inputs
 from .network import CENSORINGS, Network, NetworkConfig, NetworkEnsemble, NetworkInputs, Sizes
-from .training import (
-    Checkpoint,
-    Progress,
-    Trainer,
-    fit_fingerprint,
-    make_examples,
-    to_tensors,
-    validation_periods,
-)
+from .training import Checkpoint, Trainer, fit_fingerprint, make_examples, to_tensors, validation_periods
 
 Errors = ErrorDependence | Calibration
 

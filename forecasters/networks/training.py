@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ...arrays import BoolArray
 from ...errors import FractileError
+from ...progress import Progress
 from ..data.panel import SalesPanel, panel_fingerprint
 from .network import Batch, Network, NetworkConfig, NetworkInputs
 
@@ -31,14 +32,6 @@ LEAST_TRAINING_PERIODS = 12
 """Periods that must remain to train on for any to be held out."""
 REFIT_RATE = 0.4
 """Learning rate of the training with all periods, as a share of the first one."""
-
-
-class Progress(Protocol):
-    """A function that reports progress."""
-
-    def __call__(self, message: str, share: float | None = None) -> None:
-        """Report what is done now, and which share of it is over (0 to 1; None: not known)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ...errors import FractileError, InputError
+from ...progress import Progress
 from ..folder import json_text, write_frame
 
 if TYPE_CHECKING:
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
 
 FAILED, BAD_INPUT = 1, 2
 """Exit codes; 0 is done."""
-
-
-class Progress(Protocol):
-    """Callback for the progress of a job."""
-
-    def __call__(self, message: str, share: float | None = None) -> None:
-        """Report what is done now, and which share of it is over (0 to 1; None: not known)."""
-        ...
 
 
 @dataclass(frozen=True)

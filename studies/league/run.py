@@ -30,8 +30,8 @@ from .table import League, describe_task, league_document, make_league, write_le
 from .task import TRUTH, LeagueTask, league_task, sort_by_history
 
 if TYPE_CHECKING:
+    from ...progress import Progress
     from ..backtest import Study
-    from ..commands.terminal import Progress
 
 QUICK = {"steps": 150, "trees": 40}
 """Options that quick work lowers, where a forecaster has them and they are not given."""
