@@ -7,12 +7,15 @@ items or paths are added.
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 
 import numpy as np
 
 PATH_BLOCK = 256
 """Paths are drawn in blocks of this many, so that the first n paths are the same however many follow."""
+KEY_BYTES = 16
+"""Of a generator's key: 128 bits, as many as Philox has. With 32 bits a hundred pairs among a million items would
+share their draws."""
 
 
 def keyed_generator(seed: int, *key: str | int) -> np.random.Generator:
@@ -25,5 +28,9 @@ def keyed_generator(seed: int, *key: str | int) -> np.random.Generator:
     >>> float(keyed_generator(1, "demand", "tea").random()) == float(keyed_generator(1, "demand", "tea").random())
     True
     """
-    words = [zlib.crc32(str(part).encode()) for part in key]
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, *words])))
+    # Each part with its length, so that ("ab", "c") and ("a", "bc") are different keys.
+    parts = [str(part).encode() for part in (int(seed), *key)]
+    content = b"".join(len(part).to_bytes(8, "little") + part for part in parts)
+    digest = hashlib.blake2b(content, digest_size=KEY_BYTES).digest()
+    # A seed sequence rather than a bare key, so that the generator can be spawned from.
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(int.from_bytes(digest, "little"))))
