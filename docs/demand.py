@@ -9,7 +9,6 @@ data folder are left out, and that is said. The text beside the numbers is writt
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import time
@@ -27,12 +26,10 @@ from demand_measures import (
     law_measures,
     mean_loss,
     pair_correlation,
-    paired,
     pit_shares,
     product_limit,
     rolled,
     run_lengths,
-    sums_ahead,
     total_spread,
     transform,
 )
@@ -43,7 +40,6 @@ from lineage import freshretailnet50k, online_retail_uci, vn2
 import fractile as fr
 from fractile.forecasters.scores import weighted_quantile_loss
 from fractile.randomness import keyed_generator
-from fractile.registry import option_names
 from fractile.studies.backtest import new_forecaster
 from fractile.studies.league.run import quick_options
 
@@ -211,7 +207,7 @@ def world_piece(job: Job, kind: str, name: str, seed: int) -> dict[str, Any]:
     forecaster, seconds = fitted(job, name, panel, cutoff, HORIZON, seed)
     items = world.simulated(size.items)
     few = panel.select(items)
-    drawn, _, scenarios = rolled(forecaster, few, cutoff, WEEKS, size.paths, seed, span=shown(job, name, seed))
+    drawn, _, scenarios = rolled(forecaster, few, cutoff, WEEKS, size.paths, seed, span=shown(name, seed))
     origins = [cutoff + later for later in LATER]
     values = forecaster.predict(panel, HORIZON, LEVELS, origins=origins).values
     last = np.arange(cutoff, panel.periods - int(world.span.min()) + 1)[:LAST]
@@ -227,6 +223,7 @@ def world_piece(job: Job, kind: str, name: str, seed: int) -> dict[str, Any]:
         "wql": weighted_loss(world, origins, values),
         "sums": {key: mean_loss(loss) for key, loss in sums.items()},
         "cells": {key: loss.tolist() for key, loss in sums.items()},
+        "made": seed,
         "fit_seconds": seconds,
     }
 
@@ -301,7 +298,7 @@ def real_piece(job: Job, kind: str, name: str, seed: int) -> dict[str, Any]:
         known = few.informative[:, cutoff:].T
         weeks = panel.periods - cutoff
         drawn, expected, scenarios = rolled(
-            forecaster, few, cutoff, weeks, job.size.paths, seed, span=shown(job, name, seed)
+            forecaster, few, cutoff, weeks, job.size.paths, seed, span=shown(name, seed)
         )
         one = forecaster.predict(few, 1, origins=np.arange(cutoff, panel.periods)).mean()[:, :, 0].T
         real = few.sales[:, cutoff:].T
@@ -316,7 +313,7 @@ def real_piece(job: Job, kind: str, name: str, seed: int) -> dict[str, Any]:
     return piece
 
 
-def shown(job: Job, name: str, seed: int) -> int:
+def shown(name: str, seed: int) -> int:
     """Return how many periods ahead policies see: the pictured forecaster's paths are simulated with a policy."""
     return 3 if name == PICTURED and seed == 0 else 1
 
@@ -384,7 +381,7 @@ def keep_picture(
     weeks = drawn.shape[1]
     known = panel.informative[:, cutoff : cutoff + weeks].T
     real = panel.sales[:, cutoff : cutoff + weeks].T
-    simulated_runs, ratio = policy_runs(panel, scenarios, cutoff)
+    simulated_runs, ratio = policy_runs(panel, scenarios)
     origins = np.arange(cutoff, panel.periods - 3 + 1)
     span = np.full(panel.items, 3)
     low, high, whole = transform(forecaster.predict(panel, 3, origins=origins), panel, span)
@@ -409,7 +406,7 @@ def keep_picture(
     )
 
 
-def policy_runs(panel: fr.SalesPanel, scenarios: list[Any], cutoff: int) -> tuple[np.ndarray, float]:
+def policy_runs(panel: fr.SalesPanel, scenarios: list[Any]) -> tuple[np.ndarray, float]:
     """Return run lengths of simulated stock-outs, under `newsvendor` with as many of them as there are on record.
 
     What the shop's own policy was is not known. The critical ratio of `newsvendor` (lead time 2) is set so that the

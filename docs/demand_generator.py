@@ -1,4 +1,4 @@
-"""A second generator of demand, unlike the embedded panel: forecasters that were fitted to that panel's habits fail here.
+"""A second generator of demand, unlike the embedded panel: a forecaster fitted to that panel's habits fails here.
 
 Weekly demand of a chain of shops. What differs from the embedded panel: levels wander and do not return (random
 walks); the season is that of the quarter, with a rush at its end; all items share a slow wave, and each department a
