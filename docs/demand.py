@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ LATER = (2, 10, 18)
 """Origins of the league, counted from the cutoff."""
 LAST = 25
 """Origins that sums over the protection interval are scored at."""
+SHOWN, SETTLED = 3, 4
+"""In pictures: the protection interval, and the periods at the beginning of a simulation that are left out."""
 
 
 @dataclass(frozen=True)
@@ -315,7 +317,7 @@ def real_piece(job: Job, kind: str, name: str, seed: int) -> dict[str, Any]:
 
 def shown(name: str, seed: int) -> int:
     """Return how many periods ahead policies see: the pictured forecaster's paths are simulated with a policy."""
-    return 3 if name == PICTURED and seed == 0 else 1
+    return SHOWN if name == PICTURED and seed == 0 else 1
 
 
 # Dead items.
@@ -378,49 +380,51 @@ def keep_picture(
     demand: np.ndarray | None,
 ) -> None:
     """Keep what the pictures of one panel are drawn from."""
-    weeks = drawn.shape[1]
-    known = panel.informative[:, cutoff : cutoff + weeks].T
-    real = panel.sales[:, cutoff : cutoff + weeks].T
-    simulated_runs, ratio = policy_runs(panel, scenarios)
-    origins = np.arange(cutoff, panel.periods - 3 + 1)
-    span = np.full(panel.items, 3)
-    low, high, whole = transform(forecaster.predict(panel, 3, origins=origins), panel, span)
+    window = slice(cutoff, cutoff + drawn.shape[1])
+    known = panel.informative[:, window].T
+    span = np.full(panel.items, SHOWN)
+    ahead = forecaster.predict(panel, SHOWN, origins=np.arange(cutoff, panel.periods - SHOWN + 1))
+    # Where demand is known, whether in stock or not, it is what forecasts are held against.
+    came = panel if demand is None else replace(panel, sales=demand, in_stock=np.ones_like(panel.in_stock))
+    low, high, whole = transform(ahead, came, span)
+    out = panel.listed & ~panel.in_stock
+    after = out[:, cutoff + SETTLED : window.stop]
+    simulated_runs, ratio = policy_runs(scenarios[0], float(after.mean()))
     path = job.picture(kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         path,
         past=panel.sales.sum(axis=0),
-        out=(panel.listed & ~panel.in_stock).mean(axis=0),
         demand=np.zeros(0) if demand is None else demand.sum(axis=0),
         totals=drawn.sum(axis=2),
-        pairs_real=correlations(real, known),
+        pairs_real=correlations(panel.sales[:, window].T, known),
         pairs_simulated=np.array([correlations(path, known) for path in drawn[:8]]),
-        runs_real=run_lengths(panel.listed & ~panel.in_stock),
+        runs_real=run_lengths(after),
         runs_simulated=simulated_runs,
         ratio=ratio,
         low=low,
         high=high,
         whole=whole,
+        sums="sums in stock" if demand is None else "sums of demand",
         cutoff=cutoff,
         freq=panel.freq,
     )
 
 
-def policy_runs(panel: fr.SalesPanel, scenarios: list[Any]) -> tuple[np.ndarray, float]:
-    """Return run lengths of simulated stock-outs, under `newsvendor` with as many of them as there are on record.
+def policy_runs(scenario: Any, share: float) -> tuple[np.ndarray, float]:
+    """Return run lengths of simulated stock-outs, and the critical ratio of the policy.
 
-    What the shop's own policy was is not known. The critical ratio of `newsvendor` (lead time 2) is set so that the
-    share of item-periods out of stock is the record's; whether runs are then as long is the question.
+    What the shop's own policy was is not known. `newsvendor` (lead time 2) gets the critical ratio under which the
+    share of item-periods out of stock is nearest to the record's; whether runs are then as long is the question.
     """
-    share = float((~panel.in_stock)[panel.listed].mean())
-    scenario, best = scenarios[0], (np.inf, np.zeros(8), 0.5)
+    best = (np.inf, np.zeros(1), 0.5)
     for ratio in (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95):
-        params = fr.ItemParams(lead_time=2, holding_cost=1 - ratio, stockout_cost=ratio, unmet_demand="lost")
-        lived = fr.simulate(fr.make_policy("newsvendor"), scenario, params, warm_up=4)
+        params = fr.ItemParams(lead_time=SHOWN - 1, holding_cost=1 - ratio, stockout_cost=ratio, unmet_demand="lost")
+        lived = fr.simulate(fr.make_policy("newsvendor"), scenario, params, warm_up=SETTLED)
         short = np.asarray(lived.shortfall) > 0
-        if abs(short.mean() - share) < best[0]:
-            flags = short.transpose(0, 2, 1).reshape(-1, short.shape[1])
-            best = (abs(float(short.mean()) - share), run_lengths(flags), ratio)
+        distance = abs(float(short.mean()) - share)
+        if distance < best[0]:
+            best = (distance, run_lengths(short.transpose(0, 2, 1).reshape(-1, short.shape[1])), ratio)
     return best[1], best[2]
 
 

@@ -65,8 +65,9 @@ def correlations(demand: np.ndarray, known: np.ndarray | None = None) -> np.ndar
 
 
 def pair_correlation(demand: np.ndarray, known: np.ndarray | None = None) -> float:
-    """Return the mean of `correlations` over the pairs that move."""
-    return float(np.nanmean(correlations(demand, known)))
+    """Return the mean of `correlations` over the pairs that move; 0 where there are none."""
+    found = correlations(demand, known)
+    return float(found[~np.isnan(found)].mean()) if not np.isnan(found).all() else 0.0
 
 
 def total_spread(demand: np.ndarray, expected: np.ndarray, known: np.ndarray) -> float:
