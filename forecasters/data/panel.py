@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
@@ -13,21 +12,23 @@ from numpy.typing import NDArray
 
 from ...arrays import BoolArray, FloatArray
 from ...errors import Faults, FractileError, did_you_mean
-from .calendar import Calendar, make_calendar
-from .read import Source, listing
+from .calendar import make_calendar
+from .covariates import covariate_arrays, sales_records
+from .oddities import oddities
+from .read import Source
 from .resample import (
     CORE_COLUMNS,
     Cells,
-    HistoryRows,
     Missing,
-    covariate_arrays,
     find_gaps,
+    find_on_sale,
     place_rows,
     report_gaps,
+    report_sold_after,
     row_notes,
-    split_known,
+    stock_arrays,
 )
-from .rules import ITEM_RULES
+from .rules import DISCONTINUED, ITEM_RULES
 from .tables import (
     KNOWN_AHEAD,
     NIXTLA_NAMES,
@@ -39,9 +40,6 @@ from .tables import (
     in_order,
 )
 
-_ABSURD_UNITS = 10_000
-_ABSURD_RATIO = 100
-
 
 @dataclass(frozen=True, eq=False)
 class SalesPanel:
@@ -49,8 +47,8 @@ class SalesPanel:
 
     Attributes:
         sales: units per period, shape (items, periods); 0 where the item was not listed.
-        in_stock: False where the item could not be bought, so that sales say nothing about demand.
-        listed: False before an item's first row: it did not exist yet.
+        in_stock: False where the item ran out, or could not be bought all the time: demand was at least `sales`.
+        listed: False before an item's first row, where it did not exist yet, and where it was taken off sale.
         dates: the first day of each period, shape (periods,).
         item_ids: one text an item, kept as written.
         freq: pandas frequency of the periods, e.g. "W-MON" or "D".
@@ -58,6 +56,8 @@ class SalesPanel:
         observed: covariates known only once their period is over, by name, each (items, periods).
         static: what is known of the items, a row each, indexed by item_id: attributes, and their parameters.
         notes: what loading did that a reader should know, e.g. partial weeks that were dropped.
+        availability: share of each period in which the item was in stock, in [0, 1], shape (items, periods): 1 where
+            `in_stock`, below 1 elsewhere. None where no more is known than `in_stock` says.
     """
 
     sales: FloatArray
@@ -70,10 +70,13 @@ class SalesPanel:
     observed: Mapping[str, FloatArray] = field(default_factory=dict)
     static: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: tuple[str, ...] = ()
+    availability: FloatArray | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.item_ids), len(self.dates))
         arrays = {"sales": self.sales, "in_stock": self.in_stock, "listed": self.listed}
+        if self.availability is not None:
+            arrays["availability"] = self.availability
         for name, array in {**arrays, **self.known, **self.observed}.items():
             if array.shape != shape:
                 raise FractileError(f"{name} must have the shape (items, periods) = {shape}, got {array.shape}")
@@ -93,7 +96,8 @@ class SalesPanel:
         """Build a panel from a long frame, checked as `load_panel` checks a file.
 
         Args:
-            df: a row an item and date: item_id, date, sales (units >= 0), optional in_stock, covariates.
+            df: a row an item and date: item_id, date, sales (units >= 0), optional in_stock, availability and
+                listed, covariates.
             items: a row an item: item_id and anything static.
             known: covariates known ahead; all others are observed only. None takes those of price, promotion
                 and holiday that are there.
@@ -152,12 +156,12 @@ class SalesPanel:
 
     @property
     def attributes(self) -> pd.DataFrame:
-        """What forecasters may learn from in `static`: all but the parameters of `rules.ITEM_RULES`.
+        """What forecasters may learn from in `static`: all but parameters (`rules.ITEM_RULES`) and `discontinued`.
 
         A forecast must not depend on lead times, costs and order rules: the same demand is forecast alike, whatever
-        it costs to miss it.
+        it costs to miss it. That an item is sold no more is what `listed` says, and no trait of its demand before.
         """
-        return self.static.drop(columns=[name for name in self.static.columns if name in ITEM_RULES])
+        return self.static.drop(columns=[name for name in self.static if name in (*ITEM_RULES, DISCONTINUED)])
 
     @property
     def informative(self) -> BoolArray:
@@ -189,10 +193,14 @@ class SalesPanel:
             known={k: v[rows] for k, v in self.known.items()},
             observed={k: v[rows] for k, v in self.observed.items()},
             static=self.static.iloc[rows] if len(self.static) else self.static,
+            availability=None if self.availability is None else self.availability[rows],
         )
 
     def extended(self, sales: FloatArray, known: Mapping[str, FloatArray] | None = None) -> SalesPanel:
-        """Return the panel with further periods after its end, all listed and in stock.
+        """Return the panel with further periods after its end, in stock and listed.
+
+        An item that was taken off sale before the end, or is discontinued by the new periods (`static`), is listed
+        again from the first new period with sales on only.
 
         Args:
             sales: units, shape (items, new periods).
@@ -200,26 +208,39 @@ class SalesPanel:
                 covariates are carried forward.
         """
         new = sales.shape[1]
+        pad = ((0, 0), (0, new))
         later = pd.date_range(self.dates[-1], periods=new + 1, freq=self.freq)[1:]
         true = np.ones(sales.shape, dtype=bool)
         known = known or {}
+        off = np.repeat((self.listed.any(axis=1) & ~self.listed[:, -1])[:, None], new, axis=1)
+        if DISCONTINUED in self.static:
+            off |= later.to_numpy() >= pd.DatetimeIndex(self.static[DISCONTINUED]).to_numpy()[:, None]
+        sold = np.logical_or.accumulate(sales > 0, axis=1)
         return replace(
             self,
             sales=np.concatenate([self.sales, sales], axis=1),
             in_stock=np.concatenate([self.in_stock, true], axis=1),
-            listed=np.concatenate([self.listed, true], axis=1),
+            listed=np.concatenate([self.listed, ~off | sold], axis=1),
             dates=pd.DatetimeIndex(self.dates.append(later)),
             known={k: np.concatenate([v, known.get(k, _carry_forward(v, new))], 1) for k, v in self.known.items()},
             observed={k: np.concatenate([v, _carry_forward(v, new)], 1) for k, v in self.observed.items()},
+            availability=None if self.availability is None else np.pad(self.availability, pad, constant_values=1.0),
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row an item and period where the item was listed: what `from_frame` reads.
+        """Return a row an item and period from the item's first one on: what `from_frame` reads.
 
-        Columns: item_id, date, sales, in_stock, then the covariates known ahead, then the observed ones.
+        Columns: item_id, date, sales, in_stock, availability where it is known, listed where an item was taken off
+        sale, then the covariates known ahead, then the observed ones.
         """
-        item, period = np.nonzero(self.listed)
-        arrays = {"sales": self.sales, "in_stock": self.in_stock, **self.known, **self.observed}
+        begun = np.logical_or.accumulate(self.listed, axis=1)
+        item, period = np.nonzero(begun)
+        arrays = {"sales": self.sales, "in_stock": self.in_stock}
+        if self.availability is not None:
+            arrays["availability"] = self.availability
+        if (begun & ~self.listed).any():
+            arrays["listed"] = self.listed
+        arrays |= {**self.known, **self.observed}
         keys = {"item_id": np.array(self.item_ids, dtype=object)[item], "date": self.dates[period]}
         return pd.DataFrame({**keys, **{name: array[item, period] for name, array in arrays.items()}})
 
@@ -227,10 +248,12 @@ class SalesPanel:
         """Return `unique_id`, `ds`, `y`: a row an item and period where the item was listed.
 
         Args:
-            covariates: whether `in_stock` and the covariates follow, those known ahead first.
+            covariates: whether all else of `to_frame` follows: periods off sale, `in_stock` and the covariates.
         """
         frame = self.to_frame().rename(columns=NIXTLA_NAMES)
-        return frame if covariates else frame[list(NIXTLA_NAMES.values())]
+        if covariates:
+            return frame
+        return frame.loc[frame["listed"] if "listed" in frame else slice(None), list(NIXTLA_NAMES.values())]
 
     def _periods(self, span: slice) -> SalesPanel:
         return replace(
@@ -241,6 +264,7 @@ class SalesPanel:
             dates=self.dates[span],
             known={k: v[:, span] for k, v in self.known.items()},
             observed={k: v[:, span] for k, v in self.observed.items()},
+            availability=None if self.availability is None else self.availability[:, span],
         )
 
 
@@ -276,10 +300,11 @@ def load_panel(
     """Load a sales panel from a CSV or Parquet file, or from a frame.
 
     Args:
-        history: columns item_id, date, sales (units >= 0); optional in_stock; any other column is a
-            covariate.
-        items: column item_id and any others; all of them become `panel.static`, and those that are no item
-            parameters (`rules.ITEM_RULES`) `panel.attributes`, which forecasters learn from.
+        history: columns item_id, date, sales (units >= 0); optional in_stock, availability (share of the day or
+            period in stock), listed (false: not on sale); any other column is a covariate.
+        items: column item_id and any others, optional discontinued (the date from which an item is no longer sold);
+            all of them become `panel.static`, and those that are no item parameters (`rules.ITEM_RULES`)
+            `panel.attributes`, which forecasters learn from.
         freq: pandas frequency of the panel, named by the first day of a period: "W-MON" is weeks that start
             on Monday. Finer data is added up to it; None takes the data's own.
         missing: what a row missing after an item's first one means: "error", "zero" or "unknown".
@@ -333,19 +358,22 @@ def load_inputs(
         for message in cross_check(sales["item_id"], *ids):
             faults.add(message)
     name = "history" if isinstance(history, pd.DataFrame) else str(history)
-    panel = _collect_panel(sales, name, faults, freq, missing, known) if sound and sales is not None else None
+    panel = None
+    if sound and sales is not None:
+        panel = _collect_panel(sales, item_frame, name, faults, freq, missing, known)
     faults.raise_if_any()
     if panel is None:
         raise FractileError(f"{name}: no panel could be built")
-    notes = (*panel.notes, *(_oddities(panel) if check else ()))
+    notes = (*panel.notes, *(oddities(panel) if check else ()))
     item_frame = None if item_frame is None else in_order(item_frame, panel.item_ids)
     state_frame = None if state_frame is None else in_order(state_frame, panel.item_ids)
-    static = pd.DataFrame() if item_frame is None else item_frame.set_index("item_id")
+    static = _static(item_frame, panel, sales is not None and "listed" in sales)
     return Inputs(replace(panel, static=static, notes=notes), item_frame, state_frame)
 
 
 def _collect_panel(
     frame: pd.DataFrame,
+    items: pd.DataFrame | None,
     name: str,
     faults: Faults,
     freq: str | None,
@@ -365,60 +393,46 @@ def _collect_panel(
         faults.add(f"{name}: {error}")
         return None
     rows = place_rows(frame, calendar)
-    if missing == "error" and report_gaps(rows, calendar, name, faults):
+    ended = None
+    if items is not None and DISCONTINUED in items:
+        ended = pd.DatetimeIndex(items.drop_duplicates("item_id").set_index("item_id")[DISCONTINUED][[*rows.item_ids]])
+        report_sold_after(rows, calendar, ended, name, faults)
+    on_sale = find_on_sale(rows, calendar, ended)
+    gaps = find_gaps(rows, on_sale)
+    if missing == "error":
+        report_gaps(rows, calendar, gaps, name, faults)
+    if faults.messages:
         return None
-    return _build(rows, calendar, missing, ahead)
-
-
-def _build(rows: HistoryRows, calendar: Calendar, missing: Missing, known: tuple[str, ...]) -> SalesPanel:
     shape = (rows.items, len(calendar.dates))
-    period = calendar.period_of_slot
-    cells = Cells(rows.item * shape[1] + period[rows.slot], shape, rows.frame["sales"].to_numpy())
-    out = cells.total(1.0 - rows.frame["in_stock"].to_numpy(dtype=np.float64)) > 0
-    gaps = find_gaps(rows, calendar)
-    if missing == "unknown":
-        out |= np.logical_or.reduceat(gaps, np.flatnonzero(calendar.opens), axis=1)
-    if missing != "zero":
-        late = np.flatnonzero(~calendar.opens[rows.first_slot])
-        out[late, period[rows.first_slot[late]]] = True
-    arrays, notes = covariate_arrays(rows.frame.drop(columns=CORE_COLUMNS), cells)
-    ahead, observed = split_known(arrays, known)
+    period = calendar.period_of_slot[rows.slot]
+    cells = Cells(rows.item * shape[1] + period, shape, rows.frame["sales"].to_numpy())
+    stock = stock_arrays(rows, calendar, cells, on_sale, gaps, missing)
+    lagged = sales_records(rows, gaps, calendar) if missing == "zero" else np.zeros(rows.items, dtype=bool)
+    found = covariate_arrays(rows, cells, calendar, covariates, ahead, lagged)
+    assumed = row_notes(rows, int(gaps.sum()), missing, bool(covariates))
     return SalesPanel(
         sales=cells.total(cells.sales),
-        in_stock=~out,
-        listed=np.arange(shape[1]) >= period[rows.first_slot][:, None],
+        in_stock=stock.in_stock,
+        listed=stock.listed,
         dates=calendar.dates,
         item_ids=rows.item_ids,
         freq=calendar.freq,
-        known=ahead,
-        observed=observed,
-        notes=(*calendar.notes, *row_notes(rows, int(gaps.sum()), missing, bool(arrays)), *notes),
+        known=found.known,
+        observed=found.observed,
+        notes=(*calendar.notes, *assumed, *stock.notes, *found.notes),
+        availability=stock.availability,
     )
 
 
-def _oddities(panel: SalesPanel) -> list[str]:
-    """Return what is no fault but looks like one: absurd sales, items never sold."""
-    notes = []
-    sold = panel.sales > 0
-    never = [panel.item_ids[at] for at in np.flatnonzero(~sold.any(axis=1))]
-    if never:
-        notes.append(f"never sold: {listing(never)}")
-    suspects = np.flatnonzero(panel.sales.max(axis=1) > _ABSURD_UNITS)
-    for at in suspects:
-        typical = float(np.median(panel.sales[at][sold[at]]))
-        peak = int(panel.sales[at].argmax())
-        if panel.sales[at, peak] > _ABSURD_RATIO * typical:
-            amount = f"{panel.sales[at, peak]:,.0f} units on {panel.dates[peak].date()}"
-            notes.append(f"absurd sale? item {panel.item_ids[at]!r}: {amount}, {typical:g} in a typical period")
-    return notes
-
-
-def panel_fingerprint(panel: SalesPanel) -> str:
-    """Return a hash of all that forecasters may learn from: everything but notes and item parameters."""
-    names = (panel.item_ids, panel.freq, list(panel.known), list(panel.observed), list(panel.attributes.columns))
-    digest = hashlib.sha256(repr((names, panel.dates.astype(str).tolist())).encode())
-    for array in (panel.sales, panel.in_stock, panel.listed, *panel.known.values(), *panel.observed.values()):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    if len(panel.static):
-        digest.update(pd.util.hash_pandas_object(panel.attributes.astype(str)).to_numpy().tobytes())
-    return digest.hexdigest()
+def _static(items: pd.DataFrame | None, panel: SalesPanel, listed: bool) -> pd.DataFrame:
+    """Return what is known of the items; dates from which they are no longer sold are, where the history tells."""
+    static = pd.DataFrame() if items is None else items.set_index("item_id")
+    if not listed:
+        return static
+    static = pd.DataFrame(index=pd.Index(panel.item_ids, name="item_id")) if items is None else static
+    # The first date after the last period on sale; an item that was never on sale has the panel's first.
+    after = panel.periods - panel.listed[:, ::-1].argmax(axis=1)
+    after = np.where(panel.listed.any(axis=1), after, 0)
+    dates = pd.Series(panel.dates.append(pd.DatetimeIndex([pd.NaT])).to_numpy()[after], index=static.index)
+    given = static.get(DISCONTINUED, dates)
+    return static.assign(**{DISCONTINUED: given.where(given.notna(), dates)})

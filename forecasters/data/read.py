@@ -260,8 +260,8 @@ class Table:
         if 0 < words.sum() < (raw.notna().sum() / 2):
             self.fault(words, f"{column} must be a number, as it is in most rows", "correct it", _objects(raw))
 
-    def dates(self, column: str = "date") -> pd.DatetimeIndex:
-        """Return a column as dates without a time zone; what is not YYYY-MM-DD is a fault."""
+    def dates(self, column: str = "date", *, optional: bool = False) -> pd.DatetimeIndex:
+        """Return a column as dates without a time zone; what is not YYYY-MM-DD, or nothing if optional, is a fault."""
         raw = self.frame[column]
         if isinstance(raw.dtype, pd.DatetimeTZDtype):
             parsed = pd.DatetimeIndex(raw.dt.tz_localize(None)).as_unit("ns")
@@ -274,7 +274,9 @@ class Table:
             texts = [None if isinstance(value, (int, float)) else _ZONE.sub(r"\1", str(value)) for value in values]
             known = pd.to_datetime(pd.Series([*texts, None], dtype=object), format="ISO8601", errors="coerce")
             parsed = pd.DatetimeIndex(known.to_numpy()[codes]).as_unit("ns")
-        self.fault(np.asarray(parsed.isna()), f"{column} must be a date", "write it as YYYY-MM-DD", _objects(raw))
+        empty = (raw.isna() | raw.eq("")).to_numpy() if optional else np.zeros(len(raw), dtype=bool)
+        remedy = "write it as YYYY-MM-DD" + (", or nothing" if optional else "")
+        self.fault(np.asarray(parsed.isna()) & ~empty, f"{column} must be a date", remedy, _objects(raw))
         return parsed
 
     def flags(self, column: str) -> BoolArray:

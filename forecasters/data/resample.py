@@ -4,18 +4,25 @@ What a missing row means: before an item's first row the item did not exist yet 
 to the panel's end, a missing row is a fault, unless the caller says `missing="zero"` (nothing was sold, the
 item was in stock) or `"unknown"` (the item could not be bought, so sales say nothing).
 
+An item is off sale where its latest row says `listed` = false, and from the first period that begins on or after
+the date `discontinued` of the items: nothing is missing there.
+
 Where the data is finer than the panel (days into weeks), sales are added up, and a period is in stock where
 every day of it is. Days on which no item at all has a row count as closed, not as missing. Under
 `"unknown"` a period with any missing day is out of stock: its sales are a lower bound of its demand. So is
-the period in which an item starts later than the period does, except under `"zero"`. Partial periods at
-either end of the panel are dropped.
+the period in which an item starts later than the period does, except under `"zero"`, and one in which it is taken off
+sale. Partial periods at either end of the panel are dropped.
+
+How much of such a period the item was in stock is its `availability`: the share of its open days in stock. A day out
+of stock on which something was sold counts as half a day, for it sold as long as stock lasted: with days wholly in
+stock alone, sales divided by that share came to 1.8 times demand on a panel of fresh food, with half days to 1.07
+times. A column `availability` of the history knows better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,11 +30,13 @@ import pandas as pd
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import Faults
 from .calendar import Calendar
-from .read import as_numbers, listing
+from .read import MOST_LISTED, listing
 
 Missing = Literal["error", "zero", "unknown"]
 
-CORE_COLUMNS = ["item_id", "date", "sales", "in_stock"]
+CORE_COLUMNS = ("item_id", "date", "sales", "in_stock", "availability", "listed")
+"""Columns of a history that are no covariates."""
+_HALF_DAY = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,30 +85,83 @@ def place_rows(frame: pd.DataFrame, calendar: Calendar) -> HistoryRows:
     )
 
 
-def find_gaps(rows: HistoryRows, calendar: Calendar) -> BoolArray:
-    """Return True where an item that exists already has no row, shape (items, slots)."""
-    gaps = np.arange(len(calendar.slots)) >= rows.first_slot[:, None]
+def find_on_sale(rows: HistoryRows, calendar: Calendar, discontinued: pd.DatetimeIndex | None) -> BoolArray:
+    """Return whether each item was on sale: there already and not taken off, shape (items, slots).
+
+    Args:
+        rows: the rows of the history; its column `listed`, if any, holds from each row to the item's next.
+        calendar: slots and periods.
+        discontinued: of each item, the date from which it is no longer sold, NaT where it still is; None where
+            nothing is known.
+    """
+    slot = np.arange(len(calendar.slots))
+    on_sale: BoolArray = slot >= rows.first_slot[:, None]
+    if "listed" in rows.frame:
+        written, flag = np.zeros_like(on_sale), np.zeros_like(on_sale)
+        written[rows.item, rows.slot] = True
+        flag[rows.item, rows.slot] = rows.frame["listed"].to_numpy(dtype=bool)
+        latest = np.maximum.accumulate(np.where(written, slot, -1), axis=1)
+        on_sale &= (latest < 0) | np.take_along_axis(flag, np.maximum(latest, 0), axis=1)
+    if discontinued is not None:
+        dates = discontinued.to_numpy()[:, None]
+        off = calendar.slots.to_numpy() >= dates
+        # The period that the date lies in still counts, and with it what was sold in the rest of it.
+        begun = calendar.dates.to_numpy()[calendar.period_of_slot] < dates
+        sold = (rows.frame["sales"].to_numpy() > 0) & begun[rows.item, rows.slot]
+        off[rows.item[sold], rows.slot[sold]] = False
+        on_sale &= ~off
+    return on_sale
+
+
+def find_gaps(rows: HistoryRows, on_sale: BoolArray) -> BoolArray:
+    """Return True where an item that is on sale has no row, shape (items, slots)."""
+    gaps = on_sale.copy()
     gaps[rows.item, rows.slot] = False
     return gaps
 
 
-def report_gaps(rows: HistoryRows, calendar: Calendar, name: str, faults: Faults) -> bool:
-    """Add a fault that names the first items with missing rows, and return whether there are any."""
-    gaps = find_gaps(rows, calendar)
+def report_gaps(rows: HistoryRows, calendar: Calendar, gaps: BoolArray, name: str, faults: Faults) -> None:
+    """Add a fault that names the first items with missing rows."""
     counts = gaps.sum(axis=1)
     bad = np.flatnonzero(counts)
     if not len(bad):
-        return False
-    first = calendar.slots[gaps[bad[:3]].argmax(axis=1)]
+        return
+    first = calendar.slots[gaps[bad[:MOST_LISTED]].argmax(axis=1)]
     shown = ", ".join(
         f"item {rows.item_ids[at]!r} from {day.date()} on ({counts[at]:,})"
-        for at, day in zip(bad[:3], first, strict=True)
+        for at, day in zip(bad[:MOST_LISTED], first, strict=True)
     )
-    more = f" and {len(bad) - 3:,} more items" if len(bad) > 3 else ""
+    more = f" and {len(bad) - MOST_LISTED:,} more items" if len(bad) > MOST_LISTED else ""
     what = f"{counts.sum():,} rows are missing after the items' first ones: {shown}{more}"
     remedy = 'add them, or set missing to "zero" (nothing was sold) or "unknown" (it could not be bought)'
+    if gaps[:, -1].any():
+        remedy += "; items that are sold no more have their date in the items' column 'discontinued'"
     faults.add(f"{name}: {what}; {remedy}")
-    return True
+
+
+def report_sold_after(
+    rows: HistoryRows, calendar: Calendar, discontinued: pd.DatetimeIndex, name: str, faults: Faults
+) -> None:
+    """Add a fault that names the first items with rows on sale in periods that begin after they were discontinued."""
+    begins = calendar.dates.to_numpy()[calendar.period_of_slot[rows.slot]]
+    after = begins >= discontinued.to_numpy()[rows.item]
+    wrong = {"has sales": rows.frame["sales"].to_numpy() > 0}
+    if "listed" in rows.frame:
+        wrong["is listed"] = rows.frame["listed"].to_numpy(dtype=bool) & ~wrong["has sales"]
+    for what, where in wrong.items():
+        bad = np.flatnonzero(after & where)
+        items, first, count = np.unique(rows.item[bad], return_index=True, return_counts=True)
+        shown = [
+            f"item {rows.item_ids[at]!r} {what} on {calendar.slots[rows.slot[bad[row]]].date()} ({many:,} such rows) "
+            f"but was discontinued on {discontinued[at].date()}"
+            for at, row, many in zip(items[:MOST_LISTED], first, count, strict=False)
+        ]
+        if shown:
+            more = f" and {len(items) - MOST_LISTED:,} more items" if len(items) > MOST_LISTED else ""
+            remedy = (
+                "correct the date in the items' column 'discontinued', or leave it empty where the item is still sold"
+            )
+            faults.add(f"{name}: {'; '.join(shown)}{more}; {remedy}")
 
 
 def row_notes(rows: HistoryRows, gaps: int, missing: Missing, covariates: bool) -> list[str]:
@@ -159,76 +221,70 @@ class Cells:
         return cells.reshape(self.shape)
 
 
-def covariate_arrays(frame: pd.DataFrame, cells: Cells) -> tuple[dict[str, FloatArray], list[str]]:
-    """Turn every column of `frame` (a row as in `cells`) into an (items, periods) array, and say how.
+@dataclass(frozen=True)
+class Stock:
+    """When items could be bought, arrays of shape (items, periods).
 
-    Numbers are averaged over the rows of a period, `price` weighted by sales where there are any; flags (0
-    and 1 only) take the largest, text the latest. Text becomes the position of its word among the sorted
-    words. Holes take the period's value where it is the same for all items (a calendar), else the item's
-    value before, else the one after.
+    Attributes:
+        listed: whether the item was on sale at any time of the period.
+        in_stock: False where it was listed but could not be bought all the time.
+        availability: share of the period in stock, 1 where `in_stock`; None where no more is known than that.
+        notes: what was assumed.
     """
-    arrays, worded, filled, bare = {}, [], [], []
-    single_rows = len(cells.flat) == len(np.unique(cells.flat))
-    for name in frame.columns:
-        values, is_text = _as_codes(frame[name])
-        if is_text:
-            worded.append(str(name))
-        if is_text or single_rows:
-            dense = cells.last(values)
-        elif np.isin(values[np.isfinite(values)], (0.0, 1.0)).all():
-            dense = cells.largest(values)
-        else:
-            dense = cells.mean(values, np.ones_like(values))
-            if name == "price":
-                paid = cells.mean(values, cells.sales)
-                dense = np.where(np.isfinite(paid), paid, dense)
-        arrays[str(name)] = _fill_holes(dense)
-        if not np.isfinite(values).all():
-            filled.append(str(name))
-        if not np.isfinite(dense).any(axis=1).all():
-            bare.append(str(name))
-    notes = {
-        "text covariates became category codes in alphabetical order": worded,
-        "missing values were carried forward, then backward, within the item": filled,
-        "items without any value took the median of the others": bare,
-    }
-    return arrays, [f"{note}: {listing(names)}" for note, names in notes.items() if names]
+
+    listed: BoolArray
+    in_stock: BoolArray
+    availability: FloatArray | None
+    notes: tuple[str, ...]
 
 
-def split_known(
-    arrays: Mapping[str, FloatArray], known: tuple[str, ...]
-) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """Return the covariates known ahead, in the order of `known`, and the others."""
-    return {name: arrays[name] for name in known}, {k: v for k, v in arrays.items() if k not in known}
+def stock_arrays(
+    rows: HistoryRows, calendar: Calendar, cells: Cells, on_sale: BoolArray, gaps: BoolArray, missing: Missing
+) -> Stock:
+    """Bring flags, gaps and shares of a history to the periods of its panel: see the module's rules.
 
-
-def _as_codes(column: pd.Series[Any]) -> tuple[FloatArray, bool]:
-    """Return a column as numbers, and whether it was text."""
-    numbers = as_numbers(column) if not isinstance(column.dtype, pd.CategoricalDtype) else None
-    if numbers is not None and not (np.isnan(numbers) & column.notna().to_numpy()).any():
-        return np.where(np.isfinite(numbers), numbers, np.nan), False
-    codes, _ = pd.factorize(column.astype(object).map(str, na_action="ignore"), sort=True)
-    return np.where(codes >= 0, codes, np.nan).astype(np.float64), True
-
-
-def _fill_holes(values: FloatArray) -> FloatArray:
-    holes = ~np.isfinite(values)
-    if not holes.any():
-        return values
-    # Where all items have one value in each period, a hole is filled from another item.
-    low = np.where(holes, np.inf, values).min(axis=0)
-    high = np.where(holes, -np.inf, values).max(axis=0)
-    several = (~holes).sum(axis=0) > 1
-    if several.any() and (low[several] == high[several]).all():
-        shared = np.nanmax(np.where(holes, -np.inf, values), axis=0)
-        values = np.where(holes & np.isfinite(shared), shared, values)
-    values = _carry(_carry(values)[:, ::-1])[:, ::-1]
-    rest = np.isfinite(values)
-    return np.where(rest, values, np.median(values[rest]) if rest.any() else 0.0)
-
-
-def _carry(values: FloatArray) -> FloatArray:
-    """Put each row's latest value into the holes after it."""
-    at = np.where(np.isfinite(values), np.arange(values.shape[1]), 0)
-    latest = np.maximum.accumulate(at, axis=1)
-    return np.take_along_axis(values, latest, axis=1)
+    Args:
+        rows: the rows of the history.
+        calendar: slots and periods.
+        cells: the cell of each row.
+        on_sale: as `find_on_sale` gives it.
+        gaps: as `find_gaps` gives it.
+        missing: what a missing row means.
+    """
+    starts = np.flatnonzero(calendar.opens)
+    listed: BoolArray = np.logical_or.reduceat(on_sale, starts, axis=1)
+    early = np.arange(len(calendar.slots)) < rows.first_slot[:, None]
+    stocked = rows.frame["in_stock"].to_numpy(dtype=bool)
+    there = on_sale[rows.item, rows.slot]
+    out = cells.total((there & ~stocked).astype(np.float64)) > 0
+    out |= np.logical_or.reduceat(~on_sale & ~early, starts, axis=1)
+    if missing == "unknown":
+        out |= np.logical_or.reduceat(gaps, starts, axis=1)
+    if missing != "zero":
+        late = np.flatnonzero(~calendar.opens[rows.first_slot])
+        out[late, calendar.period_of_slot[rows.first_slot[late]]] = True
+    out &= listed
+    given = "availability" in rows.frame
+    if not out.any() or not (given or calendar.finer):
+        return Stock(listed, ~out, None, ())
+    half = there & ~stocked & (cells.sales > 0)
+    share = np.where(stocked, 1.0, np.where(half, _HALF_DAY, 0.0))
+    if given:
+        told = rows.frame["availability"].to_numpy(dtype=np.float64)
+        half &= np.isnan(told)
+        share = np.where(np.isnan(told), share, told)
+    days = cells.total(np.where(there, share, 0.0))
+    if missing == "zero":
+        days += np.add.reduceat((gaps | early).astype(np.float64), starts, axis=1)
+    availability = np.where(out, days / np.diff([*starts, len(calendar.slots)]), 1.0)
+    partly = out & (availability > 0)
+    notes = []
+    if partly.any():
+        notes.append(f"{int(partly.sum()):,} of the {int(out.sum()):,} item-periods out of stock were in stock in part")
+    if half.any():
+        unit = "days" if calendar.finer else "periods"
+        notes.append(
+            f"{int(half.sum()):,} item-{unit} out of stock had sales and count as half in stock; a column "
+            "availability would tell the share"
+        )
+    return Stock(listed, ~out, availability, tuple(notes))

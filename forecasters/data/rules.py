@@ -67,6 +67,9 @@ ITEM_RULES = {
 }
 """Parameters of items: a column of the items file and a field of `ItemParams` each."""
 
+DISCONTINUED = "discontinued"
+"""Column of the items: the date from which an item is no longer sold, empty where it is; no feature either."""
+
 
 def no_order_possible(
     minimum: ArrayLike | None, maximum: ArrayLike | None, pack_size: ArrayLike | None

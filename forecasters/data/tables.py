@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import Faults
 from .read import Source, Table, listing, read_raw
-from .rules import ITEM_RULES, NumberRule, no_order_possible
+from .rules import DISCONTINUED, ITEM_RULES, NumberRule, no_order_possible
 
 NIXTLA_NAMES = {"item_id": "unique_id", "date": "ds", "sales": "y"}
 """Our name of a column → theirs."""
@@ -27,6 +27,7 @@ KNOWN_AHEAD = ("price", "promotion", "holiday")
 
 _SALES = NumberRule(0, "take returns out of the sales")
 _PRICE = NumberRule(0, "write the price of a unit, or nothing", optional=True)
+_SHARE = NumberRule(0, "write the share of the period in which the item was in stock, or nothing", optional=True)
 _UNITS = NumberRule(0, "write units, 0 where there are none")
 
 
@@ -39,8 +40,9 @@ def read_history(source: Source, columns: Mapping[str, str] | None = None) -> pd
 
     Returns:
         A row an item and date, in the file's order: `item_id` (text as written), `date` (datetime64[ns]),
-        `sales` (units, float64), `in_stock` (bool, True where the file has no such column), then the file's
-        other columns as they are.
+        `sales` (units, float64), `in_stock` (bool, True where the file has no such column and `availability`
+        is not below 1), `availability` where the file has it (share of the period in stock, NaN where it is
+        not known), `listed` (bool) where the file has it, then the file's other columns as they are.
 
     Raises:
         InputError: with one message a fault.
@@ -56,7 +58,8 @@ def read_items(source: Source) -> pd.DataFrame:
 
     Returns:
         A row an item, in the file's order: `item_id`, columns of `ITEM_RULES` that are there (`lead_time` and
-        `review_period` int64, the rest float64), and the attributes as they are.
+        `review_period` int64, the rest float64), `discontinued` (datetime64[ns], NaT where the item is still sold)
+        if it is there, and the attributes as they are.
 
     Raises:
         InputError: with one message a fault.
@@ -100,24 +103,31 @@ def collect_history(source: Source, faults: Faults, columns: Mapping[str, str] |
         return None
     table = Table(raw, faults)
     table.rename(columns)
-    table.refuse_lookalikes(["in_stock", *KNOWN_AHEAD])
+    table.refuse_lookalikes(["in_stock", "availability", "listed", *KNOWN_AHEAD])
     if not table.require(HISTORY_COLUMNS):
         return None
-    stocked = "in_stock" in table.frame
+    optional = [name for name in ("in_stock", "availability", "listed") if name in table.frame]
     core = {
         "item_id": table.ids(),
         "date": table.dates(),
         "sales": table.numbers("sales", _SALES),
-        "in_stock": table.flags("in_stock") if stocked else np.ones(len(table.frame), dtype=bool),
+        "in_stock": table.flags("in_stock") if "in_stock" in optional else np.ones(len(table.frame), dtype=bool),
     }
     frame = pd.DataFrame(core)
+    if "availability" in optional:
+        frame["availability"] = table.numbers("availability", _SHARE)
+        _agree_on_stock(table, frame, "in_stock" in optional)
     keys = pd.DataFrame({"item": pd.factorize(frame["item_id"])[0], "date": frame["date"]})
     sound = frame["date"].notna() & (frame["item_id"] != "")
     again = (keys.duplicated() & sound).to_numpy()
     pairs = frame["item_id"].where(again, "") + " on " + frame["date"].where(again).dt.date.astype(str)
     rule = "item_id and date must stand together once"
     table.fault(again, rule, "keep one row or add the sales up", pairs.to_numpy(dtype=object))
-    others = table.frame.drop(columns=[*HISTORY_COLUMNS, *(["in_stock"] if stocked else [])])
+    if "listed" in optional:
+        frame["listed"] = table.flags("listed")
+        sold = ~frame["listed"].to_numpy() & (frame["sales"] > 0).to_numpy()
+        table.fault(sold, "sales must be 0 where listed is false", "correct one of them", frame["sales"].to_numpy())
+    others = table.frame.drop(columns=[*HISTORY_COLUMNS, *optional])
     for column in others.columns.difference(["price"]):
         table.covariate(column)
     if "price" in others:
@@ -130,10 +140,12 @@ def collect_items(source: Source, faults: Faults) -> pd.DataFrame | None:
     table = _item_table(source, faults, "items", attributes=True)
     if table is None:
         return None
-    table.refuse_lookalikes(ITEM_RULES)
+    table.refuse_lookalikes([*ITEM_RULES, DISCONTINUED])
     frame = table.frame.assign(item_id=_unique_ids(table))
     for column in [name for name in ITEM_RULES if name in frame]:
         frame[column] = table.numbers(column, ITEM_RULES[column])
+    if DISCONTINUED in frame:
+        frame[DISCONTINUED] = table.dates(DISCONTINUED, optional=True)
     _refuse_impossible_orders(table, frame)
     if "stockout_cost" not in frame and {"price", "unit_cost"} <= set(frame.columns):
         frame["stockout_cost"] = frame["price"] - frame["unit_cost"]
@@ -198,6 +210,22 @@ def _raise_faults(collect: Callable[[Faults], pd.DataFrame | None]) -> pd.DataFr
     frame = collect(faults)
     faults.raise_if_any()
     return pd.DataFrame() if frame is None else frame
+
+
+def _agree_on_stock(table: Table, frame: pd.DataFrame, flagged: bool) -> None:
+    """Set `in_stock` where `availability` alone is given, or add a fault where the two contradict each other."""
+    share = frame["availability"].to_numpy()
+    shown = table.frame["availability"].to_numpy(dtype=object)
+    table.fault(
+        share > 1, "availability must be a share of the period, at most 1", "divide hours or days by all", shown
+    )
+    if not flagged:
+        frame["in_stock"] = ~(share < 1)
+        return
+    stocked = frame["in_stock"].to_numpy()
+    remedy = "correct one of them, or leave in_stock out"
+    table.fault(stocked & (share < 1), "availability must be 1 or empty where in_stock is true", remedy, shown)
+    table.fault(~stocked & (share == 1), "availability must be below 1 where in_stock is false", remedy, shown)
 
 
 def _index(ids: Collection[str]) -> pd.Index[str]:

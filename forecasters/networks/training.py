@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from ...arrays import BoolArray
 from ...errors import FractileError
 from ...progress import Progress
-from ..data.panel import SalesPanel, panel_fingerprint
+from ..data.fingerprint import panel_fingerprint
+from ..data.panel import SalesPanel
 from .network import Batch, Network, NetworkConfig, NetworkInputs
 
 CHECKPOINT = "checkpoint.pt"

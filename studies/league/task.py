@@ -16,7 +16,8 @@ import numpy as np
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import InputError
 from ...forecasters.base import check_horizon
-from ...forecasters.data.panel import SalesPanel, panel_fingerprint
+from ...forecasters.data.fingerprint import panel_fingerprint
+from ...forecasters.data.panel import SalesPanel
 from ...forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
 from ...forecasters.scores.tables import demand_at
 from ...randomness import keyed_generator

@@ -161,8 +161,13 @@ def test_resampling_equals_a_loop_over_items_and_periods(seed, freq):
             assert panel.sales[i, t] == rows["sales"].sum()
             if len(rows):
                 weights = rows["sales"] if rows["sales"].sum() else np.ones(len(rows))
+                days = pd.date_range(day, day + pd.tseries.frequencies.to_offset(freq), inclusive="left")
+                price = rows["price"].reindex(days).ffill().bfill()
+                stocked = np.where(rows["in_stock"], 1.0, np.where(rows["sales"] > 0, 0.5, 0.0))
                 assert panel.in_stock[i, t] == (rows["in_stock"].all() and whole)
-                assert panel.known["price"][i, t] == pytest.approx(np.average(rows["price"], weights=weights))
+                assert panel.availability[i, t] == pytest.approx(stocked.sum() / len(days))
+                assert panel.known["price"][i, t] == pytest.approx(price.mean())
+                assert panel.observed["price_paid"][i, t] == pytest.approx(np.average(rows["price"], weights=weights))
                 assert panel.known["promotion"][i, t] == rows["promotion"].max()
                 assert panel.observed["views"][i, t] == pytest.approx(rows["views"].mean())
 
