@@ -98,10 +98,14 @@ class FittedArrivals(ByItem):
         total = np.concatenate([np.zeros((1, self.shares.shape[1])), np.cumsum(self.shares, axis=0)])
         return np.asarray(((total[start + number] - total[start]) / number[:, None]).T)
 
+    def keys(self, items: int) -> Sequence[str]:  # noqa: ARG002
+        """Return the items' ids."""
+        return self.item_ids
+
     def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
         """Draw arrivals, shape (slots + 1, paths, periods)."""
         start, number = (pool[item][:, None] for pool in self._pools())
-        line = start + np.floor(rng.random((len(item), periods)) * number).astype(np.int64)
+        line = start + np.floor(rng.random((periods, len(item))).T * number).astype(np.int64)
         return np.moveaxis(self.shares[line], 2, 0)
 
     def _pools(self) -> tuple[IntArray, IntArray]:

@@ -8,6 +8,7 @@ in which it will: a policy that reads it knows how much of its last order comes,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
-from ...randomness import keyed_generator
+from ...randomness import item_keys, keyed_generator, path_blocks
 from ..core.types import Scenario
 
 
@@ -42,7 +43,7 @@ class ArrivalModel(Protocol):
 def with_arrivals(scenario: Scenario, model: ArrivalModel, seed: int) -> Scenario:
     """Return the scenario with arrivals that are keyed by a seed.
 
-    The same seed gives the same arrivals whatever the demand; more paths are added after the first ones.
+    The same seed gives the same arrivals whatever the demand; more items, paths and periods change none of them.
 
     Args:
         scenario: demand, and what else there is.
@@ -82,7 +83,7 @@ def expected_lead_time(arrivals: ArrivalModel | Scenario | FloatArray) -> FloatA
 
 @dataclass(frozen=True, eq=False)
 class ByItem:
-    """Models that draw each item from a generator of its own, keyed by the item's position."""
+    """Models that draw each item from generators of its own: see `randomness.draw_by_item`."""
 
     @property
     def slots(self) -> int:
@@ -102,21 +103,31 @@ class ByItem:
     def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
         """Draw arrivals of paths that hold one item each, shape (slots + 1, paths, periods).
 
-        The first paths are the same however many follow.
+        They are drawn period by period: the first periods are the same however many follow.
         """
         raise NotImplementedError
+
+    def keys(self, items: int) -> Sequence[str]:
+        """Return what the items' draws are keyed by: their ids, or their positions where the model has none."""
+        return item_keys(items)
 
     def sample(self, rng: np.random.Generator, paths: int, periods: int, items: int) -> FloatArray:
         """Draw arrivals, shape (slots + 1, paths, periods, items); paths are one where they are all alike.
 
-        Neither more paths nor other items move the draws of a path and an item.
+        Neither more paths, more periods nor other items move the draws of a path, a period and an item.
         """
         known = self.mean_shares.shape[1]
         if known not in (1, items):
             raise FractileError(f"{type(self).__name__} has parameters of {known} items, {items} are asked for")
-        root = int(rng.integers(2**62))
-        rows = (np.full(1 if self.constant else paths, i) for i in range(items))
-        return np.stack([self.draw(keyed_generator(root, i), row, periods) for i, row in enumerate(rows)], axis=-1)
+        root, whole = int(rng.integers(2**62)), []
+        for i, key in enumerate(self.keys(items)):
+            # All paths are alike where nothing is random.
+            blocks = [
+                self.draw(keyed_generator(root, key, first), np.full(last - first, i), periods)
+                for first, last in path_blocks(1 if self.constant else paths)
+            ]
+            whole.append(np.concatenate(blocks, axis=1)[:, : 1 if self.constant else paths])
+        return np.stack(whole, axis=-1)
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
         """Draw arrivals of paths that hold one item each: `item` says which, shape (paths,).
@@ -200,9 +211,9 @@ class RandomLeadTime(ByItem):
         """Draw arrivals, shape (slots + 1, paths, periods)."""
         probabilities = pick_items(self.mean_shares, item)
         if self.crossing:
-            lead_time = invert(np.cumsum(probabilities, axis=0), rng.random((len(item), periods)))
+            lead_time = invert(np.cumsum(probabilities, axis=0), rng.random((periods, len(item))).T)
         else:
-            ages = invert(hazard(probabilities.T).T, rng.random((len(item), periods + self.slots)))
+            ages = invert(hazard(probabilities.T).T, rng.random((periods + self.slots, len(item))).T)
             due = [ages[:, k : k + periods] <= k for k in range(self.slots + 1)]
             lead_time = np.argmax(np.stack(due), axis=0)
         return (np.arange(self.slots + 1)[:, None, None] == lead_time).astype(np.float64)
@@ -241,8 +252,8 @@ class SplitDeliveries(ByItem):
         shares = pick_items(self.mean_shares, item)
         if self.concentration is None:
             return np.broadcast_to(shares[:, :, None], (*shares.shape, periods))
-        alpha = np.broadcast_to(self.concentration * shares.T[:, None], (len(item), periods, len(shares)))
-        return np.moveaxis(dirichlet(rng, alpha), 2, 0)
+        alpha = np.broadcast_to(self.concentration * shares.T, (periods, len(item), len(shares)))
+        return dirichlet(rng, alpha).transpose(2, 1, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,6 +280,10 @@ class ShortDeliveries(ByItem):
         """Mean share that arrives k periods later, shape (slots + 1, 1 or items)."""
         return self.model.mean_shares * np.atleast_1d(self.delivered)
 
+    def keys(self, items: int) -> Sequence[str]:
+        """Return the keys of the model within."""
+        return keys_of(self.model, items)
+
     def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
         """Draw arrivals, shape (slots + 1, paths, periods)."""
         first, second = rng.spawn(2)
@@ -276,7 +291,7 @@ class ShortDeliveries(ByItem):
         share = np.broadcast_to(mean, (len(item), periods))
         if self.concentration is not None:
             weight = self.concentration
-            drawn = second.beta(weight * share, np.where(share < 1, weight * (1 - share), 1.0))
+            drawn = second.beta(weight * share.T, np.where(share < 1, weight * (1 - share), 1.0).T).T
             share = np.where(share < 1, drawn, 1.0)
         return self.model.episodes(first, item, periods)[..., 0] * share
 
@@ -301,12 +316,21 @@ class LostDeliveries(ByItem):
         """Mean share that arrives k periods later, shape (slots + 1, 1 or items)."""
         return self.model.mean_shares * (1.0 - np.atleast_1d(self.probability))
 
+    def keys(self, items: int) -> Sequence[str]:
+        """Return the keys of the model within."""
+        return keys_of(self.model, items)
+
     def draw(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
         """Draw arrivals, shape (slots + 1, paths, periods)."""
         first, second = rng.spawn(2)
         lost = pick_items(np.atleast_1d(np.asarray(self.probability, dtype=np.float64))[None], item)[0][:, None]
-        kept = second.random((len(item), periods)) >= lost
+        kept = lost <= second.random((periods, len(item))).T
         return self.model.episodes(first, item, periods)[..., 0] * kept
+
+
+def keys_of(model: ArrivalModel, items: int) -> Sequence[str]:
+    """Return what a model's draws are keyed by; a model that does not say so has no ids."""
+    return model.keys(items) if isinstance(model, ByItem) else item_keys(items)
 
 
 def pick_items(table: FloatArray, item: IntArray) -> FloatArray:

@@ -14,11 +14,11 @@ from ...forecasters.calibration.dependence import Dependence
 from ...forecasters.demand_forecast import DRAWS
 from ...forecasters.forecast import DEFAULT_LEVELS
 from ...forecasters.interpolation import sobol_uniforms
-from ...randomness import PATH_BLOCK
+from ...randomness import draw_by_item, item_keys
 from ..core.params import Number
 from ..core.types import Scenario
 from .distribution_forecast import DistributionForecast, ForecastsOnPaths, Pick, side_by_side
-from .model import in_blocks, require
+from .model import paths_first, require, take_root
 from .probability import ClippedNormal, Distribution, SampleDistribution
 
 RARE = 1e-4
@@ -64,15 +64,28 @@ class AR1:
         return replace(self, mean=mean, autocorrelation=autocorrelation, noise_deviation=deviation)
 
     def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
-        """Draw demand, units, shape (paths, periods, items)."""
+        """Draw demand, units, shape (paths, periods, items); items are keyed by their positions."""
         return np.maximum(self.levels(rng, paths, periods)[:, 1:], 0.0)
 
     def levels(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
-        """Draw X from the period before the first on, shape (paths, periods + 1, items)."""
+        """Draw X from the period before the first on, shape (paths, periods + 1, items); see `sample`."""
+        return self._recursion(
+            paths_first(
+                draw_by_item(
+                    take_root(rng),
+                    item_keys(self.items),
+                    paths,
+                    periods + 1,
+                    lambda one, _, number: one.standard_normal((periods + 1, number)),
+                )
+            )
+        )
+
+    def _recursion(self, level: FloatArray) -> FloatArray:
+        """Turn standard normal draws (paths, periods + 1, items) into X, in place."""
         mean, autocorrelation, deviation = self._parameters
-        level = rng.standard_normal((paths, periods + 1, self.items))
         level[:, 0] *= self.stationary_deviation
-        for t in range(1, periods + 1):
+        for t in range(1, level.shape[1]):
             level[:, t] = autocorrelation * level[:, t - 1] + deviation * level[:, t]
         return mean + level
 
@@ -93,14 +106,14 @@ class AR1:
 
     def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:
         """Draw demand; the forecast in every period is its distribution, given the path so far."""
-        (level,) = in_blocks(rng, paths, lambda block: (self.levels(block, PATH_BLOCK, periods),))
+        level = self.levels(rng, paths, periods)
         make = partial(_from_level, self, level, span)
         return Scenario(np.maximum(level[:, 1:], 0.0), ForecastsOnPaths(make, range(periods)))
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
         model = self.select(item)
-        level = model.levels(rng, 1, periods)
+        level = model._recursion(rng.standard_normal((1, periods + 1, model.items)))
         demand = np.maximum(level[0, 1:], 0.0).T[:, :, None]
         whole = ForecastsOnPaths(partial(_from_level, model, level, span), range(periods))
         return Scenario(demand, ForecastsOnPaths(partial(side_by_side, whole), range(periods)))

@@ -17,7 +17,7 @@ from ...forecasters.calibration.dependence import Dependence, Method
 from ...forecasters.data.nixtla import Style, long_frame, nixtla_frame
 from ...forecasters.demand_forecast import DRAWS, DemandForecast, check_origin, correlated_uniforms, sample_forecast
 from ...forecasters.interpolation import mean_weights
-from ...randomness import keyed_generator
+from ...randomness import draw_by_item, item_keys
 from ..core.types import Scenario
 from .distribution_forecast import ForecastsOnPaths
 from .model import DemandModel, PreparedDemand
@@ -345,8 +345,8 @@ def distort(
     Args:
         scenario: with forecasts.
         distortion: how.
-        rng: where the noise comes from, beside what is drawn from it: later draws do not move. The first paths are
-            the same however many follow.
+        rng: where the noise comes from, beside what is drawn from it: later draws do not move. More items, paths or
+            periods change nothing.
         item_ids: what the noise of each item is keyed by; "item 0", "item 1", … where None.
 
     Raises:
@@ -359,9 +359,14 @@ def distort(
     forecasts = scenario.forecasts
     normal = None
     if distortion.noise > 0:
-        root, shape = int(aside(rng).integers(2**62)), (scenario.paths, scenario.periods)
-        names = item_ids or [f"item {i}" for i in range(scenario.items)]
-        normal = np.stack([keyed_generator(root, "belief", name).standard_normal(shape) for name in names])
+        periods = scenario.periods
+        normal = draw_by_item(
+            int(aside(rng).integers(2**62)),
+            item_ids or item_keys(scenario.items),
+            scenario.paths,
+            periods,
+            lambda one, _, number: one.standard_normal((periods, number)),
+        ).swapaxes(1, 2)
 
     shown = partial(_shown, forecasts, distortion, normal)
     if isinstance(forecasts, ForecastsOnPaths):

@@ -344,7 +344,9 @@ class CompoundPoisson(IndependentDemand):
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
         """Draw the numbers of customers of each size, which are independent Poisson numbers."""
         rates = np.asarray(self.rate)[..., None] * self.sizes
-        return np.sum([size * rng.poisson(rates[..., size], shape) for size in range(1, rates.shape[-1])], axis=0) * 1.0
+        # All sizes of one draw before the next draw: what is drawn further on changes nothing of what was before.
+        customers = rng.poisson(rates[..., 1:], (*shape, rates.shape[-1] - 1))
+        return customers @ np.arange(1.0, rates.shape[-1])
 
     def scaled(self, factor: ArrayLike) -> CompoundPoisson:
         """More customers of the same sizes."""

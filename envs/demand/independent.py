@@ -13,9 +13,10 @@ from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
 from ...forecasters.forecast import DEFAULT_LEVELS
 from ...forecasters.interpolation import sobol_uniforms
-from ...randomness import PATH_BLOCK
+from ...randomness import draw_by_item, item_keys
 from ..core.types import Scenario
 from .distribution_forecast import DistributionForecast, Pick
+from .inversion import draw_discrete
 from .lattice import (
     CELLS_PER_DEVIATION,
     GridDistribution,
@@ -25,9 +26,9 @@ from .lattice import (
     lattice_of,
     trim,
 )
-from .model import DemandModel, in_blocks
+from .model import DemandModel, paths_first, take_root
 from .probability import Distribution
-from .sampling_tables import sample_discrete
+from .sampling_tables import sample_together
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,10 @@ class IndependentDemand:
         raise NotImplementedError
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
-        """Draw demand of any shape that the parameters broadcast to, units; `sample` is faster for many draws."""
+        """Draw demand of any shape that the parameters broadcast to, units, in the order of the array.
+
+        Numbers further on in the array change nothing of those before. `sample` is faster for many draws.
+        """
         return self.quantile(np.broadcast_to(rng.random(shape), shape))
 
     def scaled(self, factor: ArrayLike) -> Self:  # noqa: ARG002
@@ -72,10 +76,18 @@ class IndependentDemand:
         return int(np.broadcast_shapes((1,), *(array.shape[-1:] for _, array in self.arrays()))[-1])
 
     def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
-        """Draw demand, units, shape (paths, periods, items)."""
-        if self.discrete:
-            return sample_discrete(self, rng, paths, periods)
-        return self.draw(rng, (paths, periods, self.items))
+        """Draw demand, units, shape (paths, periods, items); items are keyed by their positions."""
+        root = take_root(rng)
+        return paths_first(
+            draw_discrete(self, root, paths, periods) if self.discrete else draw_each(self, root, paths, periods)
+        )
+
+    def draw_paths(self, rng: np.random.Generator, periods: int) -> FloatArray:
+        """Draw one path of each item from one generator, units, shape (periods, items); the fastest way to draw many.
+
+        More items or periods move the draws.
+        """
+        return sample_together(self, rng, periods) if self.discrete else self.draw(rng, (periods, self.items))
 
     def cdf(self, units: ArrayLike, span: int = 1) -> FloatArray:
         """Return P(demand over `span` periods <= units)."""
@@ -324,12 +336,33 @@ class IndependentModel(DemandModel, Protocol):
     def select(self, item: IntArray) -> Self:
         """Return the model of these items."""
 
+    def draw_paths(self, rng: np.random.Generator, periods: int) -> FloatArray:
+        """Draw one path of each item from one generator, units, shape (periods, items)."""
+
+
+def draw_each(model: IndependentDemand, root: int, paths: int, periods: int) -> FloatArray:
+    """Draw each item by itself, by numpy: see `randomness.draw_by_item`.
+
+    Args:
+        model: parameters of shape (items,) or (periods, items).
+        root: what the keys of all items begin with.
+        paths: number of paths.
+        periods: number of periods.
+
+    Returns:
+        units, shape (items, periods, paths).
+    """
+    alone = [model] if model.items == 1 else [model.select(np.array([i])) for i in range(model.items)]
+    return draw_by_item(
+        root, item_keys(model.items), paths, periods, lambda rng, i, number: alone[i].draw(rng, (periods, number))
+    )
+
 
 def draw_independent(
     model: IndependentModel, rng: np.random.Generator, paths: int, periods: int, span: int
 ) -> Scenario:
     """Draw demand that is independent over periods; the forecast in every period is the truth."""
-    (demand,) = in_blocks(rng, paths, lambda block: (model.sample(block, PATH_BLOCK, periods),))
+    demand = model.sample(rng, paths, periods)
     prices = model.price_path(periods)
     return Scenario(
         demand, prepare_independent(model, periods, span).forecasts, prices=None if prices is None else prices[None]
@@ -360,7 +393,7 @@ class PreparedIndependent:
     def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
         """Draw paths that hold one item each: see `ForecastDemand.episodes`."""
         model, nowhere = self.model, np.zeros(len(item), dtype=np.int64)
-        demand = model.select(item).sample(rng, 1, self.periods)[0].T[:, :, None]
+        demand = model.select(item).draw_paths(rng, self.periods).T[:, :, None]
         taken = [forecast.take(item, nowhere) for forecast in self.different]
         prices = model.price_path(self.periods)
         if prices is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 
@@ -12,14 +12,19 @@ from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
 from ...forecasters.data.panel import SalesPanel
 from ...forecasters.demand_forecast import DemandForecast
-from ...randomness import PATH_BLOCK, keyed_generator
+from ...randomness import draw_by_item, keyed_generator
 from ..core.types import Scenario
-
-Drawn = TypeVar("Drawn", bound=tuple[Any, ...])
 
 
 class DemandModel(Protocol):
-    """Anything that demand can be drawn from."""
+    """Anything that demand can be drawn from.
+
+    What `sample` and `scenario` draw depends on the generator's state, on the item and on the path, and comes period by
+    period: more items, more paths and more periods change nothing of what is drawn without them. Items are known by
+    their ids, or, where they have none, by their positions; those may be added after the last one. An item's draws may
+    depend on items before it where demand of items moves together. (`Replay` says what it does instead.) Of `episodes`
+    it is said alone that the same generator and the same arguments give the same.
+    """
 
     @property
     def items(self) -> int:
@@ -80,7 +85,8 @@ class EpisodeForecasts(Sequence[DemandForecast]):
 def draw_scenario(model: DemandModel, seed: int, paths: int, periods: int, span: int = 1) -> Scenario:
     """Draw a scenario that is keyed by its seed.
 
-    The same seed gives the same paths; more paths are added after the first ones.
+    The same seed gives the same demand; more items, more paths and more periods change nothing of it: see
+    `DemandModel`.
 
     Args:
         model: where demand comes from.
@@ -92,26 +98,17 @@ def draw_scenario(model: DemandModel, seed: int, paths: int, periods: int, span:
     return model.scenario(keyed_generator(seed, "demand"), paths, periods, span)
 
 
-def in_blocks(rng: np.random.Generator, paths: int, draw: Callable[[np.random.Generator], Drawn]) -> list[FloatArray]:
-    """Draw paths in blocks with generators of their own, so that the first n are the same however many follow.
+def take_root(rng: np.random.Generator) -> int:
+    """Return the number that all keys of a scenario begin with: all that demand models take from a generator.
 
-    Args:
-        rng: gives the key of the blocks.
-        paths: number of paths.
-        draw: draws one block, a tuple of arrays whose first axis holds `PATH_BLOCK` paths.
-
-    Returns:
-        The arrays of `draw`, each with `paths` paths.
+    Whatever is drawn from the generator later is the same then, however much was drawn before.
     """
-    root = int(rng.integers(2**62))
-    whole: list[FloatArray] = []
-    for first in range(0, paths, PATH_BLOCK):
-        parts = draw(keyed_generator(root, first // PATH_BLOCK))
-        # Written where it stays, a block's own memory serves the next one.
-        whole = whole or [np.empty((paths, *part.shape[1:])) for part in parts]
-        for target, part in zip(whole, parts, strict=True):
-            target[first : first + PATH_BLOCK] = part[: paths - first]
-    return whole
+    return int(rng.integers(2**62))
+
+
+def paths_first(drawn: FloatArray) -> FloatArray:
+    """Return draws (items, periods, paths) as (paths, periods, items); each period's lie together in memory."""
+    return np.ascontiguousarray(np.moveaxis(drawn, 0, 2)).swapaxes(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +130,21 @@ class Replay:
         return self.panel.items
 
     def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
-        """Draw windows of the history, units, shape (paths, periods, items); items keep their common weeks."""
-        latest = self.panel.periods - periods
-        if latest < 0:
-            raise FractileError(f"the history has {self.panel.periods} periods, {periods} are needed; replay fewer")
-        start = rng.integers(0, latest + 1, paths)
-        return uncensored(self.panel).T[start[:, None] + np.arange(periods)]
+        """Draw windows of the history, units, shape (paths, periods, items); items keep their common weeks.
+
+        More paths or other items change no window. With more periods, windows that still fit into the history stay
+        where they are; the others have to start elsewhere.
+        """
+        latest = self._latest(periods)
+        # Each path ranks all periods, and starts at the one of lowest rank from which its window fits.
+        (start,) = draw_by_item(
+            take_root(rng),
+            ["start"],
+            paths,
+            1,
+            lambda block, _, n: block.random((self.panel.periods, n))[: latest + 1].argmin(0)[None],
+        )
+        return uncensored(self.panel).T[start.T.astype(np.int64) + np.arange(periods)]
 
     def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:  # noqa: ARG002
         """Draw windows of the history; nothing is forecast."""
@@ -146,8 +152,15 @@ class Replay:
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:  # noqa: ARG002
         """Draw windows of single items: see `ForecastDemand.episodes`."""
-        demand = self.sample(rng, len(item), periods)
-        return Scenario(np.take_along_axis(demand, item[:, None, None], axis=2))
+        start = rng.integers(0, self._latest(periods) + 1, len(item))
+        return Scenario(uncensored(self.panel)[item[:, None], start[:, None] + np.arange(periods), None])
+
+    def _latest(self, periods: int) -> int:
+        """The last period that a window may start at."""
+        latest = self.panel.periods - periods
+        if latest < 0:
+            raise FractileError(f"the history has {self.panel.periods} periods, {periods} are needed; replay fewer")
+        return latest
 
 
 def uncensored(panel: SalesPanel) -> FloatArray:

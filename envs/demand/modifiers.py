@@ -7,11 +7,13 @@ from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import solve_triangular
 from scipy.special import ndtr
 
 from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
 from ...forecasters.forecast import DEFAULT_LEVELS
+from ...randomness import draw_by_item, item_keys
 from ..core.params import Number
 from ..core.types import Scenario
 from .distribution_forecast import DistributionForecast
@@ -19,10 +21,14 @@ from .independent import (
     IndependentDemand,
     IndependentOutlook,
     PreparedIndependent,
+    draw_each,
     draw_independent,
     prepare_independent,
 )
-from .model import require
+from .model import paths_first, require, take_root
+
+SINGULAR = 1e-10
+"""Share of an item's variance below which it is taken to follow from the items before it."""
 
 UNSOLD = 1e-12
 """Share of its level that an item sells before its launch: nothing, for all that a simulation can tell."""
@@ -73,8 +79,12 @@ class MovingMean:
         return path
 
     def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
-        """Draw demand, units, shape (paths, periods, items)."""
-        return self.during(0, periods).draw(rng, (paths, periods, self.items))
+        """Draw demand, units, shape (paths, periods, items); items are keyed by their positions."""
+        return paths_first(draw_each(self.during(0, periods), take_root(rng), paths, periods))
+
+    def draw_paths(self, rng: np.random.Generator, periods: int) -> FloatArray:
+        """Draw one path of each item from one generator: see `IndependentDemand.draw_paths`."""
+        return self.during(0, periods).draw(rng, (periods, self.items))
 
     def cdf(self, units: ArrayLike, span: int = 1, *, period: int = 0) -> FloatArray:
         """Return P(demand of `span` periods from `period` on <= units)."""
@@ -260,7 +270,8 @@ class Correlated:
 
     In each period Z is normal with the given correlation, and D_i = F_i⁻¹(Φ(Z_i)). Each item's own distribution, its
     forecasts and its sums stay what they are in `base`. Demand's own correlation is that of Z for normal demand, and
-    a little nearer to zero for other demand.
+    a little nearer to zero for other demand. Items may be added after the last one, where their correlation with the
+    others is added to the matrix: the draws of the others stay.
 
     Attributes:
         base: demand of each item on its own: an independent model, or one whose mean moves.
@@ -291,11 +302,24 @@ class Correlated:
 
     def sample(self, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
         """Draw demand, units, shape (paths, periods, items)."""
-        # A matrix of less than full rank has no Cholesky factor, but has a root.
-        value, vector = np.linalg.eigh(self.matrix)
-        root = vector * np.sqrt(np.maximum(value, 0.0))
-        normal = rng.standard_normal((paths, periods, self.items)) @ root.T
-        return self.base.during(0, periods).invert(ndtr(normal))
+        matrix, root = np.asarray(self.correlation, dtype=np.float64), take_root(rng)
+        own = draw_by_item(
+            root, item_keys(self.items), paths, periods, lambda one, _, n: one.standard_normal((periods, n))
+        )
+        if matrix.ndim == 0 and matrix >= 0:
+            # One factor in common, whatever the number of items.
+            common = draw_by_item(
+                root, ["all items"], paths, periods, lambda one, _, n: one.standard_normal((periods, n))
+            )
+            normal = np.sqrt(matrix) * common + np.sqrt(1.0 - matrix) * own
+        else:
+            # Each item from its own draws and those of the items before it: items may be added at the end.
+            # Sums are added up in this order whatever the shape, so that not even their rounding changes.
+            weight, normal = lower_root(self.matrix), np.zeros_like(own)
+            for period in range(periods):
+                for j in range(self.items):
+                    normal[j:, period] += weight[j:, j, None] * own[j, period]
+        return self.base.during(0, periods).invert(ndtr(paths_first(normal)))
 
     def cdf(self, units: ArrayLike, span: int = 1, **when: int) -> FloatArray:
         """Return P(demand <= units) of each item: see the base."""
@@ -339,6 +363,23 @@ class Correlated:
     def prepare(self, periods: int, span: int) -> PreparedIndependent:
         """Make the true forecasts of all periods once for many episodes, each of an item on its own."""
         return prepare_independent(self.base, periods, span)
+
+
+def lower_root(matrix: FloatArray) -> FloatArray:
+    """Return a lower triangular root L of a correlation matrix, L Lᵀ = matrix, which may be of less than full rank.
+
+    Row by row (Cholesky, Banachiewicz), so that rows do not depend on those below. An item that follows from the items
+    before it has a zero on the diagonal.
+    """
+    items = len(matrix)
+    root, free = np.zeros((items, items)), np.zeros(items, dtype=bool)
+    for i in range(items):
+        before = np.flatnonzero(free)
+        root[i, before] = solve_triangular(root[np.ix_(before, before)], matrix[i, before], lower=True)
+        left = matrix[i, i] - root[i, before] @ root[i, before]
+        free[i] = left > SINGULAR
+        root[i, i] = np.sqrt(left) if free[i] else 0.0
+    return root
 
 
 def _check_correlation(correlation: FloatArray, items: int) -> None:

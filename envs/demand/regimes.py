@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
@@ -14,12 +14,12 @@ from ...arrays import FloatArray, IntArray
 from ...errors import Faults
 from ...forecasters.forecast import DEFAULT_LEVELS
 from ...forecasters.interpolation import sobol_uniforms
-from ...randomness import PATH_BLOCK
+from ...randomness import draw_by_item, item_keys, keyed_generator
 from ..core.types import Scenario
 from .distribution_forecast import DistributionForecast, ForecastsOnPaths, Pick, side_by_side
 from .independent import IndependentDemand
 from .lattice import GridDistribution, LatticeDistribution, convolve, grid_cells, lattice_of, trim
-from .model import in_blocks
+from .model import paths_first, take_root
 from .probability import Distribution, Mixture
 
 CELLS = 64
@@ -81,17 +81,39 @@ class MarkovModulated:
         return self.draw(rng, paths, periods)[0]
 
     def draw(self, rng: np.random.Generator, paths: int, periods: int) -> tuple[FloatArray, FloatArray]:
-        """Draw demand and regimes, both of shape (paths, periods, items); regimes are counted from 0."""
-        uniform = rng.random((periods, paths, 1 if self.shared else self.items))
+        """Draw demand and regimes, both of shape (paths, periods, items); regimes are counted from 0.
+
+        Items are keyed by their positions, the shared chain by its name.
+        """
+        root = take_root(rng)
+        keys = ["shared chain"] if self.shared else [f"{key}, chain" for key in item_keys(self.items)]
+        uniform = draw_by_item(root, keys, paths, periods, lambda one, _, number: one.random((periods, number)))
+        generators = [keyed_generator(root, "regime", r) for r in range(len(self.regimes))]
+        demand = (model.sample(one, paths, periods) for model, one in zip(self.regimes, generators, strict=True))
+        return self._follow(paths_first(uniform), demand)
+
+    def draw_paths(self, rng: np.random.Generator, periods: int) -> tuple[FloatArray, FloatArray]:
+        """Draw one path of each item, demand and regimes (1, periods, items): see `IndependentDemand.draw_paths`."""
+        uniform = rng.random((periods, 1, 1 if self.shared else self.items)).swapaxes(0, 1)
+        return self._follow(uniform, (model.draw_paths(rng, periods)[None] for model in self.regimes))
+
+    def _follow(self, uniform: FloatArray, demands: Iterable[FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Follow the chain of each item, and take the demand of the regimes it comes to.
+
+        Args:
+            uniform: in [0, 1), shape (paths, periods, items or 1).
+            demands: of each regime, shape (paths, periods, items).
+        """
         chain = np.cumsum(np.asarray(self.transition), axis=1)[:, :-1]
-        now = (uniform[0][..., None] >= np.cumsum(self.stationary)[:-1]).sum(-1)
+        now = (uniform[:, 0, :, None] >= np.cumsum(self.stationary)[:-1]).sum(-1)
         regime = [now]
-        for u in uniform[1:]:
+        for u in np.moveaxis(uniform, 1, 0)[1:]:
             regime.append((u[..., None] >= chain[regime[-1]]).sum(-1))
+        paths, periods, _ = uniform.shape
         visited = np.broadcast_to(np.stack(regime, axis=1), (paths, periods, self.items))
         demand = np.empty(visited.shape)
-        for r, model in enumerate(self.regimes):
-            np.copyto(demand, model.sample(rng, paths, periods), where=visited == r)
+        for r, drawn in enumerate(demands):
+            np.copyto(demand, drawn, where=visited == r)
         return demand, visited.astype(np.float64)
 
     def beliefs(self, demand: FloatArray) -> FloatArray:
@@ -133,7 +155,7 @@ class MarkovModulated:
 
     def scenario(self, rng: np.random.Generator, paths: int, periods: int, span: int) -> Scenario:
         """Draw demand; the forecast in every period is its distribution, given the regime or the path so far."""
-        demand, regime = in_blocks(rng, paths, lambda block: self.draw(block, PATH_BLOCK, periods))
+        demand, regime = self.draw(rng, paths, periods)
         return Scenario(demand, self.prepare(periods, span).forecasts_on(demand, regime))
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:
@@ -172,7 +194,7 @@ class PreparedRegimes:
     def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
         """Draw paths that hold one item each, in regimes of their own."""
         alone = replace(self, model=replace(self.model.select(item), shared=False), row=self.row[item])
-        demand, regime = alone.model.draw(rng, 1, self.periods)
+        demand, regime = alone.model.draw_paths(rng, self.periods)
         make = partial(side_by_side, alone.forecasts_on(demand, regime))
         return Scenario(demand[0].T[:, :, None], ForecastsOnPaths(make, range(self.periods)))
 

@@ -148,17 +148,27 @@ class DemandTable:
                 raw = rng.bit_generator.random_raw(words)
             else:
                 raw = rng.integers(2**64 - 1, size=words, dtype=np.uint64, endpoint=True)
-            np.copyto(cell, np.asarray(raw).astype("<u8", copy=False).view("<u2")[: len(part)])
-            # Every index is in range: "wrap" spares the check of each.
-            self.entries.take(cell, out=value, mode="wrap")
-            np.copyto(part, value, casting="unsafe")
-            jumped = (value < 0).nonzero()[0]
+            np.copyto(cell, sixteen_bits(raw)[: len(part)])
+            jumped = self.look_up(cell, value, part)
             unsettled.append((jumped + first, cell[jumped]))
         # The further bits that draws in cells with a jump need come after the first bits of all draws.
         if unsettled:
             place, cell = unsettled[0] if len(unsettled) == 1 else map(np.concatenate, zip(*unsettled, strict=True))
             flat[place] = self.resolve(cell, rng.random(len(place)))
         return drawn
+
+    def look_up(self, cell: IntArray, value: NDArray[Any], out: NDArray[Any]) -> IntArray:
+        """Write the values of cells, and return the places of those with a jump, which `resolve` settles.
+
+        Args:
+            cell: numbers of cells, of the type intp, shape (n,).
+            value: room of the type of the entries, shape (n,).
+            out: what is written to, shape (n,).
+        """
+        # Every index is in range: "wrap" spares the check of each.
+        self.entries.take(cell, out=value, mode="wrap")
+        np.copyto(out, value, casting="unsafe")
+        return (value < 0).nonzero()[0]
 
     def resolve(self, cell: IntArray, uniform: FloatArray) -> IntArray:
         """Return the values that further bits choose in cells with a jump.
@@ -177,38 +187,68 @@ class DemandTable:
         return self.lowest.take(row) + np.add.reduce(passed, axis=1)
 
 
-def sample_discrete(model: TabulatedDemand, rng: np.random.Generator, paths: int, periods: int) -> FloatArray:
-    """Draw discrete demand, by table where one distribution serves many draws.
+def sixteen_bits(words: Any) -> NDArray[np.unsignedinteger[Any]]:
+    """Return the four numbers of sixteen bits in each 64-bit word, the lowest first."""
+    return np.asarray(words).astype("<u8", copy=False).view("<u2")
 
-    Items of equal parameters share a table. Which items are drawn by table depends on the model and on the shape
-    alone, never on what was drawn before.
+
+def sample_together(model: TabulatedDemand, rng: np.random.Generator, periods: int) -> FloatArray:
+    """Draw one path of discrete demand of many items from one generator, by table where that pays.
+
+    Fast where thousands of short paths hold an item each. Items of equal parameters share a table. Which items are
+    drawn by table depends on the model and on the shape alone, never on what was drawn before; but other items or
+    more periods move the draws: see `inversion.draw_discrete` for draws that stay.
 
     Args:
         model: discrete, its parameters of shape (items,) at most.
         rng: where the draws come from.
-        paths: number of paths.
         periods: number of periods.
 
     Returns:
-        units, shape (paths, periods, items).
+        units, shape (periods, items).
     """
-    if paths * periods * model.items < WORTH_IT:
-        return model.draw(rng, (paths, periods, model.items))
+    if periods * model.items < WORTH_IT:
+        return model.draw(rng, (periods, model.items))
     if model.items == 1:
-        table = _cached_table(model)
-        shape = (paths, periods, 1)
-        return model.draw(rng, shape) if table is None else table.draw(rng, shape)
+        table = cached_table(model)
+        return model.draw(rng, (periods, 1)) if table is None else table.draw(rng, (periods, 1))
     # Each item's draws lie together; the items' axis is moved after them at last.
-    demand = np.empty((model.items, paths, periods))
-    columns = model.columns((model.items,))
-    alike = (columns == columns[0]).all()  # the usual case, without sorting rows
-    like = np.zeros(model.items) if alike else np.unique(columns, axis=0, return_inverse=True)[1]
-    order = np.argsort(like, kind="stable")
-    for group in np.split(order, np.flatnonzero(np.diff(like[order])) + 1):
-        one, shape = model.select(group[:1]), (len(group), paths, periods)
-        table = _cached_table(one) if demand[0].size * len(group) >= WORTH_IT else None
+    demand = np.empty((model.items, periods))
+    for group in alike(model):
+        one, shape = model.select(group[:1]), (len(group), periods)
+        table = cached_table(one) if periods * len(group) >= WORTH_IT else None
         demand[group] = one.draw(rng, shape) if table is None else table.draw(rng, shape)
-    return np.moveaxis(demand, 0, 2)
+    return demand.T
+
+
+def alike(model: TabulatedDemand) -> list[IntArray]:
+    """Return the items of equal parameters, group by group."""
+    columns = model.columns((model.items,))
+    if (columns == columns[0]).all():  # the usual case, without sorting rows
+        return [np.arange(model.items)]
+    like = np.unique(columns, axis=0, return_inverse=True)[1].reshape(-1)
+    order = np.argsort(like, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(like[order])) + 1)
+
+
+def jumps_of(below: FloatArray, above: FloatArray) -> tuple[IntArray, FloatArray, IntArray]:
+    """Return where distribution functions jump from k to k + 1, k = 0, 1, ...: at F(k).
+
+    Args:
+        below: P(demand <= k), of any shape.
+        above: P(demand > k), likewise.
+
+    Returns:
+        the cell of each jump; where in it, as a share of the cell measured from its end that is nearer to an end of
+        (0, 1); and the first cell whose smallest value lies above k.
+    """
+    below, above = below * CELLS, above * CELLS
+    upper = below > CELLS / 2
+    near = np.where(upper, above, below)
+    whole = np.minimum(np.floor(near), CELLS - 1)
+    part = near - whole
+    at = np.where(upper, CELLS - 1 - whole, whole).astype(np.int64)
+    return at, part, np.where(upper | (part > 0), at + 1, at)
 
 
 def _make_table(distribution: Any) -> DemandTable | None:
@@ -221,15 +261,8 @@ def _make_table(distribution: Any) -> DemandTable | None:
     if exceeded[-1] >= NEVER:
         return None
     units = np.arange(int(np.argmax(exceeded < NEVER)) + 1)
-    below, above = (np.asarray(f(units)).reshape(-1) * CELLS for f in (distribution.cdf, distribution.sf))
-    # The jump from k to k + 1 happens at F(k): in cell `at`, a share `part` away from the nearer end of (0, 1).
-    upper = below > CELLS / 2
-    near = np.where(upper, above, below)
-    whole = np.minimum(np.floor(near), CELLS - 1)
-    part = near - whole
-    at = np.where(upper, CELLS - 1 - whole, whole).astype(np.int64)
+    at, part, before = jumps_of(*(np.asarray(f(units)).reshape(-1) for f in (distribution.cdf, distribution.sf)))
     # A cell's smallest value counts the jumps that lie before it.
-    before = np.where(upper | (part > 0), at + 1, at)
     lowest = np.cumsum(np.bincount(before, minlength=CELLS + 1))[:CELLS]
     cells, row, jumps_in = np.unique(at[part > 0], return_inverse=True, return_counts=True)
     in_upper = cells >= CELLS // 2
@@ -242,8 +275,8 @@ def _make_table(distribution: Any) -> DemandTable | None:
     return DemandTable(entries, cells, lowest[cells], jumps, in_upper)
 
 
-def _cached_table(model: TabulatedDemand) -> DemandTable | None:
-    """The table of a one-item model; None where it takes too many values."""
+def cached_table(model: TabulatedDemand) -> DemandTable | None:
+    """Return the table of a one-item model, remembered; None where it takes too many values."""
     key = _key(model)
     if key not in _tables:
         _tables[key] = _make_table(model.distribution())

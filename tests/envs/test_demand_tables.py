@@ -7,11 +7,8 @@ import pytest
 from scipy import stats
 
 import fractile as fr
-from fractile.envs.demand import DemandTable, sampling_tables
-from fractile.envs.demand.sampling_tables import (
-    CELLS,
-    sample_discrete,
-)
+from fractile.envs.demand import DemandTable, inversion, sampling_tables
+from fractile.envs.demand.sampling_tables import CELLS, sample_together
 from fractile.randomness import keyed_generator
 
 SIZES = np.array([0.0, 0.6, 0.1, 0.0, 0.0, 0.0, 0.3])
@@ -134,20 +131,57 @@ def test_every_bit_generator_serves(bits):
 
 def test_items_of_equal_parameters_share_a_table(monkeypatch):
     model = fr.Poisson(np.array([3.0, 7.0, 3.0]))
-    monkeypatch.setattr(sampling_tables, "WORTH_IT", 100)
+    monkeypatch.setattr(inversion, "WORTH_IT", 100)
     sampling_tables._tables.clear()
-    drawn = sample_discrete(model, np.random.default_rng(0), 100, 50)
+    drawn = model.sample(np.random.default_rng(0), 100, 50)
     assert len(sampling_tables._tables) == 2
     np.testing.assert_allclose(drawn.mean((0, 1)), [3.0, 7.0, 3.0], atol=4 * np.sqrt(7.0 / 5000))
     assert abs(np.corrcoef(drawn[:, :, 0].ravel(), drawn[:, :, 2].ravel())[0, 1]) < 4 / np.sqrt(5000)
 
 
+@TABLES
+def test_tables_and_searches_invert_the_same_numbers(monkeypatch, model):
+    drawn = []
+    for worth in (0, 10**12):
+        monkeypatch.setattr(inversion, "WORTH_IT", worth)
+        drawn.append(model.sample(np.random.default_rng(1), 500, 400))
+    np.testing.assert_array_equal(*drawn)
+    exact = model.distribution()
+    assert abs(drawn[0].mean() - exact.mean()) < 4 * exact.std() / np.sqrt(drawn[0].size)
+    # A table's cells with a jump are among them.
+    assert drawn[0].size > 100_000
+
+
+def test_searches_are_right_where_sixteen_bits_do_not_settle_it(monkeypatch):
+    # Three values, whose jumps share a cell near the lower end and near the upper one.
+    rare = 2.0**-18
+    model = fr.demand.Discrete(np.array([rare, rare, 1.0 - 4 * rare, rare, rare]))
+    monkeypatch.setattr(inversion, "WORTH_IT", 10**12)
+    drawn = model.sample(np.random.default_rng(2), 2000, 3000)
+    seen = np.bincount(drawn.astype(int).ravel(), minlength=5)
+    expected = rare * drawn.size
+    np.testing.assert_allclose(seen[[0, 1, 3, 4]], expected, atol=4 * np.sqrt(expected))
+    monkeypatch.setattr(inversion, "WORTH_IT", 0)
+    np.testing.assert_array_equal(model.sample(np.random.default_rng(2), 2000, 3000), drawn)
+
+
+@pytest.mark.parametrize("portion", [1, 10_000])
+def test_what_is_held_at_once_changes_nothing(monkeypatch, portion):
+    model = fr.Poisson(np.array([3.0, 7.0, 3.0, 900.0, 0.1, 3.0]))
+    whole = model.sample(np.random.default_rng(1), 70, 50)
+    monkeypatch.setattr(inversion, "AT_ONCE", portion)
+    monkeypatch.setattr(inversion, "ROWS", 2)
+    np.testing.assert_array_equal(model.sample(np.random.default_rng(1), 70, 50), whole)
+
+
 @pytest.mark.parametrize("worth", [0, 10**9])
-def test_tables_and_plain_draws_have_the_same_law(monkeypatch, worth):
+def test_paths_drawn_together_have_the_same_law(monkeypatch, worth):
     monkeypatch.setattr(sampling_tables, "WORTH_IT", worth)
     for model in MODELS.values():
-        drawn = model.sample(np.random.default_rng(1), 100, 100)
+        many = model.select(np.zeros(100, dtype=np.int64))
+        drawn = sample_together(many, np.random.default_rng(1), 100)
         exact = model.distribution()
+        assert drawn.shape == (100, 100)
         assert abs(drawn.mean() - exact.mean()) < 4 * exact.std() / 100
         assert (drawn == np.floor(drawn)).all()
 
