@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import FloatArray
-
 FIRST_BLOCK = 4
 """Paths of the first block. Blocks double up to `PATH_BLOCK`, so that few paths are drawn for nothing."""
 PATH_BLOCK = 256
@@ -110,7 +108,7 @@ def draw_by_item(
     paths: int,
     periods: int,
     draw: Callable[[np.random.Generator, int, int], NDArray[np.generic]],
-) -> FloatArray:
+) -> NDArray[np.float64]:
     """Draw each item by itself, so that more items, paths or periods change none of the draws.
 
     Args:
