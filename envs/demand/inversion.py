@@ -71,10 +71,11 @@ def draw_discrete(model: TabulatedDemand, root: int, paths: int, periods: int) -
             fits = above[-1] < NEVER
             wider.append(row[~fits])
             if fits.any():
-                jumps = [x.T for x in jumps_of(np.asarray(law.cdf(units))[:, fits], above[:, fits])]
-                for part in streams.portions(int(fits.sum())):
+                below = np.asarray(law.cdf(units))[:, fits]
+                at, share, before = jumps_of(below.T, above[:, fits].T)
+                for part in streams.portions(len(at)):
                     some = row[fits][part]
-                    search = partial(_by_search, *(x[part] for x in jumps))
+                    search = partial(_by_search, at[part], share[part], before[part])
                     drawn[some] = streams.draw([keys[i] for i in some], search)
         items, number = np.concatenate(wider), 2 * number
     if len(items):

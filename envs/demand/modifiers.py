@@ -321,6 +321,10 @@ class Correlated:
                     normal[j:, period] += weight[j:, j, None] * own[j, period]
         return self.base.during(0, periods).invert(ndtr(paths_first(normal)))
 
+    def draw_paths(self, rng: np.random.Generator, periods: int) -> FloatArray:
+        """Draw one path of each item, on its own, from one generator: see `IndependentDemand.draw_paths`."""
+        return np.asarray(self.base.draw_paths(rng, periods))
+
     def cdf(self, units: ArrayLike, span: int = 1, **when: int) -> FloatArray:
         """Return P(demand <= units) of each item: see the base."""
         return np.asarray(self.base.cdf(units, span, **when))
