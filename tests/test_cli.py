@@ -278,6 +278,21 @@ def test_validate_counts(tmp_path):
     assert text.endswith("no faults\n")
 
 
+def test_validate_counts_weeks_in_stock_in_part_and_items_off_sale(tmp_path):
+    days = pd.date_range("2024-01-01", periods=28)
+    rows = [{"item_id": item, "date": day, "sales": 1, "in_stock": True} for item in "ab" for day in days]
+    frame = pd.DataFrame(rows)
+    frame.loc[3, ["sales", "in_stock"]] = [0, False]
+    frame[(frame["item_id"] == "a") | (frame["date"] < "2024-01-22")].to_csv(tmp_path / "h.csv", index=False)
+    (tmp_path / "i.csv").write_text("item_id,discontinued\na,\nb,2024-01-22\n")
+    files = ("validate", "--history", tmp_path / "h.csv", "--items", tmp_path / "i.csv", "--freq", "W-MON")
+    found = json.loads(invoke(*files, "--json").stdout)
+    assert (found["out_of_stock_share"], found["partly_in_stock_share"], found["off_sale"]) == (1 / 7, 1 / 7, 1)
+    text = invoke(*files).stdout
+    assert "out of stock  14.3% of item-periods, 14.3% in stock in part" in text
+    assert "off sale      1 of the items at the end" in text
+
+
 def test_validate_checks_what_the_files_say_and_nothing_else(tmp_path):
     history = write_history(tmp_path / "h.csv")
     state, items = tmp_path / "s.csv", tmp_path / "i.csv"

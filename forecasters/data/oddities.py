@@ -2,44 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
-import pandas as pd
 
-from ...arrays import BoolArray, FloatArray
 from .read import listing
+from .record import SalesRecord
 
 _ABSURD_UNITS = 10_000
 _ABSURD_RATIO = 100
-
-
-class SalesRecord(Protocol):
-    """What is looked at of a sales history: see `panel.SalesPanel`."""
-
-    @property
-    def sales(self) -> FloatArray:
-        """Units, shape (items, periods)."""
-
-    @property
-    def listed(self) -> BoolArray:
-        """Whether the item was on sale, shape (items, periods)."""
-
-    @property
-    def informative(self) -> BoolArray:
-        """Whether sales are demand, shape (items, periods)."""
-
-    @property
-    def dates(self) -> pd.DatetimeIndex:
-        """The first day of each period."""
-
-    @property
-    def item_ids(self) -> tuple[str, ...]:
-        """One text an item."""
-
-    @property
-    def static(self) -> pd.DataFrame:
-        """What is known of the items, a row each."""
 
 
 def oddities(panel: SalesRecord) -> list[str]:

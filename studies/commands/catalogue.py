@@ -48,7 +48,7 @@ def validate_files(data: DataConfig) -> dict[str, Any]:
         item_params(panel, items, DefaultsConfig())
         if state is not None and "lead_time" in items:
             check_arrivals(state, items["lead_time"].to_numpy(float))
-    listed = panel.listed
+    listed, share = panel.listed, panel.availability
     return {
         "items": panel.items,
         "periods": panel.periods,
@@ -58,6 +58,8 @@ def validate_files(data: DataConfig) -> dict[str, Any]:
         "units": float(panel.sales[listed].sum()),
         "zero_share": float((panel.sales[listed] == 0).mean()),
         "out_of_stock_share": float((~panel.in_stock[listed]).mean()),
+        "partly_in_stock_share": None if share is None else float(((share > 0) & ~panel.in_stock)[listed].mean()),
+        "off_sale": int((listed.any(axis=1) & ~listed[:, -1]).sum()),
         "known": list(panel.known),
         "observed": list(panel.observed),
         "static": [str(column) for column in panel.static.columns],
@@ -76,6 +78,10 @@ def files_text(found: Mapping[str, Any]) -> str:
         f"zero sales    {found['zero_share']:.1%} of item-periods",
         f"out of stock  {found['out_of_stock_share']:.1%} of item-periods",
     ]
+    if found["partly_in_stock_share"]:
+        lines[-1] += f", {found['partly_in_stock_share']:.1%} in stock in part"
+    if found["off_sale"]:
+        lines.append(f"off sale      {found['off_sale']:,} of the items at the end")
     columns = {"known ahead": found["known"], "observed": found["observed"], "attributes": found["static"]}
     lines += [f"{title:<13} {', '.join(names)}" for title, names in columns.items() if names]
     if found["items_with_state"] is not None:
