@@ -14,7 +14,7 @@ WEEKS = 10
 
 
 def daily(seed: int, items: int = 4) -> pd.DataFrame:
-    """A row an item and day: sales, a price and a promotion that last whole weeks, a price that changes any day."""
+    """A row an item and day: sales, a list price and a promotion of whole weeks, a price that changes any day."""
     rng = np.random.default_rng(seed)
     dates = pd.date_range(MONDAY, periods=7 * WEEKS)
     week = np.arange(7 * WEEKS) // 7
@@ -23,13 +23,15 @@ def daily(seed: int, items: int = 4) -> pd.DataFrame:
         promotion = (rng.random(WEEKS) < 0.3)[week]
         part = {"item_id": f"i{item}", "date": dates, "sales": rng.poisson(0.8, len(dates)), "promotion": promotion}
         parts.append(
-            pd.DataFrame(part).assign(price=(3.0 + rng.integers(0, 4, WEEKS))[week], offer=rng.random(len(dates)))
+            pd.DataFrame(part).assign(
+                list_price=(3.0 + rng.integers(0, 4, WEEKS))[week], price=1.0 + rng.random(len(dates))
+            )
         )
     return pd.concat(parts, ignore_index=True)
 
 
 def load(frame: pd.DataFrame, missing: str = "zero"):
-    return load_panel(frame, freq="W-MON", missing=missing, known=["price", "promotion", "offer"], check=False)
+    return load_panel(frame, freq="W-MON", missing=missing, known=["price", "promotion", "list_price"], check=False)
 
 
 @settings(max_examples=20, deadline=None)
@@ -54,7 +56,7 @@ def test_days_without_a_row_change_nothing_that_lasts_the_week(seed, week):
     # One row of the week is left, so that it can show its price at all.
     first = frame[inside].drop_duplicates("item_id", keep="last").index
     before, after = load(frame), load(frame[~unsold | frame.index.isin(first)])
-    for name in ("price", "promotion"):
+    for name in ("list_price", "promotion"):
         np.testing.assert_array_equal(after.known[name], before.known[name])
 
 
@@ -73,7 +75,7 @@ def test_a_price_that_is_only_observed_is_the_one_paid():
 
 
 def test_no_price_paid_where_it_is_the_same():
-    frame = daily(3).drop(columns=["offer", "promotion"])
+    frame = daily(3).drop(columns=["price", "promotion"]).rename(columns={"list_price": "price"})
     assert load_panel(frame, freq="W-MON").observed == {}
 
 
@@ -90,7 +92,7 @@ def test_records_of_sales_tell_slow_items_nothing_of_the_week_itself():
     frame = daily(11, items=6)
     frame["sales"] = np.where(frame["item_id"] == "i0", 1, frame["sales"] * (np.arange(len(frame)) % 14 == 3))
     panel = load(frame[frame["sales"] > 0])
-    price = frame.groupby(["item_id", (frame["date"] - MONDAY).dt.days // 7])["price"].first().unstack().to_numpy()
+    price = frame.groupby(["item_id", (frame["date"] - MONDAY).dt.days // 7])["list_price"].first().unstack().to_numpy()
     sold = panel.sales > 0
     rows = [int(item[1:]) for item in panel.item_ids]
     for at, item in enumerate(rows):
@@ -98,9 +100,9 @@ def test_records_of_sales_tell_slow_items_nothing_of_the_week_itself():
             earlier = np.flatnonzero(sold[at, :t])
             if item == 0:
                 # It sells every day, so that its rows hide nothing.
-                assert panel.known["price"][at, t] == price[item, t]
+                assert panel.known["list_price"][at, t] == price[item, t]
             elif len(earlier):
-                assert panel.known["price"][at, t] == price[item, earlier[-1]]
+                assert panel.known["list_price"][at, t] == price[item, earlier[-1]]
     assert any("5 slow items know ahead the last value of an earlier period" in note for note in panel.notes)
 
 
