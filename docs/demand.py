@@ -281,7 +281,7 @@ def real_piece(job: Job, kind: str, name: str, seed: int) -> dict[str, Any]:
     """Score sums over the protection interval at the last origins; simulate the last periods, and compare them."""
     panel, about = real_panel(job, kind), REAL[kind]
     span = np.full(panel.items, about.span)
-    last = panel.periods - about.span + 1 - np.arange(LAST + 1)[::-1]  # one more for the transform
+    last = panel.periods - about.span - np.arange(LAST + 1)[::-1]  # the first is of the transform alone
     forecaster, seconds = fitted(job, name, panel, int(last[0]), max(about.span, 4), seed)
     ahead = forecaster.predict(panel, about.span, origins=last)
     loss = interval_loss(ahead, panel, span, np.full(panel.items, about.level), None)[1:]
@@ -345,11 +345,11 @@ def dead_panel(dead: int) -> fr.SalesPanel:
 
 
 def dead_piece(job: Job, name: str) -> dict[str, Any]:
+    short, rows = quick_options([name], {})[name], []  # a panel of a few items needs no long training
     try:
-        rows = []
         for dead in job.size.dead:
             panel = dead_panel(dead)
-            forecaster, _ = fitted(job, name, panel, panel.periods, 4, 0)
+            forecaster = new_forecaster(name, short, 4, 0).fit(panel)
             forecast = forecaster.predict(panel, 4)
             one, four = forecast.quantile(0.95)[:LIVE, 0, 0], forecast.total(4).quantile(0.95)[:LIVE, 0, 0]
             gone = forecast.quantile(0.95)[LIVE:, 0, 0]

@@ -161,24 +161,31 @@ def differences(found: dict[str, Pieces]) -> str:
             continue
         for key in ("in_stock", "true") if kind in WORLDS else ("in_stock",):
             best = min(nets, key=lambda name, pieces=pieces, key=key: loss_of(pieces, name, key))
-            gain = paired(stacked(pieces[BASELINE], pieces[best], key), stacked(pieces[best], pieces[best], key))
+            gain = paired(*stacked(pieces[BASELINE], pieces[best], key))
             against = ", true demand" if key == "true" else ""
-            said.append(
-                f"- {kind}{against}: {label(best)} loses {percent(gain['saving'])} "
-                f"{interval(gain['low'], gain['high'])} less than {label(BASELINE)}."
+            less, low, high = gain["saving"], gain["low"], gain["high"]
+            much = (
+                f"{percent(less)} {interval(low, high)} less"
+                if less >= 0
+                else f"{percent(-less)} {interval(-high, -low)} more"
             )
+            said.append(f"- {kind}{against}: {label(best)} loses {much} than {label(BASELINE)}.")
     return "\n".join(said)
 
 
-def stacked(pieces: list[dict[str, Any]], like: list[dict[str, Any]], key: str) -> np.ndarray:
-    """Return the losses of all seeds, items beside each other: (origins, seeds × items).
+def stacked(baseline: list[dict[str, Any]], other: list[dict[str, Any]], key: str) -> list[np.ndarray]:
+    """Return the losses of both on the same sums, (origins, items).
 
-    A real panel is the same for all seeds, so its losses are averaged; a name with one seed counts for all of `like`.
+    A generator makes another panel for each seed: the items of the seeds that both were run with stand beside each
+    other. A real panel is the same for all seeds, and losses are averaged over them.
     """
-    cells = [np.array(piece["cells"][key], dtype=float) for piece in pieces]
-    if len({piece.get("made", 0) for piece in like}) == 1:
-        return np.mean(cells, axis=0)
-    return np.concatenate(cells, axis=1)
+    sides = [
+        {piece["seed"]: np.array(piece["cells"][key], dtype=float) for piece in side} for side in (baseline, other)
+    ]
+    if "made" not in baseline[0]:
+        return [np.mean(list(side.values()), axis=0) for side in sides]
+    seeds = sorted(set(sides[0]) & set(sides[1]))
+    return [np.concatenate([side[seed] for seed in seeds], axis=1) for side in sides]
 
 
 def shocks_table(real: dict[str, Pieces]) -> str:
