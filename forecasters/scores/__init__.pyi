@@ -12,6 +12,13 @@ from .losses import (
     sharpness as sharpness,
     weighted_quantile_loss as weighted_quantile_loss,
 )
+from .outcomes import (
+    StockOuts as StockOuts,
+)
+from .sums import (
+    protection_interval_cells as protection_interval_cells,
+    protection_interval_loss as protection_interval_loss,
+)
 from .tables import (
     actual_demand as actual_demand,
     calibration_table as calibration_table,

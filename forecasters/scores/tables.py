@@ -1,4 +1,8 @@
-"""Forecasts against the demand that followed: tables of losses and calibration, probability integral transforms."""
+"""Forecasts against the demand that followed: tables of losses and calibration, probability integral transforms.
+
+Item-periods out of stock count as bounds on demand (`stock_outs="bound"`, the default; "mask" leaves them out), by the
+rule that `outcomes` states.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,14 @@ from scipy.special import ndtri
 from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
 from ..base import targets_of
-from ..calibration.sampling import cdf_bounds
 from ..data.panel import SalesPanel
 from ..forecast import QuantileForecast
-from .losses import check_score_levels, known_rows, mean_quantile_loss, pinball_loss, weighted_quantile_loss
+from .losses import check_score_levels
+from .outcomes import StockOuts, Transforms, follow, transform
 
 
 def actual_demand(forecast: QuantileForecast, panel: SalesPanel, truth: FloatArray | None = None) -> FloatArray:
-    """Return the demand of the periods that were forecast, NaN where it is not known.
+    """Return the demand of the periods that were forecast, NaN where it is not known: stock-outs are left out.
 
     Args:
         forecast: of the panel's items.
@@ -54,44 +58,76 @@ def quantiles_at(forecast: QuantileForecast, levels: ArrayLike) -> tuple[FloatAr
 
 
 def quantile_loss_cells(
-    forecast: QuantileForecast, panel: SalesPanel, levels: ArrayLike, *, truth: FloatArray | None = None
+    forecast: QuantileForecast,
+    panel: SalesPanel,
+    levels: ArrayLike,
+    *,
+    truth: FloatArray | None = None,
+    stock_outs: StockOuts = "bound",
 ) -> tuple[FloatArray, FloatArray]:
     """Return the loss of each cell and the demand it is weighed with, for intervals of their ratio.
 
-    The sum of the losses over the sum of absolute demand is the mean weighted quantile loss.
+    The sum of the losses over the sum of demand is the mean weighted quantile loss.
 
     Args:
         forecast: of the panel's items.
-        panel: reaches beyond the origins; only item-periods that were listed and in stock count.
+        panel: reaches beyond the origins; its listed item-periods count.
         levels: quantile levels, shape (Q,), interpolated where they were not forecast. [τ]
         truth: demand to score against instead of sales, shape (items, periods); all of it counts but NaN.
+        stock_outs: "bound": item-periods out of stock count by the rule of `outcomes`; "mask": they do not.
 
     Returns:
-        `2 ρ_τ(y − q_τ)` averaged over the levels, and demand, both in units, of shape (items, origins,
-        horizon), NaN where demand is not known.
+        `2 ρ_τ(y − q_τ)` averaged over the levels, and demand (what was sold, where stock ran out), both in units, of
+        shape (items, origins, horizon), NaN where nothing is known.
     """
-    demand = actual_demand(forecast, panel, truth)
+    outcomes = follow(forecast, panel, truth=truth, stock_outs=stock_outs)
     levels, quantiles = quantiles_at(forecast, levels)
-    return mean_quantile_loss(demand, quantiles, levels), demand
+    return 2.0 * outcomes.pinball_losses(quantiles, levels).mean(-1), outcomes.sales
 
 
-def score_forecast(forecast: QuantileForecast, panel: SalesPanel, *, truth: FloatArray | None = None) -> pd.DataFrame:
+def score_forecast(
+    forecast: QuantileForecast,
+    panel: SalesPanel,
+    *,
+    truth: FloatArray | None = None,
+    stock_outs: StockOuts = "bound",
+) -> pd.DataFrame:
     """Score a forecast against the demand that followed.
 
     Args:
         forecast: of the panel's items.
-        panel: reaches beyond the origins; only item-periods that were listed and in stock count.
+        panel: reaches beyond the origins; its listed item-periods count.
         truth: demand to score against instead of sales, shape (items, periods); all of it counts but NaN.
+        stock_outs: "bound": item-periods out of stock count by the rule of `outcomes`; "mask": they do not.
 
     Returns:
         a row for each horizon and level, and for all horizons together (`horizon` 0): `pinball` (mean,
-        units), `wql` (of that level), `coverage`, `bias` (of that quantile), `weeks` (item-periods).
+        units), `wql` (of that level, relative to what was sold), `coverage`, `bias` (of that quantile, against demand
+        that is expected where stock ran out), `weeks` (item-periods).
     """
-    demand = actual_demand(forecast, panel, truth)
-    rows = [_scores(demand, forecast.values, forecast.levels, 0)]
-    for h in range(forecast.horizon):
-        rows.append(_scores(demand[:, :, h], forecast.values[:, :, h], forecast.levels, h + 1))
-    return pd.concat(rows, ignore_index=True)
+    outcomes = follow(forecast, panel, truth=truth, stock_outs=stock_outs)
+    found = transform(forecast, outcomes, whole_units=panel.integer_demand)
+    losses, demand = outcomes.pinball_losses(forecast.values, forecast.levels), found.expected_demand()
+    covered = np.stack([found.covered(quantile) for quantile in np.moveaxis(forecast.values, -1, 0)], axis=-1)
+    frames = []
+    for h in range(forecast.horizon + 1):
+        ahead = slice(None) if h == 0 else slice(h - 1, h)
+        known = outcomes.known[:, :, ahead]
+        sold, expected = (np.abs(each[:, :, ahead][known]) for each in (outcomes.sales, demand))
+        number, tiny = max(len(sold), 1), np.finfo(float).tiny
+        loss, below = losses[:, :, ahead][known].sum(0), covered[:, :, ahead][known].sum(0)
+        excess = (forecast.values[:, :, ahead][known] - demand[:, :, ahead][known][:, None]).sum(0)
+        columns = {
+            "horizon": h,
+            "level": forecast.levels,
+            "pinball": loss / number,
+            "wql": 2.0 * loss / max(float(sold.sum()), tiny),
+            "coverage": below / number,
+            "bias": excess / max(float(expected.sum()), tiny),
+            "weeks": len(sold),
+        }
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
 
 
 def mean_weighted_quantile_loss(
@@ -100,6 +136,7 @@ def mean_weighted_quantile_loss(
     *,
     truth: FloatArray | None = None,
     levels: ArrayLike | None = None,
+    stock_outs: StockOuts = "bound",
 ) -> float:
     """Return the weighted quantile loss of a forecast over all its horizons.
 
@@ -108,27 +145,11 @@ def mean_weighted_quantile_loss(
         panel: as in `score_forecast`.
         truth: as in `score_forecast`.
         levels: that the mean is over; those of the forecast where None.
+        stock_outs: as in `score_forecast`.
     """
-    levels, quantiles = quantiles_at(forecast, forecast.levels if levels is None else levels)
-    return weighted_quantile_loss(actual_demand(forecast, panel, truth), quantiles, levels)
-
-
-def _scores(demand: FloatArray, values: FloatArray, levels: FloatArray, horizon: int) -> pd.DataFrame:
-    known, forecast = known_rows(demand, values)
-    loss = pinball_loss(known[:, None], forecast, levels)
-    units = max(float(np.abs(known).sum()), np.finfo(float).tiny)
-    number = max(len(known), 1)
-    return pd.DataFrame(
-        {
-            "horizon": horizon,
-            "level": levels,
-            "pinball": loss.sum(0) / number,
-            "wql": 2.0 * loss.sum(0) / units,
-            "coverage": (known[:, None] <= forecast).sum(0) / number,
-            "bias": (forecast - known[:, None]).sum(0) / units,
-            "weeks": len(known),
-        }
-    )
+    levels = forecast.levels if levels is None else levels
+    loss, demand = quantile_loss_cells(forecast, panel, levels, truth=truth, stock_outs=stock_outs)
+    return float(np.nansum(loss) / np.nansum(np.abs(demand)))
 
 
 def pit(
@@ -138,24 +159,27 @@ def pit(
     *,
     truth: FloatArray | None = None,
     whole_units: bool | None = None,
+    stock_outs: StockOuts = "bound",
 ) -> FloatArray:
     """Return randomised probability integral transforms: uniform where the forecast is calibrated.
 
     A demand on a jump of the distribution stands for all probabilities of the jump; one of them is drawn
-    (Brockwell 2007; Czado, Gneiting and Held 2009).
+    (Brockwell 2007; Czado, Gneiting and Held 2009). Where stock ran out, it is drawn from the transforms' own
+    distribution above `P(D < sales)`, as the product limit estimates it: all together are distributed like that
+    estimate, whatever the forecast says.
 
     Args:
         forecast: of the panel's items.
-        panel: the demand that followed; item-periods that were out of stock or not listed are left out.
+        panel: the demand that followed; its listed item-periods count.
         rng: where the draws come from.
         truth: demand to compare with instead of sales, shape (items, periods).
         whole_units: whether demand is counted; as the panel's sales are where None.
+        stock_outs: "mask" leaves item-periods out of stock out.
 
     Returns:
-        in [0, 1], shape (items, origins, horizon), NaN where demand is not known.
+        in [0, 1], shape (items, origins, horizon), NaN where nothing is known.
     """
-    low, high = pit_bounds(forecast, panel, truth=truth, whole_units=whole_units)
-    return low + rng.random(low.shape) * (high - low)
+    return _transforms(forecast, panel, truth, whole_units, stock_outs).draws(rng)
 
 
 def pit_bounds(
@@ -164,10 +188,25 @@ def pit_bounds(
     *,
     truth: FloatArray | None = None,
     whole_units: bool | None = None,
+    stock_outs: StockOuts = "bound",
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the probabilities that `pit` draws between; arguments as there."""
+    """Return the probabilities that the transform of each cell lies between; arguments as in `pit`.
+
+    Where stock ran out: `P(D < sales)` and 1.
+    """
+    found = _transforms(forecast, panel, truth, whole_units, stock_outs)
+    return found.low, found.high
+
+
+def _transforms(
+    forecast: QuantileForecast,
+    panel: SalesPanel,
+    truth: FloatArray | None,
+    whole_units: bool | None,
+    stock_outs: StockOuts,
+) -> Transforms:
     whole = panel.integer_demand if whole_units is None else whole_units
-    return cdf_bounds(forecast, actual_demand(forecast, panel, truth), whole_units=whole)
+    return transform(forecast, follow(forecast, panel, truth=truth, stock_outs=stock_outs), whole_units=whole)
 
 
 def calibration_table(
@@ -178,40 +217,38 @@ def calibration_table(
     truth: FloatArray | None = None,
     whole_units: bool | None = None,
     confidence: float = 0.95,
+    stock_outs: StockOuts = "bound",
 ) -> pd.DataFrame:
     """Return nominal levels against observed shares, with intervals.
 
     `coverage` counts demand at or below the quantile. Where demand is counted, a right quantile covers more
     than its level, because it covers a whole jump. `share` puts that right: it is the chance that a
     randomised `pit` lies at or below the level, which equals the level where the forecast is calibrated.
+    An item-period out of stock counts with the probability that the product limit gives it above what was sold.
     Intervals take whole items and whole target periods as the units that vary (two-way clusters: Cameron,
-    Gelbach and Miller 2011).
+    Gelbach and Miller 2011); they take those probabilities as given.
 
     Args:
         forecast: of the panel's items.
-        panel: the demand that followed; item-periods that were out of stock or not listed are left out.
+        panel: the demand that followed; its listed item-periods count.
         levels: shape (Q,); those of the forecast where None. [τ]
         truth: demand to compare with instead of sales, shape (items, periods).
         whole_units: whether demand is counted; as the panel's sales are where None.
         confidence: of the intervals.
+        stock_outs: "mask" leaves item-periods out of stock out.
 
     Returns:
         a row a level: `level, coverage, coverage_low, coverage_high, share, share_low, share_high, weeks`.
     """
-    demand = actual_demand(forecast, panel, truth)
+    found = _transforms(forecast, panel, truth, whole_units, stock_outs)
     levels, quantiles = quantiles_at(forecast, forecast.levels if levels is None else levels)
-    low, high = pit_bounds(forecast, panel, truth=truth, whole_units=whole_units)
     targets = forecast.origins[:, None] + np.arange(forecast.horizon)
     rows = []
     for k, level in enumerate(levels):
-        covered = np.where(np.isnan(demand), np.nan, demand <= quantiles[..., k])
-        # The chance that a uniform draw between the two probabilities lies at or below the level.
-        width = high - low
-        inside = np.clip((level - low) / np.where(width > 0, width, 1.0), 0.0, 1.0)
-        below = np.where(width > 0, inside, np.where(np.isnan(low), np.nan, low <= level))
+        covered = found.covered(quantiles[..., k])
         row = {"level": level, **_share("coverage", covered, targets, confidence)}
-        rows.append({**row, **_share("share", below, targets, confidence)})
-    return pd.DataFrame(rows).assign(weeks=int((~np.isnan(demand)).sum()))
+        rows.append({**row, **_share("share", found.below(level), targets, confidence)})
+    return pd.DataFrame(rows).assign(weeks=int(found.outcomes.known.sum()))
 
 
 def _share(name: str, cells: FloatArray, targets: IntArray, confidence: float) -> dict[str, float]:

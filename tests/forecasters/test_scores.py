@@ -77,17 +77,18 @@ def test_coverage_and_bias_leave_unknown_demand_out():
     assert bias(demand, forecast) == pytest.approx((1 - 1 + 0) / 9)
 
 
-def test_score_forecast_counts_informative_weeks_only():
+def test_score_forecast_counts_informative_weeks_only_where_stock_outs_are_masked():
     panel = tiny_panel([[1, 1, 4, 100, 2]], [[True, True, True, False, True]])
     values = np.broadcast_to([3.0, 5.0], (1, 1, 3, 2)).copy()
     forecast = QuantileForecast(np.array([0.5, 0.9]), values, np.array([2]), panel.item_ids)
-    table = score_forecast(forecast, panel).set_index(["horizon", "level"])
+    table = score_forecast(forecast, panel, stock_outs="mask").set_index(["horizon", "level"])
     assert table.loc[(0, 0.5), "weeks"] == 2
     assert table.loc[(2, 0.5), "weeks"] == 0
     np.testing.assert_allclose(table.loc[(0, 0.5), "wql"], (1 + 1) / 6)
     np.testing.assert_allclose(table.loc[(0, 0.9), "coverage"], 1.0)
     np.testing.assert_allclose(table.loc[(1, 0.9), "pinball"], 0.1 * 1)
-    np.testing.assert_allclose(mean_weighted_quantile_loss(forecast, panel), table.loc[0, "wql"].to_numpy().mean())
+    masked = mean_weighted_quantile_loss(forecast, panel, stock_outs="mask")
+    np.testing.assert_allclose(masked, table.loc[0, "wql"].to_numpy().mean())
 
 
 def test_score_forecast_against_a_truth_counts_all_of_it():
@@ -145,13 +146,13 @@ def test_loss_cells_sum_to_the_weighted_quantile_loss():
     panel = tiny_panel([[1, 1, 4, 100, 2], [5, 5, 0, 7, 3]], [[True, True, True, False, True], [True] * 5])
     values = np.broadcast_to([2.0, 4.0, 8.0], (2, 2, 2, 3)).copy()
     forecast = QuantileForecast(np.array([0.2, 0.5, 0.8]), values, np.array([2, 3]), panel.item_ids)
-    loss, demand = quantile_loss_cells(forecast, panel, forecast.levels)
+    loss, demand = quantile_loss_cells(forecast, panel, forecast.levels, stock_outs="mask")
     assert loss.shape == demand.shape == (2, 2, 2)
     np.testing.assert_array_equal(demand[0], [[4, np.nan], [np.nan, 2]])
     # 2/3 * (0.2 * (4 - 2) + 0 + 0.2 * (8 - 4))
     np.testing.assert_allclose(loss[0, 0], [2 / 3 * 1.2, np.nan])
     whole = np.nansum(loss) / np.nansum(demand)
-    np.testing.assert_allclose(whole, mean_weighted_quantile_loss(forecast, panel))
+    np.testing.assert_allclose(whole, mean_weighted_quantile_loss(forecast, panel, stock_outs="mask"))
     truth = np.where(panel.sales == 100, 6.0, panel.sales)
     np.testing.assert_array_equal(quantile_loss_cells(forecast, panel, [0.5], truth=truth)[1][0], [[4, 6], [6, 2]])
 
