@@ -13,7 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import FloatArray, IntArray
 from ..errors import FractileError, did_you_mean
+from .censoring import History, impute_demand
+from .data.discontinued import discontinued
 from .data.panel import SalesPanel
+from .data.read import listing
 from .data.tables import house_names
 from .forecast import DEFAULT_LEVELS, Dependence, QuantileForecast, interpolation_weights
 
@@ -26,15 +29,13 @@ Arrays = dict[str, NDArray[Any]]
 State = tuple[Config, Arrays]
 """A fitted forecaster on disk: numbers and texts that JSON can hold, and numeric arrays by name."""
 
-SEASONS = {"D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1, "A": 1, "h": 24, "H": 24}
-"""Periods in a season, by the first letter of the frequency."""
-
 
 @runtime_checkable
 class Forecaster(Protocol):
     """Quantile forecasts from a sales history.
 
-    `fit` uses only `panel.informative` item-periods. A forecast from origin t uses sales, stock flags and
+    `fit` takes sales of `panel.informative` item-periods for demand, and sales of a listed item that was out of stock
+    for a lower bound of it. A forecast from origin t uses sales, stock flags and
     observed covariates of periods < t, known covariates of periods < t + horizon, and nothing else.
     """
 
@@ -113,13 +114,36 @@ class Request:
 
 
 class BaseForecaster(Generic[Fitted]):
-    """A forecaster whose `predict` checks the request and hands it to `_predict`.
+    """A forecaster whose `fit` and `predict` prepare the history and check the request.
 
-    `fit` puts everything it estimates into `_fitted`.
+    What a family implements is `_fit`, which returns everything it estimates, and `_predict`. Neither of them sees an
+    item that has stopped selling (`data.discontinued`): it is left out of the fit, so that it changes nothing for the
+    others, and forecast at zero. Both read demand in place of sales that ran out (`censoring`).
     """
 
     name: ClassVar[str]
     _fitted: Fitted | None = None
+
+    @property
+    def censoring(self) -> str:
+        """How stock-outs count, one of `censoring.CENSORINGS`."""
+        raise NotImplementedError
+
+    def _fit(self, history: History) -> Fitted:
+        """Estimate everything from the items that still sell."""
+        raise NotImplementedError
+
+    def fit(self, panel: SalesPanel) -> Self:
+        """Fit to a history; see `Forecaster.fit`. Discontinued items are left out, and the log names them."""
+        require_history(panel)
+        gone = discontinued(panel, np.array([panel.periods]))[:, 0]
+        rest = panel.select(np.flatnonzero(~gone)) if gone.any() else panel
+        if gone.any() and rest.informative.any():
+            names = [item for item, out in zip(panel.item_ids, gone, strict=True) if out]
+            logger.info("%s: left out as discontinued: %s", self.name, listing(names))
+            panel = rest
+        self._fitted = self._fit(History.of(panel, self.censoring))
+        return self
 
     @property
     def fitted(self) -> Fitted:
@@ -156,7 +180,14 @@ class BaseForecaster(Generic[Fitted]):
                 f"{self.name} was trained for {self.max_horizon} periods ahead, {horizon} are asked for; "
                 f"fit again with horizon={horizon}"
             )
-        return self._predict(make_request(panel, horizon, levels, origins, future), fitted)
+        request = make_request(panel, horizon, levels, origins, future)
+        gone = discontinued(request.panel, request.origins)
+        if self.censoring == "bound":
+            request = replace(request, panel=impute_demand(request.panel))
+        forecast = self._predict(request, fitted)
+        if not gone.any():
+            return forecast
+        return replace(forecast, values=np.where(gone[..., None, None], 0.0, forecast.values))
 
 
 @dataclass(frozen=True)
@@ -305,15 +336,6 @@ def at_levels(trained: FloatArray, values: FloatArray, levels: FloatArray) -> Fl
         return values
     other = np.maximum(values @ interpolation_weights(trained, levels).T, 0.0)
     return np.maximum.accumulate(other, axis=-1)
-
-
-def season_of(freq: str) -> int:
-    """Return how many periods make a season; 1 for any other frequency.
-
-    >>> season_of("W-MON"), season_of("D"), season_of("MS")
-    (52, 7, 12)
-    """
-    return SEASONS.get(freq.lstrip("0123456789")[:1], 1)
 
 
 def velocity(panel: SalesPanel, origins: IntArray) -> FloatArray:

@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from ...arrays import FloatArray, IntArray
 from ..base import Arrays, Request, at_levels, targets_of, velocity
-from ..data.panel import SalesPanel
+from ..censoring import History
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
 from .sampling import ErrorDependence, fit_error_dependence
 
@@ -175,19 +175,20 @@ class Calibration:
         return cls(ErrorDistribution.from_arrays(arrays), ErrorDependence.from_arrays(arrays))
 
 
-def calibrate(panel: SalesPanel, origins: IntArray, point: FloatArray) -> Calibration:
+def calibrate(history: History, origins: IntArray, point: FloatArray) -> Calibration:
     """Estimate the errors of point forecasts that were made without knowing what they forecast.
 
     Args:
-        panel: reaches beyond the origins.
+        history: reaches beyond the origins.
         origins: of the forecasts, shape (origins,).
         point: units, shape (items, origins, horizon).
     """
     horizon = point.shape[-1]
+    panel = history.expected
     speed = velocity(panel, origins)
-    errors = fit_error_distribution(point, targets_of(panel, origins, horizon), speed)
+    errors = fit_error_distribution(point, targets_of(history.drawn, origins, horizon), speed)
     levels = np.asarray(DEFAULT_LEVELS)
     values = errors.quantiles(point, speed, levels)
     dates = panel.extended(np.zeros((panel.items, horizon))).dates[origins]
     forecast = QuantileForecast(levels, values, origins, panel.item_ids, dates, panel.freq)
-    return Calibration(errors, fit_error_dependence(forecast, panel))
+    return Calibration(errors, fit_error_dependence(forecast, history))

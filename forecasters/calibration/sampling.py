@@ -12,7 +12,7 @@ Past trajectories of the same scores are kept beside it, for the Schaake shuffle
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from scipy.special import ndtri
 
 from ...arrays import FloatArray, IntArray
 from ..base import Arrays, targets_of, velocity
+from ..censoring import History
 from ..data.panel import SalesPanel
 from ..forecast import (
     Dependence,
@@ -81,22 +82,21 @@ def fit_dependence(forecast: QuantileForecast, panel: SalesPanel, horizon: int) 
 
     Args:
         forecast: from many origins, of the panel's items, made without knowing what it forecasts.
-        panel: reaches beyond the origins; item-periods that were out of stock or not listed are left out.
+        panel: reaches beyond the origins; sales out of stock are lower bounds of demand.
         horizon: of the dependence; where the forecast is shorter, the last correlations by lag go on.
     """
-    return fit_error_dependence(forecast, panel).at(panel, forecast.origins, horizon)
+    return fit_error_dependence(forecast, History.of(panel, "bound")).at(panel, forecast.origins, horizon)
 
 
-def fit_error_dependence(forecast: QuantileForecast, panel: SalesPanel, bands: int = BANDS) -> ErrorDependence:
-    """Fit the copula of past forecasts; arguments as in `fit_dependence`.
+def fit_error_dependence(forecast: QuantileForecast, history: History, bands: int = BANDS) -> ErrorDependence:
+    """Fit the copula of past forecasts of a history's items.
 
     With few pairs of errors a band's correlation is drawn to that of all items, that to one by lag alone
     (|h − k|), and that to independence.
     """
-    actual = targets_of(panel, forecast.origins, forecast.horizon)
-    low, high = cdf_bounds(forecast, actual, whole_units=panel.integer_demand)
+    low, high = recorded_bounds(forecast, history.record, stock_outs=history.is_bounded)
     scores = interval_scores(low, high)
-    speed = velocity(panel, forecast.origins)
+    speed = velocity(history.expected, forecast.origins)
     moving = speed[speed > 0]
     edges = np.zeros(0)
     if len(moving) >= bands:
@@ -130,6 +130,29 @@ def cdf_bounds(forecast: QuantileForecast, demand: FloatArray, *, whole_units: b
     high = cdf_at(forecast.levels, forecast.values, demand + half)
     unknown = np.isnan(demand)
     return np.where(unknown, np.nan, low), np.where(unknown, np.nan, np.maximum(low, high))
+
+
+def recorded_bounds(
+    forecast: QuantileForecast, panel: SalesPanel, *, stock_outs: bool = True
+) -> tuple[FloatArray, FloatArray]:
+    """Return the probabilities between which the recorded demand lies under its forecast; see `cdf_bounds`.
+
+    Args:
+        forecast: of the panel's items.
+        panel: reaches beyond the origins.
+        stock_outs: whether sales out of stock say that demand was no less; else they say nothing.
+
+    Returns:
+        two arrays of shape (items, origins, horizon), NaN where nothing is known.
+    """
+    whole, origins, horizon = panel.integer_demand, forecast.origins, forecast.horizon
+    low, high = cdf_bounds(forecast, targets_of(panel, origins, horizon), whole_units=whole)
+    if not stock_outs:
+        return low, high
+    out = replace(panel, in_stock=~panel.in_stock)
+    least, _ = cdf_bounds(forecast, targets_of(out, origins, horizon), whole_units=whole)
+    bounded = ~np.isnan(least)
+    return np.where(bounded, least, low), np.where(bounded, 1.0, high)
 
 
 class Scores(NamedTuple):

@@ -177,15 +177,22 @@ class ARIMA(PointForecaster[ArimaModels]):
         season_length: periods in a season; 1 for none; by the panel's frequency where None.
         searched: items in the sample.
         orders: how many orders are fitted to every item.
+        censoring: as in `PointForecaster`.
     """
 
     name = "arima"
     model_type = ArimaModels
 
     def __init__(
-        self, horizon: int = 12, season_length: int | None = None, *, searched: int = 60, orders: int = 3
+        self,
+        horizon: int = 12,
+        season_length: int | None = None,
+        *,
+        searched: int = 60,
+        orders: int = 3,
+        censoring: str = "bound",
     ) -> None:
-        super().__init__(horizon)
+        super().__init__(horizon, censoring=censoring)
         self.season_length = check_season(season_length)
         for name, value, least in (("searched", searched, 0), ("orders", orders, 1)):
             if value < least:

@@ -57,15 +57,22 @@ class Croston(PointForecaster[Rates]):
         variant: "classic", "sba" or "tsb".
         size_rate: smoothing of sizes, in (0, 1]. [α]
         chance_rate: smoothing of intervals or chances, in (0, 1]. [β]
+        censoring: as in `PointForecaster`.
     """
 
     name = "croston"
     model_type = Rates
 
     def __init__(
-        self, horizon: int = 12, *, variant: str = "sba", size_rate: float = 0.1, chance_rate: float = 0.1
+        self,
+        horizon: int = 12,
+        *,
+        variant: str = "sba",
+        size_rate: float = 0.1,
+        chance_rate: float = 0.1,
+        censoring: str = "bound",
     ) -> None:
-        super().__init__(horizon)
+        super().__init__(horizon, censoring=censoring)
         if variant not in get_args(Variant):
             raise FractileError(f"unknown variant {variant!r}{did_you_mean(variant, get_args(Variant))}")
         for name, rate in (("size_rate", size_rate), ("chance_rate", chance_rate)):
@@ -75,7 +82,7 @@ class Croston(PointForecaster[Rates]):
 
     def options(self) -> Config:
         """Return the arguments of the constructor."""
-        return {"horizon": self.horizon, **asdict(self.rates)}
+        return {**super().options(), **asdict(self.rates)}
 
     def fit_model(self, panel: SalesPanel, before: Rates | None) -> Rates:  # noqa: ARG002
         """Return the rates, which are given and not fitted."""

@@ -11,7 +11,8 @@ import pandas as pd
 
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import FractileError
-from ..base import Arrays, Config, State, season_of
+from ..base import Arrays, Config, State
+from ..data.calendar import season_of
 from ..data.panel import SalesPanel
 from .point import PointForecaster
 
@@ -106,13 +107,14 @@ class ETS(PointForecaster[Smoothing]):
     Args:
         horizon: periods ahead over which errors are calibrated; a longer forecast keeps the last one's.
         season_length: periods in a season; 1 for none; by the panel's frequency where None.
+        censoring: as in `PointForecaster`.
     """
 
     name = "ets"
     model_type = Smoothing
 
-    def __init__(self, horizon: int = 12, season_length: int | None = None) -> None:
-        super().__init__(horizon)
+    def __init__(self, horizon: int = 12, season_length: int | None = None, *, censoring: str = "bound") -> None:
+        super().__init__(horizon, censoring=censoring)
         self.season_length = check_season(season_length)
 
     def options(self) -> Config:

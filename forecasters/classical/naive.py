@@ -8,7 +8,8 @@ from typing import Self
 import numpy as np
 
 from ...arrays import FloatArray, IntArray
-from ..base import Arrays, Config, State, informative_sums, season_of
+from ..base import Arrays, Config, State, informative_sums
+from ..data.calendar import season_of
 from ..data.panel import SalesPanel
 from .point import PointForecaster
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 from ...arrays import FloatArray, IntArray
-from ..base import Arrays, BaseForecaster, Config, Request, State, calibration_origins, check_horizon, require_history
+from ..base import Arrays, BaseForecaster, Config, Request, State, calibration_origins, check_horizon
 from ..calibration.point_errors import CALIBRATION, Calibration, calibrate
+from ..censoring import History, check_censoring
 from ..data.panel import SalesPanel
 from ..forecast import QuantileForecast
 
@@ -51,29 +52,35 @@ class PointForecaster(BaseForecaster[PointFit[Model]], Generic[Model]):
 
     Args:
         horizon: periods ahead over which errors are calibrated; a longer forecast keeps the last one's.
+        censoring: how stock-outs count, "bound" (sales are a lower bound of demand) or "mask" (not at all).
     """
 
     model_type: ClassVar[type[PointModel]]
 
-    def __init__(self, horizon: int = 12) -> None:
+    def __init__(self, horizon: int = 12, *, censoring: str = "bound") -> None:
         self.horizon = check_horizon(horizon)
+        self._censoring = check_censoring(censoring)
+
+    @property
+    def censoring(self) -> str:
+        """How stock-outs count."""
+        return self._censoring
 
     def options(self) -> Config:
         """Return the arguments of the constructor."""
-        return {"horizon": self.horizon}
+        return {"horizon": self.horizon, "censoring": self.censoring}
 
     def fit_model(self, panel: SalesPanel, before: Model | None) -> Model:
         """Fit the model to a history; `before` is the model of its first part, where there is one."""
         raise NotImplementedError
 
-    def fit(self, panel: SalesPanel) -> Self:
+    def _fit(self, history: History) -> PointFit[Model]:
         """Fit the model and calibrate its errors."""
-        require_history(panel)
+        panel = history.expected
         origins = calibration_origins(panel, CALIBRATION)
         early = self.fit_model(panel.until(int(origins[0])), None)
-        calibration = calibrate(panel, origins, early.forecast(panel, origins, self.horizon))
-        self._fitted = PointFit(self.fit_model(panel, early), calibration)
-        return self
+        calibration = calibrate(history, origins, early.forecast(panel, origins, self.horizon))
+        return PointFit(self.fit_model(panel, early), calibration)
 
     def _predict(self, request: Request, fitted: PointFit[Model]) -> QuantileForecast:
         """Forecast a checked request from the model and the calibration."""

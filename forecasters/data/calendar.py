@@ -20,6 +20,8 @@ from ...errors import FractileError
 _DAY = pd.Timedelta(days=1)
 _MOST_EMPTY = 50
 """A calendar with this many times more periods than dates on record comes from a wrong date."""
+SEASONS = {"D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1, "A": 1, "h": 24, "H": 24}
+"""Periods in a season, by the first letter of the frequency."""
 
 
 @dataclass(frozen=True)
@@ -171,3 +173,18 @@ def later_dates(dates: pd.DatetimeIndex | None, freq: str | None, periods: int) 
 def year_angle(dates: pd.DatetimeIndex) -> FloatArray:
     """Return how far through the year each date is, in radians, shape (periods,)."""
     return np.asarray(2 * np.pi * dates.dayofyear.to_numpy() / 365.25)
+
+
+def season_of(freq: str) -> int:
+    """Return how many periods make a season; 1 for any other frequency.
+
+    >>> season_of("W-MON"), season_of("D"), season_of("MS")
+    (52, 7, 12)
+    """
+    return SEASONS.get(freq.lstrip("0123456789")[:1], 1)
+
+
+def phase_of(dates: pd.DatetimeIndex, phases: int) -> IntArray:
+    """Return the phase of a short season that each period is in, 0 ... phases − 1: weekday, month, quarter, hour."""
+    calendar: dict[int, Any] = {4: dates.quarter - 1, 5: dates.dayofweek, 7: dates.dayofweek, 12: dates.month - 1}
+    return np.asarray(calendar.get(phases, dates.hour), dtype=np.int64) % phases

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -26,12 +26,6 @@ def year_waves(dates: pd.DatetimeIndex, harmonics: int) -> list[tuple[FloatArray
     """Return sine and cosine of each harmonic of the year, the slowest first, each of shape (periods,)."""
     angle = year_angle(dates)
     return [(np.sin(k * angle), np.cos(k * angle)) for k in range(1, harmonics + 1)]
-
-
-def phase_of(dates: pd.DatetimeIndex, phases: int) -> IntArray:
-    """Return the phase of a short season that each period is in, 0 ... phases − 1: weekday, month, quarter, hour."""
-    calendar: dict[int, Any] = {4: dates.quarter - 1, 5: dates.dayofweek, 7: dates.dayofweek, 12: dates.month - 1}
-    return np.asarray(calendar.get(phases, dates.hour), dtype=np.int64) % phases
 
 
 def week_of_year(dates: pd.DatetimeIndex) -> IntArray:

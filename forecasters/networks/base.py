@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -12,16 +12,16 @@ import numpy as np
 import torch
 
 from ...arrays import FloatArray
-from ...errors import FractileError
 from ...progress import Progress
 from ...randomness import keyed_generator
-from ..base import Arrays, BaseForecaster, Config, Request, State, require_history
+from ..base import Arrays, BaseForecaster, Config, Request, State
 from ..calibration.point_errors import Calibration
 from ..calibration.sampling import ErrorDependence, fit_error_dependence
+from ..censoring import History
 from ..data.panel import SalesPanel
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
-from .inputs import InputPlan, build_inputs, plan_inputs
-from .network import CENSORINGS, Network, NetworkConfig, NetworkEnsemble, NetworkInputs, Sizes
+from .inputs import InputPlan, build_inputs, plan_inputs, unit_of
+from .network import Network, NetworkConfig, NetworkEnsemble, NetworkInputs, Sizes
 from .training import Checkpoint, Trainer, fit_fingerprint, make_examples, to_tensors, validation_periods
 
 Errors = ErrorDependence | Calibration
@@ -54,8 +54,8 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
     """A network for all items that forecasts all horizons and quantiles at once.
 
     Forking sequences: the loss counts origins all over the training window, and a forecast from many
-    origins costs one pass. The network reads log1p sales, stock flags, covariates, calendar and static
-    attributes; item-periods that were out of stock or not listed count neither as input nor as target. It is
+    origins costs one pass. The network reads log1p demand, covariates, calendar and static attributes. Where stock ran
+    out it reads expected demand, and learns from sales as a lower bound (`censoring`). It is
     trained on all but the last periods, validated on these, and then refitted with them.
 
     Args:
@@ -69,7 +69,8 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
 
     config_type: ClassVar[type[NetworkConfig]]
     errors_type: ClassVar[type[Errors]] = ErrorDependence
-    censorings: ClassVar[tuple[str, ...]] = CENSORINGS
+    learns_bounds: ClassVar[bool] = True
+    """Whether the loss takes bounds on demand; else it gets one draw of demand in place of each."""
     option_names: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls) -> None:
@@ -85,10 +86,6 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
         **options: Any,
     ) -> None:
         self.config = (config or self.config_type()).with_options(self.name, options)
-        if self.config.censoring not in self.censorings:
-            raise FractileError(
-                f"{self.name} does not support censoring={self.config.censoring!r}; use censoring='mask'"
-            )
         self.progress = progress
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
 
@@ -96,15 +93,23 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
         """Return the network, with weights from torch's global generator."""
         raise NotImplementedError
 
-    def fit(self, panel: SalesPanel) -> Self:
+    @property
+    def censoring(self) -> str:
+        """How stock-outs count."""
+        return self.config.censoring
+
+    def _fit(self, history: History) -> FittedNetwork:
         """Fit the network and estimate the dependence of its errors in periods that it was not trained on."""
-        require_history(panel)
+        panel = history.expected
         config, members = self.config, range(self.config.members)
-        plan = plan_inputs(panel, config.horizon, adjust=config.adjust)
+        # Expected demand comes in fractions; the step that demand moves in is that of what was sold.
+        unit = unit_of(history.record.sales[history.record.informative])
+        plan = replace(plan_inputs(panel, config.horizon, adjust=config.adjust), unit=unit)
         inputs = self._build_inputs(plan, panel)
-        examples = make_examples(panel, inputs, config)
+        targets = history.record if self.learns_bounds else history.drawn
+        examples = make_examples(targets, inputs, config)
         seeds = [config.seed + MEMBER_SEEDS * member for member in members]
-        fingerprint = fit_fingerprint(self.name, config, panel)
+        fingerprint = fit_fingerprint(self.name, config, history.record)
         folders = [None if self.checkpoint is None else self.checkpoint / f"member-{member}" for member in members]
         checkpoints = [Checkpoint(folder, fingerprint) for folder in folders]
 
@@ -122,13 +127,12 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
                 trainer.train(progress)
             network = networks[0] if len(networks) == 1 else NetworkEnsemble(networks)
             # Before the refit, after which no period is left that the network was not trained on.
-            errors = self._estimate_errors(panel, plan, network)
+            errors = self._estimate_errors(history, plan, network)
             for trainer in trainers:
                 trainer.refit(progress)
         for checkpoint in checkpoints:
             checkpoint.remove()
-        self._fitted = FittedNetwork(plan, inputs.sizes, network, errors)
-        return self
+        return FittedNetwork(plan, inputs.sizes, network, errors)
 
     @property
     def max_horizon(self) -> int:
@@ -176,21 +180,24 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
                 parts.append(values[:, :, : request.horizon])
         return np.concatenate(parts)
 
-    def _estimate_errors(self, panel: SalesPanel, plan: InputPlan, network: Network) -> Errors:
+    def _estimate_errors(self, history: History, plan: InputPlan, network: Network) -> Errors:
         """Estimate errors from forecasts of held-out periods, or of the last third where none were held out."""
+        panel = history.expected
         periods = validation_periods(panel.periods, self.config.hold_out) or max(1, panel.periods // 3)
         origins = np.arange(panel.periods - periods, panel.periods)
         most = max(1, network.max_pairs // len(origins))
         if panel.items > most:
             rng = keyed_generator(self.config.seed, "items to learn errors from")
-            panel = panel.select(np.sort(rng.choice(panel.items, most, replace=False)))
+            history = history.select(np.sort(rng.choice(panel.items, most, replace=False)))
+            panel = history.expected
         longer = panel.extended(np.zeros((panel.items, self.config.horizon)))
         request = Request(longer, self.config.horizon, np.asarray(DEFAULT_LEVELS), origins)
-        return self._fit_errors(panel, request, self._predict_quantiles(request, plan, network))
+        return self._fit_errors(history, request, self._predict_quantiles(request, plan, network))
 
-    def _fit_errors(self, panel: SalesPanel, request: Request, values: FloatArray) -> Errors:
+    def _fit_errors(self, history: History, request: Request, values: FloatArray) -> Errors:
         """Fit the dependence of errors to past forecasts (items, origins, horizon, levels) of held-out periods."""
-        return fit_error_dependence(QuantileForecast(request.levels, values, request.origins, panel.item_ids), panel)
+        past = QuantileForecast(request.levels, values, request.origins, request.panel.item_ids)
+        return fit_error_dependence(past, history)
 
     def _build_inputs(self, plan: InputPlan, panel: SalesPanel) -> NetworkInputs:
         """Return the network's inputs for a panel and `horizon` periods beyond its end."""

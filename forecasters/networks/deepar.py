@@ -165,7 +165,7 @@ class DeepAR(NetworkForecaster):
 
     name = "deepar"
     config_type = DeepARConfig
-    censorings = ("mask",)
+    learns_bounds = False
     config: DeepARConfig
 
     def build_network(self, sizes: Sizes, plan: InputPlan) -> DeepARNetwork:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ...arrays import Float32Array, FloatArray, IntArray
-from ..base import season_of
+from ..data.calendar import phase_of, season_of
 from ..data.panel import SalesPanel
 from ..features.history import SalesSums, against_past, mean_of, running_means, sum_between
 from ..features.kinds import (
@@ -28,7 +28,7 @@ from ..features.kinds import (
     require_covariate,
     to_scale,
 )
-from ..features.season import phase_of, week_of_year, year_waves
+from ..features.season import week_of_year, year_waves
 from .adjustment import Adjustment, fit_adjustment
 
 MOST_LABELS = 60

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...arrays import FloatArray
 from ...errors import FractileError
 from ..base import Options, at_levels, check_levels
+from ..censoring import check_censoring
 from ..forecast import DEFAULT_LEVELS
 from .losses import censored_quantile_loss, to_units
 
@@ -23,7 +24,6 @@ STATIC_CHANNELS = 8
 
 AT_LEAST_ONE = ("horizon", "width", "steps", "batch_items", "batch_origins", "members")
 SHARES = ("dropout", "hold_out", "averaging")
-CENSORINGS = ("mask", "bound")
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class NetworkConfig(Options):
         patience: checks without improvement before training stops; 0 never stops early.
         refit: steps of the training that follows with the held-out periods included, as a share of the best number.
         adjust: whether calendar and known covariates are taken out of the sales first by a log-linear model.
-        censoring: how sales of a listed item enter the loss while it is out of stock: "mask", not at all; "bound",
-            as a lower bound of demand.
+        censoring: how sales of a listed item count while it is out of stock: "bound", as a lower bound of demand;
+            "mask", not at all.
         members: networks that are trained from seeds of their own; their quantiles are averaged.
         seed: of weights, batches and dropout.
         device: "cpu", "cuda", …; with "auto" "cuda" where there is one.
@@ -68,7 +68,7 @@ class NetworkConfig(Options):
     patience: int = 6
     refit: float = 0.3
     adjust: bool = True
-    censoring: str = "mask"
+    censoring: str = "bound"
     members: int = 1
     seed: int = 0
     device: str = "cpu"
@@ -81,8 +81,7 @@ class NetworkConfig(Options):
         for name in SHARES:
             if not 0 <= getattr(self, name) < 1:
                 raise FractileError(f"{name} must be in [0, 1), got {getattr(self, name)}")
-        if self.censoring not in CENSORINGS:
-            raise FractileError(f"censoring must be one of {', '.join(CENSORINGS)}, got {self.censoring!r}")
+        check_censoring(self.censoring)
         if self.learning_rate <= 0:
             raise FractileError(f"learning_rate must be above 0, got {self.learning_rate}")
 

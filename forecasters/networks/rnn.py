@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...arrays import FloatArray
 from ..base import Request
 from ..calibration.point_errors import Calibration, calibrate
-from ..data.panel import SalesPanel
+from ..censoring import History
 from ..forecast import QuantileForecast
 from .base import FittedNetwork, NetworkForecaster
 from .inputs import InputPlan
@@ -51,7 +51,7 @@ class RNN(NetworkForecaster):
     name = "rnn"
     config_type = RecurrentConfig
     errors_type = Calibration
-    censorings = ("mask",)
+    learns_bounds = False
     config: RecurrentConfig
 
     def build_network(self, sizes: Sizes, plan: InputPlan) -> PointNetwork:  # noqa: ARG002
@@ -60,9 +60,9 @@ class RNN(NetworkForecaster):
         encoder = RecurrentEncoder(reader.past, c.width, c.layers, c.dropout)
         return PointNetwork(sizes, encoder, reader, c)
 
-    def _fit_errors(self, panel: SalesPanel, request: Request, values: FloatArray) -> Calibration:
+    def _fit_errors(self, history: History, request: Request, values: FloatArray) -> Calibration:
         """Fit the distribution of point errors and their dependence over the horizon."""
-        return calibrate(panel, request.origins, values[..., 0])
+        return calibrate(history, request.origins, values[..., 0])
 
     def _predict(self, request: Request, fitted: FittedNetwork) -> QuantileForecast:
         """Forecast the point, and quantiles from the distribution of past errors."""

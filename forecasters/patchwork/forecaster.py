@@ -16,12 +16,11 @@ from ..base import (
     State,
     calibration_origins,
     check_horizon,
-    require_history,
     targets_of,
 )
 from ..calibration.point_errors import CALIBRATION, ErrorDistribution, fit_error_distribution
 from ..calibration.sampling import ErrorDependence, fit_error_dependence
-from ..data.panel import SalesPanel
+from ..censoring import History, check_censoring
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
 from .series import Expected, Series, SeriesOptions, fit_series
 
@@ -164,6 +163,7 @@ class Patchwork(BaseForecaster[Patches]):
         cold_start: whether there is a cold-start component; without one, an item starts at its first sale.
         distribution: whether quantiles come from past errors; if not, from a Poisson around the point
             forecast, or a normal of its variance where demand is not counted in whole units.
+        censoring: how stock-outs count, "bound" (sales are a lower bound of demand) or "mask" (not at all).
     """
 
     name = "patchwork"
@@ -177,30 +177,37 @@ class Patchwork(BaseForecaster[Patches]):
         elasticity: bool = True,
         cold_start: bool = True,
         distribution: bool = True,
+        censoring: str = "bound",
     ) -> None:
+        self._censoring = check_censoring(censoring)
         self.horizon = check_horizon(horizon)
         self.options = SeriesOptions(base, seasonal, elasticity, cold_start)
         self.distribution = distribution
 
-    def fit(self, panel: SalesPanel) -> Self:
+    @property
+    def censoring(self) -> str:
+        """How stock-outs count."""
+        return self._censoring
+
+    def _fit(self, history: History) -> Patches:
         """Fit all components, and estimate the errors of components that were fitted without the last periods."""
-        require_history(panel)
+        panel, whole = history.expected, history.record.integer_demand
         origins = calibration_origins(panel, CALIBRATION)
         before = panel.until(int(origins[0]))
-        early = fit_series(before if before.informative.any() else panel, self.options, self.horizon)
+        early = fit_series(before if before.informative.any() else panel, self.options, self.horizon, whole=whole)
         longer = panel.extended(np.zeros((panel.items, self.horizon)))
         expected = early.expected(longer, origins, self.horizon)
-        engine = fit_engine(expected, targets_of(panel, origins, self.horizon)) if self.distribution else None
+        drawn = targets_of(history.drawn, origins, self.horizon)
+        engine = fit_engine(expected, drawn) if self.distribution else None
         levels = np.asarray(DEFAULT_LEVELS)
         if engine is None:
-            values = textbook_quantiles(expected.point, early.unit, levels, whole=panel.integer_demand)
+            values = textbook_quantiles(expected.point, early.unit, levels, whole=whole)
         else:
             values = engine.quantiles(expected, levels)
         past = QuantileForecast(levels, values, origins, panel.item_ids, longer.dates[origins], panel.freq)
-        dependence = fit_error_dependence(past, panel)
-        series = fit_series(panel, self.options, self.horizon)
-        self._fitted = Patches(series, engine, dependence, panel.integer_demand)
-        return self
+        dependence = fit_error_dependence(past, history)
+        series = fit_series(panel, self.options, self.horizon, whole=whole)
+        return Patches(series, engine, dependence, whole)
 
     def _predict(self, request: Request, fitted: Patches) -> QuantileForecast:
         """Forecast with the series and the errors around it."""
@@ -213,7 +220,8 @@ class Patchwork(BaseForecaster[Patches]):
         patches = self.fitted
         config, arrays = patches.series.to_state()
         engine = {} if patches.engine is None else patches.engine.arrays()
-        own = {"horizon": self.horizon, "distribution": self.distribution, **asdict(self.options)}
+        own = {"horizon": self.horizon, "distribution": self.distribution, "censoring": self.censoring}
+        own |= asdict(self.options)
         return {**own, "whole": patches.whole, "series": config}, {**arrays, **engine, **patches.dependence.arrays()}
 
     @classmethod

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ...arrays import BoolArray, FloatArray, IntArray
-from ..base import Config, season_of
+from ..base import Config
+from ..data.calendar import phase_of, season_of
 from ..data.panel import SalesPanel
 from ..features.history import launches
 from ..features.kinds import classify_covariates, fill_gaps
-from ..features.season import phase_of, year_waves
+from ..features.season import year_waves
 
 HARMONICS = 3
 """Waves a year that make up the season of weeks."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import FractileError
-from ..base import Arrays, Config, State, cumulative_sums, season_of, targets_of
+from ..base import Arrays, Config, State, cumulative_sums, targets_of
 from ..classical.ets import Smoothing, fit_smoothing
+from ..data.calendar import season_of
 from ..data.panel import SalesPanel
 from ..features.history import launches
 from .effects import Factors, FittedEffects, Record, fit_effects, make_factors, smooth_level, smoothing_kernel
@@ -184,7 +185,7 @@ class SeriesOptions:
             raise FractileError(f"base must be {' or '.join(map(repr, BASES))}, got {self.base!r}")
 
 
-def fit_series(panel: SalesPanel, options: SeriesOptions, horizon: int) -> Series:
+def fit_series(panel: SalesPanel, options: SeriesOptions, horizon: int, *, whole: bool | None = None) -> Series:
     """Estimate effects, the drift of levels, and where new items stand.
 
     How fast levels drift decides how much of an apparent season is drift, and effects decide what is left to
@@ -194,12 +195,14 @@ def fit_series(panel: SalesPanel, options: SeriesOptions, horizon: int) -> Serie
         panel: the history.
         options: which parts.
         horizon: periods ahead that the drift is to serve.
+        whole: whether demand is counted; as the panel's sales are where None.
     """
     if panel.periods < season_of(panel.freq):
         # In less than a season, launch and season cannot be separated: every launch falls into another part of it.
         options = replace(options, cold_start=False)
     plan = make_plan(panel, seasonal=options.seasonal, elasticity=options.elasticity, cold_start=options.cold_start)
-    unit = 1.0 if panel.integer_demand else fit_unit(panel)
+    whole = panel.integer_demand if whole is None else whole
+    unit = 1.0 if whole else fit_unit(panel)
     record = make_record(panel, plan, unit)
     effects = fit_effects(record, panel, noise_of(plan, record, USUAL_DRIFT), None)
     first = _fit_levels(Series(plan, effects, None, None, unit, USUAL_DRIFT), panel, record, options, horizon)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
 from ..base import Arrays, at_levels, check_levels
-from ..data.panel import SalesPanel
+from ..censoring import History
 from .features import FeatureBlock, FeaturePlan
 from .forecaster import TreeConfig, TreeForecaster, training_rows
 
@@ -157,9 +157,9 @@ class LightGBM(TreeForecaster[BoostingConfig]):
         rate = min(2.0 * self.config.learning_rate, 1.0)
         return replace(super().early_config(), levels=EARLY_LEVELS, learning_rate=rate)
 
-    def fit_model(self, panel: SalesPanel, plan: FeaturePlan, config: BoostingConfig) -> BoostedQuantiles:
+    def fit_model(self, history: History, plan: FeaturePlan, config: BoostingConfig) -> BoostedQuantiles:
         """Train one level after another on the same rows."""
-        rows = training_rows(panel, plan, config)
+        rows = training_rows(history, plan, config)
         data = make_dataset(rows.features, rows.target, rows.weight, plan.categorical, {"seed": config.seed})
         shared = {"objective": "quantile", "learning_rate": config.learning_rate, "feature_fraction": config.features}
         boosters = [grow(data, config, config.trees, {**shared, "alpha": level}) for level in config.levels]

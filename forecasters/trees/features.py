@@ -13,7 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from ...arrays import Float32Array, FloatArray, IntArray
-from ..base import Arrays, cumulative_sums, season_of
+from ..base import Arrays, cumulative_sums
+from ..data.calendar import phase_of, season_of
 from ..data.panel import SalesPanel
 from ..features.history import (
     OFFSET,
@@ -36,7 +37,7 @@ from ..features.kinds import (
     require_covariate,
     to_scale,
 )
-from ..features.season import SeasonIndex, fit_season_index, phase_of, reach_of, seasons_ago, year_waves
+from ..features.season import SeasonIndex, fit_season_index, reach_of, seasons_ago, year_waves
 
 WIDTHS, RATE = (1, 2, 4, 8, 13, 26, 52), 0.12
 DAILY_WIDTHS, DAILY_RATE = (1, 3, 7, 14, 28, 56, 182), 0.05

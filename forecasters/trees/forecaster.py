@@ -19,12 +19,11 @@ from ..base import (
     Request,
     State,
     calibration_origins,
-    require_history,
     targets_of,
 )
 from ..calibration.point_errors import Calibration
 from ..calibration.sampling import ErrorDependence, fit_error_dependence
-from ..data.panel import SalesPanel
+from ..censoring import History, check_censoring
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
 from .features import CELLS, FeatureBlock, FeaturePlan, build_features, feature_blocks, plan_features
 
@@ -42,6 +41,7 @@ class TreeConfig(Options):
         bag: share of the rows that a tree is grown on.
         power: rows weigh `level ** power`: 1 is the loss in units, 0 relative to the item's level.
         most_rows: of the training table; beyond it they are drawn at random.
+        censoring: how stock-outs count, "bound" (sales are a lower bound of demand) or "mask" (not at all).
         seed: of rows, bags and features.
         threads: of LightGBM; more are quicker, and the trees the same.
     """
@@ -54,12 +54,14 @@ class TreeConfig(Options):
     bag: float = 0.6
     power: float = 0.4
     most_rows: int = 100_000
+    censoring: str = "bound"
     seed: int = 0
     threads: int = 1
 
     def __post_init__(self) -> None:
         for name in ("horizon", "trees", "fewest", "most_rows", "threads"):
             self.require(name, getattr(self, name) >= 1 and int(getattr(self, name)) == getattr(self, name), ">= 1")
+        check_censoring(self.censoring)
         self.require("leaves", self.leaves >= 2, ">= 2")
         for name in ("features", "bag"):
             self.require(name, 0 < getattr(self, name) <= 1, "in (0, 1]")
@@ -94,13 +96,13 @@ class TrainingRows:
     names: tuple[str, ...]
 
 
-def training_blocks(panel: SalesPanel, plan: FeaturePlan, config: TreeConfig) -> Iterator[TrainingRows]:
-    """Yield training rows of the panel block by block of items, at most about `most_rows` in all.
+def training_blocks(history: History, plan: FeaturePlan, config: TreeConfig) -> Iterator[TrainingRows]:
+    """Yield training rows of a history block by block of items, at most about `most_rows` in all.
 
     Each item draws its rows from a generator of its own. Where the panel has many more rows than are kept,
     each block of items also draws its origins, so that the work is bounded by what is kept.
     """
-    horizon = config.horizon
+    horizon, panel, targets = config.horizon, history.expected, history.drawn
     longer = panel.extended(np.zeros((panel.items, horizon)))
     # Period t is a known target of min(t + 1, horizon) origins.
     possible = (panel.informative.sum(axis=0) * np.minimum(np.arange(panel.periods) + 1, horizon)).sum()
@@ -109,7 +111,7 @@ def training_blocks(panel: SalesPanel, plan: FeaturePlan, config: TreeConfig) ->
     size = max(1, CELLS // (number * horizon))
     for first in range(0, panel.items, size):
         items = np.arange(first, min(first + size, panel.items))
-        part = panel.select(items)
+        part = targets.select(items)
         rng = keyed_generator(config.seed, "tree origins", panel.item_ids[first])
         origins = np.sort(rng.choice(panel.periods, number, replace=False))
         demand = targets_of(part, origins, horizon)
@@ -125,9 +127,9 @@ def training_blocks(panel: SalesPanel, plan: FeaturePlan, config: TreeConfig) ->
             yield TrainingRows(block.matrix(rows), demand.ravel()[rows] / scale, scale**config.power, block.names)
 
 
-def training_rows(panel: SalesPanel, plan: FeaturePlan, config: TreeConfig) -> TrainingRows:
-    """Return the training rows of a panel in one table."""
-    parts = list(training_blocks(panel, plan, config))
+def training_rows(history: History, plan: FeaturePlan, config: TreeConfig) -> TrainingRows:
+    """Return the training rows of a history in one table."""
+    parts = list(training_blocks(history, plan, config))
     features, target, weight = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "target", "weight")
     )
@@ -161,8 +163,13 @@ class TreeForecaster(BaseForecaster[FittedTrees], Generic[OptionsT]):
         base: Any = config or self.config_type()
         self.config: OptionsT = base.with_options(self.name, options)
 
-    def fit_model(self, panel: SalesPanel, plan: FeaturePlan, config: OptionsT) -> Any:
-        """Grow the trees of a panel."""
+    @property
+    def censoring(self) -> str:
+        """How stock-outs count."""
+        return self.config.censoring
+
+    def fit_model(self, history: History, plan: FeaturePlan, config: OptionsT) -> Any:
+        """Grow the trees of a history."""
         raise NotImplementedError
 
     def model_from_arrays(self, arrays: Arrays) -> Any:
@@ -177,21 +184,19 @@ class TreeForecaster(BaseForecaster[FittedTrees], Generic[OptionsT]):
         """Return the options of the early model, which only shows how errors move together."""
         return replace(self.config, trees=max(1, self.config.trees // 2))
 
-    def fit(self, panel: SalesPanel) -> Self:
+    def _fit(self, history: History) -> FittedTrees:
         """Grow the trees, and estimate the errors of trees that were grown without the last periods."""
-        require_history(panel)
-        horizon = self.config.horizon
+        panel, horizon = history.expected, self.config.horizon
         origins = calibration_origins(panel, CALIBRATION)
-        before = panel.until(int(origins[0]))
-        early = before if before.informative.any() else panel
-        early_plan = plan_features(early, horizon)
+        before = history.until(int(origins[0]))
+        early = before if before.expected.informative.any() else history
+        early_plan = plan_features(early.expected, horizon)
         early_model = self.fit_model(early, early_plan, self.early_config())
         longer = panel.extended(np.zeros((panel.items, horizon)))
         request = Request(longer, horizon, np.asarray(DEFAULT_LEVELS), origins)
-        errors = self.fit_errors(panel, request, early_plan, early_model)
+        errors = self.fit_errors(history, request, early_plan, early_model)
         plan = plan_features(panel, horizon)
-        self._fitted = FittedTrees(plan, self.fit_model(panel, plan, self.config), errors)
-        return self
+        return FittedTrees(plan, self.fit_model(history, plan, self.config), errors)
 
     @property
     def max_horizon(self) -> int:
@@ -212,11 +217,11 @@ class TreeForecaster(BaseForecaster[FittedTrees], Generic[OptionsT]):
             values[items] = np.maximum(ratios, 0.0) * block.scale[..., None, None]
         return np.maximum.accumulate(values, axis=-1)
 
-    def fit_errors(self, panel: SalesPanel, request: Request, plan: FeaturePlan, model: Any) -> Any:
+    def fit_errors(self, history: History, request: Request, plan: FeaturePlan, model: Any) -> Any:
         """Estimate the errors of an early model, from the forecasts that it makes beyond its history."""
         values = self.quantiles(request, plan, model)
-        past = QuantileForecast(request.levels, values, request.origins, panel.item_ids)
-        return fit_error_dependence(past, panel)
+        past = QuantileForecast(request.levels, values, request.origins, request.panel.item_ids)
+        return fit_error_dependence(past, history)
 
     def to_state(self) -> State:
         """Return configuration and arrays."""

@@ -17,7 +17,7 @@ from ...arrays import Float32Array, FloatArray, IntArray
 from ...randomness import keyed_generator
 from ..base import Arrays, Request
 from ..calibration.point_errors import Calibration, calibrate
-from ..data.panel import SalesPanel
+from ..censoring import History
 from ..forecast import QuantileForecast
 from .boosting import Trees, grow, make_dataset
 from .features import FeatureBlock, FeaturePlan, feature_blocks
@@ -214,9 +214,9 @@ class RandomForest(TreeForecaster[ForestConfig]):
     errors_type = Calibration
     option_names = ForestConfig.names()
 
-    def fit_model(self, panel: SalesPanel, plan: FeaturePlan, config: ForestConfig) -> MeanForest:
+    def fit_model(self, history: History, plan: FeaturePlan, config: ForestConfig) -> MeanForest:
         """Grow the forest."""
-        return MeanForest(_grow_on(training_rows(panel, plan, config), plan, config))
+        return MeanForest(_grow_on(training_rows(history, plan, config), plan, config))
 
     def model_from_arrays(self, arrays: Arrays) -> MeanForest:
         """Rebuild from the model's arrays."""
@@ -237,9 +237,9 @@ class RandomForest(TreeForecaster[ForestConfig]):
             values[items] = np.maximum(root, 0.0) ** 2 * block.scale[..., None]
         return values
 
-    def fit_errors(self, panel: SalesPanel, request: Request, plan: FeaturePlan, model: MeanForest) -> Calibration:
+    def fit_errors(self, history: History, request: Request, plan: FeaturePlan, model: MeanForest) -> Calibration:
         """Estimate the distribution of the early forest's errors."""
-        return calibrate(panel, request.origins, self.point(request, plan, model))
+        return calibrate(history, request.origins, self.point(request, plan, model))
 
 
 @dataclass(frozen=True)
@@ -282,9 +282,9 @@ class QuantileForestForecaster(TreeForecaster[QuantileForestConfig]):
     config_type = QuantileForestConfig
     option_names = QuantileForestConfig.names()
 
-    def fit_model(self, panel: SalesPanel, plan: FeaturePlan, config: QuantileForestConfig) -> QuantileForest:
+    def fit_model(self, history: History, plan: FeaturePlan, config: QuantileForestConfig) -> QuantileForest:
         """Grow the forest and fill its leaves."""
-        rows = training_rows(panel, plan, config)
+        rows = training_rows(history, plan, config)
         trees = _grow_on(rows, plan, config)
         store = LeafStore(trees.leaves, config.kept)
         rng = keyed_generator(config.seed, "leaves")

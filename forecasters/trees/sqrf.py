@@ -18,7 +18,7 @@ from ...arrays import Float32Array, FloatArray, IntArray
 from ...errors import FractileError, did_you_mean
 from ...randomness import keyed_generator
 from ..base import Arrays
-from ..data.panel import SalesPanel
+from ..censoring import History
 from .boosting import Trees
 from .features import FeatureBlock, FeaturePlan
 from .forecaster import TreeForecaster, training_blocks
@@ -262,15 +262,15 @@ class SparseLayout:
 
 @dataclass(frozen=True, eq=False)
 class EncodedRows:
-    """The training rows of a panel in sparse form, built anew in each pass over them."""
+    """The training rows of a history in sparse form, built anew in each pass over them."""
 
-    panel: SalesPanel
+    history: History
     plan: FeaturePlan
     config: SparseForestConfig
 
     def __iter__(self) -> Iterator[Rows]:
         """Yield them block by block of items."""
-        for rows in training_blocks(self.panel, self.plan, self.config):
+        for rows in training_blocks(self.history, self.plan, self.config):
             layout = SparseLayout.of(self.plan, rows.names, self.config.lines)
             yield Rows(layout.encode(rows.features), rows.target, rows.weight)
 
@@ -287,9 +287,9 @@ class SQRF(TreeForecaster[SparseForestConfig]):
     config_type = SparseForestConfig
     option_names = SparseForestConfig.names()
 
-    def fit_model(self, panel: SalesPanel, plan: FeaturePlan, config: SparseForestConfig) -> SparseQuantileForest:
+    def fit_model(self, history: History, plan: FeaturePlan, config: SparseForestConfig) -> SparseQuantileForest:
         """Grow the forest and fill its leaves."""
-        return SparseQuantileForest(config).fit(EncodedRows(panel, plan, config))
+        return SparseQuantileForest(config).fit(EncodedRows(history, plan, config))
 
     def model_from_arrays(self, arrays: Arrays) -> SparseQuantileForest:
         """Rebuild from the model's arrays."""

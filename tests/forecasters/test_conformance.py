@@ -31,8 +31,12 @@ QUICK = {
 }
 
 
-def make(name: str) -> Forecaster:
-    return make_forecaster(name, **QUICK.get(name, {}))
+def make(name: str, censoring: str = "bound") -> Forecaster:
+    options = QUICK.get(name, {})
+    if name == "ensemble":
+        own = {member: {**options["options"].get(member, {}), "censoring": censoring} for member in options["members"]}
+        return make_forecaster(name, **{**options, "options": own})
+    return make_forecaster(name, **options, censoring=censoring)
 
 
 @pytest.mark.parametrize("name", sorted(FORECASTERS))
@@ -47,11 +51,11 @@ def test_registered_forecaster_is_a_forecaster(name: str):
 
 
 @pytest.mark.parametrize("name", sorted(FORECASTERS))
-def test_sales_that_are_not_informative_teach_nothing(name: str):
+def test_masked_stock_outs_teach_nothing(name: str):
     panel = small_panel()
     absurd = replace(panel, sales=np.where(panel.informative, panel.sales, 1e4))
-    expected = make(name).fit(panel).predict(panel, 6)
-    got = make(name).fit(absurd).predict(absurd, 6)
+    expected = make(name, censoring="mask").fit(panel).predict(panel, 6)
+    got = make(name, censoring="mask").fit(absurd).predict(absurd, 6)
     np.testing.assert_array_equal(got.values, expected.values)
 
 

@@ -295,12 +295,6 @@ def test_bounds_recover_what_masking_loses():
     assert 9.4 < medians[1] < 10.6
 
 
-@pytest.mark.parametrize("name", ["rnn", "deepar"])
-def test_networks_that_cannot_use_bounds_refuse_them(name: str):
-    with pytest.raises(FractileError, match="does not support censoring='bound'"):
-        make_forecaster(name, censoring="bound")
-
-
 def test_an_ensemble_forecasts_the_mean_of_its_members():
     panel, options = small_panel(), {**QUICK, "refit": 0.0}
     together = MQCNN(**options, members=2).fit(panel).predict(panel, 4)
@@ -398,7 +392,7 @@ def test_a_point_forecast_gets_the_distribution_of_its_errors():
     ("name", "options", "message"),
     [
         ("mqcnn", {"members": 0}, "members must be at least 1"),
-        ("mqcnn", {"censoring": "guess"}, "censoring must be one of mask, bound"),
+        ("mqcnn", {"censoring": "guess"}, "censoring must be one of bound, mask"),
         ("deepar", {"patths": 3}, "did you mean 'paths'"),
         ("mqmlp", {"dilations": (1,)}, "no option 'dilations'"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +23,9 @@ from fractile.forecasters.calibration.sampling import (
     fit_error_dependence,
     interval_scores,
     positive_definite,
+    recorded_bounds,
 )
+from fractile.forecasters.censoring import History
 
 LEVELS = np.array(DEFAULT_LEVELS)
 HORIZON = 6
@@ -121,12 +125,25 @@ def test_each_band_has_its_own_dependence():
     assert list(fitted.band[[0, 250, 599], -1]) == [0, 1, 2]
 
 
-def test_unknown_weeks_are_left_out():
+@pytest.mark.parametrize("censoring", ["mask", "bound"])
+def test_weeks_out_of_stock_bias_no_correlation(censoring):
     forecast, panel = world(np.full(100, 0.6), np.full(100, 20.0), 20, counts=False)
     lost = np.random.default_rng(5).random(panel.sales.shape) < 0.3
-    hidden = SalesPanel(np.where(lost, 1e4, panel.sales), ~lost, panel.listed, panel.dates, panel.item_ids, panel.freq)
-    fitted = fit_dependence(forecast, hidden, HORIZON)
+    left = np.where(lost, 1e4 if censoring == "mask" else 0.0, panel.sales)
+    hidden = SalesPanel(left, ~lost, panel.listed, panel.dates, panel.item_ids, panel.freq)
+    fitted = fit_error_dependence(forecast, History.of(hidden, censoring))
     np.testing.assert_allclose(fitted.correlation.mean(0), decaying(0.6), atol=0.1)
+
+
+def test_a_demand_that_is_only_bounded_has_the_probabilities_above_its_sales():
+    forecast, panel = world(np.full(3, 0.5), np.full(3, 20.0), 4, counts=False)
+    hidden = replace(panel, in_stock=np.zeros_like(panel.in_stock))
+    low, high = recorded_bounds(forecast, hidden)
+    exact, _ = recorded_bounds(forecast, panel)
+    known = ~np.isnan(exact)
+    np.testing.assert_allclose(low[known], exact[known])
+    assert (high[known] == 1.0).all()
+    assert np.isnan(recorded_bounds(forecast, hidden, stock_outs=False)[0]).all()
 
 
 def test_few_errors_lean_to_independence():
@@ -137,7 +154,7 @@ def test_few_errors_lean_to_independence():
 def test_no_errors_at_all_mean_independence():
     forecast, panel = world(np.full(3, 0.9), np.full(3, 20.0), 2, counts=False)
     unknown = SalesPanel(panel.sales, ~panel.in_stock, panel.listed, panel.dates, panel.item_ids, panel.freq)
-    fitted = fit_error_dependence(forecast, unknown)
+    fitted = fit_error_dependence(forecast, History.of(unknown, "mask"))
     np.testing.assert_array_equal(fitted.correlation[0], np.eye(HORIZON))
 
 

@@ -19,6 +19,7 @@ from fractile.forecasters.calibration.dependence import (
     template_uniforms,
 )
 from fractile.forecasters.calibration.sampling import ErrorDependence, cdf_bounds, fit_error_dependence
+from fractile.forecasters.censoring import History
 
 LEVELS = np.array([0.01, 0.02, *(np.arange(1, 20) / 20), 0.98, 0.99])
 HORIZON = 8
@@ -83,7 +84,7 @@ def known_errors():
     forecast, panel = autoregressive()
     half = len(forecast.origins) // 2
     past, later = at_origins(forecast, slice(None, half)), at_origins(forecast, slice(half, None))
-    return later, panel, fit_error_dependence(past, panel).at(panel, later.origins, HORIZON)
+    return later, panel, fit_error_dependence(past, History.of(panel, "mask")).at(panel, later.origins, HORIZON)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -104,7 +105,7 @@ def embedded():
     retail = retail_panel(items=150, seed=2)
     forecast = retail.true_forecast(HORIZON, LEVELS, np.arange(45, 150, 4))
     past, later = at_origins(forecast, slice(0, 12)), at_origins(forecast, slice(14, None, 2))
-    fitted = fit_error_dependence(past, retail.panel).at(retail.panel, later.origins, HORIZON)
+    fitted = fit_error_dependence(past, History.of(retail.panel, "mask")).at(retail.panel, later.origins, HORIZON)
     return later, retail.demand, fitted, forecast.dependence
 
 
@@ -190,7 +191,7 @@ def test_no_templates_known_mean_independence():
 
 def test_templates_are_kept_with_the_fit():
     forecast, panel = autoregressive(items=20, blocks=6)
-    fitted = fit_error_dependence(forecast, panel)
+    fitted = fit_error_dependence(forecast, History.of(panel, "mask"))
     again = ErrorDependence.from_arrays(fitted.arrays())
     np.testing.assert_array_equal(fitted.templates, again.templates)
     assert fitted.at(panel, forecast.origins, 3).templates.shape == (3, TEMPLATES, 3)
@@ -201,6 +202,6 @@ def test_a_shuffle_without_templates_is_refused():
     with pytest.raises(FractileError, match="the Schaake shuffle needs templates"):
         forecast.sample(2, np.random.default_rng(0), "schaake")
     with pytest.raises(FractileError, match="the Schaake shuffle needs templates"):
-        fit_error_dependence(forecast, panel).at(panel, forecast.origins, HORIZON + 1).by("schaake")
+        fit_error_dependence(forecast, History.of(panel, "mask")).at(panel, forecast.origins, HORIZON + 1).by("schaake")
     with pytest.raises(FractileError, match='method must be "copula" or "schaake", got \'vine\''):
         Dependence.independent(2).by("vine")

@@ -10,6 +10,7 @@ import pytest
 
 from fractile import SalesPanel
 from fractile.forecasters.base import targets_of
+from fractile.forecasters.censoring import History
 from fractile.forecasters.conformance import disturb, small_panel
 from fractile.forecasters.features.history import OFFSET, running_means
 from fractile.forecasters.features.season import fit_season_index, seasons_ago
@@ -207,7 +208,7 @@ def test_rows_are_all_known_targets_over_the_items_level():
     panel = small_panel()
     config = TreeConfig(horizon=3)
     plan = plan_features(panel, 3)
-    rows = training_rows(panel, plan, config)
+    rows = training_rows(History.of(panel, "mask"), plan, config)
     origins = np.arange(panel.periods)
     demand = targets_of(panel, origins, 3)
     assert len(rows.target) == np.isfinite(demand).sum()
@@ -221,10 +222,11 @@ def test_rows_are_all_known_targets_over_the_items_level():
 def test_no_more_rows_than_wanted_and_the_same_each_time():
     panel = small_panel(items=40)
     plan = plan_features(panel, 6)
-    few, again = (training_rows(panel, plan, TreeConfig(horizon=6, most_rows=1000)) for _ in range(2))
+    history, config = History.of(panel, "mask"), TreeConfig(horizon=6, most_rows=1000)
+    few, again = (training_rows(history, plan, config) for _ in range(2))
     np.testing.assert_array_equal(few.features, again.features)
     assert 800 < len(few.target) < 1200
-    other = training_rows(panel, plan, TreeConfig(horizon=6, most_rows=1000, seed=1))
+    other = training_rows(History.of(panel, "mask"), plan, TreeConfig(horizon=6, most_rows=1000, seed=1))
     assert not np.array_equal(few.target[:50], other.target[:50])
 
 
@@ -263,9 +265,9 @@ def test_rows_of_blocks_are_joined_in_order(monkeypatch: pytest.MonkeyPatch):
 
     panel, config = small_panel(), TreeConfig(horizon=3)
     plan = plan_features(panel, 3)
-    whole = training_rows(panel, plan, config)
+    whole = training_rows(History.of(panel, "mask"), plan, config)
     monkeypatch.setattr(module, "CELLS", 500)
-    parts = list(training_blocks(panel, plan, config))
+    parts = list(training_blocks(History.of(panel, "mask"), plan, config))
     assert len(parts) > 2
     np.testing.assert_array_equal(np.concatenate([part.target for part in parts]), whole.target)
-    np.testing.assert_array_equal(training_rows(panel, plan, config).target, whole.target)
+    np.testing.assert_array_equal(training_rows(History.of(panel, "mask"), plan, config).target, whole.target)
