@@ -73,7 +73,7 @@ class History:
     @property
     def is_bounded(self) -> bool:
         """Whether sales out of stock are bounds; else they say nothing."""
-        return self.expected is not self.record or self.record.in_stock[self.record.listed].all()
+        return self.expected is not self.record or bool(self.record.in_stock[self.record.listed].all())
 
     def until(self, period: int) -> Self:
         """Return the first `period` periods."""

@@ -145,10 +145,11 @@ def test_true_demand_counts_where_items_were_listed_and_in_stock_or_not():
     assert cells.weight.sum() > np.where(PANEL.informative, PANEL.sales, 0.0)[:, -12:].sum()
 
 
-def test_what_was_sold_out_of_stock_does_not_count():
+def test_what_was_sold_out_of_stock_does_not_count_where_it_is_masked():
     absurd = replace(PANEL, sales=np.where(PANEL.informative, PANEL.sales, 1e6))
     assert (~PANEL.informative[:, -12:]).any()
-    one, other = (league(panel, ["seasonal_naive"], HORIZON) for panel in (PANEL, absurd))
+    masked = {"seasonal_naive": {"censoring": "mask"}}
+    one, other = (league(panel, ["seasonal_naive"], HORIZON, options=masked) for panel in (PANEL, absurd))
     numbers = one.table.select_dtypes("number").columns.difference(["fit_seconds", "forecast_seconds"])
     pd.testing.assert_frame_equal(one.table[numbers], other.table[numbers])
 
