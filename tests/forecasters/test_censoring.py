@@ -143,3 +143,24 @@ def test_what_the_data_says_of_discontinued_items_counts_and_not_the_rule():
     gone = discontinued(replace(none, listed=listed), np.array([140, 141, 150]))
     np.testing.assert_array_equal(gone[0], [False, True, True])
     assert not gone[1:].any()
+
+
+def test_a_period_partly_in_stock_is_what_was_sold_and_the_rate_for_the_rest():
+    law, share = RunningLaw(np.full(3, 14.0), np.full(3, 14.0)), np.array([0.0, 4 / 7, 6 / 7])
+    sales = np.array([0.0, 9.0, 12.0])
+    expected = [14.0, 9 + 3 / 7 * (9 + 3.5) / (4 / 7 + 0.25), 12 + 1 / 7 * (12 + 3.5) / (6 / 7 + 0.25)]
+    np.testing.assert_allclose(demand_above(sales, law, share=share), expected)
+    many = [np.repeat(each, 20_000) for each in (sales, share)]
+    uniform = np.tile((np.arange(20_000) + 0.5) / 20_000, 3)
+    drawn = demand_above(many[0], RunningLaw(*(np.full(60_000, 14.0),) * 2), share=many[1], uniform=uniform)
+    np.testing.assert_allclose(drawn.reshape(3, -1).mean(1), expected, rtol=1e-3)
+
+
+def test_weeks_partly_in_stock_hardly_change_a_forecast():
+    rng = np.random.default_rng(3)
+    demand = rng.poisson(40.0, (12, 100)).astype(float)
+    share = np.where(rng.random(demand.shape) < 0.5, 6 / 7, 1.0)
+    sold = rng.binomial(demand.astype(int), share).astype(float)
+    panel = replace(panel_of(sold, share == 1.0), availability=share)
+    got = make_forecaster("croston").fit(panel).predict(panel, 4).mean()
+    np.testing.assert_allclose(got.mean(), 40.0, rtol=0.03)
