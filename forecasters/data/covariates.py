@@ -135,9 +135,11 @@ def _known_ahead(
     """
     starts = np.flatnonzero(calendar.opens)
     shared = _shared_by_slot(values, rows.slot, len(calendar.slots))
+    there = np.flatnonzero(np.isfinite(values))
+    there = there[np.argsort(rows.item[there], kind="stable")]
     parts = []
     for first, last in _blocks(rows.items, len(calendar.slots)):
-        chosen = np.flatnonzero((rows.item >= first) & (rows.item < last) & np.isfinite(values))
+        chosen = there[slice(*np.searchsorted(rows.item[there], [first, last]))]
         days = np.full((last - first, len(calendar.slots)), np.nan)
         days[rows.item[chosen] - first, rows.slot[chosen]] = values[chosen]
         if shared is not None:

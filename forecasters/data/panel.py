@@ -395,7 +395,8 @@ def _collect_panel(
     rows = place_rows(frame, calendar)
     ended = None
     if items is not None and DISCONTINUED in items:
-        ended = pd.DatetimeIndex(items.drop_duplicates("item_id").set_index("item_id")[DISCONTINUED][[*rows.item_ids]])
+        dates = items.drop_duplicates("item_id").set_index("item_id")[DISCONTINUED]
+        ended = pd.DatetimeIndex(dates.reindex(list(rows.item_ids)))
         report_sold_after(rows, calendar, ended, name, faults)
     on_sale = find_on_sale(rows, calendar, ended)
     gaps = find_gaps(rows, on_sale)

@@ -94,13 +94,13 @@ def find_on_sale(rows: HistoryRows, calendar: Calendar, discontinued: pd.Datetim
         discontinued: of each item, the date from which it is no longer sold, NaT where it still is; None where
             nothing is known.
     """
-    slot = np.arange(len(calendar.slots))
+    slot = np.arange(len(calendar.slots), dtype=np.int32)
     on_sale: BoolArray = slot >= rows.first_slot[:, None]
     if "listed" in rows.frame:
         written, flag = np.zeros_like(on_sale), np.zeros_like(on_sale)
         written[rows.item, rows.slot] = True
         flag[rows.item, rows.slot] = rows.frame["listed"].to_numpy(dtype=bool)
-        latest = np.maximum.accumulate(np.where(written, slot, -1), axis=1)
+        latest = np.maximum.accumulate(np.where(written, slot, np.int32(-1)), axis=1)
         on_sale &= (latest < 0) | np.take_along_axis(flag, np.maximum(latest, 0), axis=1)
     if discontinued is not None:
         dates = discontinued.to_numpy()[:, None]
@@ -275,7 +275,7 @@ def stock_arrays(
         share = np.where(np.isnan(told), share, told)
     days = cells.total(np.where(there, share, 0.0))
     if missing == "zero":
-        days += np.add.reduceat((gaps | early).astype(np.float64), starts, axis=1)
+        days += np.add.reduceat(gaps | early, starts, axis=1, dtype=np.int64)
     availability = np.where(out, days / np.diff([*starts, len(calendar.slots)]), 1.0)
     partly = out & (availability > 0)
     notes = []

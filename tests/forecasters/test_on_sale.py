@@ -218,6 +218,14 @@ def test_what_contradicts_is_a_fault_each():
     assert "item 'b' is listed on 2024-01-15 (2 such rows) but was discontinued on 2024-01-15" in listed
 
 
+def test_an_item_without_a_row_of_its_own_is_a_fault_among_the_others():
+    items = pd.DataFrame({"item_id": ["a", "a", "c"], "discontinued": ["2024-01-15", "2024-01-15", ""]})
+    found = faults(pd.concat([weeks("a", [1, 2, 3]), weeks("b", [1, 2, 3])]), items)
+    words = ["item_id must stand once", "in the history but not", "in the items but not", "'a' has sales on 2024-01-15"]
+    assert [any(word in fault for fault in found) for word in words] == [True] * 4
+    assert len(found) == 4
+
+
 def test_sales_while_off_sale_are_a_fault():
     [fault] = faults(weeks("a", [1, 2, 3], listed=[True, False, False]))
     assert "rows 1, 2: sales must be 0 where listed is false, got 2, 3; correct one of them" in fault
