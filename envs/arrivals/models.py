@@ -119,15 +119,15 @@ class ByItem:
         known = self.mean_shares.shape[1]
         if known not in (1, items):
             raise FractileError(f"{type(self).__name__} has parameters of {known} items, {items} are asked for")
-        root, whole = int(rng.integers(2**62)), []
+        root, drawn = int(rng.integers(2**62)), []
+        wanted = 1 if self.constant else paths  # all paths are alike where nothing is random
         for i, key in enumerate(self.keys(items)):
-            # All paths are alike where nothing is random.
             blocks = [
                 self.draw(keyed_generator(root, key, first), np.full(last - first, i), periods)
-                for first, last in path_blocks(1 if self.constant else paths)
+                for first, last in path_blocks(max(wanted, 1))
             ]
-            whole.append(np.concatenate(blocks, axis=1)[:, : 1 if self.constant else paths])
-        return np.stack(whole, axis=-1)
+            drawn.append(np.concatenate(blocks, axis=1)[:, :wanted])
+        return np.stack(drawn, axis=-1)
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int) -> FloatArray:
         """Draw arrivals of paths that hold one item each: `item` says which, shape (paths,).

@@ -161,7 +161,7 @@ class _Streams:
             for first, last in path_blocks(self.paths):
                 bits: Any = stream.at(self.root, key, first).bit_generator
                 drawn = sixteen_bits(bits.random_raw(self.periods * (last - first) // 4))
-                cells[i, :, first:last] = drawn.reshape(self.periods, -1)
+                cells[i, :, first:last] = drawn.reshape(self.periods, last - first)
         values = invert(cells.reshape(len(keys), -1), partial(self._further, keys))
         return values.reshape(cells.shape)[:, :, : self.paths]
 
