@@ -110,8 +110,9 @@ class MarkovModulated:
         for u in np.moveaxis(uniform, 1, 0)[1:]:
             regime.append((u[..., None] >= chain[regime[-1]]).sum(-1))
         paths, periods, _ = uniform.shape
-        visited = np.broadcast_to(np.stack(regime, axis=1), (paths, periods, self.items))
-        demand = np.empty(visited.shape)
+        # Periods first in memory, as demand is.
+        visited = np.broadcast_to(np.stack(regime).swapaxes(0, 1), (paths, periods, self.items))
+        demand = np.empty((periods, paths, self.items)).swapaxes(0, 1)
         for r, drawn in enumerate(demands):
             np.copyto(demand, drawn, where=visited == r)
         return demand, visited.astype(np.float64)
