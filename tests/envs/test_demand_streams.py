@@ -259,8 +259,25 @@ def test_fitted_arrivals_of_an_item_are_the_same_wherever_it_stands():
     np.testing.assert_array_equal(arrivals_of(longer, 9, 6, 4)[..., [3, 1]], arrivals_of(short, 9, 6, 2))
 
 
-def test_items_are_independent_of_each_other():
-    demand = draw_scenario(fr.Normal(np.full(4, 50.0), 5.0), 0, 400, 30).demand
+@EVERY
+def test_no_stream_is_drawn_from_twice(monkeypatch, make):
+    keys, at = [], randomness.KeyedStream.at
+
+    def noted(self, *key):
+        keys.append(key)
+        return at(self, *key)
+
+    monkeypatch.setattr(randomness.KeyedStream, "at", noted)
+    draw_scenario(make(7), 5, 600, 31)
+    assert keys
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    "model", [fr.Normal(np.full(4, 50.0), 5.0), fr.Poisson(np.full(4, 50.0))], ids=["normal", "poisson"]
+)
+def test_items_and_blocks_of_paths_are_independent(model):
+    demand = draw_scenario(model, 0, 400, 30).demand
     correlation = np.corrcoef(demand.reshape(-1, 4).T) - np.eye(4)
     assert abs(correlation).max() < 4.5 / np.sqrt(400 * 30)
     # Blocks of paths are as well: the first four and the next four, the next eight, ...
