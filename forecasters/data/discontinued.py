@@ -18,10 +18,9 @@ from __future__ import annotations
 import numpy as np
 
 from ...arrays import BoolArray, IntArray
-from .panel import SalesPanel
+from .record import SalesRecord
+from .rules import DISCONTINUED
 
-COLUMN = "discontinued"
-"""Column of the items: the date from which an item is no longer sold; empty where it is."""
 LEAST_DAYS, LEAST_PERIODS = 91, 6
 """Without a sale, before an item may be taken for discontinued."""
 LONGER = 2.0
@@ -30,7 +29,7 @@ CHANCE = 1e-4
 """Of such a run in an item that still sells."""
 
 
-def discontinued(panel: SalesPanel, origins: IntArray) -> BoolArray:
+def discontinued(panel: SalesRecord, origins: IntArray) -> BoolArray:
     """Return whether each item has stopped selling before each origin, shape (items, origins).
 
     Args:
@@ -39,10 +38,10 @@ def discontinued(panel: SalesPanel, origins: IntArray) -> BoolArray:
     """
     ever = np.maximum.accumulate(panel.listed, axis=1)
     unlisted = (ever & ~panel.listed)[:, origins - 1]
-    return unlisted if COLUMN in panel.static.columns else unlisted | _stopped(panel)[:, origins - 1]
+    return unlisted if DISCONTINUED in panel.static.columns else unlisted | _stopped(panel)[:, origins - 1]
 
 
-def _stopped(panel: SalesPanel) -> BoolArray:
+def _stopped(panel: SalesRecord) -> BoolArray:
     """Return whether the rule of this module holds once each period is over, shape (items, periods)."""
     days = (panel.dates[-1] - panel.dates[0]).days / max(1, panel.periods - 1)
     least = max(LEAST_PERIODS, int(np.ceil(LEAST_DAYS / max(days, 1e-9))))

@@ -364,11 +364,12 @@ def load_inputs(
     faults.raise_if_any()
     if panel is None:
         raise FractileError(f"{name}: no panel could be built")
-    notes = (*panel.notes, *(oddities(panel) if check else ()))
     item_frame = None if item_frame is None else in_order(item_frame, panel.item_ids)
     state_frame = None if state_frame is None else in_order(state_frame, panel.item_ids)
     static = _static(item_frame, panel, sales is not None and "listed" in sales)
-    return Inputs(replace(panel, static=static, notes=notes), item_frame, state_frame)
+    panel = replace(panel, static=static)
+    panel = replace(panel, notes=(*panel.notes, *(oddities(panel) if check else ())))
+    return Inputs(panel, item_frame, state_frame)
 
 
 def _collect_panel(

@@ -285,3 +285,20 @@ def test_periods_off_sale_survive_the_way_through_a_frame():
     long = panel.to_nixtla()
     assert list(long.columns) == ["unique_id", "ds", "y"]
     assert len(long) == panel.listed.sum()
+
+
+def test_items_taken_for_discontinued_are_named_with_the_remedy():
+    rng = np.random.default_rng(0)
+    live = [weeks(f"live{k}", rng.poisson(6, 100)) for k in range(2)]
+    gone = [weeks(f"gone{k:02}", [*rng.poisson(6, 60), *[0] * 40]) for k in range(12)]
+    frame = pd.concat([*live, *gone])
+    [note] = load_panel(frame).notes
+    assert note.startswith("12 items are taken for discontinued, so long have they not sold: 'gone00', 'gone01', ")
+    assert "'gone09' and 2 more; give the items a column 'discontinued' (a date, empty where one is" in note
+    assert load_panel(frame, check=False).notes == ()
+    # Told that they are still sold, or no longer, nothing is left to the rule.
+    items = pd.DataFrame({"item_id": frame["item_id"].unique(), "discontinued": ""})
+    assert load_panel(frame, items).notes == ()
+    assert load_panel(frame.assign(listed=True)).notes == ()
+    ended = items.assign(discontinued=["", "", *["2025-03-03"] * 12])
+    assert load_panel(frame, ended).notes == ()
