@@ -23,7 +23,7 @@ NO_HISTORY = HistoryView()
 """No past in the observation: stock, pipeline and forecast say it all."""
 
 ITEM_BLOCK = 4096
-"""Items that are drawn with one generator and simulated together; it never changes, since draws depend on it."""
+"""Items that are drawn and simulated together; it never changes, since draws are keyed by it."""
 
 
 def simulate(
@@ -195,8 +195,8 @@ def stream(
         policy: turns observations into orders; parameters of shape (items,) go with their items.
         model: demand that is independent over items, with `select`, e.g. `Poisson(mean)`.
         params: lead times, costs and order rules, scalars or (items,).
-        seed: of the demand, keyed by blocks of `ITEM_BLOCK` items: the items of a whole block have the same paths
-            however many follow.
+        seed: of the demand, keyed by blocks of `ITEM_BLOCK` items and by positions within them: items, paths and
+            periods that are added change nothing of what is drawn without them.
         paths: demand paths of each item.
         periods: periods in all.
         warm_up: periods at the start that do not count.
