@@ -54,7 +54,10 @@ windows. `fractile lineage` makes the same table of your own history; this page 
 `python docs/lineage.py --data FOLDER --work FOLDER`.
 
 *wql*: mean weighted quantile loss over the levels 0.1 … 0.9 with its 95 % interval, `2 Σ ρ / Σ demand`; *P50* and *P90*
-are it at one level. *10, 50, 90*: per cent of demand at or below that quantile; *80 %*: between the quantiles 0.1 and
+are it at one level. An item-period out of stock says that demand was at least what was sold, and is scored as such
+(Powell 1986; Honoré, Khan and Powell 2002; the rule is stated in `forecasters/scores/outcomes.py`). *Sums*: the same
+loss of what is bought on, demand summed over the protection interval, at the critical ratio, from successive origins.
+*10, 50, 90*: per cent of demand at or below that quantile; *80 %*: between the quantiles 0.1 and
 0.9. *Bias*: of the mean, per cent of demand. *Volatility*: excess volatility. *Fit* and *ask*: CPU-seconds of one core.
 Intervals are paired where two forecasters are compared, with two-way clusters: items × blocks of target periods.
 
@@ -71,16 +74,23 @@ def fragments(text: str) -> dict[str, str]:
 
 
 def summary(leagues: dict[str, League]) -> str:
-    """Mean weighted quantile loss of every forecaster on every panel."""
+    """The losses of every forecaster on every panel: of periods, and of sums over the protection interval."""
     if not leagues:
         return "No panel has been run yet."
-    tables = {panel: league.table.set_index("forecaster")["wql"] for panel, league in leagues.items()}
+    return "\n\n".join(
+        losses(leagues, column, title) for column, title in (("wql", "wql"), ("protection_loss", "sums"))
+    )
+
+
+def losses(leagues: dict[str, League], column: str, title: str) -> str:
+    """A table of one loss: a row a forecaster, a column a panel."""
+    tables = {panel: league.table.set_index("forecaster")[column] for panel, league in leagues.items()}
     whole = pd.DataFrame(tables)
     whole = whole.loc[
         [*sort_by_history(name for name in whole.index if name != TRUTH), *(n for n in whole.index if n == TRUTH)]
     ]
     best = whole.drop(index=TRUTH, errors="ignore").min()
-    lines = [f"| wql | {' | '.join(tables)} |", f"|---|{'---:|' * len(tables)}"]
+    lines = [f"| {title} | {' | '.join(tables)} |", f"|---|{'---:|' * len(tables)}"]
     for name, row in whole.iterrows():
         cells = [bold(f"{value:.4f}", value == best[panel]) if value == value else "–" for panel, value in row.items()]
         lines.append(f"| {label(str(name))} | {' | '.join(cells)} |")
@@ -91,12 +101,14 @@ def about(league: League) -> str:
     """What the panel is made of, and what was asked."""
     said, freq = describe_task(league.task), str(league.task.panel.freq)
     weeks, days = period_of(freq), join_words([str(origin) for origin in said["origins"]])
-    scored = "true demand, whether it was in stock or not" if said["truth"] else "item-periods listed and in stock"
+    scored = "true demand, whether it was in stock or not" if said["truth"] else "listed item-periods"
+    bounds = f", {percent(said['bound_share'])} of them bounds" if said["bound_share"] else ""
     return (
         f"{said['items']:,} items, {said['periods']} {weeks} ({said['first_date']} to {said['last_date']}); origins "
         f"{days}, horizon {said['horizon']} {weeks}. Out of stock, so that demand is unknown: "
         f"{percent(said['unknown_share'])} of listed item-{weeks}; no sale: {percent(said['zero_share'])} of the "
-        f"others. Scored on {scored}: {said['scored']:,} item-{weeks}."
+        f"others. Scored on {scored}: {said['scored']:,} item-{weeks}{bounds}. Sums are "
+        f"over {said['protection'].replace(', ', ', at ')}, from {said['protection_origins']} origins."
     )
 
 
@@ -104,13 +116,14 @@ def league_table(league: League) -> str:
     table = league.table[league.table["error"].isna()]
     best = table[table["forecaster"] != TRUTH]["wql"].min()
     lines = [
-        "| forecaster | wql | interval | P50 | P90 | 10 | 50 | 90 | 80 % | bias | volatility | fit | ask |",
-        f"|---|{'---:|' * 12}",
+        "| forecaster | wql | interval | sums | P50 | P90 | 10 | 50 | 90 | 80 % | bias | volatility | fit | ask |",
+        f"|---|{'---:|' * 13}",
     ]
     for row in table.itertuples(index=False):
         shares = [f"{100 * value:.0f}" for value in (row.coverage_10, row.coverage_50, row.coverage_90, row.inside_80)]
         cells = [
             *(label(row.forecaster), bold(f"{row.wql:.4f}", row.wql == best), f"{row.wql_low:.3f}–{row.wql_high:.3f}"),
+            "–" if row.protection_loss != row.protection_loss else f"{row.protection_loss:.4f}",
             *(f"{row.p50:.3f}", f"{row.p90:.3f}", *shares, f"{100 * row.bias:+.1f}".replace("-", "−")),
             *(f"{row.volatility:.4f}".replace("-", "−"), seconds(row.fit_seconds), seconds(row.forecast_seconds)),
         ]
@@ -164,11 +177,17 @@ def steps(rows: pd.DataFrame) -> str:
     chosen = rows[rows["why"] == "step"]
     if not len(chosen):
         return ""
-    lines = ["| step | loss lower by | volatility lower by |", "|---|---:|---:|"]
+    lines = ["| step | loss lower by | of sums | volatility lower by |", "|---|---:|---:|---:|"]
     for row in chosen.itertuples(index=False):
         calmer = f"{row.calmer:.4f} [{row.calmer_low:.4f}, {row.calmer_high:.4f}]".replace("-", "−")
         less = f"{percent(row.reduction)} {interval(row.reduction_low, row.reduction_high)}"
-        lines.append(f"| {label(row.earlier)} → {label(row.later)} | {less} | {calmer} |")
+        ends = interval(row.protection_reduction_low, row.protection_reduction_high)
+        sums = (
+            "–"
+            if row.protection_reduction != row.protection_reduction
+            else f"{percent(row.protection_reduction)} {ends}"
+        )
+        lines.append(f"| {label(row.earlier)} → {label(row.later)} | {less} | {sums} | {calmer} |")
     return "\n".join(lines)
 
 

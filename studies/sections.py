@@ -243,7 +243,7 @@ class LineageConfig(Section):
 
     Attributes:
         forecasters: names of those compared, or "all"; none: a study makes no league, `fractile lineage` one of all.
-        horizon: periods ahead; None: `forecast.horizon`, or 8.
+        horizon: periods ahead; None: `forecast.horizon`, or 8, or as far as the longest protection interval reaches.
         origins: how many are forecast from.
         spacing: periods from one origin to the next; None: a horizon.
         volatility_items: items at most whose forecasts are followed from origin to origin.

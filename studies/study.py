@@ -18,7 +18,7 @@ from ..envs.core.types import Scenario, Trajectory
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import DEFAULT_LEVELS
-from ..forecasters.scores import score_forecast
+from ..forecasters.scores import protection_interval_loss, score_forecast
 from ..forecasters.storage import load_forecaster, save_forecaster
 from ..policies.base import OrderUpToPolicy, Planner, Policy
 from ..policies.storage import load_policy, save_policy
@@ -117,7 +117,9 @@ def run_study(
 
 
 def value_forecasters(study: Study, main: Forecasts, baseline: Trajectory) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Value each forecaster by the cost of a newsvendor on it, and score it where sales are demand.
+    """Value each forecaster by the cost of a newsvendor on it, and score it: each period, and what is bought on.
+
+    Stock-outs in the history count as bounds on demand.
 
     Args:
         study: the study in progress.
@@ -146,7 +148,9 @@ def value_forecasters(study: Study, main: Forecasts, baseline: Trajectory) -> tu
                     "saving_high": saving.high,
                 }
             )
-        table = score_forecast(forecasts.after, study.data.panel)
+        panel, params = study.data.panel, study.data.params
+        bought = protection_interval_loss(forecasts.after, panel, params.protection_interval, params.critical_ratio)
+        table = score_forecast(forecasts.after, panel).assign(protection_loss=bought)
         table.insert(0, "forecaster", name)
         scores.append(table)
     return pd.DataFrame(rows), pd.concat(scores, ignore_index=True)

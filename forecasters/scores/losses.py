@@ -95,10 +95,14 @@ def crps(demand: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> FloatArr
     Returns:
         units, the shape of `demand`.
     """
-    levels = np.asarray(levels, dtype=np.float64)
-    edges = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2.0, [1.0]])
     loss = pinball_loss(np.asarray(demand, dtype=np.float64)[..., None], quantiles, levels)
-    return np.asarray(2.0 * loss @ np.diff(edges))
+    return np.asarray(2.0 * loss @ level_widths(levels))
+
+
+def level_widths(levels: ArrayLike) -> FloatArray:
+    """Return how many of all levels each one stands for, those nearest to it; they add up to 1, shape (Q,)."""
+    levels = np.asarray(levels, dtype=np.float64)
+    return np.diff(np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2.0, [1.0]]))
 
 
 def crps_ensemble(demand: ArrayLike, draws: ArrayLike, *, fair: bool = False) -> FloatArray:

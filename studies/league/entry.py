@@ -21,12 +21,14 @@ from ...forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
 from ...forecasters.scores import (
     bias,
     calibration_table,
-    crps,
+    protection_interval_cells,
     quantile_loss_cells,
     score_forecast,
     sharpness,
     volatility_cells,
 )
+from ...forecasters.scores.losses import level_widths
+from ...forecasters.scores.outcomes import follow, transform
 from ...forecasters.storage import load_state, save_state
 from ..backtest import new_forecaster
 from ..folder import plain
@@ -64,6 +66,20 @@ def followed_cells(forecast: QuantileForecast, task: LeagueTask) -> Cells:
     return Cells(np.where(known, excess, 0.0), known.astype(np.float64))
 
 
+def protection_cells(forecast: QuantileForecast, task: LeagueTask) -> Cells:
+    """Return twice the loss of sums over the protection interval, and their demand, by origin and followed item.
+
+    Items whose protection interval is longer than the horizon do not count.
+    """
+    rows, items = task.followed, task.panel.items
+    span, ratio = (np.broadcast_to(each, (items,))[rows] for each in (task.span, task.critical_ratio))
+    truth = None if task.truth is None else task.truth[rows]
+    panel, short = task.panel.select(rows), np.minimum(span, task.horizon)
+    loss, demand = protection_interval_cells(forecast, panel, short, ratio, truth=truth)
+    known = ~np.isnan(loss) & (span <= task.horizon)[:, None]
+    return Cells(np.where(known, 2.0 * loss, 0.0).T, np.where(known, np.abs(demand), 0.0).T)
+
+
 def by_target(values: FloatArray, origins: IntArray) -> FloatArray:
     """Add up values of the same target period.
 
@@ -81,18 +97,24 @@ def by_target(values: FloatArray, origins: IntArray) -> FloatArray:
 
 
 def ratio(cells: Cells, task: LeagueTask) -> Interval:
-    """Return Σ value / Σ weight with its interval (two-way clusters: items × blocks of periods)."""
+    """Return Σ value / Σ weight with its interval (two-way clusters: items × blocks of periods); NaN without weight."""
+    if not cells.weight.any():
+        return Interval(np.nan, np.nan, np.nan, np.nan)
     found = paired_saving(cells.weight[None], cells.value[None], **_how(task))
     return Interval(1.0 - found.saving, 1.0 - found.high, 1.0 - found.low, found.standard_error)
 
 
 def reduction(earlier: Cells, later: Cells, task: LeagueTask) -> Saving:
     """Return by which share the later forecaster's summed loss is below the earlier one's, with its interval."""
+    if not earlier.value.any():
+        return Saving(np.nan, np.nan, np.nan, np.nan, 0, "item_time")
     return paired_saving(earlier.value[None], later.value[None], **_how(task))
 
 
 def mean(cells: Cells, task: LeagueTask) -> Interval:
-    """Return the weighted mean of the values with its interval."""
+    """Return the weighted mean of the values with its interval; NaN without weight."""
+    if not cells.weight.any():
+        return Interval(np.nan, np.nan, np.nan, np.nan)
     return mean_interval(cells.value[None], weight=cells.weight[None], **_how(task))
 
 
@@ -122,7 +144,7 @@ class Entry:
         numbers: single scores and CPU-seconds by name.
         scores: a row a horizon (0: all) and level: see `score_forecast`.
         calibration: a row a level: see `calibration_table`.
-        cells: losses and demand, volatility: arrays that intervals are computed from.
+        cells: losses and demand, of periods and of sums, and volatility: arrays that intervals are computed from.
         fans: quantiles of the example items, shape (example items, origins, horizon, levels).
     """
 
@@ -139,6 +161,11 @@ class Entry:
     def loss(self) -> Cells:
         """Twice the quantile loss, averaged over levels, and the demand that it is weighed with."""
         return Cells(self.cells["loss"], self.cells["demand"])
+
+    @property
+    def protection(self) -> Cells:
+        """Twice the loss of sums over the protection interval at the critical ratio, and their demand."""
+        return Cells(self.cells["protection_loss"], self.cells["protection_demand"])
 
     @property
     def volatility(self) -> Cells:
@@ -202,27 +229,35 @@ def _score(
 ) -> Entry:
     if not (np.isfinite(forecast.values).all() and np.isfinite(followed.values).all()):
         raise FloatingPointError("the forecast holds values that are not finite numbers")
-    loss, volatility = loss_cells(forecast, task), followed_cells(followed, task)
-    demand = task.demand()
-    known = ~np.isnan(demand)
+    loss, volatility, sums = (
+        loss_cells(forecast, task),
+        followed_cells(followed, task),
+        protection_cells(followed, task),
+    )
+    outcomes = follow(forecast, task.panel, truth=task.truth)
+    found = transform(forecast, outcomes, whole_units=task.panel.integer_demand)
     low, high = forecast.quantile(0.1), forecast.quantile(0.9)
-    score = crps(demand, forecast.values, forecast.levels)[known].sum()
+    losses = outcomes.pinball_losses(forecast.values, forecast.levels)
+    inside = found.covered(high) - found.covered(np.nextafter(low, -1.0))  # at or above the lower end
+    crps = np.nansum(2.0 * losses @ level_widths(forecast.levels))
     return Entry(
         name,
         key,
         numbers={
             **seconds,
             "forecasts": float(forecast.values[..., 0, 0].size),
-            "crps": float(score / np.abs(demand[known]).sum()),
-            "sharpness": sharpness(demand, low, high),
-            "inside_80": float(np.mean((low <= demand)[known] & (demand <= high)[known])),
-            "bias": bias(demand, forecast.mean()),
+            "crps": float(crps / np.nansum(np.abs(outcomes.sales))),
+            "sharpness": sharpness(outcomes.sales, low, high),
+            "inside_80": float(np.nanmean(inside)),
+            "bias": bias(found.expected_demand(), forecast.mean()),
         },
         scores=score_forecast(forecast, task.panel, truth=task.truth),
         calibration=calibration_table(forecast, task.panel, truth=task.truth, confidence=task.level),
         cells={
             "loss": loss.value,
             "demand": loss.weight,
+            "protection_loss": sums.value,
+            "protection_demand": sums.weight,
             "volatility": volatility.value,
             "volatility_weight": volatility.weight,
         },

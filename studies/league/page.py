@@ -37,6 +37,14 @@ def findings(run: LeagueFiles) -> list[str]:
         else:
             sentence = f"Against {base} nothing is shown: {percent(less)} less, but {within} covers zero."
         sentences.append(sentence)
+    sums = run.ranked.dropna(subset=["protection_loss"])
+    if len(sums):
+        least: Any = sums.loc[sums["protection_loss"].idxmin()]
+        also = "also " if least["forecaster"] == name else ""
+        sentences.append(
+            f"On demand summed over the protection interval, which is what is bought on, "
+            f"{label(str(least['forecaster']))} {also}loses least: {number(least['protection_loss'], 4)}."
+        )
     truth = run.sound[run.sound["forecaster"] == TRUTH]
     if len(truth):
         over = float(best["wql"]) / float(truth["wql"].iloc[0]) - 1.0
@@ -48,6 +56,7 @@ def league_rows(run: LeagueFiles) -> list[dict[str, Any]]:
     """Return the league table's cells as text, in the order of history."""
     table = run.sound
     texts: dict[str, list[str]] = {"wql": [f"{value:.4f}" for value in table["wql"]]}
+    texts["protection"] = ["–" if pd.isna(value) else f"{value:.4f}" for value in table["protection_loss"]]
     texts |= {name: column(table[name], 3) for name in ("p50", "p90")}
     texts |= {name: [f"{100 * share:.0f}" for share in table[name]] for name in SHARES}
     texts |= {
@@ -75,15 +84,17 @@ def league_baselines(run: LeagueFiles) -> list[str]:
     return [str(name) for name in dict.fromkeys(against["earlier"])]
 
 
-def against_rows(run: LeagueFiles) -> list[dict[str, str]]:
-    """Return the reduction of each forecaster's loss against each baseline, as text."""
+def against_rows(run: LeagueFiles) -> list[dict[str, Any]]:
+    """Return the reduction of each forecaster's losses against each baseline, as text: of periods, and of sums."""
     rows, bases = run.differences[run.differences["why"] == "baseline"], league_baselines(run)
-    cells = {
-        (row.earlier, row.later): gain(row.reduction, row.reduction_low, row.reduction_high) for row in _rows(rows)
-    }
+    cells = {}
+    for row in _rows(rows):
+        sums = row.protection_reduction, row.protection_reduction_low, row.protection_reduction_high
+        periods = gain(row.reduction, row.reduction_low, row.reduction_high)
+        cells[row.earlier, row.later] = periods, "–" if pd.isna(sums[0]) else gain(*sums)
     names = [str(name) for name in run.sound["forecaster"] if name != TRUTH]
     return [
-        {"forecaster": label(name), **{base: cells.get((base, name), "–") for base in bases}}
+        {"forecaster": label(name), "cells": [cell for base in bases for cell in cells.get((base, name), ("–", "–"))]}
         for name in names
         if any((base, name) in cells for base in bases)
     ]
@@ -182,6 +193,7 @@ def _figures(run: LeagueFiles) -> dict[str, Any]:
     horizon = ahead.groupby(["forecaster", "horizon"], sort=False)["wql"].mean().reset_index()
     drawn = {
         "losses": plots.losses(run.sound, level),
+        "protection": plots.protection(run.sound, level) if run.sound["protection_loss"].notna().any() else "",
         "volatility": plots.volatility(run.sound, level),
         "cost": plots.cost(run.sound),
         "horizon": plots.by_horizon(horizon, run.periods()) if run.description["horizon"] > 1 else "",

@@ -55,6 +55,17 @@ def losses(table: pd.DataFrame, level: float) -> str:
     return _dots("losses", caption, table, "wql", "mean weighted quantile loss")
 
 
+def protection(table: pd.DataFrame, level: float) -> str:
+    """Draw each forecaster's loss of sums over the protection interval with its interval, oldest on top.
+
+    Args:
+        table: of a league, without failures.
+        level: of the intervals.
+    """
+    caption = f"Loss of each forecaster on demand summed over the protection interval with its {level:.0%} interval"
+    return _dots("protection", caption, table, "protection_loss", "loss of sums over the protection interval")
+
+
 def volatility(table: pd.DataFrame, level: float) -> str:
     """Draw each forecaster's excess volatility with its interval; at zero a forecast moves as far as news justifies.
 

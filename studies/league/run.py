@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...arrays import FloatArray
 from ...errors import FractileError, InputError, did_you_mean
 from ...forecasters.data.panel import SalesPanel
@@ -23,7 +25,7 @@ from ...forecasters.registry import FORECASTERS
 from ...forecasters.retail.panel import retail_panel
 from ...registry import option_names
 from ..config import StudyConfig
-from ..data import read_inputs
+from ..data import item_params, read_inputs
 from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run, sha256
 from .entry import Entry, entry_file, entry_key, load_entry, make_entry, save_entry
 from .table import League, describe_task, league_document, make_league, write_league
@@ -57,10 +59,12 @@ def league(
         horizon: periods ahead. [H]
         origins: how many are forecast from; the last one is a horizon before the panel's end.
         spacing: periods from one origin to the next; a horizon where None, so that windows touch.
-        truth: demand to score against, shape (items, periods); None: sales of listed item-periods in stock.
+        truth: demand to score against, shape (items, periods); None: sales of listed item-periods, which are bounds
+            on demand where stock ran out.
         options: keyword arguments by forecaster name.
         progress: called with each forecaster and the share that is done.
-        **rest: further attributes of `LeagueTask`, e.g. `seed`.
+        **rest: further arguments of `league_task`, e.g. `defaults` (lead time and costs), and attributes of
+            `LeagueTask`, e.g. `seed`, `span`, `critical_ratio`.
 
     Raises:
         FractileError: where a name is unknown or the history is too short. A forecaster that fails is no reason
@@ -208,21 +212,24 @@ def task_from_config(config: StudyConfig) -> LeagueTask:
         InputError: with the faults of all files.
     """
     settings = config.lineage
-    horizon = settings.horizon or config.forecast.horizon or USUAL_HORIZON
-    make_task = partial(
-        league_task,
-        horizon=horizon,
+    if config.data.history is not None:
+        panel, known = read_inputs(config.data).panel, {}
+    else:
+        retail = retail_panel(config.data.embedded_items, config.data.embedded_periods, config.seed)
+        panel = retail.panel
+        known = {"truth": retail.demand, "reference": partial(retail.true_forecast, known="record")}
+    longest = int(np.max(item_params(panel, panel.static, config.defaults).protection_interval))
+    return league_task(
+        panel,
+        settings.horizon or config.forecast.horizon or max(USUAL_HORIZON, longest),
         origins=settings.origins,
         spacing=settings.spacing,
+        defaults=config.defaults,
         seed=config.seed,
         level=config.statistics.level,
         volatility_items=settings.volatility_items,
+        **known,
     )
-    if config.data.history is not None:
-        return make_task(read_inputs(config.data).panel)
-    retail = retail_panel(config.data.embedded_items, config.data.embedded_periods, config.seed)
-    truth = partial(retail.true_forecast, known="record")
-    return make_task(retail.panel, truth=retail.demand, reference=truth)
 
 
 def league_names(config: StudyConfig) -> tuple[str, ...]:

@@ -25,12 +25,14 @@ NUMBERS = ("inside_80", "crps", "sharpness", "bias", "fit_seconds", "forecast_se
 """Columns copied from an entry."""
 SHOWN_LEVELS = {"coverage_10": 0.1, "coverage_50": 0.5, "coverage_90": 0.9}
 COLUMNS = (
-    *("wql", "wql_low", "wql_high", "p50", "p90", *SHOWN_LEVELS, *NUMBERS),
+    *("wql", "wql_low", "wql_high", "protection_loss", "protection_loss_low", "protection_loss_high"),
+    *("p50", "p90", *SHOWN_LEVELS, *NUMBERS),
     *("volatility", "volatility_low", "volatility_high"),
 )
 """Columns of numbers."""
 DIFFERENCES = (
     *("earlier", "later", "why", "reduction", "reduction_low", "reduction_high"),
+    *("protection_reduction", "protection_reduction_low", "protection_reduction_high"),
     *("calmer", "calmer_low", "calmer_high"),
 )
 ORDER_COLUMNS = ("earlier", "later", "what", "gain", "gain_low", "gain_high", "verdict")
@@ -42,14 +44,18 @@ class League:
 
     Attributes:
         table: a row a forecaster in the order of history: `forecaster`, `era`, `source`, `error` (None: none),
-            `wql` (mean weighted quantile loss over the levels 0.1 … 0.9), `wql_low`, `wql_high`, `p50`, `p90`
-            (weighted quantile loss at that level), `coverage_10`, `coverage_50`, `coverage_90` (share of demand at
+            `wql` (mean weighted quantile loss over the levels 0.1 … 0.9), `wql_low`, `wql_high`, `protection_loss`
+            (weighted quantile loss of demand summed over the protection interval, at the critical ratio, from
+            successive origins), `protection_loss_low`, `protection_loss_high`, `p50`, `p90` (weighted quantile loss at
+            that level), `coverage_10`, `coverage_50`, `coverage_90` (share of demand at
             or below the quantile), `inside_80` (share between the quantiles 0.1 and 0.9), `crps` and `sharpness`
             (width of that interval; both as shares of demand), `bias` (of the mean), `volatility` (excess
             volatility), `volatility_low`, `volatility_high`, `fit_seconds`, `forecast_seconds` (CPU), `forecasts`
             (item-origins in those seconds).
         differences: a row a pair: `earlier`, `later`, `why` ("baseline" or "step"), `reduction` (share by which
-            the later one's loss is below the earlier one's), `reduction_low`, `reduction_high`, `calmer` (by how
+            the later one's loss is below the earlier one's), `reduction_low`, `reduction_high`,
+            `protection_reduction` (the same of the sums), `protection_reduction_low`, `protection_reduction_high`,
+            `calmer` (by how
             much its excess volatility is lower), `calmer_low`, `calmer_high`.
         scores: a row a forecaster, horizon (0: all) and level: see `score_forecast`.
         calibration: a row a forecaster and level: see `calibration_table`.
@@ -97,13 +103,16 @@ def _row(entry: Entry, task: LeagueTask) -> dict[str, Any]:
     row: dict[str, Any] = {"forecaster": entry.name, "era": about.era, "source": about.source, "error": entry.error}
     if entry.error is not None:
         return row | dict.fromkeys(COLUMNS, np.nan)
-    loss, volatility = ratio(entry.loss, task), mean(entry.volatility, task)
+    loss, sums, volatility = ratio(entry.loss, task), ratio(entry.protection, task), mean(entry.volatility, task)
     whole = entry.scores[entry.scores["horizon"] == 0]  # over all periods ahead
     losses, shares = (dict(zip(whole["level"], whole[name], strict=True)) for name in ("wql", "coverage"))
     return row | {
         "wql": loss.mean,
         "wql_low": loss.low,
         "wql_high": loss.high,
+        "protection_loss": sums.mean,
+        "protection_loss_low": sums.low,
+        "protection_loss_high": sums.high,
         "p50": losses[0.5],
         "p90": losses[0.9],
         **{name: shares[level] for name, level in SHOWN_LEVELS.items()},
@@ -118,6 +127,7 @@ def _differences(task: LeagueTask, entries: Mapping[str, Entry]) -> pd.DataFrame
     rows = []
     for earlier, later, why in comparison_pairs(entries):
         less = reduction(entries[earlier].loss, entries[later].loss, task)
+        sums = reduction(entries[earlier].protection, entries[later].protection, task)
         calmer = change(entries[earlier].volatility, entries[later].volatility, task)
         rows.append(
             {
@@ -127,6 +137,9 @@ def _differences(task: LeagueTask, entries: Mapping[str, Entry]) -> pd.DataFrame
                 "reduction": less.saving,
                 "reduction_low": less.low,
                 "reduction_high": less.high,
+                "protection_reduction": sums.saving,
+                "protection_reduction_low": sums.low,
+                "protection_reduction_high": sums.high,
                 "calmer": calmer.mean,
                 "calmer_low": calmer.low,
                 "calmer_high": calmer.high,
@@ -161,6 +174,7 @@ HEAD = (
     "forecaster",
     "wql",
     "interval",
+    "sums",
     "P50",
     "P90",
     "at .1",
@@ -186,6 +200,7 @@ def format_league(league: League) -> str:
                 str(row.forecaster),
                 f"{row.wql:.4f}",
                 f"[{row.wql_low:.3f}, {row.wql_high:.3f}]",
+                "–" if pd.isna(row.protection_loss) else f"{row.protection_loss:.4f}",
                 f"{row.p50:.3f}",
                 f"{row.p90:.3f}",
                 *(f"{100 * value:.0f}" for value in shares),
@@ -198,19 +213,28 @@ def format_league(league: League) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
     task = league.task
-    demand = "true demand" if task.truth is not None else "demand of item-periods listed and in stock"
+    demand = "true demand" if task.truth is not None else "sales of listed item-periods, bounds where stock ran out"
     return "\n".join(
         [
             lines[0],
             "-" * max(map(len, lines)),
             *lines[1:],
             f"{task.panel.items:,} items, {len(task.origins)} origins, horizon {task.horizon}; scored on {demand}",
-            "wql: mean weighted quantile loss over the levels 0.1 ... 0.9 with its interval; P50, P90: at that level;",
+            "wql: mean weighted quantile loss over the levels 0.1 ... 0.9 with its interval; sums: over the protection "
+            f"interval ({describe_span(task)}), at the critical ratio; P50, P90: at that level;",
             "at .1, .5, .9: % of demand at or below that quantile; in 80 %: between .1 and .9; volatility: excess; "
             "s: CPU",
             *(f"failed: {name}: {error[:LONGEST_ERROR]}" for name, error in league.failed.items()),
         ]
     )
+
+
+def describe_span(task: LeagueTask) -> str:
+    """Return the protection interval's periods and the critical ratio as text, with their ranges over items."""
+    spans, ratios = np.unique(task.span), np.unique(np.round(task.critical_ratio, 2))
+    span = f"{spans[0]}" if len(spans) == 1 else f"{spans[0]} to {spans[-1]}"
+    ratio = f"{ratios[0]:g}" if len(ratios) == 1 else f"{ratios[0]:g} to {ratios[-1]:g}"
+    return f"{span} periods, {ratio}"
 
 
 def _seconds(value: float) -> str:
@@ -256,9 +280,8 @@ def league_document(league: League) -> dict[str, Any]:
 
 def describe_task(task: LeagueTask) -> dict[str, Any]:
     """Describe a task and its data: periods, origins, blocks, and how much demand is known."""
-    panel, demand = task.panel, task.demand()
-    listed = panel.listed
-    targets = listed[:, task.origins[:, None] + np.arange(task.horizon)]
+    panel, outcomes = task.panel, task.outcomes()
+    listed, known = panel.listed, outcomes.known
     return {
         "items": panel.items,
         "periods": panel.periods,
@@ -270,9 +293,11 @@ def describe_task(task: LeagueTask) -> dict[str, Any]:
         "level": task.level,
         "block": task.block,
         "blocks": max(1, len(task.targets) // task.block),
-        "scored": int(np.isfinite(demand).sum()),
+        "scored": int(known.sum()),
+        "bound_share": float(outcomes.ran_out[known].mean()),
+        "protection": describe_span(task),
+        "protection_origins": len(task.successive),
         "unknown_share": float((~panel.in_stock)[listed].mean()),
-        "unknown_share_forecast": float(1.0 - np.isfinite(demand).sum() / max(1, int(targets.sum()))),
         "zero_share": float((panel.sales == 0)[panel.informative].mean()),
         "truth": task.truth is not None,
         "followed_items": len(task.followed),

@@ -19,9 +19,11 @@ from ...forecasters.base import check_horizon
 from ...forecasters.data.fingerprint import panel_fingerprint
 from ...forecasters.data.panel import SalesPanel
 from ...forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
-from ...forecasters.scores.tables import demand_at
+from ...forecasters.scores.outcomes import Outcomes, outcomes_at
 from ...randomness import keyed_generator
 from ..backtest import SHORTEST_HISTORY
+from ..config import DefaultsConfig
+from ..data import item_params
 
 
 @dataclass(frozen=True)
@@ -190,8 +192,10 @@ class LeagueTask:
         horizon: periods ahead. [H]
         origins: periods that are forecast from, shape (origins,).
         truth: demand to score against, shape (items, periods), NaN where it does not count; None: sales of
-            listed item-periods in stock.
+            listed item-periods, which are bounds on demand where stock ran out.
         reference: the true quantiles, where the panel is synthetic.
+        span: periods of the protection interval that demand is summed over, one number or one an item. [L + R]
+        critical_ratio: level that sums are scored at, likewise. [b / (b + h)]
         seed: of everything random.
         level: of the intervals.
         volatility_items: items at most that are forecast from successive origins as well.
@@ -204,6 +208,8 @@ class LeagueTask:
     origins: IntArray
     truth: FloatArray | None = None
     reference: TrueForecast | None = None
+    span: int | IntArray = 2
+    critical_ratio: float | FloatArray = 0.9
     seed: int = 0
     level: float = 0.95
     volatility_items: int = VOLATILITY_ITEMS
@@ -213,7 +219,8 @@ class LeagueTask:
     def __post_init__(self) -> None:
         object.__setattr__(self, "examples", choose_example_items(self.history))
         # Everything that an entry depends on but the forecaster and its options.
-        described = (self.horizon, self.origins.tolist(), self.seed, self.volatility_items, DEFAULT_LEVELS)
+        sums = (np.asarray(self.span).tolist(), np.asarray(self.critical_ratio).tolist())
+        described = (self.horizon, self.origins.tolist(), self.seed, self.volatility_items, DEFAULT_LEVELS, sums)
         digest = hashlib.sha256(repr((described, panel_fingerprint(self.panel))).encode())
         if self.truth is not None:
             digest.update(np.ascontiguousarray(self.truth).tobytes())
@@ -254,9 +261,9 @@ class LeagueTask:
         chosen = keyed_generator(self.seed, "volatility items").choice(items, self.volatility_items, replace=False)
         return np.sort(chosen)
 
-    def demand(self) -> FloatArray:
-        """Return the demand to score against, NaN where it is not known, shape (items, origins, horizon)."""
-        return demand_at(self.panel, self.origins, self.horizon, self.truth)
+    def outcomes(self) -> Outcomes:
+        """Return what forecasts are scored against, shape (items, origins, horizon)."""
+        return outcomes_at(self.panel, self.origins, self.horizon, truth=self.truth)
 
 
 def league_task(
@@ -266,6 +273,7 @@ def league_task(
     origins: int = 3,
     spacing: int | None = None,
     truth: FloatArray | None = None,
+    defaults: DefaultsConfig | None = None,
     **rest: Any,
 ) -> LeagueTask:
     """Return a task whose last windows end with the panel.
@@ -276,6 +284,8 @@ def league_task(
         origins: how many are forecast from.
         spacing: periods from one origin to the next; a horizon where None, so that windows touch.
         truth: see `LeagueTask`; item-periods that were not listed never count.
+        defaults: lead time, review period and costs of items that the panel's attributes have none for; they give
+            `span` and `critical_ratio`. Those of a config where None.
         **rest: further attributes of `LeagueTask`.
 
     Raises:
@@ -294,12 +304,14 @@ def league_task(
         )
     if truth is not None:
         truth = np.where(panel.listed, truth, np.nan)
-    task = LeagueTask(panel, horizon, starts, truth, **rest)
-    if not np.nansum(task.demand()) > 0:
+    params = item_params(panel, panel.static, defaults or DefaultsConfig())
+    bought = {"span": params.protection_interval, "critical_ratio": params.critical_ratio}
+    task = LeagueTask(panel, horizon, starts, truth, **{**bought, **rest})
+    if not np.nansum(task.outcomes().sales) > 0:
         raise InputError(
             [
-                "history: no demand is known in the periods that are forecast (nothing was sold while in stock), so "
-                "that nothing can be scored; give other origins (lineage.origins, lineage.spacing)"
+                "history: no demand is known in the periods that are forecast (nothing was sold), so that nothing can "
+                "be scored; give other origins (lineage.origins, lineage.spacing)"
             ]
         )
     return task

@@ -182,6 +182,7 @@ def forecaster_rows(run: Run) -> list[dict[str, Any]]:
             {
                 "forecaster": str(name),
                 "wql": column([own["wql"].mean()], 3)[0],
+                "protection": column([own["protection_loss"].mean()], 3)[0] if "protection_loss" in own else "–",
                 "gap": column([gap], 2)[0],
                 "valued": [cells.get(policy, ("–", "–")) for policy in valued_policies(run)],
             }

@@ -25,7 +25,7 @@ from fractile import (
     SalesPanel,
 )
 from fractile.cli import app
-from fractile.studies.config import load_config
+from fractile.studies.config import DefaultsConfig, load_config
 from fractile.studies.league import (
     Entry,
     entry as lineage_entry,
@@ -35,7 +35,7 @@ from fractile.studies.league import (
     page as lineage_page,
     run as lineage_module,
 )
-from fractile.studies.league.entry import by_target, entry_key, load_entry, make_entry, save_entry
+from fractile.studies.league.entry import FINE_LEVELS, by_target, entry_key, load_entry, make_entry, save_entry
 from fractile.studies.league.run import lineage_run, run_league
 from fractile.studies.league.table import check_history_order
 from fractile.studies.league.task import LOSS_LEVELS, TRUTH, choose_example_items, comparison_pairs, sort_by_history
@@ -46,6 +46,7 @@ from fractile.studies.study import run_study
 HORIZON = 4
 RETAIL = fr.retail_panel(items=8, periods=90, seed=1)
 PANEL = RETAIL.panel
+IN_STOCK = replace(PANEL, in_stock=np.ones_like(PANEL.in_stock))
 
 
 def silent(message, share=None):
@@ -113,16 +114,16 @@ def test_scores_of_a_forecast_that_can_be_scored_by_hand(fixed):
 
 
 def test_the_table_is_what_forecasts_by_hand_give():
-    found = league(PANEL, ["seasonal_naive"], HORIZON)
+    found = league(IN_STOCK, ["seasonal_naive"], HORIZON)
     starts = [90 - 12, 90 - 8, 90 - 4]
-    forecaster = fr.make_forecaster("seasonal_naive", horizon=HORIZON).fit(PANEL.until(starts[0]))
+    forecaster = fr.make_forecaster("seasonal_naive", horizon=HORIZON).fit(IN_STOCK.until(starts[0]))
     loss = {level: 0.0 for level in DEFAULT_LEVELS}
     units, below, weeks = 0.0, dict(loss), 0
     for origin in starts:
-        values = forecaster.predict(PANEL, HORIZON, DEFAULT_LEVELS, origins=[origin]).values
+        values = forecaster.predict(IN_STOCK, HORIZON, DEFAULT_LEVELS, origins=[origin]).values
         for i in range(PANEL.items):
             for h in range(HORIZON):
-                if not PANEL.informative[i, origin + h]:
+                if not PANEL.listed[i, origin + h]:
                     continue
                 demand, weeks = PANEL.sales[i, origin + h], weeks + 1
                 units += demand
@@ -145,13 +146,54 @@ def test_true_demand_counts_where_items_were_listed_and_in_stock_or_not():
     assert cells.weight.sum() > np.where(PANEL.informative, PANEL.sales, 0.0)[:, -12:].sum()
 
 
-def test_what_was_sold_out_of_stock_does_not_count_where_it_is_masked():
-    absurd = replace(PANEL, sales=np.where(PANEL.informative, PANEL.sales, 1e6))
-    assert (~PANEL.informative[:, -12:]).any()
-    masked = {"seasonal_naive": {"censoring": "mask"}}
-    one, other = (league(panel, ["seasonal_naive"], HORIZON, options=masked) for panel in (PANEL, absurd))
-    numbers = one.table.select_dtypes("number").columns.difference(["fit_seconds", "forecast_seconds"])
-    pd.testing.assert_frame_equal(one.table[numbers], other.table[numbers])
+def test_what_was_sold_out_of_stock_is_a_bound(fixed):
+    fixed(ets=Fixed())
+    later = np.arange(40) >= 30
+    panel = flat_panel(periods=40)  # always 5
+    out = replace(panel, in_stock=panel.in_stock & ~later, sales=np.where(later, [[0.0], [2.0], [30.0]], panel.sales))
+    loss = league(out, ["ets"], HORIZON).entries["ets"].loss
+    np.testing.assert_array_equal(loss.weight[-10:], [[0.0, 2.0, 30.0]] * 10)
+    # Quantiles 10 τ: none is below 0; one is below 2, by 1 at the level 0.1; all are below 30.
+    few = 2 * 0.1 * 1 / 9
+    many = np.mean([2 * t * (30 - 10 * t) for t in LOSS_LEVELS])
+    np.testing.assert_allclose(loss.value[-10:], [[0.0, few, many]] * 10)
+
+
+def test_demand_summed_over_the_protection_interval_is_scored_at_the_critical_ratio(fixed):
+    fixed(ets=Fixed(), lightgbm=Fixed(0.5))
+    span, ratio = np.array([1, 3, 9]), np.array([0.5, 0.9, 0.7])  # 9 periods are beyond the horizon
+    asked = league_task(flat_panel(), HORIZON, span=span, critical_ratio=ratio)
+    found = played_as(asked, ["ets", "lightgbm"])
+    forecast = Fixed().predict(asked.panel, HORIZON, FINE_LEVELS, [30])
+    high = forecast.total(3).quantile(0.9)[0, 0, 0]
+    own = found.entries["ets"].protection
+    np.testing.assert_allclose(own.value, [[0.0, 2 * 0.1 * (high - 15), 0.0]] * 9)
+    np.testing.assert_array_equal(own.weight, [[5.0, 15.0, 0.0]] * 9)
+    mine, half = row(found, "ets"), row(found, "lightgbm")
+    assert mine["protection_loss"] == pytest.approx(2 * 0.1 * (high - 15) / 20)
+    assert mine["protection_loss_low"] <= mine["protection_loss"] <= mine["protection_loss_high"]
+    pair = found.differences.set_index(["earlier", "later"]).loc[("lightgbm", "ets")]
+    assert pair["protection_reduction"] == pytest.approx(1 - mine["protection_loss"] / half["protection_loss"])
+
+
+def test_lead_times_and_costs_are_those_of_the_items_else_the_defaults():
+    own = league_task(PANEL, HORIZON)
+    np.testing.assert_array_equal(own.span, RETAIL.items["lead_time"] + 1)
+    ratio = RETAIL.items["stockout_cost"] / (RETAIL.items["stockout_cost"] + RETAIL.items["holding_cost"])
+    np.testing.assert_allclose(own.critical_ratio, ratio)
+    plain = league_task(
+        flat_panel(), HORIZON, defaults=DefaultsConfig(lead_time=2, holding_cost=1.0, stockout_cost=3.0)
+    )
+    assert (int(np.max(plain.span)), float(np.max(plain.critical_ratio))) == (3, 0.75)
+    assert plain.fingerprint != league_task(flat_panel(), HORIZON).fingerprint
+
+
+def test_sums_beyond_the_horizon_are_not_there(fixed):
+    fixed(ets=Fixed(), lightgbm=Fixed(0.5))
+    found = played_as(league_task(flat_panel(), HORIZON, span=HORIZON + 1), ["ets", "lightgbm"])
+    assert found.table["protection_loss"].isna().all()
+    assert found.differences["protection_reduction"].isna().all()
+    assert found.to_text().splitlines()[2].split()[4] == "–"
 
 
 def test_differences_are_paired(fixed):
@@ -174,17 +216,17 @@ def played_as(asked, names):
 
 
 def test_paired_intervals_are_those_of_paired_savings():
-    found = league(PANEL, ["seasonal_naive", "ets"], HORIZON)
+    found = league(IN_STOCK, ["seasonal_naive", "ets"], HORIZON)
     starts, losses = np.array([78, 82, 86]), []
     for name in ("seasonal_naive", "ets"):
-        fitted = fr.make_forecaster(name, horizon=HORIZON).fit(PANEL.until(78))
-        forecast = fitted.predict(PANEL, HORIZON, LOSS_LEVELS, origins=starts)
+        fitted = fr.make_forecaster(name, horizon=HORIZON).fit(IN_STOCK.until(78))
+        forecast = fitted.predict(IN_STOCK, HORIZON, LOSS_LEVELS, origins=starts)
         cells = np.zeros((12, PANEL.items))
         for o, origin in enumerate(starts):
             for h in range(HORIZON):
                 excess = PANEL.sales[:, origin + h, None] - forecast.values[:, o, h]
                 loss = 2 * np.maximum(np.multiply(LOSS_LEVELS, excess), (np.array(LOSS_LEVELS) - 1) * excess).mean(1)
-                cells[4 * o + h] = np.where(PANEL.informative[:, origin + h], loss, 0.0)
+                cells[4 * o + h] = np.where(PANEL.listed[:, origin + h], loss, 0.0)
         losses.append(cells[None])
     expected = paired_saving(*losses, clusters="item_time", block=2)  # a horizon, but six blocks at least
     got = found.differences.set_index(["earlier", "later", "why"]).loc[("seasonal_naive", "ets", "step")]
@@ -197,7 +239,8 @@ def test_paired_intervals_are_those_of_paired_savings():
 
 def test_the_calmer_one_of_a_pair_has_the_lower_volatility():
     def entry(name, volatility):
-        cells = {"loss": np.ones((6, 3)), "demand": np.ones((6, 3)), "volatility_weight": np.ones((6, 3))}
+        names = ("loss", "demand", "protection_loss", "protection_demand", "volatility_weight")
+        cells = {name: np.ones((6, 3)) for name in names}
         levels = pd.DataFrame({"horizon": 0, "level": (0.1, 0.5, 0.9), "wql": 0.2, "coverage": 0.5})
         return Entry(name, "", scores=levels, cells=cells | {"volatility": np.full((6, 3), volatility)})
 

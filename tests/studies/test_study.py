@@ -95,6 +95,12 @@ def test_each_forecaster_is_scored_and_valued_on_its_own_forecasts(study, files)
     after = own.forecast("ets", 0).after
     expected = fr.scores.score_forecast(after, own.data.panel)["pinball"].sum()
     np.testing.assert_allclose(scores["ets"], expected, rtol=1e-12)
+    params, sums = own.data.params, pd.read_parquet(study.folder / "scores.parquet").groupby("forecaster")
+    bought = fr.scores.protection_interval_loss(
+        after, own.data.panel, params.protection_interval, params.critical_ratio
+    )
+    np.testing.assert_allclose(sums["protection_loss"].unique()["ets"], [bought], rtol=1e-12)
+    assert sums["protection_loss"].unique()["seasonal_naive"] != bought
     value = pd.read_parquet(study.folder / "forecast_value.parquet").set_index(["forecaster", "policy"])
     table = study.comparison.table
     # The headline's policies see the first forecaster, so its value is theirs; another one's is not.
