@@ -211,6 +211,7 @@ class TransformLaw(NamedTuple):
 
     def given(self, bound: FloatArray, level: ArrayLike) -> FloatArray:
         """Return `P(U ≤ level | U ≥ bound)`; shapes broadcast."""
+        level = np.asarray(level, dtype=np.float64)
         reached, passed = (np.interp(at, self.edges, self.below) for at in (level, bound))
         left = 1.0 - passed
         return np.asarray(np.where(left > 0, np.maximum(reached - passed, 0.0) / np.where(left > 0, left, 1.0), 0.0))

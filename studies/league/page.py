@@ -39,7 +39,7 @@ def findings(run: LeagueFiles) -> list[str]:
         sentences.append(sentence)
     sums = run.ranked.dropna(subset=["protection_loss"])
     if len(sums):
-        least: Any = sums.loc[sums["protection_loss"].idxmin()]
+        least: Any = sums.sort_values("protection_loss", kind="stable").iloc[0]
         also = "also " if least["forecaster"] == name else ""
         sentences.append(
             f"On demand summed over the protection interval, which is what is bought on, "

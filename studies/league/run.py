@@ -213,7 +213,7 @@ def task_from_config(config: StudyConfig) -> LeagueTask:
     """
     settings = config.lineage
     if config.data.history is not None:
-        panel, known = read_inputs(config.data).panel, {}
+        panel, known = read_inputs(config.data).panel, dict[str, Any]()
     else:
         retail = retail_panel(config.data.embedded_items, config.data.embedded_periods, config.seed)
         panel = retail.panel

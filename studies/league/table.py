@@ -220,8 +220,8 @@ def format_league(league: League) -> str:
             "-" * max(map(len, lines)),
             *lines[1:],
             f"{task.panel.items:,} items, {len(task.origins)} origins, horizon {task.horizon}; scored on {demand}",
-            "wql: mean weighted quantile loss over the levels 0.1 ... 0.9 with its interval; sums: over the protection "
-            f"interval ({describe_span(task)}), at the critical ratio; P50, P90: at that level;",
+            "wql: mean weighted quantile loss over the levels 0.1 ... 0.9 with its interval; P50, P90: at that level;",
+            f"sums: demand over the protection interval, at the critical ratio ({describe_span(task)});",
             "at .1, .5, .9: % of demand at or below that quantile; in 80 %: between .1 and .9; volatility: excess; "
             "s: CPU",
             *(f"failed: {name}: {error[:LONGEST_ERROR]}" for name, error in league.failed.items()),
