@@ -26,6 +26,7 @@ from .envs.demand.forecast_demand import ForecastDemand as ForecastDemand
 from .envs.demand.model import DemandModel as DemandModel, Replay as Replay, draw_scenario as draw_scenario
 from .envs.demand.modifiers import Seasonal as Seasonal
 from .envs.demand.regimes import MarkovModulated as MarkovModulated
+from .envs.demand.shocks import CommonShocks as CommonShocks
 from .envs.gym.registration import make_sb3_env as make_sb3_env
 from .envs.instances.catalogue import instances as instances
 from .errors import FractileError as FractileError, FractileWarning as FractileWarning, InputError as InputError

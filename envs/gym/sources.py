@@ -211,6 +211,11 @@ class JointSource:
             scenario = replace(scenario, arrivals=self.arrivals.sample(rng, paths, periods, orders))
         return scenario, self.params
 
+    def prepare(self, periods: int, encoder: Encoder) -> JointSource:  # noqa: ARG002  # any will do
+        """Fit what the demand model fits to the past once for all episodes."""
+        fitted = getattr(self.model, "fitted", None)
+        return self if fitted is None else replace(self, model=fitted(periods, system_of(self.params).horizon))
+
 
 @dataclass(frozen=True, eq=False)
 class PoolSource:

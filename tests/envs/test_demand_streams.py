@@ -68,7 +68,9 @@ MODELS = {
     "noisy belief": lambda n: Believed(fr.Poisson(MEAN[:n]), Distortion(noise=0.3)),
     "replay": lambda n: fr.Replay(small_panel(items=7, seed=1).select(np.arange(n))),
 }
-OWED = pytest.mark.xfail(strict=True, reason="draws of forecast_demand.py come path by path")
+SHOCKS = fr.CommonShocks(
+    common=0.5, group=0.4, common_memory=0.6, group_memory=-0.3, item_memory=0.2, attribute="group"
+)
 
 
 def panel_of(items: np.ndarray) -> fr.SalesPanel:
@@ -80,7 +82,7 @@ def from_forecast(items: np.ndarray, mode: str, **options) -> fr.ForecastDemand:
     forecaster = fr.make_forecaster("seasonal_naive").fit(panel_of(np.arange(7)))
     if mode == "evolved":
         options["evolution"] = fr.demand.ForecastEvolution.fit(forecaster, panel_of(np.arange(7)), horizon=6)
-    return fr.ForecastDemand(forecaster, panel_of(items), mode=mode, **options)
+    return fr.ForecastDemand(forecaster, panel_of(items), mode=mode, shocks=SHOCKS, **options)
 
 
 FROM_FORECASTS = {
@@ -159,17 +161,7 @@ def test_paths_of_forecasts_are_the_same_however_many_follow(make):
     assert_kept(draw_scenario(make(items), 5, 3, 6, 2), draw_scenario(make(items), 5, 20, 6, 2))
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(
-            FROM_FORECASTS[name], marks=[OWED] if name in ("fixed", "rolled", "evolved", "noisy belief") else []
-        )
-        for name in FROM_FORECASTS
-        if name != "replay"
-    ],
-    ids=[name for name in FROM_FORECASTS if name != "replay"],
-)
+@pytest.mark.parametrize("make", [FROM_FORECASTS[name] for name in FROM_FORECASTS if name != "replay"])
 def test_periods_of_forecasts_are_the_same_however_many_follow(make):
     few, many = (draw_scenario(make(np.arange(3)), 5, 9, periods, 2) for periods in (5, 8))
     np.testing.assert_array_equal(many.demand[:, :5], few.demand)

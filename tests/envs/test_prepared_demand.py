@@ -71,7 +71,7 @@ def test_forecasts_that_depend_on_the_path_are_not_shared(name):
 
 
 def test_a_fixed_forecast_is_made_once():
-    model = forecast_demand()
+    model = forecast_demand(shocks="none")
     prepared = model.prepare(PERIODS, SPAN)
     for seed in range(3):
         prepared.episodes(np.random.default_rng(seed), ITEM)
