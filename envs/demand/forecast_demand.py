@@ -169,7 +169,7 @@ class ForecastDemand:
             assert self.panel is not None  # the constructor saw to it
             known = known_at(self.panel, self._begin, self._begin + periods + span - 1, self.future)
             return PreparedRolled(self, periods, span, self._shocked_items(), known, believed)
-        first = self.fixed_forecast(periods + span - 1)
+        first = self._forecast_of(self.source, periods + span - 1)
         shown = first
         if self.belief is not None and not isinstance(self.belief, Distortion):
             shown = self._forecast_of(self.belief, first.horizon)
@@ -179,10 +179,6 @@ class ForecastDemand:
         truth = EvolvedForecasts.of(first, evolution, periods, span)
         seen = truth if shown is first else EvolvedForecasts.of(shown, evolution, periods, span)
         return PreparedEvolved(self, periods, span, evolution, truth, seen)
-
-    def fixed_forecast(self, horizon: int) -> DemandForecast:
-        """Return the forecast that modes "fixed" and "evolved" begin with."""
-        return self._forecast_of(self.source, horizon)
 
     def fitted_evolution(self, leads: int = HORIZON) -> ForecastEvolution:
         """Return the model of revisions of mode "evolved": the given one, or one fitted on the past.

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ...arrays import FloatArray, IntArray
-from ...forecasters.base import cumulative_sums, known_ahead, season_of
+from ...forecasters.base import cumulative_sums, known_ahead
+from ...forecasters.data.calendar import season_of
 from ...forecasters.data.panel import SalesPanel
 from ...forecasters.features.kinds import classify_covariates, to_scale
 from ...randomness import draw_by_item, keyed_generator

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
-from ...forecasters.calibration.sampling import cdf_bounds, interval_scores
+from ...forecasters.calibration.sampling import interval_scores, recorded_bounds
 from ...forecasters.data.panel import SalesPanel
 from ...forecasters.demand_forecast import DemandForecast
 from ...forecasters.features.kinds import Labels, classify_attributes, codes_of, labels_of
@@ -285,14 +285,10 @@ def _past_scores(forecast: DemandForecast, panel: SalesPanel) -> tuple[FloatArra
 
     Both are 0 where nothing is known. Where an item ran out, demand was at least what was sold.
     """
-    near = forecast.head(1)
-    sales = panel.sales[:, near.origins]
-    low, high = cdf_bounds(near, sales[:, :, None], whole_units=panel.integer_demand)  # type: ignore[arg-type]
-    out = ~panel.in_stock[:, near.origins]
-    high[out] = 1.0
+    low, high = recorded_bounds(forecast.head(1), panel)  # type: ignore[arg-type]  # reads levels, values, origins
     scores = interval_scores(low[..., 0], high[..., 0])
-    listed = panel.listed[:, near.origins]
-    return np.where(listed, scores.mean, 0.0), np.where(listed, 1.0 - scores.spread, 0.0)
+    known = ~np.isnan(scores.mean)
+    return np.where(known, scores.mean, 0.0), np.where(known, 1.0 - scores.spread, 0.0)
 
 
 def _choose_group(
