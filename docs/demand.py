@@ -22,23 +22,22 @@ import numpy as np
 from demand_generator import chain
 from demand_measures import (
     correlations,
-    interval_loss,
+    interval_losses,
     law_measures,
     mean_loss,
     pair_correlation,
-    pit_shares,
-    product_limit,
     rolled,
     run_lengths,
     total_spread,
-    transform,
+    transform_shares,
+    transforms,
 )
 from demand_page import write_page
 from demand_truth import JointLaw
 from lineage import freshretailnet50k, online_retail_uci, vn2
 
 import fractile as fr
-from fractile.forecasters.scores import weighted_quantile_loss
+from fractile.forecasters.scores import StockOuts, weighted_quantile_loss
 from fractile.randomness import keyed_generator
 from fractile.studies.backtest import new_forecaster
 from fractile.studies.league.run import quick_options
@@ -214,17 +213,14 @@ def world_piece(job: Job, kind: str, name: str, seed: int) -> dict[str, Any]:
     values = forecaster.predict(panel, HORIZON, LEVELS, origins=origins).values
     last = np.arange(cutoff, panel.periods - int(world.span.min()) + 1)[:LAST]
     ahead = forecaster.predict(panel, int(world.span.max()), origins=last)
-    sums = {
-        key: interval_loss(ahead, panel, world.span, world.level, truth)
-        for key, truth in (("in_stock", None), ("true", world.demand))
-    }
+    losses = interval_losses(ahead, panel, world.span, world.level, world.demand)
     if name == PICTURED and seed == 0:
         keep_picture(job, kind, forecaster, few, cutoff, drawn, scenarios, world.demand[items])
     return {
         "law": law_measures(drawn),
         "wql": weighted_loss(world, origins, values),
-        "sums": {key: mean_loss(loss) for key, loss in sums.items()},
-        "cells": {key: loss.tolist() for key, loss in sums.items()},
+        "sums": {key: mean_loss(loss) for key, loss in losses.items()},
+        "cells": {key: loss.tolist() for key, loss in losses.items()},
         "made": seed,
         "fit_seconds": seconds,
     }
@@ -284,13 +280,12 @@ def real_piece(job: Job, kind: str, name: str, seed: int) -> dict[str, Any]:
     last = panel.periods - about.span - np.arange(LAST + 1)[::-1]  # the first is of the transform alone
     forecaster, seconds = fitted(job, name, panel, int(last[0]), max(about.span, 4), seed)
     ahead = forecaster.predict(panel, about.span, origins=last)
-    loss = interval_loss(ahead, panel, span, np.full(panel.items, about.level), None)[1:]
-    low, high, whole = transform(ahead, panel, span)
+    losses = interval_losses(ahead, panel, span, np.full(panel.items, about.level), None)
+    ways: tuple[StockOuts, ...] = ("mask", "bound")
     piece: dict[str, Any] = {
-        "sums": {"in_stock": mean_loss(loss)},
-        "cells": {"in_stock": loss.tolist()},
-        "pit": pit_shares(low, high, whole, LEVELS),
-        "pit_bounds": product_limit(low, high, whole, LEVELS),
+        "sums": {key: mean_loss(loss[1:]) for key, loss in losses.items()},
+        "cells": {key: loss[1:].tolist() for key, loss in losses.items()},
+        "transform": {way: transform_shares(transforms(ahead, panel, span, way), LEVELS) for way in ways},
         "fit_seconds": seconds,
     }
     if about.simulate and seed == 0:
@@ -386,7 +381,7 @@ def keep_picture(
     ahead = forecaster.predict(panel, SHOWN, origins=np.arange(cutoff, panel.periods - SHOWN + 1))
     # Where demand is known, whether in stock or not, it is what forecasts are held against.
     came = panel if demand is None else replace(panel, sales=demand, in_stock=np.ones_like(panel.in_stock))
-    low, high, whole = transform(ahead, came, span)
+    found = transforms(ahead, came, span, "bound")
     out = panel.listed & ~panel.in_stock
     after = out[:, cutoff + SETTLED : window.stop]
     simulated_runs, ratio = policy_runs(scenarios[0], float(after.mean()))
@@ -402,10 +397,7 @@ def keep_picture(
         runs_real=run_lengths(after),
         runs_simulated=simulated_runs,
         ratio=ratio,
-        low=low,
-        high=high,
-        whole=whole,
-        sums="sums in stock" if demand is None else "sums of demand",
+        shares=np.array([np.nanmean(found.below(edge)) for edge in np.linspace(0, 1, 11)]),
         cutoff=cutoff,
         freq=panel.freq,
     )

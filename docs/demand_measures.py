@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 import fractile as fr
-from fractile.forecasters.calibration.sampling import cdf_bounds
-from fractile.forecasters.scores import pinball_loss
+from fractile.forecasters.scores import StockOuts, protection_interval_cells
+from fractile.forecasters.scores.outcomes import Transforms, transform
+from fractile.forecasters.scores.sums import total_outcomes
+from fractile.randomness import keyed_generator
 from fractile.studies.statistics import mean_interval, paired_saving
 
 EDGE = 4
@@ -82,32 +84,9 @@ def total_spread(demand: np.ndarray, expected: np.ndarray, known: np.ndarray) ->
     return float(np.log(total / forecast).std(ddof=1))
 
 
-def sums_ahead(panel: fr.SalesPanel, origins: np.ndarray, span: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return sales summed over the protection interval of each origin, and what is known of demand.
-
-    Args:
-        panel: the record.
-        origins: shape (origins,).
-        span: periods of the protection interval, shape (items,).
-
-    Returns:
-        units, shape (items, origins), NaN where the interval does not lie within the record or the item was not
-        listed; and whether the item was in stock throughout, likewise: where it was not, demand was at least that.
-    """
-    sold = np.where(panel.listed, panel.sales, np.nan)
-    padded = np.concatenate([sold, np.full((panel.items, int(span.max())), np.nan)], axis=1)
-    stocked = np.concatenate([panel.in_stock, np.ones((panel.items, int(span.max())), dtype=bool)], axis=1)
-    sums, whole = np.zeros((panel.items, len(origins))), np.ones((panel.items, len(origins)), dtype=bool)
-    for k in range(int(span.max())):
-        inside = (k < span)[:, None]
-        sums += np.where(inside, padded[:, origins + k], 0.0)
-        whole &= stocked[:, origins + k] | ~inside
-    return sums, whole
-
-
-def interval_loss(
+def interval_losses(
     forecast: fr.QuantileForecast, panel: fr.SalesPanel, span: np.ndarray, level: np.ndarray, truth: np.ndarray | None
-) -> np.ndarray:
+) -> dict[str, np.ndarray]:
     """Return the pinball loss of demand summed over the protection interval, at the critical ratio.
 
     Args:
@@ -115,22 +94,16 @@ def interval_loss(
         panel: the record.
         span: periods, shape (items,). [L + R]
         level: critical ratio, shape (items,).
-        truth: demand, shape (items, periods), to score all sums by; sums in stock are scored where None.
+        truth: demand, shape (items, periods), where it is known.
 
     Returns:
-        units, shape (origins, items), NaN where the sum is not known.
+        units, each of shape (origins, items), NaN where the sum is not known: of sums that were in stock throughout
+        ("mask"), with stock-outs as bounds ("bound"), and against true demand ("true").
     """
-    quantile = forecast.total(span[:, None]).quantile(np.broadcast_to(level[:, None], forecast.values.shape[:2]))
-    sums, whole = sums_ahead(panel, forecast.origins, span)
-    if truth is None:
-        sums = np.where(whole, sums, np.nan)
-    else:
-        known = ~np.isnan(sums)
-        steps = np.concatenate([np.zeros((len(truth), 1)), np.cumsum(truth, axis=1)], axis=1)
-        last = np.minimum(forecast.origins + span[:, None], panel.periods)
-        exact = np.take_along_axis(steps, last, axis=1) - steps[:, forecast.origins]
-        sums = np.where(known, exact, np.nan)
-    return np.asarray(pinball_loss(sums, quantile[:, :, 0], level[:, None])).T
+    ways: dict[str, dict[str, Any]] = {"mask": {"stock_outs": "mask"}, "bound": {"stock_outs": "bound"}}
+    if truth is not None:
+        ways["true"] = {"truth": np.where(panel.listed, truth, np.nan)}
+    return {key: protection_interval_cells(forecast, panel, span, level, **way)[0].T for key, way in ways.items()}
 
 
 def mean_loss(loss: np.ndarray) -> float:
@@ -146,69 +119,31 @@ def paired(baseline: np.ndarray, loss: np.ndarray) -> dict[str, float]:
     return {"saving": found.saving, "low": found.low, "high": found.high}
 
 
-def transform(
-    forecast: fr.QuantileForecast, panel: fr.SalesPanel, span: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the probability integral transform of sums: its lower and upper end, and whether the sum is known.
+def transforms(
+    forecast: fr.QuantileForecast, panel: fr.SalesPanel, span: np.ndarray, stock_outs: StockOuts
+) -> Transforms:
+    """Return the probability integral transforms of sums over each item's span, a horizon of one.
 
-    Each of shape (items, origins): demand of whole units fixes it to an interval. Where the sum is known to be at
-    least what was sold, the transform is at least its lower end.
+    Args:
+        forecast: of the panel's items.
+        panel: the record.
+        span: periods, shape (items,).
+        stock_outs: whether a sum with a stock-out in it is at least what was sold ("bound"), or left out ("mask").
     """
-    sums, whole = sums_ahead(panel, forecast.origins, span)
-    low, high = cdf_bounds(forecast.total(span[:, None]), sums[:, :, None], whole_units=panel.integer_demand)
-    return low[:, :, 0], high[:, :, 0], whole
+    came = total_outcomes(panel, forecast.origins, span, stock_outs=stock_outs)
+    return transform(forecast.total(span[:, None]), came, whole_units=panel.integer_demand)
 
 
-def pit_shares(low: np.ndarray, high: np.ndarray, whole: np.ndarray, levels: np.ndarray) -> list[dict[str, float]]:
-    """Return the share of sums in stock below each level of their forecast, with its two-way clustered interval.
-
-    Within the interval that whole units leave, the transform is spread evenly (Czado, Gneiting and Held 2009).
-    """
-    known, rows = whole & ~np.isnan(low), []
+def transform_shares(found: Transforms, levels: np.ndarray) -> list[dict[str, float]]:
+    """Return the share of transforms below each level, with its two-way clustered 95 % interval."""
+    rows = []
     for level in levels:
-        width = np.where(high > low, high - low, 1.0)
-        below = np.where(high > low, np.clip((level - low) / width, 0.0, 1.0), level >= low)
-        cells, weight = np.where(known, below, 0.0).T[None], known.T[None].astype(np.float64)
-        found = mean_interval(cells, weight=weight, clusters="item_time")
-        rows.append({"level": float(level), "share": found.mean, "low": found.low, "high": found.high})
+        below = found.below(float(level))[:, :, 0].T
+        known = ~np.isnan(below)
+        cells, weight = np.where(known, below, 0.0)[None], known[None].astype(np.float64)
+        share = mean_interval(cells, weight=weight, clusters="item_time")
+        rows.append({"level": float(level), "share": share.mean, "low": share.low, "high": share.high})
     return rows
-
-
-def product_limit(
-    low: np.ndarray, high: np.ndarray, whole: np.ndarray, levels: np.ndarray, blocks: int = 6
-) -> list[dict[str, float]]:
-    """Return the same shares with stock-outs as bounds: the product-limit estimate (Kaplan and Meier 1958).
-
-    A sum that ran out of stock says that the transform is at least its lower end. The interval is that of the
-    jackknife over blocks of origins, or over items, whichever is wider.
-    """
-    known = ~np.isnan(low)
-    rng = np.random.default_rng(0)  # where in its interval a known sum lies
-    value = np.where(whole, low + (high - low) * rng.random(low.shape), low)
-    when = np.broadcast_to(np.arange(low.shape[1]) * blocks // low.shape[1], low.shape)
-    which = np.broadcast_to((np.arange(len(low)) % 30)[:, None], low.shape)
-    whole_curve = _kaplan_meier(value[known], whole[known], levels)
-    variances = []
-    for groups in (when, which):
-        names = np.unique(groups)
-        left = [_kaplan_meier(value[known & (groups != g)], whole[known & (groups != g)], levels) for g in names]
-        variances.append((len(names) - 1) / len(names) * ((np.array(left) - whole_curve) ** 2).sum(axis=0))
-    error = 2.57 * np.sqrt(np.max(variances, axis=0))  # t, 5 degrees of freedom: six blocks of origins
-    return [
-        {"level": float(t), "share": float(s), "low": float(s - e), "high": float(s + e)}
-        for t, s, e in zip(levels, whole_curve, error, strict=True)
-    ]
-
-
-def _kaplan_meier(value: np.ndarray, exact: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Return P(value <= level) where values that are not exact are known to lie at or above what they say."""
-    # Exact values come before bounds at the same place: a bound at v says that the value may be v as well.
-    order = np.lexsort((~exact, value))
-    value, exact = value[order], exact[order]
-    at_risk = len(value) - np.arange(len(value))
-    survival = np.cumprod(np.where(exact, 1.0 - 1.0 / at_risk, 1.0))
-    place = np.searchsorted(value, levels, side="right")
-    return 1.0 - np.concatenate([[1.0], survival])[place]
 
 
 def run_lengths(flags: np.ndarray, longest: int = 8) -> np.ndarray:
@@ -229,8 +164,6 @@ def rolled(
     Returns:
         demand and one-step forecasts of the mean, units, (paths, periods, items), and the scenarios.
     """
-    from fractile.randomness import keyed_generator
-
     model = fr.ForecastDemand(source, panel, mode="rolled", start=start)
     prepared, demand, expected, scenarios = model.prepare(weeks, span), [], [], []
     for block in range(-(-paths // at_once)):

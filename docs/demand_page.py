@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from demand_measures import paired
 from demand_pictures import draw_panel
-from lineage_page import bold, fragments
+from lineage_page import bold, fragments, wrapped
 
-from fractile.studies.report.text import interval, label, percent
+from fractile.studies.report.text import interval, join_words, label, percent
 
 TRUTH = "truth"
 Pieces = Mapping[str, list[dict[str, Any]]]
@@ -21,6 +21,7 @@ WITHIN = {"first": 0.03, "last": 0.03, "total_sd": 0.15, "lag1": 0.03, "zeros": 
 GOOD = 1.06
 """Loss over that of the true quantiles given the record that is asked of the best forecaster."""
 BASELINE = "lightgbm"
+SUMS = {"mask": "sums in stock", "bound": "stock-outs as bounds", "true": "true demand"}
 NETWORKS = ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")
 WORLDS = {"embedded": "The embedded panel", "second": "The second generator"}
 REAL = ("vn2", "online_retail_uci", "freshretailnet50k")
@@ -53,8 +54,8 @@ def write_page(work: Path, page: Path, notes: Path) -> None:
     found = {kind: read(work / kind) for kind in (*REAL, *WORLDS)}
     found = {kind: {k: v for k, v in pieces.items() if k != TRUTH} for kind, pieces in found.items() if pieces}
     if found:
-        parts += ["## Sums over the protection interval", written.get("sums", ""), sums_table(found)]
-        parts += [differences(found), written.get("sums findings", "")]
+        parts += ["## Sums over the protection interval", written.get("sums", ""), sums_tables(found)]
+        parts.append(written.get("sums findings", ""))
     real = {kind: pieces for kind, pieces in found.items() if kind in REAL}
     if real:
         parts += ["## Real panels", written.get("real", ""), shocks_table(real), transform_table(real)]
@@ -129,48 +130,41 @@ def true_mean(pieces: list[dict[str, Any]], truth: dict[int, dict[str, Any]], ke
     return float(np.mean([truth[piece["seed"]]["law"][key] for piece in pieces]))
 
 
-def sums_table(found: dict[str, Pieces]) -> str:
-    """Mean pinball loss of sums over the protection interval, a column a panel."""
-    names = list(dict.fromkeys(name for pieces in found.values() for name in pieces))
-    kinds = list(found)
-    known = [kind for kind in kinds if kind in WORLDS]
-    columns = [*kinds, *(f"{kind}, true demand" for kind in known)]
-    table = {
-        name: [loss_of(found[kind], name, "in_stock") for kind in kinds]
-        + [loss_of(found[kind], name, "true") for kind in known]
-        for name in names
-    }
-    best = np.nanmin(np.array(list(table.values())), axis=0)
-    lines = [f"| sums in stock | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+def sums_tables(found: dict[str, Pieces]) -> str:
+    """Mean pinball loss of sums over the protection interval, a column a panel, and the best network against trees."""
+    return "\n\n".join(f"{sums_table(found, key)}\n\n{differences(found, key)}" for key in SUMS)
+
+
+def sums_table(found: dict[str, Pieces], key: str) -> str:
+    kinds = [kind for kind in found if key != "true" or kind in WORLDS]
+    names = list(dict.fromkeys(name for kind in kinds for name in found[kind]))
+    table = {name: [loss_of(found[kind], name, key) for kind in kinds] for name in names}
+    best = np.nanmin(np.array(list(table.values())), axis=0) if kinds else []
+    lines = [f"| {SUMS[key]} | {' | '.join(kinds)} |", f"|---|{'---:|' * len(kinds)}"]
     for name, row in table.items():
         cells = [bold(f"{x:.3f}", x == least) if x == x else "–" for x, least in zip(row, best, strict=True)]
         lines.append(f"| {label(name)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if kinds else ""
 
 
 def loss_of(pieces: Pieces, name: str, key: str) -> float:
-    return float(np.mean([piece["sums"][key] for piece in pieces.get(name, [])])) if name in pieces else np.nan
+    return float(np.mean([piece["sums"][key] for piece in pieces[name]])) if name in pieces else np.nan
 
 
-def differences(found: dict[str, Pieces]) -> str:
+def differences(found: dict[str, Pieces], key: str) -> str:
     """The best network against lightgbm on each panel, paired."""
     said = []
     for kind, pieces in found.items():
         nets = [name for name in pieces if name in NETWORKS]
-        if not nets or BASELINE not in pieces:
+        if not nets or BASELINE not in pieces or (key == "true" and kind not in WORLDS):
             continue
-        for key in ("in_stock", "true") if kind in WORLDS else ("in_stock",):
-            best = min(nets, key=lambda name, pieces=pieces, key=key: loss_of(pieces, name, key))
-            gain = paired(*stacked(pieces[BASELINE], pieces[best], key))
-            against = ", true demand" if key == "true" else ""
-            less, low, high = gain["saving"], gain["low"], gain["high"]
-            much = (
-                f"{percent(less)} {interval(low, high)} less"
-                if less >= 0
-                else f"{percent(-less)} {interval(-high, -low)} more"
-            )
-            said.append(f"- {kind}{against}: {label(best)} loses {much} than {label(BASELINE)}.")
-    return "\n".join(said)
+        best = min(nets, key=lambda name, pieces=pieces: loss_of(pieces, name, key))
+        gain = paired(*stacked(pieces[BASELINE], pieces[best], key))
+        less, low, high = gain["saving"], gain["low"], gain["high"]
+        more = f"{percent(-less)} {interval(-high, -low)} more"
+        much = f"{percent(less)} {interval(low, high)} less" if less >= 0 else more
+        said.append(f"{kind} {label(best)} {much}")
+    return wrapped(f"The best network against {label(BASELINE)}: {join_words(said)}.") if said else ""
 
 
 def stacked(baseline: list[dict[str, Any]], other: list[dict[str, Any]], key: str) -> list[np.ndarray]:
@@ -217,8 +211,7 @@ def transform_table(real: dict[str, Pieces]) -> str:
     for kind, pieces in real.items():
         for name, each in pieces.items():
             cells = [kind, label(name)]
-            for key in ("pit", "pit_bounds"):
-                rows = each[0][key]
+            for rows in each[0]["transform"].values():
                 inside = sum(row["low"] <= row["level"] <= row["high"] for row in rows)
                 cells += [f"{rows[i]['share']:.2f}" for i in (0, 4, 8)]
                 cells.append(bold(f"{inside} of {len(rows)}", inside == len(rows)))

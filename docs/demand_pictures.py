@@ -98,24 +98,15 @@ def paint_runs(axes: Axes, arrays: Arrays) -> None:
 def paint_transform(axes: Axes, arrays: Arrays) -> None:
     """Histogram of the probability integral transform of sums over three periods."""
     edges = np.linspace(0, 1, 11)
-    low, high, whole = arrays["low"], arrays["high"], arrays["whole"]
-    known = whole & ~np.isnan(low)
-    shares = np.array([_below(low[known], high[known], edge) for edge in edges])
-    axes.stairs(10 * np.diff(shares), edges, color=BLUE, fill=True, alpha=0.35)
-    axes.stairs(10 * np.diff(shares), edges, color=BLUE, lw=1.2, label=str(arrays["sums"]))
+    density = 10 * np.diff(arrays["shares"], prepend=0.0)[1:]
+    density[0] += 10 * arrays["shares"][0]  # what lies at nothing
+    axes.stairs(density, edges, color=BLUE, fill=True, alpha=0.35)
+    axes.stairs(density, edges, color=BLUE, lw=1.2, label="sums, stock-outs as bounds")
     axes.axhline(1, color=INK, lw=1.0, ls=(0, (4, 3)), label="a forecast that comes true")
     axes.set_xlim(0, 1)
-    axes.set_ylim(0, max(2.0, 1.1 * 10 * np.diff(shares).max()))
+    axes.set_ylim(0, max(2.0, 1.25 * density.max()))
     axes.set_title("Sums of three periods in their forecast")
     axes.set_xlabel("probability integral transform")
     axes.set_ylabel("density")
     axes.legend(loc="upper center")
     strip_axes(axes, grid="y")
-
-
-def _below(low: np.ndarray, high: np.ndarray, level: float) -> float:
-    """Return the share of transforms below a level; each is spread evenly from its lower to its upper end."""
-    if level <= 0:
-        return 0.0
-    width = np.where(high > low, high - low, 1.0)
-    return float(np.where(high > low, np.clip((level - low) / width, 0.0, 1.0), level >= low).mean())
