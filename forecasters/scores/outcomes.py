@@ -89,7 +89,7 @@ def stock_survival(sales: FloatArray, ran_out: BoolArray) -> StockSurvival:
     """
     knots, survival = [], []
     for units, out in zip(sales, ran_out, strict=True):
-        known = np.sort(units[~np.isnan(units) & ~(out & (units <= 0))])
+        known = np.sort(units[~np.isnan(units)])
         ends, count = np.unique(units[out & (units > 0)], return_counts=True)
         at_risk = len(known) - np.searchsorted(known, ends)
         knots.append(ends)

@@ -175,6 +175,32 @@ def test_shares_of_a_right_forecast_hold_its_levels_under_censoring():
     assert (drawn >= low[::7]).all()
 
 
+@pytest.mark.parametrize("factor", [0.8, 1.25])
+def test_shares_of_a_wrong_forecast_are_those_of_true_demand(factor):
+    forecast, panel, demand = censored_world()
+    rate = factor * np.geomspace(1.0, 30.0, panel.items)[:, None, None]
+    fine = np.arange(1, 100) / 100
+    values = np.broadcast_to(poisson(rate).ppf(fine)[:, None], (*forecast.values.shape[:3], 99)).copy()
+    wrong = QuantileForecast(fine, values, forecast.origins, panel.item_ids)
+    levels = [0.3, 0.5, 0.8, 0.9]
+    found, true = (calibration_table(wrong, panel, levels=levels, **how) for how in ({}, {"truth": demand}))
+    assert (np.abs(true["share"] - levels) > 0.05).all()
+    error = np.sqrt(np.multiply(levels, np.subtract(1, levels)) / (panel.items * len(forecast.origins)))
+    np.testing.assert_array_less(np.abs(found["share"] - true["share"]), 4 * error + 0.002)
+
+
+def test_a_period_without_any_stock_tells_nothing():
+    panel = make_panel([[1.0, *SALES, 0.0, 0.0]], [[False, *OUT, True, True]])
+    with_none = constant_forecast(panel, [5.0, 7.0], [1], 8)
+    loss, demand = quantile_loss_cells(with_none, panel, LEVELS)
+    np.testing.assert_array_equal(demand[0, 0, 6:], 0.0)
+    np.testing.assert_array_equal(loss[0, 0, 6:], 0.0)
+    before = panel.until(7)
+    np.testing.assert_array_equal(
+        loss[0, 0, :6], quantile_loss_cells(constant_forecast(before, [5.0, 7.0], [1], 6), before, LEVELS)[0][0, 0]
+    )
+
+
 def test_ranking_on_the_embedded_panel_is_that_of_true_demand():
     retail = fr.retail_panel(80, 120)
     panel, levels = retail.panel, np.arange(1, 10) / 10

@@ -13,7 +13,7 @@ import pytest
 from fractile import FractileError
 from fractile.studies.report import figures as plots
 from fractile.studies.report.drawing import BLUE, INK, MUTED, ORANGE, colours_of
-from fractile.studies.report.findings import compare_items, describe_forecasters, summarise
+from fractile.studies.report.findings import compare_items, describe_forecasters, forecaster_rows, summarise
 from fractile.studies.report.page import build_report
 from fractile.studies.report.read import read_run
 
@@ -420,6 +420,15 @@ def test_the_forecaster_worth_most_need_not_score_best(folder):
     said = describe_forecasters(read_run(folder))
     assert "cheapest on mqcnn: with the tuned newsvendor they cost 920.0 a week" in said
     assert "The most accurate one is another: ets" in said
+
+
+def test_losses_of_periods_and_of_sums_stand_side_by_side(folder):
+    assert [row["protection"] for row in forecaster_rows(read_run(folder))] == ["–", "–"]  # a run of before they were
+    scores().assign(protection_loss=0.25).to_parquet(folder / "scores.parquet")
+    rows = {row["forecaster"]: row for row in forecaster_rows(read_run(folder))}
+    assert (rows["ets"]["wql"], rows["ets"]["protection"]) == ("0.300", "0.250")
+    page = plain(build_report(folder).read_text(encoding="utf-8"))
+    assert "of sums over the protection interval" in page
 
 
 def test_infinite_intervals_and_zero_bounds_can_be_drawn(folder):
