@@ -21,6 +21,10 @@ their 91 pairs, ranked against true demand: masked 17 to 25, with the truth time
 in full for what lies above demand in stock 5 to 7; stock-outs redistributed to the right under the forecast's own law
 (Portnoy 2003) 4 to 6, under the item's sales (Wang and Wang 2009) 7 to 8; demand imputed under the forecasts' mean 7
 to 9. This rule: 1 to 2, each of a pair less than 1 % apart, and the true quantiles first.
+
+Demand of another kind, a season and a slow level under three stock rules with 26 to 36 % of item-periods out of stock,
+says the same: the true quantiles lose less than themselves times 0.8 … 1.2 at every level from 0.5 to 0.95, where
+masking puts those times 0.8 or 0.9 first.
 """
 
 from __future__ import annotations

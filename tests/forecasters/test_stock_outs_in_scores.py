@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import CensoredData, ecdf, kstest, poisson
+from scipy.stats import CensoredData, ecdf, kstest, nbinom, poisson
 
 import fractile as fr
 from fractile import FractileError, QuantileForecast, SalesPanel
@@ -144,6 +144,42 @@ def test_true_quantiles_lose_least_though_demand_drives_stock_outs(level, factor
     assert 0.1 < (~panel.in_stock).mean() < 0.3
     biased = replace(forecast, values=forecast.values * factor)
     assert paired_excess(forecast, biased, panel, [level]) > 4
+
+
+def moving_world(planner, items=300, periods=100, seed=7):
+    """Negative binomial demand with a season and a slow level, all of it forecast; a planner who knows less."""
+    rng = np.random.default_rng(seed)
+    base, week, size = np.geomspace(1.0, 30.0, items)[:, None], np.arange(periods), 4.0
+    level = np.zeros((items, periods))
+    for t in range(1, periods):
+        level[:, t] = 0.9 * level[:, t - 1] + 0.15 * rng.normal(size=items)
+    mean = base * np.exp(0.5 * np.sin(2 * np.pi * (week / 52 + rng.random((items, 1)))) + level)
+    demand = rng.negative_binomial(size, size / (size + mean)).astype(float)
+    stock = np.zeros((items, periods))
+    for t in range(4, periods):
+        seen = {
+            "knows the season": mean[:, t - 3 : t + 1].sum(1),
+            "smooths demand": 4 * demand[:, max(0, t - 8) : t].mean(1),
+            "never moves": 4 * base[:, 0],
+        }[planner]
+        up_to = np.ceil(seen + 0.6 * np.sqrt(seen * (1 + seen / 4 / size)))
+        stock[:, t] = np.maximum(up_to - demand[:, t - 3 : t].sum(1), 0.0)
+    panel, origins = make_panel(np.minimum(demand, stock), demand >= stock), np.arange(20, periods)
+    levels = np.array([0.5, 0.8, 0.95])
+    values = nbinom(size, (size / (size + mean[:, origins]))[..., None]).ppf(levels)[:, :, None]
+    return QuantileForecast(levels, values, origins, panel.item_ids), panel
+
+
+@pytest.mark.parametrize("planner", ["knows the season", "smooths demand", "never moves"])
+def test_true_quantiles_lose_least_whatever_the_planner_knows(planner):
+    forecast, panel = moving_world(planner)
+    assert 0.2 < (~panel.in_stock[:, 20:]).mean() < 0.4
+    for factor in (0.8, 1.2):
+        biased = replace(forecast, values=forecast.values * factor)
+        for level in forecast.levels:
+            assert paired_excess(forecast, biased, panel, [level]) > 4, (factor, level)
+    low = replace(forecast, values=forecast.values * 0.8)
+    assert paired_excess(forecast, low, panel, [0.95], stock_outs="mask") < -4
 
 
 def test_masking_rewards_a_forecast_that_is_too_low():
