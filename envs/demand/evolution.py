@@ -13,6 +13,7 @@ from ...errors import Faults, FractileError
 from ...forecasters.base import targets_of
 from ...forecasters.calibration.sampling import cdf_bounds, interval_scores, positive_definite
 from ...forecasters.data.panel import SalesPanel
+from ...randomness import draw_by_item
 
 HORIZON = 12
 """Leads that revisions are fitted for where the caller names none."""
@@ -171,13 +172,14 @@ class ForecastEvolution:
         """Draw the news of one item.
 
         Args:
-            rng: where the draws come from; the first paths are the same however many follow.
+            rng: where the draws come from; more paths or periods change nothing of what is drawn without them.
             paths: number of paths.
             periods: length of the paths.
             span: periods ahead that forecasts are seen.
             scale: of the item. [s_i]
         """
-        normal = rng.standard_normal((paths, periods, self.horizon + 1))
+        root, keys = int(rng.integers(2**62)), ["score", *(f"lead {k}" for k in range(self.horizon))]
+        normal = draw_by_item(root, keys, paths, periods, lambda own, _, n: own.standard_normal((periods, n))).T
         score, noise = normal[..., 0], normal[..., 1:]
         return EvolutionPaths(score, self.carry(score, noise, span, np.full(paths, scale)))
 

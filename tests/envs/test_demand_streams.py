@@ -167,6 +167,14 @@ def test_periods_of_forecasts_are_the_same_however_many_follow(make):
     np.testing.assert_array_equal(many.demand[:, :5], few.demand)
 
 
+def test_news_is_the_same_however_much_follows():
+    forecaster = fr.make_forecaster("seasonal_naive").fit(panel_of(np.arange(7)))
+    evolution = fr.demand.ForecastEvolution.fit(forecaster, panel_of(np.arange(7)), horizon=4)
+    few, many = (evolution.sample(np.random.default_rng(0), *size, 3) for size in ((5, 6), (70, 13)))
+    np.testing.assert_array_equal(many.score[:5, :6], few.score)
+    np.testing.assert_array_equal(many.log_factor[:5, :6], few.log_factor)
+
+
 def test_windows_move_only_where_they_must():
     model = MODELS["replay"](3)
     history = fr.Replay(model.panel).sample(np.random.default_rng(0), 1, model.panel.periods)[0]
