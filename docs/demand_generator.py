@@ -1,10 +1,11 @@
 """A second generator of demand, unlike the embedded panel: a forecaster fitted to that panel's habits fails here.
 
-Weekly demand of a chain of shops. What differs from the embedded panel: levels wander and do not return (random
-walks); the season is that of the quarter, with a rush at its end; all items share a slow wave, and each department a
-gamma shock without memory; demand is Poisson, Poisson with gamma frailty, or zero in many weeks (zero-inflated); items
-are launched in cohorts and sell best at first, and some are discontinued; the regular price moves in steps, and
-nothing is promoted; the shelf is filled to its capacity whenever a truck comes, which is a matter of chance.
+Weekly demand of a chain of shops. What differs from the embedded panel: levels wander and do not return (random walks,
+martingales in units); the season is that of the quarter, with a rush at its end; all items share a slow wave, and each
+department a gamma shock without memory; demand is Poisson, Poisson with gamma frailty, or zero in many weeks
+(zero-inflated); items are launched in cohorts and sell best at first, and some are discontinued; the regular price
+moves in steps, and nothing is promoted; the shelf is filled to its capacity whenever a truck comes, which is a matter
+of chance.
 
     log rate = level[t] + rush(department, week of the quarter) + wave[t] + elasticity · log(price / first price)
                + novelty(age);     D = 0 with probability `empty`, else Poisson(rate · G[department] · g[item])
@@ -78,7 +79,7 @@ class Chain:
         found, rows = {}, np.arange(record.items)
         for t in range(max(origins)):
             if t > 0:
-                level = level + self.step[:, None] * rng.standard_normal(level.shape)
+                level = _wander(level, self.step[:, None], rng.standard_normal(level.shape))
             rate = np.exp(level + (self.fixed[:, t] + self.wave[t])[:, None]) * self.shock[self.department, t, None]
             log_weight = np.zeros_like(level)
             told = (record.in_stock[:, t] | sold_out[:, t]) & self.alive[:, t]
@@ -124,7 +125,7 @@ class Chain:
         wave = np.full(number, self.wave[origin - 1])
         drawn = np.empty((number, horizon, len(items)))
         for t in range(origin, origin + horizon):
-            now = now + self.step * rng.standard_normal(now.shape)
+            now = _wander(now, self.step, rng.standard_normal(now.shape))
             wave = WAVE_MEMORY * wave + WAVE_DEVIATION * np.sqrt(1 - WAVE_MEMORY**2) * rng.standard_normal(number)
             shock = rng.gamma(SHOCK_SHAPE, 1 / SHOCK_SHAPE, (number, len(DEPARTMENTS)))
             rate = np.exp(now + self.fixed[:, t] + wave[:, None]) * shock[:, self.department]
@@ -169,8 +170,10 @@ def chain(items: int = 100, periods: int = 157, seed: int = 0) -> Chain:
     fixed = RUSH[department][:, None] * ((quarter / (QUARTER - 1)) ** 3 - 0.3)
     fixed = fixed + elasticity[:, None] * np.log(price / price[:, :1])
     fixed = fixed + np.where(launch[:, None] > 0, NOVELTY * np.exp(-np.maximum(age, 0) / NOVELTY_FADES), 0.0)
-    walk = FIRST_DEVIATION * drift.normal[:, :1] + step[:, None] * np.cumsum(drift.normal[:, 1:], axis=1)
-    level = usual[:, None] + np.concatenate([FIRST_DEVIATION * drift.normal[:, :1], walk], axis=1)
+    level = np.empty((items, periods))
+    level[:, 0] = usual + FIRST_DEVIATION * drift.normal[:, 0]
+    for t in range(1, periods):
+        level[:, t] = _wander(level[:, t - 1], step, drift.normal[:, t])
     common = keyed_generator(seed, "chain common")
     wave = WAVE_DEVIATION * common.standard_normal(periods)
     for t in range(1, periods):
@@ -212,6 +215,11 @@ def _each(seed: int, items: int, periods: int, purpose: int) -> _Draws:
     generators = [keyed_generator(seed, "chain weeks", k, purpose) for k in range(items)]
     both = [(rng.random(periods), rng.standard_normal(periods)) for rng in generators]
     return _Draws(*(np.array(one) for one in zip(*both, strict=True)))
+
+
+def _wander(level: np.ndarray, step: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Return the levels of the next week; the mean of `exp(level)` stays what it was."""
+    return level + step * noise - step**2 / 2
 
 
 def _demand(rng: np.random.Generator, rate: np.ndarray, frailty: np.ndarray, empty: np.ndarray) -> np.ndarray:
