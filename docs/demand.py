@@ -340,11 +340,14 @@ def dead_panel(dead: int) -> fr.SalesPanel:
 
 
 def dead_piece(job: Job, name: str) -> dict[str, Any]:
-    short, rows = quick_options([name], {})[name], []  # a panel of a few items needs no long training
+    # A panel of a few items needs no long training.
+    options, rows = quick_options([name], {})[name], []
+    if "steps" in options and not job.quick:
+        options["steps"] = 400
     try:
         for dead in job.size.dead:
             panel = dead_panel(dead)
-            forecaster = new_forecaster(name, short, 4, 0).fit(panel)
+            forecaster = new_forecaster(name, options, 4, 0).fit(panel)
             forecast = forecaster.predict(panel, 4)
             one, four = forecast.quantile(0.95)[:LIVE, 0, 0], forecast.total(4).quantile(0.95)[:LIVE, 0, 0]
             gone = forecast.quantile(0.95)[LIVE:, 0, 0]
