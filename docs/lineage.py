@@ -77,10 +77,12 @@ def freshretailnet50k(data: Path) -> fr.SalesPanel:
     frame = daily.merge(series[["series_id", "store_id"]], on="series_id").merge(
         weather, on=["store_id", "dt"], how="left"
     )
-    frame = frame.assign(item_id=frame["series_id"].astype(str), in_stock=frame["stockout_hours_6_22"] == 0)
+    # Shops are open from 6 to 22.
+    hours = frame["stockout_hours_6_22"]
+    frame = frame.assign(item_id=frame["series_id"].astype(str), in_stock=hours == 0, availability=1 - hours / 16)
     known = ("discount", "activity_flag", "holiday_flag")
     kept = frame.rename(columns={"dt": "date", "sale_amount": "sales"})
-    kept = kept[["item_id", "date", "sales", "in_stock", *known, *WEATHER]]
+    kept = kept[["item_id", "date", "sales", "in_stock", "availability", *known, *WEATHER]]
     items = series[GROUPS].astype(str).assign(item_id=series["series_id"].astype(str))
     return fr.SalesPanel.from_frame(kept, items, known=known, freq="D")
 
