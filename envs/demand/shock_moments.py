@@ -84,15 +84,14 @@ class _Moment(NamedTuple):
 
 
 class _Factor(NamedTuple):
-    """A factor of all items: loading and memory, the share of its variance to keep, what centring took from it."""
+    """A factor of all items: loading and memory, and the covariance of two items that it explains before shrinkage."""
 
     loading: float
     memory: float
-    share: float
-    back: float
+    covariance: float
 
 
-NO_FACTOR = _Factor(0.0, 0.0, 0.0, 1.0)
+NO_FACTOR = _Factor(0.0, 0.0, 0.0)
 
 
 def standardise(mean: FloatArray, kept: FloatArray) -> FloatArray:
@@ -134,30 +133,18 @@ def estimate_moments(score: FloatArray, kept: FloatArray, group: IntArray) -> Sh
         kept: shape (items, periods). [κ]
         group: which group an item belongs to, −1 for none, shape (items,).
     """
-    items, periods = score.shape
+    periods = score.shape[1]
     inside, outside = _pair_moments(score, kept, group, 0)
     inside_next, outside_next = _pair_moments(score, kept, group, 1)
     weight = (kept[:, 1:] * kept[:, :-1]).sum(1)
     own = (score[:, 1:] * score[:, :-1]).sum(1)
     every, left = _uncentred(1.0, float(own.sum() / max(float(weight.sum()), 1e-12)), periods)
-    # Common factor: pairs of different groups.
+    # Common factor: pairs of different groups. Group factors: pairs of one group, beyond the common part.
     common = _factor(outside, outside_next, periods, left)
-    item_common, explained = np.zeros(items), np.full(items, outside.value)
-    if common.loading > 0:
-        rest, rest_kept = (_total(values) - _total_of(values, group) for values in (score, kept))
-        item_common = _own_loadings(score, kept, rest, rest_kept, common, np.zeros(items))
-        explained = item_common * common.loading / common.back
-    # Group factors: pairs of one group, beyond the common part.
-    beyond, beyond_next = _difference(inside, outside), _difference(inside_next, outside_next)
-    block = _factor(beyond, beyond_next, periods, left)
-    item_group = np.zeros(items)
-    if block.loading > 0:
-        rest, rest_kept = (_total_of(values, group) - values for values in (score, kept))
-        item_group = _own_loadings(score, kept, rest, rest_kept, block, explained)
-    item_common, item_group = _feasible(item_common * np.sqrt(common.share), item_group * np.sqrt(block.share))
-    a, b = _feasible(
-        np.array([common.loading * np.sqrt(common.share)]), np.array([block.loading * np.sqrt(block.share)])
-    )
+    block = _factor(_difference(inside, outside), _difference(inside_next, outside_next), periods, left)
+    # Each item follows both more or less than others do.
+    response = _responses(score, kept, group, common, block)
+    item_common, item_group = _feasible(response * common.loading, response * block.loading)
     # What is left to the item of its own autocorrelation.
     free = 1.0 - item_common**2 - item_group**2
     of_factors = item_common**2 * common.memory + item_group**2 * block.memory
@@ -169,8 +156,8 @@ def estimate_moments(score: FloatArray, kept: FloatArray, group: IntArray) -> Sh
     error = np.where(known, 1.0 / np.where(known, weight, 1.0) / free**2, np.inf)
     memory = np.clip(_shrink(remaining, error, pooled), *MEMORY)
     return ShockMoments(
-        common=float(a[0]),
-        group=float(b[0]),
+        common=common.loading,
+        group=block.loading,
         common_memory=common.memory,
         group_memory=block.memory,
         item_memory=float(np.clip(pooled, *MEMORY)),
@@ -234,35 +221,30 @@ def _factor(now: _Moment, after: _Moment, periods: int, left: float) -> _Factor:
     memory, given = _uncentred(now.value, after.value, periods)
     # The standard error of a ratio of two moments.
     error = _error(after.error - memory * now.error[: len(after.error)]) / now.value
-    return _Factor(float(np.sqrt(now.value * left / given)), memory * _trust(memory, error), share, left / given)
+    variance = min(share * now.value * left / given, LARGEST_SHARE / 2)
+    return _Factor(float(np.sqrt(variance)), memory * _trust(memory, error), now.value)
 
 
-def _own_loadings(
-    score: FloatArray,
-    kept: FloatArray,
-    rest: FloatArray,
-    rest_kept: FloatArray,
-    factor: _Factor,
-    explained: FloatArray,
-) -> FloatArray:
-    """Return each item's loading from its covariance with the sum of other items, drawn to that of all.
+def _responses(score: FloatArray, kept: FloatArray, group: IntArray, common: _Factor, block: _Factor) -> FloatArray:
+    """Return how much each item follows the factors, 1 for one that does as all do, shape (items,). [s_i]
 
-    Args:
-        score: shape (items, periods).
-        kept: shape (items, periods).
-        rest: sum of the other items' scores, shape (items, periods).
-        rest_kept: the same sum of what intervals keep of them.
-        factor: of all items.
-        explained: covariance that another factor explains, shape (items,).
+    Its loadings are `a_i = s_i a` and `b_i = s_i b`: one number an item is what two years can tell. It comes from the
+    covariance with the other items, those of its own group weighing as much more as they tell more of its factors:
+    `Σ_j w_ij cov(z_i, z_j) = s_i Σ_j w_ij²`, `w_ij = a² + b²` in one group and `a²` otherwise.
     """
-    weight = (kept * rest_kept).sum(1)
-    known = weight > 1e-9
+
+    def others(values: FloatArray, of_all: float, of_group: float) -> FloatArray:
+        grouped = _total_of(values, group) - values
+        return of_all * (_total(values) - values) + of_group * grouped
+
+    a, b = common.covariance, block.covariance
+    rest = others(score, a, b)
+    weight = (kept * others(kept, a**2, 2 * a * b + b**2)).sum(1)
+    known = weight > 1e-12
     safe = np.where(known, weight, 1.0)
-    # `covariance = a_i · a`, less what centring took.
-    loading = factor.loading / factor.back
-    own = np.where(known, (score * rest).sum(1) / safe - explained, 0.0) / loading
-    error = np.where(known, (kept * rest**2).sum(1) / safe**2 / loading**2, np.inf)
-    return _shrink(own, error, float(np.average(own, weights=weight)))
+    own = np.where(known, (score * rest).sum(1) / safe, 1.0)
+    error = np.where(known, (kept * rest**2).sum(1) / safe**2, np.inf)
+    return _shrink(own, error, 1.0)
 
 
 def _shrink(own: FloatArray, error: FloatArray, pooled: float) -> FloatArray:

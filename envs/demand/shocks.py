@@ -166,7 +166,7 @@ class CommonShocks:
             attributes: a row an item, `panel.attributes`; where None, groups are those of the items fitted.
         """
         number = len(item_ids)
-        common, group, memory = (np.full(number, x) for x in (self.common, self.group, self.item_memory))
+        common, group, memory = (np.full(number, float(x)) for x in (self.common, self.group, self.item_memory))
         label = [""] * number
         if self.items is not None:
             place = {name: k for k, name in enumerate(self.items.item_ids)}

@@ -214,6 +214,9 @@ def test_groups_of_fitted_items_are_remembered_where_no_attributes_are_given():
     found = CommonShocks.fit(past, past.panel)
     with_table = found.of(past.panel.item_ids, past.panel.attributes)
     np.testing.assert_array_equal(found.of(past.panel.item_ids).correlation, with_table.correlation)
+    # Scalars that are whole numbers leave items' own loadings alone.
+    whole = CommonShocks(common=0, group=0, attribute="kind", items=found.items)
+    np.testing.assert_array_equal(whole.of(past.panel.item_ids).own.common, found.items.common)
     # An item that was not fitted has the loadings of all.
     assert found.of(("new",)).own.common[0] == found.common
 
