@@ -111,9 +111,9 @@ def standardise(mean: FloatArray, kept: FloatArray) -> FloatArray:
     return centred / np.sqrt(np.where(ratio > 0, ratio, 1.0))[:, None]
 
 
-def group_gain(score: FloatArray, kept: FloatArray, group: IntArray) -> GroupGain:
+def group_gain(score: FloatArray, kept: FloatArray, group: IntArray, weight: FloatArray) -> GroupGain:
     """Compare pairs of items inside groups with all other pairs; arguments as in `estimate_moments`."""
-    inside, outside = _pair_moments(score, kept, group, 0)
+    inside, outside = _pair_moments(score * weight[:, None], kept * weight[:, None], group, 0)
     if min(inside.weight, outside.weight) < FEWEST_PAIRS:
         return GroupGain(0.0, np.inf, 0.0)
     difference = inside.value - outside.value
@@ -121,7 +121,7 @@ def group_gain(score: FloatArray, kept: FloatArray, group: IntArray) -> GroupGai
     return GroupGain(difference, _error(inside.error - outside.error), size * difference**2)
 
 
-def estimate_moments(score: FloatArray, kept: FloatArray, group: IntArray) -> ShockMoments:
+def estimate_moments(score: FloatArray, kept: FloatArray, group: IntArray, weight: FloatArray) -> ShockMoments:
     """Estimate common, group and item factors.
 
     With a_i, b_i the loadings, φ the memories and i, j items of different groups (k of i's own):
@@ -132,28 +132,30 @@ def estimate_moments(score: FloatArray, kept: FloatArray, group: IntArray) -> Sh
         score: from `standardise`, shape (items, periods).
         kept: shape (items, periods). [κ]
         group: which group an item belongs to, −1 for none, shape (items,).
+        weight: how much an item counts in what is said of all, of mean 1, shape (items,).
     """
     periods = score.shape[1]
-    inside, outside = _pair_moments(score, kept, group, 0)
-    inside_next, outside_next = _pair_moments(score, kept, group, 1)
-    weight = (kept[:, 1:] * kept[:, :-1]).sum(1)
+    heavy, heavy_kept = score * weight[:, None], kept * weight[:, None]
+    inside, outside = _pair_moments(heavy, heavy_kept, group, 0)
+    inside_next, outside_next = _pair_moments(heavy, heavy_kept, group, 1)
+    pairs = (kept[:, 1:] * kept[:, :-1]).sum(1)
     own = (score[:, 1:] * score[:, :-1]).sum(1)
-    every, left = _uncentred(1.0, float(own.sum() / max(float(weight.sum()), 1e-12)), periods)
+    every, left = _uncentred(1.0, float(own.sum() / max(float(pairs.sum()), 1e-12)), periods)
     # Common factor: pairs of different groups. Group factors: pairs of one group, beyond the common part.
     common = _factor(outside, outside_next, periods, left)
     block = _factor(_difference(inside, outside), _difference(inside_next, outside_next), periods, left)
     # Each item follows both more or less than others do.
-    response = _responses(score, kept, group, common, block)
+    response = _responses(score, kept, group, weight, (common, block))
     item_common, item_group = _feasible(response * common.loading, response * block.loading)
     # What is left to the item of its own autocorrelation.
     free = 1.0 - item_common**2 - item_group**2
     of_factors = item_common**2 * common.memory + item_group**2 * block.memory
     pooled = (every - float(of_factors.mean())) / float(free.mean())
-    pooled *= _trust(pooled, 1.0 / np.sqrt(max(float(weight.sum()), 1e-12)))
-    known = weight > 1e-9
-    own = np.where(known, own / np.where(known, weight, 1.0), 0.0) * left + (1.0 - left)
+    pooled *= _trust(pooled, 1.0 / np.sqrt(max(float(pairs.sum()), 1e-12)))
+    known = pairs > 1e-9
+    own = np.where(known, own / np.where(known, pairs, 1.0), 0.0) * left + (1.0 - left)
     remaining = (own - of_factors) / free
-    error = np.where(known, 1.0 / np.where(known, weight, 1.0) / free**2, np.inf)
+    error = np.where(known, 1.0 / np.where(known, pairs, 1.0) / free**2, np.inf)
     memory = np.clip(_shrink(remaining, error, pooled), *MEMORY)
     return ShockMoments(
         common=common.loading,
@@ -225,7 +227,9 @@ def _factor(now: _Moment, after: _Moment, periods: int, left: float) -> _Factor:
     return _Factor(float(np.sqrt(variance)), memory * _trust(memory, error), now.value)
 
 
-def _responses(score: FloatArray, kept: FloatArray, group: IntArray, common: _Factor, block: _Factor) -> FloatArray:
+def _responses(
+    score: FloatArray, kept: FloatArray, group: IntArray, weight: FloatArray, factors: tuple[_Factor, _Factor]
+) -> FloatArray:
     """Return how much each item follows the factors, 1 for one that does as all do, shape (items,). [s_i]
 
     Its loadings are `a_i = s_i a` and `b_i = s_i b`: one number an item is what two years can tell. It comes from the
@@ -237,11 +241,11 @@ def _responses(score: FloatArray, kept: FloatArray, group: IntArray, common: _Fa
         grouped = _total_of(values, group) - values
         return of_all * (_total(values) - values) + of_group * grouped
 
-    a, b = common.covariance, block.covariance
-    rest = others(score, a, b)
-    weight = (kept * others(kept, a**2, 2 * a * b + b**2)).sum(1)
-    known = weight > 1e-12
-    safe = np.where(known, weight, 1.0)
+    a, b = (factor.covariance for factor in factors)
+    rest = others(score * weight[:, None], a, b)
+    expected = (kept * others(kept * weight[:, None], a**2, 2 * a * b + b**2)).sum(1)
+    known = expected > 1e-12
+    safe = np.where(known, expected, 1.0)
     own = np.where(known, (score * rest).sum(1) / safe, 1.0)
     error = np.where(known, (kept * rest**2).sum(1) / safe**2, np.inf)
     return _shrink(own, error, 1.0)

@@ -144,8 +144,11 @@ class CommonShocks:
         """
         mean, kept = _past_scores(forecast, panel)
         score = standardise(mean, kept)
-        attribute, code, labels = _choose_group(score, kept, panel, group)
-        found = estimate_moments(score, kept, code)
+        # Totals follow large items, pairs are mostly of small ones: items count by the root of what they sell.
+        size = np.sqrt(forecast.head(1).mean().mean((1, 2)))
+        weight = size / size.mean() if size.any() else np.ones(len(size))
+        attribute, code, labels = _choose_group(score, kept, weight, panel, group)
+        found = estimate_moments(score, kept, code, weight)
         if found.group == 0.0:
             attribute, labels = None, ()
         label = tuple(labels[k] if attribute is not None and k >= 0 else "" for k in code)
@@ -292,7 +295,7 @@ def _past_scores(forecast: DemandForecast, panel: SalesPanel) -> tuple[FloatArra
 
 
 def _choose_group(
-    score: FloatArray, kept: FloatArray, panel: SalesPanel, group: str | None
+    score: FloatArray, kept: FloatArray, weight: FloatArray, panel: SalesPanel, group: str | None
 ) -> tuple[str | None, IntArray, Labels]:
     """Return the attribute whose groups are told apart, the group of each item (−1: none) and the groups' names."""
     none = np.full(panel.items, -1, dtype=np.int64)
@@ -310,7 +313,7 @@ def _choose_group(
     for name, one in found.items():
         if one.kind in ("category", "code"):
             code = codes_of(attributes, name, one.labels)
-            gain = group_gain(score, kept, code)
+            gain = group_gain(score, kept, code, weight)
             if gain.covariance > CLEAR * gain.error and (best is None or gain.gain > best[0].gain):
                 best = (gain, name, code, one.labels)
     return (None, none, ()) if best is None else best[1:]

@@ -262,7 +262,8 @@ def test_every_fault_of_shocks_is_named_at_once():
 
 def test_moments_of_nothing_are_nothing():
     nothing = np.zeros((3, 30))
-    found = shock_moments.estimate_moments(shock_moments.standardise(nothing, nothing), nothing, np.array([0, 0, -1]))
+    score = shock_moments.standardise(nothing, nothing)
+    found = shock_moments.estimate_moments(score, nothing, np.array([0, 0, -1]), np.ones(3))
     assert found.common == found.group == found.item_memory == 0.0
     np.testing.assert_array_equal(found.item_common, 0.0)
 
