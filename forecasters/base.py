@@ -1,11 +1,11 @@
-"""The forecaster protocol, the base class that checks requests, and the sums over a history that forecasters share."""
+"""The forecaster protocol, checked requests, options, and the sums over a history that forecasters share."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import FloatArray, IntArray
 from ..errors import FractileError, did_you_mean
-from .censoring import History, impute_demand
-from .data.discontinued import discontinued
 from .data.panel import SalesPanel
-from .data.read import listing
 from .data.tables import house_names
 from .forecast import DEFAULT_LEVELS, Dependence, QuantileForecast, interpolation_weights
 
 logger = logging.getLogger(__name__)
-
-Fitted = TypeVar("Fitted")
 
 Config = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
@@ -111,83 +106,6 @@ class Request:
             freq=self.panel.freq,
             dependence=dependence,
         )
-
-
-class BaseForecaster(Generic[Fitted]):
-    """A forecaster whose `fit` and `predict` prepare the history and check the request.
-
-    What a family implements is `_fit`, which returns everything it estimates, and `_predict`. Neither of them sees an
-    item that has stopped selling (`data.discontinued`): it is left out of the fit, so that it changes nothing for the
-    others, and forecast at zero. Both read demand in place of sales that ran out (`censoring`).
-    """
-
-    name: ClassVar[str]
-    _fitted: Fitted | None = None
-
-    @property
-    def censoring(self) -> str:
-        """How stock-outs count, one of `censoring.CENSORINGS`."""
-        raise NotImplementedError
-
-    def _fit(self, history: History) -> Fitted:
-        """Estimate everything from the items that still sell."""
-        raise NotImplementedError
-
-    def fit(self, panel: SalesPanel) -> Self:
-        """Fit to a history; see `Forecaster.fit`. Discontinued items are left out, and the log names them."""
-        require_history(panel)
-        gone = discontinued(panel, np.array([panel.periods]))[:, 0]
-        rest = panel.select(np.flatnonzero(~gone)) if gone.any() else panel
-        if gone.any() and rest.informative.any():
-            names = [item for item, out in zip(panel.item_ids, gone, strict=True) if out]
-            logger.info("%s: left out as discontinued: %s", self.name, listing(names))
-            panel = rest
-        self._fitted = self._fit(History.of(panel, self.censoring))
-        return self
-
-    @property
-    def fitted(self) -> Fitted:
-        """The estimates of the last fit.
-
-        Raises:
-            FractileError: where there was none.
-        """
-        if self._fitted is None:
-            raise FractileError(f"{self.name} is not fitted; call fit(panel) first")
-        return self._fitted
-
-    @property
-    def max_horizon(self) -> int | None:
-        """The longest horizon that `predict` accepts; None where there is no limit."""
-        return None
-
-    def _predict(self, request: Request, fitted: Fitted) -> QuantileForecast:
-        """Forecast a checked request from the estimates of the last fit."""
-        raise NotImplementedError
-
-    def predict(
-        self,
-        panel: SalesPanel,
-        horizon: int,
-        levels: ArrayLike = DEFAULT_LEVELS,
-        origins: Sequence[int] | IntArray | None = None,
-        future: pd.DataFrame | None = None,
-    ) -> QuantileForecast:
-        """Forecast; see `Forecaster.predict`. The horizon is at most `max_horizon`."""
-        fitted = self.fitted
-        if self.max_horizon is not None and horizon > self.max_horizon:
-            raise FractileError(
-                f"{self.name} was trained for {self.max_horizon} periods ahead, {horizon} are asked for; "
-                f"fit again with horizon={horizon}"
-            )
-        request = make_request(panel, horizon, levels, origins, future)
-        gone = discontinued(request.panel, request.origins)
-        if self.censoring == "bound":
-            request = replace(request, panel=impute_demand(request.panel))
-        forecast = self._predict(request, fitted)
-        if not gone.any():
-            return forecast
-        return replace(forecast, values=np.where(gone[..., None, None], 0.0, forecast.values))
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,11 @@ class History:
     drawn: SalesPanel
 
     @classmethod
-    def of(cls, panel: SalesPanel, censoring: str, seed: int = 0) -> Self:
-        """Read a panel; `seed` is that of the draws."""
-        if censoring == "mask":
+    def of(cls, panel: SalesPanel, censoring: str, lift: FloatArray | None = None, seed: int = 0) -> Self:
+        """Read a panel; `lift` as in `impute_demand`, `seed` is that of the draws."""
+        if censoring == "mask" or not (panel.listed & ~panel.in_stock).any():
             return cls(panel, panel, panel)
-        return cls(panel, impute_demand(panel), draw_demand(panel, seed))
+        return cls(panel, impute_demand(panel, lift), draw_demand(panel, lift, seed))
 
     @property
     def is_bounded(self) -> bool:
@@ -89,37 +89,43 @@ class History:
         return type(self)(self.record.select(items), self.expected.select(items), self.drawn.select(items))
 
 
-def impute_demand(panel: SalesPanel) -> SalesPanel:
+def impute_demand(panel: SalesPanel, lift: FloatArray | None = None) -> SalesPanel:
     """Return the panel with E[D | D ≥ s] in place of sales s where a listed item was out of stock.
 
     These item-periods count as in stock, except before an item's first period in stock, where nothing is known but
     the bound. Each value comes from the periods up to and with its own.
+
+    Args:
+        panel: the history.
+        lift: log of what is known ahead to lift demand above an item's level (`features.lift`), shape (items,
+            periods); judged by the item's own special periods and weekdays where None.
     """
-    return _fill(panel, None)
+    return _fill(panel, lift, None)
 
 
-def draw_demand(panel: SalesPanel, seed: int = 0) -> SalesPanel:
+def draw_demand(panel: SalesPanel, lift: FloatArray | None = None, seed: int = 0) -> SalesPanel:
     """Return the panel with one draw of D | D ≥ s in place of sales s where a listed item was out of stock.
 
     Args:
         panel: the history.
+        lift: as in `impute_demand`.
         seed: of the draws, an integer >= 0; each item draws by its own key.
     """
     out = (panel.listed & ~panel.in_stock).any(axis=1)
     uniform = np.zeros(panel.sales.shape)
     for i in np.flatnonzero(out):
         uniform[i] = keyed_generator(seed, "demand out of stock", panel.item_ids[i]).random(panel.periods)
-    return _fill(panel, uniform)
+    return _fill(panel, lift, uniform)
 
 
-def _fill(panel: SalesPanel, uniform: FloatArray | None) -> SalesPanel:
+def _fill(panel: SalesPanel, lift: FloatArray | None, uniform: FloatArray | None) -> SalesPanel:
     censored = panel.listed & ~panel.in_stock
     if not censored.any():
         return panel
     # Items that never ran out stay as they are.
     rows = np.flatnonzero(censored.any(axis=1))
     some = panel.select(rows)
-    running = running_law(some, whole=panel.integer_demand)
+    running = running_law(some, None if lift is None else lift[rows], whole=panel.integer_demand)
     where = some.listed & ~some.in_stock & (running.mean > 0)
     law = RunningLaw(running.mean[where], running.variance[where])
     drawn = None if uniform is None else uniform[rows][where]
@@ -144,21 +150,23 @@ class RunningLaw(NamedTuple):
     variance: FloatArray
 
 
-def running_law(panel: SalesPanel, *, whole: bool) -> RunningLaw:
+def running_law(panel: SalesPanel, lift: FloatArray | None, *, whole: bool) -> RunningLaw:
     """Return the law of each period's demand, shape (items, periods).
 
-    The mean is an exponentially weighted one that begins as a plain mean. Where days matter it is multiplied by the
-    weekday's share, smoothed alike; special periods (a flag is up, a price is cut) lift it by what they lifted the
-    item's sales before. The variance is the squared mean times what squared errors came to over squared means so far.
-    Where stock ran out, E[D | D ≥ s] under the law itself moves the mean on.
+    The mean is an exponentially weighted one, of demand over its lift, that begins as a plain mean. Without a lift,
+    where days matter it is multiplied by the weekday's share, smoothed alike, and special periods (a flag is up, a
+    price is cut) lift it by what they lifted the item's sales before. The variance is the squared mean times what
+    squared errors came to over squared means so far. Where stock ran out, E[D | D ≥ s] under the law itself moves the
+    mean on.
 
     Args:
         panel: the history.
+        lift: as in `impute_demand`.
         whole: whether demand is counted.
     """
     season = season_of(panel.freq)
-    phases = season if season in (5, 7) else 1
-    rate = DAILY_RATE if phases > 1 else RATE
+    phases = season if season in (5, 7) and lift is None else 1
+    rate = DAILY_RATE if season in (5, 7) else RATE
     items, periods = panel.sales.shape
     phase = phase_of(panel.dates, phases) if phases > 1 else np.zeros(periods, dtype=np.int64)
     censored = panel.listed & ~panel.in_stock
@@ -169,9 +177,12 @@ def running_law(panel: SalesPanel, *, whole: bool) -> RunningLaw:
     special, sold, foreseen = special_periods(panel), np.zeros(items), np.zeros(items)
     for t in range(periods):
         usual = level * by_phase[:, phase[t]]
-        lift = (sold + SPECIAL_PRIOR * level) / np.maximum(foreseen + SPECIAL_PRIOR * level, 1e-12)
-        lift = np.where(special[:, t] & (level > 0), lift, 1.0)
-        usual = usual * lift
+        if lift is None:
+            own = (sold + SPECIAL_PRIOR * level) / np.maximum(foreseen + SPECIAL_PRIOR * level, 1e-12)
+            factor = np.where(special[:, t] & (level > 0), own, 1.0)
+        else:
+            factor = np.exp(lift[:, t])
+        usual = usual * factor
         mean[:, t] = usual
         variance[:, t] = usual**2 * square / np.maximum(squares, 1e-12)
         now = known[:, t] | (censored[:, t] & (usual > 0))
@@ -184,7 +195,7 @@ def running_law(panel: SalesPanel, *, whole: bool) -> RunningLaw:
         start = known[:, t] & (level == 0) & (demand > 0)
         if start.any():
             # The variance before there are errors: half of the first mean, squared.
-            first = demand / (seen + 1.0)
+            first = demand / factor / (seen + 1.0)
             square = np.where(start, PRIOR_PERIODS * 0.5 * first**2, square)
             squares = np.where(start, PRIOR_PERIODS * first**2, squares)
         told = known[:, t] & (level > 0)
@@ -193,11 +204,11 @@ def running_law(panel: SalesPanel, *, whole: bool) -> RunningLaw:
         seen += now
         counted = now & special[:, t] & (level > 0)
         sold += np.where(counted, demand, 0.0)
-        foreseen += np.where(counted, usual / lift, 0.0)
-        plain = demand / (by_phase[:, phase[t]] * lift)
+        foreseen += np.where(counted, usual / factor, 0.0)
+        plain = demand / (by_phase[:, phase[t]] * factor)
         level += np.where(now, np.maximum(rate, 1.0 / np.maximum(seen, 1.0)) * (plain - level), 0.0)
         if phases > 1:
-            ratio = np.clip(demand / np.maximum(level * lift, 1e-12), 0.1, 10.0)
+            ratio = np.clip(demand / np.maximum(level * factor, 1e-12), 0.1, 10.0)
             by_phase[:, phase[t]] += np.where(told, PHASE_RATE * (ratio - by_phase[:, phase[t]]), 0.0)
     return RunningLaw(mean, variance)
 
@@ -230,7 +241,7 @@ def demand_above(
         law: mean (above 0) and variance of demand, shape (n,) each.
         share: of the period in which the item was in stock, in [0, 1], shape (n,); not known where None. [a]
         uniform: where draws lie in the conditional distribution, in [0, 1), shape (n,); the mean where None.
-        whole: whether demand is counted: k units then stand for k − ½ to k + ½.
+        whole: whether draws are whole units.
 
     Returns:
         units, shape (n,), nowhere below `sales`.
@@ -246,7 +257,7 @@ def demand_above(
         return np.asarray(sales + missed)
     variance = np.maximum(law.variance, 1e-6 * law.mean**2)
     shape, scale = law.mean**2 / variance, variance / law.mean
-    bound = np.maximum(sales - (0.5 if whole else 0.0), 0.0) / scale
+    bound = sales / scale
     tail = gammaincc(shape, bound)
     if uniform is None:
         above = law.mean * gammaincc(shape + 1.0, bound) / np.maximum(tail, LEAST_TAIL)

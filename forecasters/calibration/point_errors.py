@@ -11,7 +11,7 @@ from ...arrays import FloatArray, IntArray
 from ..base import Arrays, Request, at_levels, targets_of, velocity
 from ..censoring import History
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
-from .sampling import ErrorDependence, fit_error_dependence
+from .sampling import ErrorDependence, fit_errors
 
 CALIBRATION = 40
 """Most origins whose errors are calibrated on."""
@@ -162,8 +162,8 @@ class Calibration:
     def forecast(self, request: Request, point: FloatArray) -> QuantileForecast:
         """Turn point forecasts (items, origins, horizon) into quantiles."""
         speed = velocity(request.panel, request.origins)
-        values = self.errors.quantiles(point, speed, request.levels)
-        return request.forecast(values, self.dependence.at(request.panel, request.origins, request.horizon))
+        values = self.errors.quantiles(point, speed, self.dependence.levels(request.levels))
+        return self.dependence.forecast(request, values)
 
     def arrays(self) -> Arrays:
         """Return the arrays that `from_arrays` needs."""
@@ -191,4 +191,4 @@ def calibrate(history: History, origins: IntArray, point: FloatArray) -> Calibra
     values = errors.quantiles(point, speed, levels)
     dates = panel.extended(np.zeros((panel.items, horizon))).dates[origins]
     forecast = QuantileForecast(levels, values, origins, panel.item_ids, dates, panel.freq)
-    return Calibration(errors, fit_error_dependence(forecast, history))
+    return Calibration(errors, fit_errors(forecast, history, relative=True))

@@ -20,15 +20,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from ...arrays import FloatArray, IntArray
-from ..base import Arrays, targets_of, velocity
+from ..base import Arrays, Request, targets_of, velocity
 from ..censoring import History
 from ..data.panel import SalesPanel
-from ..forecast import (
-    Dependence,
-    QuantileForecast,
-)
+from ..forecast import DEFAULT_LEVELS, Dependence, QuantileForecast
 from ..interpolation import cdf_at
 from .dependence import fit_templates
+from .spread import ItemSpread, fit_item_spread
 
 BANDS = 3
 FEWEST_PAIRS = 40
@@ -48,11 +46,24 @@ class ErrorDependence:
         correlation: of normal scores, shape (bands, horizon, horizon).
         edges: sales velocity at which the next band begins, units per period, shape (bands − 1,).
         templates: past trajectories of normal scores, for the Schaake shuffle, shape (bands, templates, horizon).
+        spread: by how much the forecasts of each item are widened; None where they are as they should be.
     """
 
     correlation: FloatArray
     edges: FloatArray
     templates: FloatArray | None = None
+    spread: ItemSpread | None = None
+
+    def levels(self, wanted: FloatArray) -> FloatArray:
+        """Return the levels that quantiles must be forecast at, for those at `wanted` to be read from them."""
+        return wanted if self.spread is None else np.union1d(np.asarray(DEFAULT_LEVELS), wanted)
+
+    def forecast(self, request: Request, values: FloatArray) -> QuantileForecast:
+        """Return quantiles at `levels(request.levels)`, (items, origins, horizon, ...), as the request's forecast."""
+        if self.spread is not None:
+            items = request.panel.item_ids
+            values = self.spread.widen(items, self.levels(request.levels), values, request.levels)
+        return request.forecast(values, self.at(request.panel, request.origins, request.horizon))
 
     def at(self, panel: SalesPanel, origins: IntArray, horizon: int) -> Dependence:
         """Return the dependence of forecasts from these origins; bands come from sales before the origin."""
@@ -69,12 +80,15 @@ class ErrorDependence:
     def arrays(self) -> Arrays:
         """Return the arrays that `from_arrays` needs."""
         arrays = {"correlation": self.correlation, "dependence_edges": self.edges}
-        return arrays if self.templates is None else {**arrays, "dependence_templates": self.templates}
+        if self.templates is not None:
+            arrays["dependence_templates"] = self.templates
+        return arrays if self.spread is None else {**arrays, **self.spread.arrays()}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> ErrorDependence:
         """Rebuild from `arrays()`."""
-        return cls(arrays["correlation"], arrays["dependence_edges"], arrays.get("dependence_templates"))
+        spread = ItemSpread.from_arrays(arrays) if "spread" in arrays else None
+        return cls(arrays["correlation"], arrays["dependence_edges"], arrays.get("dependence_templates"), spread)
 
 
 def fit_dependence(forecast: QuantileForecast, panel: SalesPanel, horizon: int) -> Dependence:
@@ -86,6 +100,21 @@ def fit_dependence(forecast: QuantileForecast, panel: SalesPanel, horizon: int) 
         horizon: of the dependence; where the forecast is shorter, the last correlations by lag go on.
     """
     return fit_error_dependence(forecast, History.of(panel, "bound")).at(panel, forecast.origins, horizon)
+
+
+def fit_errors(forecast: QuantileForecast, history: History, *, relative: bool = False) -> ErrorDependence:
+    """Fit the copula of past forecasts of a history's items, and how wide the forecasts of each item must be.
+
+    Args:
+        forecast: from many origins, made without knowing what it forecasts.
+        history: reaches beyond the origins.
+        relative: as in `fit_item_spread`; for past forecasts of a coarser model than the one that is used.
+    """
+    low, high = recorded_bounds(forecast, history.record, stock_outs=history.is_bounded)
+    scores = interval_scores(low, high)
+    spread = fit_item_spread(forecast.item_ids, scores.mean, scores.spread, relative=relative)
+    wide = replace(forecast, values=spread.widen(forecast.item_ids, forecast.levels, forecast.values, forecast.levels))
+    return replace(fit_error_dependence(wide, history), spread=spread)
 
 
 def fit_error_dependence(forecast: QuantileForecast, history: History, bands: int = BANDS) -> ErrorDependence:

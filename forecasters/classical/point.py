@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 from ...arrays import FloatArray, IntArray
-from ..base import Arrays, BaseForecaster, Config, Request, State, calibration_origins, check_horizon
+from ..base import Arrays, Config, Request, State, calibration_origins, check_horizon
 from ..calibration.point_errors import CALIBRATION, Calibration, calibrate
 from ..censoring import History, check_censoring
 from ..data.panel import SalesPanel
 from ..forecast import QuantileForecast
+from ..forecaster import BaseForecaster
 
 
 class PointModel(Protocol):
@@ -87,15 +88,14 @@ class PointForecaster(BaseForecaster[PointFit[Model]], Generic[Model]):
         point = fitted.model.forecast(request.panel, request.origins, request.horizon)
         return fitted.calibration.forecast(request, point)
 
-    def to_state(self) -> State:
+    def _to_state(self, fitted: PointFit[Model]) -> State:
         """Return configuration and arrays."""
-        fitted = self.fitted
         config, arrays = fitted.model.to_state()
         return {"options": self.options(), "model": config}, {**arrays, **fitted.calibration.arrays()}
 
     @classmethod
-    def from_state(cls, config: Config, arrays: Arrays) -> Self:
-        """Rebuild from `to_state()`."""
+    def _from_state(cls, config: Config, arrays: Arrays) -> Self:
+        """Rebuild from `_to_state()`."""
         made = cls(**config["options"])
         model = cast(Model, cls.model_type.from_state(config["model"], arrays))
         made._fitted = PointFit(model, Calibration.from_arrays(arrays))

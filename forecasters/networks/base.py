@@ -14,12 +14,13 @@ import torch
 from ...arrays import FloatArray
 from ...progress import Progress
 from ...randomness import keyed_generator
-from ..base import Arrays, BaseForecaster, Config, Request, State
+from ..base import Arrays, Config, Request, State
 from ..calibration.point_errors import Calibration
-from ..calibration.sampling import ErrorDependence, fit_error_dependence
+from ..calibration.sampling import ErrorDependence, fit_errors
 from ..censoring import History
 from ..data.panel import SalesPanel
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
+from ..forecaster import BaseForecaster
 from .inputs import InputPlan, build_inputs, plan_inputs, unit_of
 from .network import Network, NetworkConfig, NetworkEnsemble, NetworkInputs, Sizes
 from .training import Checkpoint, Trainer, fit_fingerprint, make_examples, to_tensors, validation_periods
@@ -55,7 +56,7 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
 
     Forking sequences: the loss counts origins all over the training window, and a forecast from many
     origins costs one pass. The network reads log1p demand, covariates, calendar and static attributes. Where stock ran
-    out it reads expected demand, and learns from sales as a lower bound (`censoring`). It is
+    out it reads expected demand, and is trained on a draw of demand above what was sold (`censoring`). It is
     trained on all but the last periods, validated on these, and then refitted with them.
 
     Args:
@@ -69,8 +70,6 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
 
     config_type: ClassVar[type[NetworkConfig]]
     errors_type: ClassVar[type[Errors]] = ErrorDependence
-    learns_bounds: ClassVar[bool] = True
-    """Whether the loss takes bounds on demand; else it gets one draw of demand in place of each."""
     option_names: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls) -> None:
@@ -106,8 +105,7 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
         unit = unit_of(history.record.sales[history.record.informative])
         plan = replace(plan_inputs(panel, config.horizon, adjust=config.adjust), unit=unit)
         inputs = self._build_inputs(plan, panel)
-        targets = history.record if self.learns_bounds else history.drawn
-        examples = make_examples(targets, inputs, config)
+        examples = make_examples(history.drawn, inputs, config)
         seeds = [config.seed + MEMBER_SEEDS * member for member in members]
         fingerprint = fit_fingerprint(self.name, config, history.record)
         folders = [None if self.checkpoint is None else self.checkpoint / f"member-{member}" for member in members]
@@ -139,16 +137,15 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
         """The trained horizon."""
         return self.config.horizon
 
-    def to_state(self) -> State:
+    def _to_state(self, fitted: FittedNetwork) -> State:
         """Return configuration and arrays."""
-        fitted = self.fitted
         weights = {f"net.{k}": v.cpu().numpy() for k, v in fitted.network.state_dict().items()}
         config = {"config": self.config.to_config(), "plan": fitted.plan.to_config(), "sizes": asdict(fitted.sizes)}
         return config, {**weights, **fitted.errors.arrays()}
 
     @classmethod
-    def from_state(cls, config: Config, arrays: Arrays) -> Self:
-        """Rebuild from `to_state()`."""
+    def _from_state(cls, config: Config, arrays: Arrays) -> Self:
+        """Rebuild from `_to_state()`."""
         made = cls(cls.config_type.from_config(config["config"]))
         sizes = Sizes(**config["sizes"])
         plan = InputPlan.from_config(config["plan"])
@@ -163,9 +160,9 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
 
     def _predict(self, request: Request, fitted: FittedNetwork) -> QuantileForecast:
         """Forecast the quantiles, with the dependence of past errors."""
-        values = self._predict_quantiles(request, fitted.plan, fitted.network)
         errors = cast(ErrorDependence, fitted.errors)
-        return request.forecast(values, errors.at(request.panel, request.origins, request.horizon))
+        finer = replace(request, levels=errors.levels(request.levels))
+        return errors.forecast(request, self._predict_quantiles(finer, fitted.plan, fitted.network))
 
     def _predict_quantiles(self, request: Request, plan: InputPlan, network: Network) -> FloatArray:
         """Return the network's output in units, shape (items, origins, horizon, levels)."""
@@ -197,7 +194,7 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
     def _fit_errors(self, history: History, request: Request, values: FloatArray) -> Errors:
         """Fit the dependence of errors to past forecasts (items, origins, horizon, levels) of held-out periods."""
         past = QuantileForecast(request.levels, values, request.origins, request.panel.item_ids)
-        return fit_error_dependence(past, history)
+        return fit_errors(past, history)
 
     def _build_inputs(self, plan: InputPlan, panel: SalesPanel) -> NetworkInputs:
         """Return the network's inputs for a panel and `horizon` periods beyond its end."""

@@ -165,7 +165,6 @@ class DeepAR(NetworkForecaster):
 
     name = "deepar"
     config_type = DeepARConfig
-    learns_bounds = False
     config: DeepARConfig
 
     def build_network(self, sizes: Sizes, plan: InputPlan) -> DeepARNetwork:

@@ -11,14 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 
 from ...arrays import Float32Array, FloatArray, IntArray
-from ..data.calendar import phase_of, season_of
+from ..data.calendar import season_of
 from ..data.panel import SalesPanel
-from ..features.history import SalesSums, against_past, mean_of, running_means, sum_between
+from ..features.history import SalesSums, mean_of, running_means, sum_between
 from ..features.kinds import (
-    Covariate,
     classify_attributes,
     classify_covariates,
     codes_of,
@@ -26,20 +24,13 @@ from ..features.kinds import (
     numbers_of,
     require_attributes,
     require_covariate,
-    to_scale,
 )
-from ..features.season import week_of_year, year_waves
-from .adjustment import Adjustment, fit_adjustment
+from ..features.lift import NO_ADJUSTMENT, Column, LiftPlan, plain_column, plan_lift, scale_covariate, scaled
+from ..features.season import week_of_year
 
 MOST_LABELS = 60
 """Values of a category, the most frequent ones, that a network has a column for; the others share none."""
-HARMONICS = 3
-NO_ADJUSTMENT = Adjustment()
-YEARLY_DAYS = 500
-"""Days of history from which on a season of the year can be separated from a trend."""
 UNITS = (1.0, 0.5, 0.1, 0.01)
-LARGEST = 8.0
-"""Standard deviations at which a covariate is cut off."""
 LEVEL_RATE = 0.12
 """Weight of the newest period in an item's running level, once there are enough of them."""
 LOG_OVER_LEVEL, LEVEL, KNOWN, SEEN = 0, 1, 6, 8
@@ -49,44 +40,28 @@ SEEN_MOST, SEEN_SCALE = 104.0, 4.0
 
 
 @dataclass(frozen=True)
-class Column:
-    """One covariate or number and its scaling: logs of prices and counts stand against the item's past."""
-
-    name: str
-    kind: str
-    mean: float
-    scale: float
-
-
-@dataclass(frozen=True)
 class InputPlan:
     """Which numbers a network reads, chosen from the training panel and kept with the weights.
 
     Attributes:
-        known: covariates known ahead.
+        lift: what is known ahead, and by how much it lifts demand above the level.
         observed: covariates known once their period is over.
         categories: values of each attribute that is a category or a code, by name.
         numeric: attributes that are numbers.
         season: periods in a season. [m]
         shift: periods that a seasonal lag goes back: the least multiple of a season beyond the horizon.
-        days: whether the day of the week matters.
         level: log level of an item without history.
         unit: step that sales move in: 1 where they are whole.
-        yearly: whether the history is long enough for a season of the year.
-        adjustment: by how much what is known ahead lifts demand above the level.
     """
 
-    known: tuple[Column, ...]
+    lift: LiftPlan
     observed: tuple[Column, ...]
     categories: Mapping[str, tuple[str, ...]]
     numeric: tuple[Column, ...]
     season: int
     shift: int
-    days: bool
     level: float
     unit: float
-    yearly: bool = False
-    adjustment: Adjustment = NO_ADJUSTMENT
 
     def to_config(self) -> dict[str, Any]:
         """Return what JSON can hold."""
@@ -95,11 +70,10 @@ class InputPlan:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Rebuild from `to_config()`."""
-        columns: dict[str, Any] = {k: tuple(Column(**c) for c in config[k]) for k in ("known", "observed", "numeric")}
+        columns: dict[str, Any] = {k: tuple(Column(**c) for c in config[k]) for k in ("observed", "numeric")}
         categories = {name: tuple(values) for name, values in config["categories"].items()}
-        rest = {k: config[k] for k in ("season", "shift", "days", "level", "unit", "yearly")}
-        adjustment = Adjustment.from_config(config["adjustment"])
-        return cls(**columns, categories=categories, **rest, adjustment=adjustment)
+        rest = {k: config[k] for k in ("season", "shift", "level", "unit")}
+        return cls(lift=LiftPlan.from_config(config["lift"]), **columns, categories=categories, **rest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,13 +99,14 @@ class Inputs:
 
 def plan_inputs(panel: SalesPanel, horizon: int, *, adjust: bool = True) -> InputPlan:
     """Choose the covariates, their scales and the categories, and fit the lift where `adjust`."""
+    lift = plan_lift(panel)
     season = season_of(panel.freq)
     attributes = classify_attributes(panel.attributes)
     mean = panel.sales[panel.informative].mean()
-    plan = InputPlan(
-        known=tuple(_scale_covariate(one, panel.known[one.name]) for one in classify_covariates(panel, ahead=True)),
+    return InputPlan(
+        lift=lift if adjust else replace(lift, adjustment=NO_ADJUSTMENT),
         observed=tuple(
-            _scale_covariate(one, panel.observed[one.name]) for one in classify_covariates(panel, ahead=False)
+            scale_covariate(one, panel.observed[one.name]) for one in classify_covariates(panel, ahead=False)
         ),
         categories={
             name: frequent_labels(panel.attributes, name, labels, MOST_LABELS)
@@ -139,27 +114,15 @@ def plan_inputs(panel: SalesPanel, horizon: int, *, adjust: bool = True) -> Inpu
             if kind != "number"
         },
         numeric=tuple(
-            _plain_column(name, "number", numbers_of(panel.attributes, name))
+            plain_column(name, "number", numbers_of(panel.attributes, name))
             for name, (kind, _) in attributes.items()
             if kind == "number"
         ),
         season=season,
         shift=season * ((horizon + 1) // season + 1),
-        days=season == 7,
         level=float(np.log1p(mean)),
         unit=unit_of(panel.sales[panel.informative]),
-        yearly=(panel.dates[-1] - panel.dates[0]).days >= YEARLY_DAYS,
     )
-    return replace(plan, adjustment=_adjustment(panel, plan)) if adjust else plan
-
-
-def _adjustment(panel: SalesPanel, plan: InputPlan) -> Adjustment:
-    columns = lift_columns(panel, plan)
-    if not columns.shape[-1]:
-        return NO_ADJUSTMENT
-    days = max(1.0, (panel.dates[-1] - panel.dates[0]).days / max(1, panel.periods - 1))
-    window = round(365 / days) if plan.yearly else 2 * max(7, min(plan.season, 13))
-    return fit_adjustment(columns, panel, plan.categories, window + 1)
 
 
 def build_inputs(panel: SalesPanel, plan: InputPlan) -> Inputs:
@@ -168,44 +131,24 @@ def build_inputs(panel: SalesPanel, plan: InputPlan) -> Inputs:
     Raises:
         FractileError: where the panel lacks a covariate or an attribute that the network was trained with.
     """
-    observed = [_scaled(require_covariate(panel, c.name, ahead=False), c) for c in plan.observed]
-    columns = lift_columns(panel, plan)
-    lift = plan.adjustment.lift(columns, panel)
+    observed = [scaled(require_covariate(panel, c.name, ahead=False), c) for c in plan.observed]
+    columns = plan.lift.columns(panel)
+    lift = plan.lift.adjustment.lift(columns, panel)
     panel = replace(panel, sales=panel.sales * np.exp(-lift))
     sums = SalesSums.of(panel)
     level = running_level(sums, plan.level)
-    known, calendar = np.split(columns, [len(plan.known)], axis=-1)
+    known, calendar = np.split(columns, [len(plan.lift.known)], axis=-1)
     lags = np.stack([lift, *seasonal_lag(sums, plan.shift)], axis=-1)
     ahead = np.concatenate([known, lags, calendar], axis=-1)
     own = np.stack([*sales_columns(panel, sums, level), *observed], axis=-1)
     return Inputs(
         past=np.concatenate([own, ahead], axis=-1).astype(np.float32),
         ahead=ahead.astype(np.float32),
-        week=week_of_year(panel.dates) * plan.yearly,
+        week=week_of_year(panel.dates) * plan.lift.yearly,
         static=static_table(panel, plan).astype(np.float32),
         level=level.astype(np.float32),
         lift=lift.astype(np.float32),
     )
-
-
-def lift_columns(panel: SalesPanel, plan: InputPlan) -> FloatArray:
-    """Return what the lift depends on, shape (items, periods, columns): known covariates and the calendar."""
-    known = [_scaled(require_covariate(panel, c.name, ahead=True), c) for c in plan.known]
-    calendar = calendar_columns(panel.dates, plan)
-    columns = [*known, *(np.broadcast_to(wave, panel.sales.shape) for wave in calendar.T)]
-    return np.stack(columns, axis=-1) if columns else np.zeros((*panel.sales.shape, 0))
-
-
-def calendar_columns(dates: pd.DatetimeIndex, plan: InputPlan) -> FloatArray:
-    """Return harmonics of the year and, where days matter, of the week: shape (periods, columns).
-
-    A history that is too short for a season gets no harmonics: a network would carry them on into parts of the
-    year that it has never seen.
-    """
-    waves = [wave for pair in year_waves(dates, HARMONICS) for wave in pair] if plan.yearly else []
-    if plan.days:
-        waves += list(np.eye(7)[phase_of(dates, 7)].T)
-    return np.stack(waves, axis=-1) if waves else np.zeros((len(dates), 0))
 
 
 def static_table(panel: SalesPanel, plan: InputPlan) -> FloatArray:
@@ -214,7 +157,7 @@ def static_table(panel: SalesPanel, plan: InputPlan) -> FloatArray:
     columns: list[FloatArray] = [np.ones((panel.items, 1))]
     for name, labels in plan.categories.items():
         columns.append((codes_of(static, name, labels)[:, None] == np.arange(len(labels))).astype(np.float64))
-    columns += [_scaled(numbers_of(static, column.name)[:, None], column) for column in plan.numeric]
+    columns += [scaled(numbers_of(static, column.name)[:, None], column) for column in plan.numeric]
     return np.concatenate(columns, axis=1)
 
 
@@ -270,28 +213,3 @@ def unit_of(sales: FloatArray) -> float:
         if np.allclose(sales / unit, np.round(sales / unit), atol=1e-6):
             return unit
     return UNITS[-1]
-
-
-def _scale_covariate(one: Covariate, values: FloatArray) -> Column:
-    if one.kind == "counts":
-        return Column(one.name, one.kind, 0.0, 1.0)
-    if one.kind == "price":
-        relative = against_past(to_scale(values, one.kind))
-        return Column(one.name, one.kind, 0.0, _spread(relative[np.isfinite(relative)]))
-    return _plain_column(one.name, one.kind, values)
-
-
-def _plain_column(name: str, kind: str, values: FloatArray) -> Column:
-    finite = values[np.isfinite(values)]
-    return Column(name, kind, float(finite.mean()), _spread(finite))
-
-
-def _spread(values: FloatArray) -> float:
-    spread = float(values.std())
-    return spread if spread > 1e-9 else 1.0
-
-
-def _scaled(values: FloatArray, column: Column) -> FloatArray:
-    if column.kind in ("price", "counts"):
-        values = against_past(to_scale(values, column.kind))
-    return np.clip(np.nan_to_num((values - column.mean) / column.scale), -LARGEST, LARGEST)

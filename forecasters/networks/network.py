@@ -15,7 +15,7 @@ from ...errors import FractileError
 from ..base import Options, at_levels, check_levels
 from ..censoring import check_censoring
 from ..forecast import DEFAULT_LEVELS
-from .losses import censored_quantile_loss, to_units
+from .losses import quantile_loss, to_units
 
 WEEK_CHANNELS = 4
 """Channels of the week of the year."""
@@ -146,15 +146,12 @@ class Batch:
         demand: units, shape (items, origins, horizon), NaN where unknown.
         weight: of each item in the loss, shape (items,).
         origins: periods to forecast from, increasing, shape (origins,).
-        bound: units that demand was no less than, shape of `demand`, NaN where nothing is known; None where
-            stock-outs are masked.
     """
 
     inputs: NetworkInputs
     demand: Tensor
     weight: Tensor
     origins: Tensor
-    bound: Tensor | None = None
 
 
 class Network(nn.Module):
@@ -347,11 +344,9 @@ class QuantileNetwork(ForkingNetwork):
         return above_base + inputs.base(origins, self.targets(origins))[..., None]
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the weighted mean pinball loss, with the pull of bounds where stock-outs are not masked."""
+        """Return the weighted mean pinball loss."""
         log_quantiles = self(batch.inputs, batch.origins)
-        return censored_quantile_loss(
-            log_quantiles, batch.demand, bound=batch.bound, weight=batch.weight, levels=self.levels
-        )
+        return quantile_loss(log_quantiles, batch.demand, weight=batch.weight, levels=self.levels)
 
     def predict_quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
         """Return quantiles in units; levels that are not trained are interpolated."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...arrays import FloatArray
 from .base import NetworkForecaster
 from .inputs import InputPlan
-from .losses import censored_quantile_loss, to_units
+from .losses import quantile_loss, to_units
 from .mqcnn import CausalEncoder, MQCNNConfig
 from .network import Batch, ForkingNetwork, MonotoneQuantiles, NetworkInputs, Reader, Sizes
 
@@ -139,9 +139,7 @@ class QuantileFunctionNetwork(ForkingNetwork):
             other = torch.linspace(0.05, 0.95, FIXED_LEVELS, device=self.knots.device)
         levels = torch.cat([self.knots, other]).sort().values
         log_quantiles = self(batch.inputs, batch.origins, levels)
-        return censored_quantile_loss(
-            log_quantiles, batch.demand, bound=batch.bound, weight=batch.weight, levels=levels
-        )
+        return quantile_loss(log_quantiles, batch.demand, weight=batch.weight, levels=levels)
 
     def predict_quantiles(self, inputs: NetworkInputs, origins: Tensor, levels: FloatArray) -> FloatArray:
         """Return quantiles in units at exactly these levels."""

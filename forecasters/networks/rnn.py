@@ -51,7 +51,6 @@ class RNN(NetworkForecaster):
     name = "rnn"
     config_type = RecurrentConfig
     errors_type = Calibration
-    learns_bounds = False
     config: RecurrentConfig
 
     def build_network(self, sizes: Sizes, plan: InputPlan) -> PointNetwork:  # noqa: ARG002

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...arrays import BoolArray
 from ...errors import FractileError
 from ...progress import Progress
 from ..data.fingerprint import panel_fingerprint
@@ -44,54 +43,41 @@ class Examples:
         demand: units, shape (items, periods + horizon), NaN where unknown.
         weight: of each item in the loss, shape (items,).
         origins: periods to forecast from, shape (origins,).
-        bound: units that demand was no less than, the shape of `demand`, NaN where nothing is known; None where
-            stock-outs are masked.
     """
 
     inputs: NetworkInputs
     demand: Tensor
     weight: Tensor
     origins: Tensor
-    bound: Tensor | None = None
 
     def batch(self, rows: Tensor | slice, origins: Tensor, horizon: int) -> Batch:
         """Return some items and origins with the demand of their horizons."""
         targets = origins[:, None] + torch.arange(horizon, device=origins.device)
-        bound = None if self.bound is None else self.bound[rows][:, targets]
-        return Batch(self.inputs.rows(rows), self.demand[rows][:, targets], self.weight[rows], origins, bound)
+        return Batch(self.inputs.rows(rows), self.demand[rows][:, targets], self.weight[rows], origins)
 
     def between(self, first: int, last: int) -> Examples:
         """Return the origins and the demand of periods first … last − 1; all other demand is unknown."""
-
-        def only(values: Tensor) -> Tensor:
-            kept = torch.full_like(values, torch.nan)
-            kept[:, first:last] = values[:, first:last]
-            return kept
-
+        kept = torch.full_like(self.demand, torch.nan)
+        kept[:, first:last] = self.demand[:, first:last]
         origins = torch.arange(first, last, device=self.demand.device)
-        bound = None if self.bound is None else only(self.bound)
-        return replace(self, demand=only(self.demand), bound=bound, origins=origins)
+        return replace(self, demand=kept, origins=origins)
 
 
 def make_examples(panel: SalesPanel, inputs: NetworkInputs, config: NetworkConfig) -> Examples:
-    """Return the examples of a panel: demand of informative item-periods, and bounds from stock-outs."""
+    """Return the examples of a panel: the demand of its informative item-periods."""
     weeks = panel.informative.sum(axis=1)
     scale = (panel.sales * panel.informative).sum(axis=1) / np.maximum(weeks, 1) + 0.1
     weight = scale**-config.scale_power
 
-    def lengthen(where: BoolArray) -> NDArray[np.float32]:
-        """Return sales where they count, else NaN, and NaN for the horizon beyond the end."""
-        sales = np.where(where, panel.sales, np.nan)
-        return np.pad(sales, ((0, 0), (0, config.horizon)), constant_values=np.nan).astype(np.float32)
-
+    # NaN where nothing is known, and for the horizon beyond the end.
+    demand = np.where(panel.informative, panel.sales, np.nan)
+    longer = np.pad(demand, ((0, 0), (0, config.horizon)), constant_values=np.nan).astype(np.float32)
     arrays = {
-        "demand": lengthen(panel.informative),
+        "demand": longer,
         # weight · scale is 1 on average at any scale_power, so that one learning rate suits all of them.
         "weight": (weight / (weight * scale).mean()).astype(np.float32),
         "origins": np.arange(1, panel.periods),
     }
-    if config.censoring == "bound":
-        arrays["bound"] = lengthen(panel.listed & ~panel.in_stock)
     return Examples(inputs=inputs, **to_tensors(arrays, inputs.past.device))
 
 

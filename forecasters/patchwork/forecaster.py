@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from ...arrays import FloatArray, IntArray
 from ..base import (
     Arrays,
-    BaseForecaster,
     Config,
     Request,
     State,
@@ -19,9 +18,10 @@ from ..base import (
     targets_of,
 )
 from ..calibration.point_errors import CALIBRATION, ErrorDistribution, fit_error_distribution
-from ..calibration.sampling import ErrorDependence, fit_error_dependence
+from ..calibration.sampling import ErrorDependence, fit_errors
 from ..censoring import History, check_censoring
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
+from ..forecaster import BaseForecaster
 from .series import Expected, Series, SeriesOptions, fit_series
 
 CLASSES = 3
@@ -205,28 +205,29 @@ class Patchwork(BaseForecaster[Patches]):
         else:
             values = engine.quantiles(expected, levels)
         past = QuantileForecast(levels, values, origins, panel.item_ids, longer.dates[origins], panel.freq)
-        dependence = fit_error_dependence(past, history)
+        dependence = fit_errors(past, history, relative=True)
         series = fit_series(panel, self.options, self.horizon, whole=whole)
         return Patches(series, engine, dependence, whole)
 
     def _predict(self, request: Request, fitted: Patches) -> QuantileForecast:
         """Forecast with the series and the errors around it."""
         expected = fitted.series.expected(request.panel, request.origins, request.horizon)
-        dependence = fitted.dependence.at(request.panel, request.origins, request.horizon)
-        return request.forecast(fitted.quantiles(expected, request.levels), dependence)
+        forecast = fitted.dependence.forecast(
+            request, fitted.quantiles(expected, fitted.dependence.levels(request.levels))
+        )
+        return replace(forecast, values=np.floor(forecast.values + 0.5)) if fitted.whole else forecast
 
-    def to_state(self) -> State:
+    def _to_state(self, fitted: Patches) -> State:
         """Return configuration and arrays."""
-        patches = self.fitted
-        config, arrays = patches.series.to_state()
-        engine = {} if patches.engine is None else patches.engine.arrays()
+        config, arrays = fitted.series.to_state()
+        engine = {} if fitted.engine is None else fitted.engine.arrays()
         own = {"horizon": self.horizon, "distribution": self.distribution, "censoring": self.censoring}
         own |= asdict(self.options)
-        return {**own, "whole": patches.whole, "series": config}, {**arrays, **engine, **patches.dependence.arrays()}
+        return {**own, "whole": fitted.whole, "series": config}, {**arrays, **engine, **fitted.dependence.arrays()}
 
     @classmethod
-    def from_state(cls, config: Config, arrays: Arrays) -> Self:
-        """Rebuild from `to_state()`."""
+    def _from_state(cls, config: Config, arrays: Arrays) -> Self:
+        """Rebuild from `_to_state()`."""
         config = dict(config)
         series, whole = Series.from_state(config.pop("series"), arrays), config.pop("whole")
         made = cls(**config)

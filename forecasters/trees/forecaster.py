@@ -13,7 +13,6 @@ from ...errors import FractileError
 from ...randomness import keyed_generator
 from ..base import (
     Arrays,
-    BaseForecaster,
     Config,
     Options,
     Request,
@@ -22,9 +21,10 @@ from ..base import (
     targets_of,
 )
 from ..calibration.point_errors import Calibration
-from ..calibration.sampling import ErrorDependence, fit_error_dependence
+from ..calibration.sampling import ErrorDependence, fit_errors
 from ..censoring import History, check_censoring
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
+from ..forecaster import BaseForecaster
 from .features import CELLS, FeatureBlock, FeaturePlan, build_features, feature_blocks, plan_features
 
 
@@ -205,8 +205,9 @@ class TreeForecaster(BaseForecaster[FittedTrees], Generic[OptionsT]):
 
     def _predict(self, request: Request, fitted: FittedTrees) -> QuantileForecast:
         """Forecast with the trees and the dependence of past errors."""
-        values = self.quantiles(request, fitted.plan, fitted.model)
-        return request.forecast(values, fitted.errors.at(request.panel, request.origins, request.horizon))
+        errors: ErrorDependence = fitted.errors
+        finer = replace(request, levels=errors.levels(request.levels))
+        return errors.forecast(request, self.quantiles(finer, fitted.plan, fitted.model))
 
     def quantiles(self, request: Request, plan: FeaturePlan, model: Any) -> FloatArray:
         """Return quantiles in units, shape (items, origins, horizon, Q)."""
@@ -221,17 +222,17 @@ class TreeForecaster(BaseForecaster[FittedTrees], Generic[OptionsT]):
         """Estimate the errors of an early model, from the forecasts that it makes beyond its history."""
         values = self.quantiles(request, plan, model)
         past = QuantileForecast(request.levels, values, request.origins, request.panel.item_ids)
-        return fit_error_dependence(past, history)
+        # The early trees are fewer and coarser than those that forecast.
+        return fit_errors(past, history, relative=True)
 
-    def to_state(self) -> State:
+    def _to_state(self, fitted: FittedTrees) -> State:
         """Return configuration and arrays."""
-        fitted = self.fitted
         config = {"config": self.config.to_config(), "plan": fitted.plan.to_config()}
         return config, {**fitted.plan.arrays(), **fitted.model.arrays(), **fitted.errors.arrays()}
 
     @classmethod
-    def from_state(cls, config: Config, arrays: Arrays) -> Self:
-        """Rebuild from `to_state()`."""
+    def _from_state(cls, config: Config, arrays: Arrays) -> Self:
+        """Rebuild from `_to_state()`."""
         options: Any = cls.config_type.from_config(config["config"])
         made = cls(options)
         plan = FeaturePlan.from_state(config["plan"], arrays)

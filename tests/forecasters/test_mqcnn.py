@@ -96,7 +96,7 @@ def test_the_running_level_starts_as_a_mean_and_skips_unknown_weeks():
 def test_the_plan_survives_json():
     plan = plan_inputs(small_panel(), 6)
     assert InputPlan.from_config(plan.to_config()) == plan
-    assert {c.name: c.kind for c in plan.known} == {"price": "price", "promotion": "flag"}
+    assert {c.name: c.kind for c in plan.lift.known} == {"price": "price", "promotion": "flag"}
     assert plan.shift == 52
     assert plan.categories == {"group": ("g0", "g1", "g2")}
 

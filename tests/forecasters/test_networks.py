@@ -10,12 +10,12 @@ import pytest
 import torch
 from scipy.stats import nbinom
 
-from fractile import FractileError, SalesPanel, make_forecaster
+from fractile import DEFAULT_LEVELS, FractileError, SalesPanel, make_forecaster
+from fractile.forecasters.base import make_request
 from fractile.forecasters.conformance import small_panel
-from fractile.forecasters.networks import adjustment
+from fractile.forecasters.features import lift as adjustment
 from fractile.forecasters.networks.deepar import DeepAR, log_likelihood, shared_uniforms
 from fractile.forecasters.networks.inputs import build_inputs, plan_inputs, unit_of
-from fractile.forecasters.networks.losses import censored_quantile_loss, quantile_loss
 from fractile.forecasters.networks.mqcnn import MQCNN
 from fractile.forecasters.networks.mqmlp import WindowEncoder
 from fractile.forecasters.networks.mqrnn import RecurrentEncoder
@@ -223,7 +223,7 @@ def test_a_network_forecasts_well_what_promotions_do(name: str):
 def test_the_lift_finds_the_attribute_and_what_it_does():
     panel, lift = promoted()
     plan = plan_inputs(panel, 4)
-    assert plan.adjustment.attribute == "category"
+    assert plan.lift.adjustment.attribute == "category"
     got = build_inputs(panel, plan).lift
     difference = (got - got.mean(1, keepdims=True)) - (lift - lift.mean(1, keepdims=True))
     assert np.sqrt(np.mean(difference**2)) < 0.08
@@ -231,7 +231,7 @@ def test_the_lift_finds_the_attribute_and_what_it_does():
 
 def test_no_lift_without_columns_and_none_when_switched_off():
     panel, _ = promoted()
-    assert plan_inputs(panel, 4, adjust=False).adjustment == adjustment.Adjustment()
+    assert plan_inputs(panel, 4, adjust=False).lift.adjustment == adjustment.Adjustment()
     np.testing.assert_array_equal(build_inputs(panel, plan_inputs(panel, 4, adjust=False)).lift, 0.0)
 
 
@@ -255,28 +255,6 @@ def test_encoders_are_causal(encoder: type[torch.nn.Module], size: int):
     assert torch.all(reached[8:13] > 0)
 
 
-def test_a_bound_pulls_as_the_expected_loss_above_it_does():
-    levels = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
-    units = torch.tensor([2.0, 4.0, 6.0, 8.0, 12.0])
-    log = torch.log1p(units).reshape(1, 1, 1, 5).requires_grad_()
-    unknown = torch.full((1, 1, 1), torch.nan)
-    bound, weight = torch.full((1, 1, 1), 5.0), torch.ones(1)
-    censored_quantile_loss(log, unknown, bound=bound, weight=weight, levels=levels).backward()
-    # F(5) = 0.4; above it the model's own probability of demand below q is (τ − 0.4) / 0.6. 12 lies out of reach.
-    expected = torch.tensor([-0.1, -0.3, 0.1 / 0.6 - 0.5, 0.3 / 0.6 - 0.7, 0.0]) / 5
-    np.testing.assert_allclose(log.grad.flatten() / (1 + units), expected, rtol=1e-5)
-
-
-def test_bounds_leave_the_loss_of_known_demand_alone():
-    torch.manual_seed(0)
-    log, levels = torch.sort(torch.randn(3, 2, 4, 5), -1).values, torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
-    demand = torch.poisson(torch.full((3, 2, 4), 3.0))
-    expected = quantile_loss(log, demand, weight=torch.ones(3), levels=levels)
-    bound = torch.full_like(demand, 2.0)
-    got = censored_quantile_loss(log, demand, bound=bound, weight=torch.ones(3), levels=levels)
-    np.testing.assert_allclose(got, expected, rtol=1e-6)
-
-
 def test_bounds_recover_what_masking_loses():
     """Demand is cut at a stock that is high and low by turns: masking sees only what was below the stock."""
     rng = np.random.default_rng(0)
@@ -297,10 +275,14 @@ def test_bounds_recover_what_masking_loses():
 
 def test_an_ensemble_forecasts_the_mean_of_its_members():
     panel, options = small_panel(), {**QUICK, "refit": 0.0}
-    together = MQCNN(**options, members=2).fit(panel).predict(panel, 4)
-    first = MQCNN(**options).fit(panel).predict(panel, 4)
-    second = MQCNN(**options, seed=7919).fit(panel).predict(panel, 4)
-    np.testing.assert_allclose(together.values, (first.values + second.values) / 2, rtol=1e-6)
+
+    def values(**more):
+        """What the networks say before it is widened by what errors of their own were."""
+        made = MQCNN(**options, **more).fit(panel)
+        request = make_request(panel, 4, DEFAULT_LEVELS, None, None)
+        return made._predict_quantiles(request, made.fitted.plan, made.fitted.network)
+
+    np.testing.assert_allclose(values(members=2), (values() + values(seed=7919)) / 2, rtol=1e-6)
 
 
 def test_a_quantile_function_is_monotone_everywhere_and_runs_through_its_knots():
@@ -354,8 +336,12 @@ def test_shared_uniforms_are_stratified():
 def test_deepar_draws_whole_steps_of_its_unit():
     panel = small_panel()
     tenths = replace(panel, sales=panel.sales / 10)
-    forecast = DeepAR(**QUICK, paths=11).fit(tenths).predict(tenths, 4, levels=[0.5 / 11, 5.5 / 11, 10.5 / 11])
-    np.testing.assert_allclose(forecast.values * 10, np.round(forecast.values * 10), atol=1e-6)
+    made = DeepAR(**QUICK, paths=11).fit(tenths)
+    inputs = made._build_inputs(made.fitted.plan, tenths)
+    with torch.no_grad():
+        paths = made.fitted.network.double().draw_paths(inputs.double(), torch.tensor([50]))
+    assert paths.any()
+    np.testing.assert_allclose(paths * 10, np.round(paths * 10), atol=1e-6)
 
 
 def test_the_transformers_forecast_is_a_mean_of_what_it_forecast_before():
@@ -407,7 +393,7 @@ def test_a_history_too_short_for_a_season_has_no_calendar_inputs(periods: int, y
     panel = small_panel(periods=periods)
     plan = plan_inputs(panel, 4)
     later = build_inputs(small_panel(periods=periods + 20), plan)
-    assert plan.yearly == yearly
+    assert plan.lift.yearly == yearly
     assert (later.week.max() > 0) == yearly
     weeks = build_inputs(panel, plan).ahead
-    assert weeks.shape[-1] == len(plan.known) + 3 + (6 if yearly else 0)
+    assert weeks.shape[-1] == len(plan.lift.known) + 3 + (6 if yearly else 0)

@@ -1,23 +1,32 @@
-"""The lift of what is known ahead (calendar, prices, promotions), taken out of the sales before a network reads them.
+"""The lift of what is known ahead (calendar, prices, promotions): a log-linear model of demand above an item's level.
 
-A log-linear model with few coefficients, shared by the items of a category, gives each period's demand relative to an
-item's level. Networks read sales divided by that lift and forecast demand on top of it, so
-that they need not learn from a few hundred items what all of them have in common.
+It has few coefficients, shared by the items of a category. What demand must have been where stock ran out is judged
+under it, and networks read sales divided by it and forecast demand on top of it, so that they need not learn from a
+few hundred items what all of them have in common.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from ...arrays import BoolArray, FloatArray
 from ..base import cumulative_sums
+from ..data.calendar import phase_of, season_of
 from ..data.panel import SalesPanel
-from ..features.kinds import codes_of
+from .history import against_past
+from .kinds import Covariate, classify_attributes, classify_covariates, codes_of, require_covariate, to_scale
+from .season import year_waves
 
+HARMONICS = 3
+YEARLY_DAYS = 500
+"""Days of history from which on a season of the year can be separated from a trend."""
+LARGEST = 8.0
+"""Standard deviations at which a covariate is cut off."""
 COMMON_RIDGE = 4.0
 """Information that pulls each common coefficient to zero, as of as many unit observations."""
 CATEGORY_RIDGE = 12.0
@@ -75,6 +84,86 @@ class Adjustment:
         """Rebuild from what `dataclasses.asdict` gave."""
         own = tuple(tuple(row) for row in config["own"])
         return cls(config["attribute"], tuple(config["categories"]), tuple(config["common"]), own)
+
+
+NO_ADJUSTMENT = Adjustment()
+
+
+@dataclass(frozen=True)
+class Column:
+    """One covariate or number and its scaling: logs of prices and counts stand against the item's past."""
+
+    name: str
+    kind: str
+    mean: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class LiftPlan:
+    """What lifts demand above an item's level, and by how much.
+
+    Attributes:
+        known: covariates known ahead.
+        days: whether the day of the week matters.
+        yearly: whether the history is long enough for a season of the year.
+        adjustment: the fitted lift.
+    """
+
+    known: tuple[Column, ...]
+    days: bool
+    yearly: bool
+    adjustment: Adjustment = NO_ADJUSTMENT
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_config()`."""
+        known = tuple(Column(**column) for column in config["known"])
+        return cls(known, config["days"], config["yearly"], Adjustment.from_config(config["adjustment"]))
+
+    def columns(self, panel: SalesPanel) -> FloatArray:
+        """Return what the lift depends on, shape (items, periods, columns): known covariates, then the calendar."""
+        known = [scaled(require_covariate(panel, c.name, ahead=True), c) for c in self.known]
+        calendar = self._calendar(panel.dates)
+        columns = [*known, *(np.broadcast_to(wave, panel.sales.shape) for wave in calendar.T)]
+        return np.stack(columns, axis=-1) if columns else np.zeros((*panel.sales.shape, 0))
+
+    def lift(self, panel: SalesPanel) -> FloatArray:
+        """Return the log lift of each item and period, shape (items, periods)."""
+        return self.adjustment.lift(self.columns(panel), panel)
+
+    def _calendar(self, dates: pd.DatetimeIndex) -> FloatArray:
+        """Return harmonics of the year and, where days matter, of the week: shape (periods, columns).
+
+        A history that is too short for a season gets no harmonics: they would be carried on into parts of the year
+        that nobody has seen.
+        """
+        waves = [wave for pair in year_waves(dates, HARMONICS) for wave in pair] if self.yearly else []
+        if self.days:
+            waves += list(np.eye(7)[phase_of(dates, 7)].T)
+        return np.stack(waves, axis=-1) if waves else np.zeros((len(dates), 0))
+
+
+def plan_lift(panel: SalesPanel) -> LiftPlan:
+    """Choose what may lift demand, and fit by how much it does."""
+    season = season_of(panel.freq)
+    plan = LiftPlan(
+        known=tuple(scale_covariate(one, panel.known[one.name]) for one in classify_covariates(panel, ahead=True)),
+        days=season == 7,
+        yearly=(panel.dates[-1] - panel.dates[0]).days >= YEARLY_DAYS,
+    )
+    columns = plan.columns(panel)
+    if not columns.shape[-1]:
+        return plan
+    attributes = classify_attributes(panel.attributes).items()
+    categories = {name: labels for name, (kind, labels) in attributes if kind != "number"}
+    days = max(1.0, (panel.dates[-1] - panel.dates[0]).days / max(1, panel.periods - 1))
+    window = round(365 / days) if plan.yearly else 2 * max(7, min(season, 13))
+    return replace(plan, adjustment=fit_adjustment(columns, panel, categories, window + 1))
 
 
 def fit_adjustment(
@@ -194,3 +283,31 @@ def centred_sums(values: FloatArray, window: int) -> FloatArray:
     at = np.arange(values.shape[1])
     half = window // 2
     return np.asarray(total[:, np.minimum(at + half + 1, values.shape[1])] - total[:, np.maximum(at - half, 0)])
+
+
+def scale_covariate(one: Covariate, values: FloatArray) -> Column:
+    """Return a covariate with its scaling: mean and spread, of logs against the item's past where it is a price."""
+    if one.kind == "counts":
+        return Column(one.name, one.kind, 0.0, 1.0)
+    if one.kind == "price":
+        relative = against_past(to_scale(values, one.kind))
+        return Column(one.name, one.kind, 0.0, _spread(relative[np.isfinite(relative)]))
+    return plain_column(one.name, one.kind, values)
+
+
+def plain_column(name: str, kind: str, values: FloatArray) -> Column:
+    """Return a column with mean and spread of its values."""
+    finite = values[np.isfinite(values)]
+    return Column(name, kind, float(finite.mean()), _spread(finite))
+
+
+def _spread(values: FloatArray) -> float:
+    spread = float(values.std())
+    return spread if spread > 1e-9 else 1.0
+
+
+def scaled(values: FloatArray, column: Column) -> FloatArray:
+    """Return a column's values on its scale, 0 where they are missing."""
+    if column.kind in ("price", "counts"):
+        values = against_past(to_scale(values, column.kind))
+    return np.clip(np.nan_to_num((values - column.mean) / column.scale), -LARGEST, LARGEST)
