@@ -39,8 +39,8 @@ def known_at(panel: SalesPanel, begin: int, end: int, future: pd.DataFrame | Non
     """Return the panel as it is known when a period begins, with what is known ahead of the periods after it.
 
     Nothing that happened from `begin` on is left: sales are zero, items in stock, and listed where they were last. An
-    item that was never listed comes new; one that was listed before and was not in the last period has been
-    discontinued, and stays so. Observed covariates are carried forward.
+    item that was never listed comes new; one that was taken off sale before stays so, and one with a date in the
+    static column `discontinued` goes then (`SalesPanel.extended`). Observed covariates are carried forward.
 
     Beyond the panel's end, covariates known ahead are those of `future`, else those of the same periods a year ago,
     prices relative to the item's level of then and now; with less than a year of history, of a season ago, else the
@@ -58,9 +58,7 @@ def known_at(panel: SalesPanel, begin: int, end: int, future: pd.DataFrame | Non
         ahead = {name: np.concatenate([values, beyond[name]], axis=1) for name, values in panel.known.items()}
     past = panel.until(begin)
     known = {name: values[:, begin:end] for name, values in ahead.items()}
-    later = past.extended(np.zeros((panel.items, end - begin)), known)
-    gone = past.listed.any(axis=1) & ~past.listed[:, -1]
-    return replace(later, listed=later.listed & ~(gone[:, None] & (np.arange(end) >= begin)))
+    return past.extended(np.zeros((panel.items, end - begin)), known)
 
 
 class Stretches(NamedTuple):

@@ -41,10 +41,12 @@ FINE = np.arange(1, 400) / 400.0
 def changed_after(panel: fr.SalesPanel, begin: int, end: int) -> fr.SalesPanel:
     """Change all that is not known when `begin` begins; what is known ahead from `end` on."""
     later, beyond = np.arange(panel.periods) >= begin, np.arange(panel.periods) >= end
+    in_stock = panel.in_stock ^ later
     return replace(
         panel,
         sales=np.where(later, 3.5 * panel.sales + 0.3, panel.sales),
-        in_stock=panel.in_stock ^ later,
+        in_stock=in_stock,
+        availability=None if panel.availability is None else np.where(in_stock, 1.0, 0.4),
         listed=panel.listed ^ later,
         known={name: np.where(beyond, 3.0 * x + 7.0, x) for name, x in panel.known.items()},
         observed={name: np.where(later, 9.0 * x + 5.0, x) for name, x in panel.observed.items()},
@@ -55,6 +57,7 @@ def changed_after(panel: fr.SalesPanel, begin: int, end: int) -> fr.SalesPanel:
 def reader():
     """A forecaster that reads observed covariates, known ones, sales and stock."""
     panel = small_panel(items=6, periods=100)
+    panel = replace(panel, availability=np.where(panel.in_stock, 1.0, 0.4))
     return make_forecaster("lightgbm", trees=20, horizon=6).fit(panel.until(70)), panel
 
 
@@ -286,6 +289,36 @@ def test_observed_covariates_come_from_the_past_of_all_items_at_once():
     assert len(np.unique(week[:, 0, 0])) > 1
     # Near the same time of an earlier year.
     assert (np.minimum((week[:, 0, 0] - 130) % 52, (130 - week[:, 0, 0]) % 52) <= 6).all()
+
+
+class Recorder(Flat):
+    """Keeps the last panel that it was to forecast from."""
+
+    def predict(self, panel, horizon, levels=None, origins=None, future=None):
+        self.seen = panel
+        return super().predict(panel, horizon, levels, origins, future)
+
+
+@pytest.mark.parametrize("episodes", [False, True])
+def test_forecasters_see_covariates_drawn_from_the_past_along_each_path(episodes):
+    panel = small_panel(items=3, periods=130)
+    past = replace(panel, observed={"stamp": np.arange(130.0) + 1000.0 * np.arange(3)[:, None] - 2000.0})
+    made = Recorder(panel)
+    model = ForecastDemand(made, past, mode="rolled", start=120, shocks=SHOCKS)
+    if episodes:
+        item = np.array([2, 0, 0, 0, 1])
+        model.episodes(np.random.default_rng(0), item, 10, 2)
+    else:
+        draw_scenario(model, 0, 4, 10)
+        item = np.tile(np.arange(3), 4)
+    week = made.seen.observed["stamp"] - 1000.0 * item[:, None] + 2000.0
+    np.testing.assert_array_equal(week[:, :120], np.broadcast_to(np.arange(120), (len(item), 120)))
+    drawn = week[:, 120:130]
+    assert (drawn < 120).all()
+    np.testing.assert_array_equal(np.diff(drawn[:, :STRETCH]), 1.0)
+    assert len(np.unique(drawn[:, 0])) > 1
+    if not episodes:
+        np.testing.assert_array_equal(drawn[0::3], drawn[1::3])
 
 
 def test_stretches_stay_whatever_is_added():
