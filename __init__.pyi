@@ -32,16 +32,14 @@ from .envs.instances.catalogue import instances as instances
 from .errors import FractileError as FractileError, FractileWarning as FractileWarning, InputError as InputError
 from .forecasters import scores as scores
 from .forecasters.base import Forecaster as Forecaster
-from .forecasters.conformance import (
-    check_forecaster as check_forecaster,
-    check_quantile_forecast as check_quantile_forecast,
-)
+from .forecasters.conformance import check_forecaster as check_forecaster
 from .forecasters.data.panel import SalesPanel as SalesPanel, load_panel as load_panel
 from .forecasters.forecast import (
     DEFAULT_LEVELS as DEFAULT_LEVELS,
     DemandForecast as DemandForecast,
     QuantileForecast as QuantileForecast,
 )
+from .forecasters.forecast_conformance import check_quantile_forecast as check_quantile_forecast
 from .forecasters.registry import FORECASTERS as FORECASTERS, make_forecaster as make_forecaster
 from .forecasters.retail.panel import retail_panel as retail_panel
 from .policies import exact as exact

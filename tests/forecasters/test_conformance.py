@@ -18,6 +18,7 @@ from fractile import (
     check_forecaster,
     make_forecaster,
 )
+from fractile.forecasters.censoring import History
 from fractile.forecasters.classical.naive import SeasonalNaive
 from fractile.forecasters.conformance import small_panel
 
@@ -219,9 +220,46 @@ class Forgetful(SeasonalNaive):
         return super().from_state(config, {**arrays, "error_table": arrays["error_table"] * 1.1})
 
 
+class Mercenary(SeasonalNaive):
+    """Forecasts more of what it costs much to miss."""
+
+    def predict(self, panel, *args, **options):
+        forecast = super().predict(panel, *args, **options)
+        dear = panel.static["stockout_cost"].to_numpy() if "stockout_cost" in panel.static else np.zeros(panel.items)
+        return replace(forecast, values=forecast.values + dear[:, None, None, None])
+
+
+class Mournful(SeasonalNaive):
+    """Learns its errors from items that are no longer sold, too."""
+
+    def fit(self, panel: SalesPanel):
+        self._fitted = self._fit(History.of(panel, self.censoring))
+        return self
+
+
+class Undying(SeasonalNaive):
+    """Forecasts items that are no longer sold at their mean so far."""
+
+    def predict(self, panel, *args, **options):
+        forecast = super().predict(panel, *args, **options)
+        dead = ~forecast.values.any(axis=(2, 3))
+        return replace(forecast, values=np.where(dead[..., None, None], panel.sales.mean(), forecast.values))
+
+
+class InStock(SeasonalNaive):
+    """Takes demand in stock for demand."""
+
+    def __init__(self, horizon: int = 12, censoring: str = "mask") -> None:
+        super().__init__(horizon, censoring=censoring)
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
+        (Mercenary, "unaffected by costs"),
+        (Mournful, "unaffected by items that have stopped selling"),
+        (Undying, "forecast near zero"),
+        (InStock, "honest under stock-outs"),
         (Peeking, "no peeking"),
         (Crossing, "cross"),
         (Restless, "determinism"),
