@@ -17,7 +17,8 @@ from scipy.special import ndtr, ndtri
 
 from ...arrays import FloatArray
 from ..base import Arrays
-from ..interpolation import interpolation_weights
+from ..forecast import DEFAULT_LEVELS
+from ..interpolation import interpolation_weights, mean_weights
 
 LIMITS = (0.25, 2.5)
 """Within which a spread may lie."""
@@ -57,6 +58,10 @@ class ItemSpread:
     def widen(self, item_ids: Sequence[str], trained: FloatArray, values: FloatArray, levels: FloatArray) -> FloatArray:
         """Return quantiles at other levels, each item's as far from the median as its spread says.
 
+        The spread corrects the spread alone: quantiles are scaled so that the mean stays what it was. Widened about its
+        median, lumpy demand, which is mostly zero, would have a far larger mean, and a forecaster that is run along
+        its own paths would lift it further from period to period.
+
         Args:
             item_ids: of the forecast.
             trained: levels of the last axis of `values`, shape (K,).
@@ -66,9 +71,19 @@ class ItemSpread:
         Returns:
             units, shape (items, origins, horizon, Q), not below zero and not decreasing.
         """
-        weights = interpolation_weights(trained, ndtr(self.of(item_ids)[:, None] * ndtri(levels)))  # (items, Q, K)
-        wide = np.maximum(np.einsum("iohk,iqk->iohq", values, weights, optimize=True), 0.0)
-        return np.asarray(np.maximum.accumulate(wide, axis=-1))
+        spread = self.of(item_ids)[:, None]
+
+        def read(given: FloatArray, known: FloatArray, at: FloatArray) -> FloatArray:
+            weights = interpolation_weights(known, ndtr(spread * ndtri(at)))  # (items, levels, K)
+            return np.maximum(np.einsum("iohk,iqk->iohq", given, weights, optimize=True), 0.0)
+
+        # Means are those of the usual levels, so that a level more or less does not move the others.
+        usual = np.isin(trained, DEFAULT_LEVELS)
+        usual = usual if usual.sum() > 1 else np.ones(len(trained), dtype=bool)
+        few, average = values[..., usual], mean_weights(tuple(trained[usual]))
+        before, after = np.maximum(few, 0.0) @ average, read(few, trained[usual], trained[usual]) @ average
+        scale = np.divide(before, after, out=np.ones_like(after), where=after > 0)
+        return np.asarray(np.maximum.accumulate(read(values, trained, levels) * scale[..., None], axis=-1))
 
     def arrays(self) -> Arrays:
         """Return the arrays that `from_arrays` needs."""

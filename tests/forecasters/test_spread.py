@@ -9,6 +9,7 @@ from scipy.special import ndtri
 
 from fractile import SalesPanel, make_forecaster
 from fractile.forecasters.calibration.spread import ItemSpread, fit_item_spread
+from fractile.forecasters.interpolation import mean_weights
 
 LEVELS = np.arange(1, 100) / 100
 STEADY, VOLATILE = 5.0, 60.0
@@ -46,7 +47,17 @@ def test_a_widened_normal_is_the_wider_normal():
         ("a", "b"), LEVELS, values, np.array([0.2, 0.5, 0.9])
     )
     expected = 100.0 + 10.0 * np.array([0.5, 1.3])[:, None] * ndtri([0.2, 0.5, 0.9])
-    np.testing.assert_allclose(wide[:, 0, 0], expected, rtol=1e-3)
+    np.testing.assert_allclose(wide[:, 0, 0], expected, rtol=5e-3)
+
+
+def test_a_wider_lumpy_forecast_has_the_mean_that_it_had():
+    """Zero in three periods of four: widened about its median alone, the mean would be 2.4 times what it was."""
+    lumpy = np.where(LEVELS > 0.75, 20.0 * np.exp(0.8 * ndtri(np.clip(4 * LEVELS - 3, 0.01, 0.99))), 0.0)
+    values = np.broadcast_to(lumpy, (2, 1, 1, 99))
+    wide = ItemSpread(("a", "b"), np.array([1.0, 2.0]), 1.0).widen(("a", "b"), LEVELS, values, LEVELS)
+    average = mean_weights(tuple(LEVELS))
+    np.testing.assert_allclose(wide @ average, values @ average, rtol=0.03)
+    assert (wide[1, 0, 0] > 0).sum() > (wide[0, 0, 0] > 0).sum()
 
 
 def test_an_item_without_a_record_has_the_usual_spread():
