@@ -43,6 +43,9 @@ PRIOR_PERIODS = 4.0
 """Periods that the prior variance, half of the squared mean, is worth against an item's own."""
 RATE_PERIODS = 0.25
 """Periods that the law is worth against the sales of a period that was partly in stock. [k]"""
+PEAK = 2.5
+"""How many times the largest sale before it a demand out of stock may be, unless more was sold: a gamma tail through
+the errors of a lumpy item reaches further than its demand ever did."""
 LEAST_TAIL = 1e-9
 """Chance of D ≥ s below which the bound lies beyond all that the law would say, and demand is the bound."""
 
@@ -127,7 +130,7 @@ def _fill(panel: SalesPanel, lift: FloatArray | None, uniform: FloatArray | None
     some = panel.select(rows)
     running = running_law(some, None if lift is None else lift[rows], whole=panel.integer_demand)
     where = some.listed & ~some.in_stock & (running.mean > 0)
-    law = RunningLaw(running.mean[where], running.variance[where])
+    law = RunningLaw(*(each[where] for each in running))
     drawn = None if uniform is None else uniform[rows][where]
     filled = some.sales.copy()
     share = None if some.availability is None else some.availability[where]
@@ -144,10 +147,12 @@ class RunningLaw(NamedTuple):
     Attributes:
         mean: 0 where nothing is known yet. [μ]
         variance: units squared. [v]
+        peak: the largest sale before.
     """
 
     mean: FloatArray
     variance: FloatArray
+    peak: FloatArray
 
 
 def running_law(panel: SalesPanel, lift: FloatArray | None, *, whole: bool) -> RunningLaw:
@@ -174,6 +179,8 @@ def running_law(panel: SalesPanel, lift: FloatArray | None, *, whole: bool) -> R
     level, seen, by_phase = np.zeros(items), np.zeros(items), np.ones((items, phases))
     square, squares = np.zeros(items), np.zeros(items)
     mean, variance = np.zeros((items, periods)), np.zeros((items, periods))
+    sales = np.where(panel.listed, panel.sales, 0.0)
+    peak = np.maximum.accumulate(np.pad(sales, ((0, 0), (1, 0))), axis=1)[:, :-1]
     special, sold, foreseen = special_periods(panel), np.zeros(items), np.zeros(items)
     for t in range(periods):
         usual = level * by_phase[:, phase[t]]
@@ -190,7 +197,7 @@ def running_law(panel: SalesPanel, lift: FloatArray | None, *, whole: bool) -> R
         out = np.flatnonzero(now & censored[:, t])
         if len(out):
             share = None if panel.availability is None else panel.availability[out, t]
-            law = RunningLaw(usual[out], variance[out, t])
+            law = RunningLaw(usual[out], variance[out, t], peak[out, t])
             demand[out] = demand_above(demand[out], law, share=share, whole=whole)
         start = known[:, t] & (level == 0) & (demand > 0)
         if start.any():
@@ -210,7 +217,7 @@ def running_law(panel: SalesPanel, lift: FloatArray | None, *, whole: bool) -> R
         if phases > 1:
             ratio = np.clip(demand / np.maximum(level * factor, 1e-12), 0.1, 10.0)
             by_phase[:, phase[t]] += np.where(told, PHASE_RATE * (ratio - by_phase[:, phase[t]]), 0.0)
-    return RunningLaw(mean, variance)
+    return RunningLaw(mean, variance, peak)
 
 
 def special_periods(panel: SalesPanel) -> BoolArray:
@@ -238,7 +245,7 @@ def demand_above(
 
     Args:
         sales: the bound, units, shape (n,). [s]
-        law: mean (above 0) and variance of demand, shape (n,) each.
+        law: of demand, its mean above 0, shape (n,) each.
         share: of the period in which the item was in stock, in [0, 1], shape (n,); not known where None. [a]
         uniform: where draws lie in the conditional distribution, in [0, 1), shape (n,); the mean where None.
         whole: whether draws are whole units.
@@ -264,4 +271,5 @@ def demand_above(
     else:
         above = scale * gammainccinv(shape, np.maximum(tail, LEAST_TAIL) * (1.0 - uniform))
         above = np.rint(above) if whole else above
+    above = np.minimum(above, PEAK * np.maximum(law.peak, sales))
     return np.where(tail > LEAST_TAIL, np.maximum(above, sales), sales)

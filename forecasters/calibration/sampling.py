@@ -26,7 +26,7 @@ from ..data.panel import SalesPanel
 from ..forecast import DEFAULT_LEVELS, Dependence, QuantileForecast
 from ..interpolation import cdf_at
 from .dependence import fit_templates
-from .spread import ItemSpread, fit_item_spread
+from .spread import ItemSpread, fit_item_spread, fit_moves
 
 BANDS = 3
 FEWEST_PAIRS = 40
@@ -108,11 +108,14 @@ def fit_errors(forecast: QuantileForecast, history: History, *, relative: bool =
     Args:
         forecast: from many origins, made without knowing what it forecasts.
         history: reaches beyond the origins.
-        relative: as in `fit_item_spread`; for past forecasts of a coarser model than the one that is used.
+        relative: whether only differences between items count; for past forecasts of a coarser model than the one
+            that is used, whose errors say nothing of how wide forecasts are in general.
     """
     low, high = recorded_bounds(forecast, history.record, stock_outs=history.is_bounded)
     scores = interval_scores(low, high)
-    spread = fit_item_spread(forecast.item_ids, scores.mean, scores.spread, relative=relative)
+    spread = fit_item_spread(forecast.item_ids, scores.mean, scores.spread)
+    if not relative:
+        spread = replace(spread, moves=fit_moves(low, high))
     wide = replace(forecast, values=spread.widen(forecast.item_ids, forecast.levels, forecast.values, forecast.levels))
     return replace(fit_error_dependence(wide, history), spread=spread)
 

@@ -3,8 +3,12 @@
 A model of all items knows an item's spread only as far as its features tell. Two items of the same mean, one steady
 and one volatile, can get one distribution, too wide for the one and too narrow for the other. The normal scores of an
 item's past errors say so: their mean square is one where forecasts are as wide as they should be. Each item's is
-drawn to that of all items by how much such mean squares differ by chance (empirical Bayes: Efron and Morris 1973),
-and the quantile at level τ is then read at Φ(s Φ⁻¹(τ)), where s is its root.
+drawn to that of all items by how much such mean squares differ by chance (empirical Bayes: Efron and Morris 1973).
+With s its root, the quantile at level τ is read at Φ(s Φ⁻¹(τ)) where s is below one; where it is above, quantiles move
+away from the median by the factor s.
+
+Where the model that forecasts is the one whose errors are known, the errors of all items together also say at which
+level each quantile must be read to cover what it promises.
 """
 
 from __future__ import annotations
@@ -20,7 +24,12 @@ from ..base import Arrays
 from ..forecast import DEFAULT_LEVELS
 from ..interpolation import interpolation_weights, mean_weights
 
-LIMITS = (0.25, 2.5)
+LEVELS = np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95])
+"""Levels whose reading is moved for all items alike; beyond the first and the last as there."""
+MOVE_ORIGINS = 10.0
+"""Origins that forecasts as they are are worth against what past errors say of all items together."""
+EDGE = 1e-4
+LIMITS = (0.25, 1.6)
 """Within which a spread may lie."""
 LARGEST_SCORE = 3.0
 """Score at which an error stops counting further: one odd week should not widen an item's forecasts."""
@@ -42,25 +51,25 @@ class ItemSpread:
 
     Attributes:
         item_ids: the items on record.
-        spread: of each, shape (items,). [s]
-        usual: that of an item without a record.
+        spread: of each, relative to all of them, shape (items,). [s]
+        moves: by how much the normal score at each of `LEVELS` is moved for all items, shape (levels,).
     """
 
     item_ids: tuple[str, ...]
     spread: FloatArray
-    usual: float
+    moves: FloatArray
 
     def of(self, item_ids: Sequence[str]) -> FloatArray:
-        """Return the spread of each item, `usual` where it is not on record, shape (items,)."""
+        """Return the spread of each item, 1 where it is not on record, shape (items,)."""
         known = dict(zip(self.item_ids, self.spread, strict=True))
-        return np.array([known.get(item, self.usual) for item in item_ids], dtype=np.float64)
+        return np.array([known.get(item, 1.0) for item in item_ids], dtype=np.float64)
 
     def widen(self, item_ids: Sequence[str], trained: FloatArray, values: FloatArray, levels: FloatArray) -> FloatArray:
-        """Return quantiles at other levels, each item's as far from the median as its spread says.
+        """Return quantiles at other levels, read where `moves` say, each item's as far apart as its spread says.
 
-        The spread corrects the spread alone: quantiles are scaled so that the mean stays what it was. Widened about its
-        median, lumpy demand, which is mostly zero, would have a far larger mean, and a forecaster that is run along
-        its own paths would lift it further from period to period.
+        The spread of an item corrects its spread alone: quantiles are scaled so that the mean stays what it was without
+        it. Widened about its median, lumpy demand, which is mostly zero, would have a far larger mean, and a forecaster
+        that is run along its own paths would lift it further from period to period.
 
         Args:
             item_ids: of the forecast.
@@ -71,35 +80,44 @@ class ItemSpread:
         Returns:
             units, shape (items, origins, horizon, Q), not below zero and not decreasing.
         """
-        spread = self.of(item_ids)[:, None]
+        spread = self.of(item_ids)
+        wide = self._read(spread, trained, values, levels)
+        if not (spread == 1.0).all():
+            # Means are those of the usual levels, so that a level more or less does not move the others.
+            usual = np.isin(trained, DEFAULT_LEVELS)
+            usual = usual if usual.sum() > 1 else np.ones(len(trained), dtype=bool)
+            few, average = trained[usual], mean_weights(tuple(trained[usual]))
+            before, after = (
+                self._read(each, few, values[..., usual], few) @ average for each in (np.ones_like(spread), spread)
+            )
+            wide = wide * np.divide(before, after, out=np.ones_like(after), where=after > 0)[..., None]
+        return np.asarray(np.maximum.accumulate(wide, axis=-1))
 
-        def read(given: FloatArray, known: FloatArray, at: FloatArray) -> FloatArray:
-            weights = interpolation_weights(known, ndtr(spread * ndtri(at)))  # (items, levels, K)
-            return np.maximum(np.einsum("iohk,iqk->iohq", given, weights, optimize=True), 0.0)
-
-        # Means are those of the usual levels, so that a level more or less does not move the others.
-        usual = np.isin(trained, DEFAULT_LEVELS)
-        usual = usual if usual.sum() > 1 else np.ones(len(trained), dtype=bool)
-        few, average = values[..., usual], mean_weights(tuple(trained[usual]))
-        before, after = np.maximum(few, 0.0) @ average, read(few, trained[usual], trained[usual]) @ average
-        scale = np.divide(before, after, out=np.ones_like(after), where=after > 0)
-        return np.asarray(np.maximum.accumulate(read(values, trained, levels) * scale[..., None], axis=-1))
+    def _read(self, spread: FloatArray, trained: FloatArray, values: FloatArray, levels: FloatArray) -> FloatArray:
+        """Return quantiles at the moved levels, as far from the median as a spread of each item says."""
+        score = np.append(ndtri(levels), 0.0)
+        score = score + np.interp(score, ndtri(LEVELS), self.moves)
+        # Nothing is read beyond the last level: there a tail is extrapolated, and errors of it would multiply.
+        score = np.minimum(score, ndtri(trained[-1]))
+        weights = interpolation_weights(trained, ndtr(np.minimum(spread, 1.0)[:, None] * score))  # (items, Q + 1, K)
+        read = np.einsum("iohk,iqk->iohq", values, weights, optimize=True)
+        median = read[..., -1:]
+        wide = median + np.maximum(spread, 1.0)[:, None, None, None] * (read[..., :-1] - median)
+        return np.asarray(np.maximum(wide, 0.0))
 
     def arrays(self) -> Arrays:
         """Return the arrays that `from_arrays` needs."""
         names = np.frombuffer("\n".join(self.item_ids).encode(), dtype=np.uint8)
-        return {"spread": self.spread, "spread_items": names, "spread_usual": np.array([self.usual])}
+        return {"spread": self.spread, "spread_items": names, "spread_moves": self.moves}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> ItemSpread:
         """Rebuild from `arrays()`."""
         names = arrays["spread_items"].tobytes().decode().split("\n")
-        return cls(tuple(names), arrays["spread"], float(arrays["spread_usual"][0]))
+        return cls(tuple(names), arrays["spread"], arrays["spread_moves"])
 
 
-def fit_item_spread(
-    item_ids: tuple[str, ...], mean: FloatArray, variance: FloatArray, *, relative: bool = False
-) -> ItemSpread:
+def fit_item_spread(item_ids: tuple[str, ...], mean: FloatArray, variance: FloatArray) -> ItemSpread:
     """Estimate the spread of each item from the normal scores of its past errors.
 
     Args:
@@ -107,7 +125,6 @@ def fit_item_spread(
         mean: conditional mean of each score, in the interval that it is known to lie in, shape (items, origins,
             horizon); NaN where nothing is known.
         variance: the same of its conditional variance.
-        relative: whether only differences between items count, and the mean over all of them is left at one.
     """
     known = ~np.isnan(mean)
     square = np.where(known, np.minimum(mean**2 + variance, LARGEST_SCORE**2), 0.0)
@@ -126,7 +143,7 @@ def fit_item_spread(
     own = each.sum(1) / np.maximum(stretches, 1)
     counted = (stretches >= LEAST_STRETCHES) & (hidden > LEAST_TOLD)
     if counted.sum() < LEAST_ITEMS:
-        return ItemSpread(item_ids, np.ones(len(item_ids)), 1.0)
+        return ItemSpread(item_ids, np.ones(len(item_ids)), np.zeros(len(LEVELS)))
     overlap = OVERLAP * max(1.0, known.shape[2] * number / known.shape[1])
     chance = (
         overlap
@@ -140,8 +157,28 @@ def fit_item_spread(
     noise = relative_chance * np.maximum(own, usual / 4) ** 2
     between = max(float(((own[counted] - usual) ** 2 - noise[counted]).mean()), 0.0)
     share = np.where(counted, between / np.maximum(between + noise, 1e-300), 0.0)
-    pooled = usual + share * (own - usual)
-    if relative:
-        usual, pooled = 1.0, pooled / usual
+    pooled = (usual + share * (own - usual)) / usual
     low, high = (limit**2 for limit in LIMITS)
-    return ItemSpread(item_ids, np.sqrt(np.clip(pooled, low, high)), float(np.sqrt(np.clip(usual, low, high))))
+    return ItemSpread(item_ids, np.sqrt(np.clip(pooled, low, high)), np.zeros(len(LEVELS)))
+
+
+def fit_moves(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Estimate where the quantiles of all items must be read for them to cover what they promise.
+
+    Args:
+        low: probability below each past demand under its forecast, shape (items, origins, horizon); NaN where nothing
+            is known.
+        high: probability up to and with it; 1 where demand is only known to be no less.
+
+    Returns:
+        by how much the normal score at each of `LEVELS` is moved, drawn to nothing where origins are few.
+    """
+    known = ~np.isnan(low)
+    if not known.any():
+        return np.zeros(len(LEVELS))
+    # The randomised transform (Czado, Gneiting and Held 2009), with the same uniforms for every fit.
+    uniform = np.random.default_rng(0).random(low.shape)
+    transform = (low + uniform * (high - low))[known]
+    scores = ndtri(np.clip(np.quantile(transform, LEVELS), EDGE, 1 - EDGE))
+    origins = int(known.any(axis=(0, 2)).sum())
+    return np.asarray(origins / (origins + MOVE_ORIGINS) * (scores - ndtri(LEVELS)))

@@ -38,11 +38,11 @@ def panel_of(sales, in_stock=None, static=None, listed=None):
 
 
 def test_mean_and_draws_above_a_bound_are_those_of_the_gamma_law():
-    law, bound = RunningLaw(np.full(3, 10.0), np.full(3, 20.0)), np.array([0.0, 9.0, 20.0])
+    law, bound = RunningLaw(np.full(3, 10.0), np.full(3, 20.0), np.full(3, 1e9)), np.array([0.0, 9.0, 20.0])
     known = gamma(a=5.0, scale=2.0)
     expected = [known.expect(lambda x: x, lb=b, conditional=True) for b in bound]
     np.testing.assert_allclose(demand_above(bound, law), expected, rtol=1e-6)
-    many = RunningLaw(np.full(20_000, 10.0), np.full(20_000, 20.0))
+    many = RunningLaw(np.full(20_000, 10.0), np.full(20_000, 20.0), np.full(20_000, 1e9))
     uniform = (np.arange(20_000) + 0.5) / 20_000
     drawn = demand_above(np.full(20_000, 9.0), many, uniform=uniform)
     assert drawn.min() >= 9.0
@@ -50,7 +50,7 @@ def test_mean_and_draws_above_a_bound_are_those_of_the_gamma_law():
 
 
 def test_a_bound_beyond_all_that_is_likely_is_taken_for_demand():
-    law = RunningLaw(np.array([1.0]), np.array([0.5]))
+    law = RunningLaw(np.array([1.0]), np.array([0.5]), np.array([1e9]))
     np.testing.assert_array_equal(demand_above(np.array([500.0]), law), [500.0])
 
 
@@ -146,13 +146,13 @@ def test_what_the_data_says_of_discontinued_items_counts_and_not_the_rule():
 
 
 def test_a_period_partly_in_stock_is_what_was_sold_and_the_rate_for_the_rest():
-    law, share = RunningLaw(np.full(3, 14.0), np.full(3, 14.0)), np.array([0.0, 4 / 7, 6 / 7])
+    law, share = RunningLaw(np.full(3, 14.0), np.full(3, 14.0), np.full(3, 1e9)), np.array([0.0, 4 / 7, 6 / 7])
     sales = np.array([0.0, 9.0, 12.0])
     expected = [14.0, 9 + 3 / 7 * (9 + 3.5) / (4 / 7 + 0.25), 12 + 1 / 7 * (12 + 3.5) / (6 / 7 + 0.25)]
     np.testing.assert_allclose(demand_above(sales, law, share=share), expected)
     many = [np.repeat(each, 20_000) for each in (sales, share)]
     uniform = np.tile((np.arange(20_000) + 0.5) / 20_000, 3)
-    drawn = demand_above(many[0], RunningLaw(*(np.full(60_000, 14.0),) * 2), share=many[1], uniform=uniform)
+    drawn = demand_above(many[0], RunningLaw(*(np.full(60_000, 14.0),) * 3), share=many[1], uniform=uniform)
     np.testing.assert_allclose(drawn.reshape(3, -1).mean(1), expected, rtol=1e-3)
 
 
