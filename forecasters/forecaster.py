@@ -40,6 +40,9 @@ class BaseForecaster(Generic[Fitted]):
     name: ClassVar[str]
     _fitted: Fitted | None = None
     _lift: LiftPlan | None = None
+    reads_covariates: ClassVar[bool] = True
+    """Whether forecasts know of prices, promotions and the calendar. Where they do not, neither does what stands in
+    place of sales that ran out: a promoted week that was sold out would move the level of all weeks after it."""
 
     @property
     def censoring(self) -> str:
@@ -59,12 +62,14 @@ class BaseForecaster(Generic[Fitted]):
             names = [item for item, out in zip(panel.item_ids, gone, strict=True) if out]
             logger.info("%s: left out as discontinued: %s", self.name, listing(names))
             panel = rest
-        history, self._lift = History.of(panel, self.censoring), None
-        if history.expected is not panel:
+        panel = panel if self.reads_covariates else replace(panel, known={})
+        self._lift = None
+        history = History.of(panel, self.censoring)
+        if self.reads_covariates and history.expected is not panel:
             # What must have been sold is judged under the lift, and the lift is fitted to it: two rounds of both.
             for _ in range(ROUNDS):
                 self._lift = plan_lift(history.expected)
-                history = History.of(panel, self.censoring, lift_of(self._lift, panel))
+                history = History.of(panel, self.censoring, self._log_lift(panel))
         self._fitted = self._fit(history)
         return self
 
@@ -87,6 +92,17 @@ class BaseForecaster(Generic[Fitted]):
     def _predict(self, request: Request, fitted: Fitted) -> QuantileForecast:
         """Forecast a checked request from the estimates of the last fit."""
         raise NotImplementedError
+
+    def _log_lift(self, panel: SalesPanel) -> FloatArray | None:
+        """Return the log lift that demand out of stock is judged under, shape (items, periods).
+
+        None where there is no fitted one, or the panel lacks what it was fitted to: items' own records then serve.
+        """
+        if self._lift is None:
+            return None
+        attribute = self._lift.adjustment.attribute
+        there = all(column.name in panel.known for column in self._lift.known)
+        return self._lift.lift(panel) if there and (not attribute or attribute in panel.attributes) else None
 
     def _to_state(self, fitted: Fitted) -> State:
         """Return configuration and arrays of the family."""
@@ -127,17 +143,11 @@ class BaseForecaster(Generic[Fitted]):
             )
         request = make_request(panel, horizon, levels, origins, future)
         gone = discontinued(request.panel, request.origins)
+        past = request.panel if self.reads_covariates else replace(request.panel, known={})
         if self.censoring == "bound":
-            lift = None if self._lift is None else lift_of(self._lift, request.panel)
-            request = replace(request, panel=impute_demand(request.panel, lift))
+            past = impute_demand(past, self._log_lift(past))
+        request = replace(request, panel=past)
         forecast = self._predict(request, fitted)
         if not gone.any():
             return forecast
         return replace(forecast, values=np.where(gone[..., None, None], 0.0, forecast.values))
-
-
-def lift_of(plan: LiftPlan, panel: SalesPanel) -> FloatArray | None:
-    """Return the log lift of a panel, shape (items, periods); None where the panel lacks what it was fitted to."""
-    attribute = plan.adjustment.attribute
-    there = all(column.name in panel.known for column in plan.known)
-    return plan.lift(panel) if there and (not attribute or attribute in panel.attributes) else None

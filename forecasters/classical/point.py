@@ -57,6 +57,7 @@ class PointForecaster(BaseForecaster[PointFit[Model]], Generic[Model]):
     """
 
     model_type: ClassVar[type[PointModel]]
+    reads_covariates = False
 
     def __init__(self, horizon: int = 12, *, censoring: str = "bound") -> None:
         self.horizon = check_horizon(horizon)
