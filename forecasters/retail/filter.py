@@ -4,7 +4,7 @@ Each week brings sales (where they were demand) and page views of every item. Th
 category are filtered together, because they share its shock: a Kalman filter in which each week's counts,
 negative binomial and Poisson, enter by the mode of the posterior and its curvature (Laplace's method; the
 extended Kalman filter with iterated updates). Where the last unit was sold, demand is known to have been larger
-than sales; a filter may leave that out, as the forecasters here do.
+than sales; a filter may leave that out, as forecasters with `censoring="mask"` do.
 """
 
 # Why there is a filter at all: quantiles given the true levels are a bound that no forecaster can reach, because

@@ -83,7 +83,7 @@ class RetailPanel:
         which nobody can see: a bound, and not a tight one. With `known="record"` they are inferred from page
         views and sales (where these ran out, demand was larger) by a filter that knows the parameters: the best
         that a forecaster can do, but for the filter's approximation. `known="informative"` leaves stock-outs
-        out, as the forecasters do that learn from `panel.informative`. The dependence over the horizon is a
+        out, as forecasters with `censoring="mask"` do. The dependence over the horizon is a
         Gaussian copula with demand's covariances.
 
         Args:
