@@ -4,7 +4,7 @@ An item that is no longer sold teaches nothing about those that are, and its zer
 data says so (the items file has a column `discontinued`, or the history a column `listed`) that counts. Where it says
 nothing, an item is taken for discontinued before a period if, over the periods that it was listed and in stock,
 
-- it sold before, and then for a quarter of a year (at least six periods) nothing;
+- it sold before, and then for a quarter of a year (at least six periods; four weeks of daily data) nothing;
 - that is more than twice as long as it ever went without a sale between two sales, so that an article of one season
   a year is not taken for a dead one once a year is on record;
 - so long a run has a chance below one in ten thousand for an item that sells in as many of its periods as this one
@@ -21,8 +21,8 @@ from ...arrays import BoolArray, IntArray
 from .record import SalesRecord
 from .rules import DISCONTINUED
 
-LEAST_DAYS, LEAST_PERIODS = 91, 6
-"""Without a sale, before an item may be taken for discontinued."""
+LEAST_DAYS, LEAST_DAYS_DAILY, LEAST_PERIODS = 91, 28, 6
+"""Without a sale, before an item may be taken for discontinued: days, days where data is daily or finer, periods."""
 LONGER = 2.0
 """How much longer the run without a sale must be than any before it."""
 CHANCE = 1e-4
@@ -44,7 +44,8 @@ def discontinued(panel: SalesRecord, origins: IntArray) -> BoolArray:
 def _stopped(panel: SalesRecord) -> BoolArray:
     """Return whether the rule of this module holds once each period is over, shape (items, periods)."""
     days = (panel.dates[-1] - panel.dates[0]).days / max(1, panel.periods - 1)
-    least = max(LEAST_PERIODS, int(np.ceil(LEAST_DAYS / max(days, 1e-9))))
+    needed = LEAST_DAYS if days > 2 else LEAST_DAYS_DAILY
+    least = max(LEAST_PERIODS, int(np.ceil(needed / max(days, 1e-9))))
     known, sold = panel.informative, panel.informative & (panel.sales > 0)
     # All counts are of informative periods, from the item's first sale on: periods, periods with a sale, periods since
     # the last sale, and the longest time that passed between two sales.

@@ -121,6 +121,15 @@ def test_an_item_is_alive_until_its_run_without_a_sale_is_too_long_and_again_whe
     assert not gone[100:].any()
 
 
+def test_daily_items_are_dead_after_four_weeks():
+    sales = np.random.default_rng(0).poisson(4.0, (1, 90)).astype(float)
+    sales[0, 50:] = 0.0
+    daily = replace(panel_of(sales), dates=pd.date_range("2024-01-01", periods=90, freq="D"), freq="D")
+    gone = discontinued(daily, np.arange(1, 91))[0]
+    assert not gone[:77].any()
+    assert gone[77:].all()
+
+
 def test_slow_seasonal_and_sold_out_items_are_not_dead():
     rng = np.random.default_rng(0)
     slow = (rng.random(200) < 0.04).astype(float)
