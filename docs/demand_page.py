@@ -142,9 +142,14 @@ def sums_table(found: dict[str, Pieces], key: str) -> str:
     best = np.nanmin(np.array(list(table.values())), axis=0) if kinds else []
     lines = [f"| {SUMS[key]} | {' | '.join(kinds)} |", f"|---|{'---:|' * len(kinds)}"]
     for name, row in table.items():
-        cells = [bold(f"{x:.3f}", x == least) if x == x else "–" for x, least in zip(row, best, strict=True)]
+        cells = [bold(f"{x:.{digits(x)}f}", x == least) if x == x else "–" for x, least in zip(row, best, strict=True)]
         lines.append(f"| {label(name)} | {' | '.join(cells)} |")
     return "\n".join(lines) if kinds else ""
+
+
+def digits(value: float) -> int:
+    """Return after how many decimals a loss is cut: small ones are told apart by their fourth."""
+    return 4 if value < 1 else 3
 
 
 def loss_of(pieces: Pieces, name: str, key: str) -> float:
