@@ -10,8 +10,8 @@ import numpy as np
 
 import fractile as fr
 from fractile import retail_panel
-from fractile.forecasters.base import targets_of
 from fractile.forecasters.scores import weighted_quantile_loss
+from fractile.forecasters.scores.tables import demand_at
 
 PAGE = Path(__file__).with_suffix(".md")
 FITTED, ORIGINS, HORIZON = 109, (109, 113, 117, 121, 125), 8
@@ -60,8 +60,11 @@ def forecasts(name: str, options: dict[str, Any], panels: list[fr.SalesPanel]) -
 
 def table(rows: dict[str, tuple[str, dict[str, Any]]] = ROWS, seeds: int = SEEDS) -> str:
     """Return the table in Markdown."""
-    panels = [retail_panel(seed=seed).panel for seed in range(seeds)]
-    actual = np.concatenate([targets_of(panel, np.array(ORIGINS), HORIZON) for panel in panels])
+    retail = [retail_panel(seed=seed) for seed in range(seeds)]
+    panels = [each.panel for each in retail]
+    # True demand, in stock or not: what was sold in stock is less than what was wanted.
+    true = [np.where(each.panel.listed, each.demand, np.nan) for each in retail]
+    actual = np.concatenate([demand_at(p, np.array(ORIGINS), HORIZON, d) for p, d in zip(panels, true, strict=True)])
     columns = {name: np.concatenate([masks(panel)[name] for panel in panels]) for name in masks(panels[0])}
     lines = ["| patchwork | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
     for title, (name, options) in rows.items():
