@@ -107,8 +107,10 @@ class CommonShocks:
         """Fit to the past one-step scores of a fitted forecaster.
 
         Forecasts are made from up to 104 origins, the last two thirds of the history at most. Periods that the
-        forecaster was fitted on are in-sample, where networks and trees are too good: their scores vary too little.
-        Scores are therefore scaled to variance one, and their correlations are what counts.
+        forecaster was fitted on are in-sample, where networks and trees are too good: their scores vary too little, so
+        that they are scaled to variance one. Where shocks are large and few, such a forecaster may have learned them,
+        and what is found of them is too small: fit it to an earlier part of the history then, forecast the rest, and
+        take `from_forecast`.
 
         Args:
             forecaster: fitted.
