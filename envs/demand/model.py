@@ -10,6 +10,7 @@ import numpy as np
 
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
+from ...forecasters.censoring import draw_demand
 from ...forecasters.data.panel import SalesPanel
 from ...forecasters.demand_forecast import DemandForecast
 from ...randomness import draw_by_item, keyed_generator
@@ -115,8 +116,7 @@ def paths_first(drawn: FloatArray) -> FloatArray:
 class Replay:
     """Demand as it was: the history itself, from random starting periods.
 
-    Where an item was out of stock its sales say nothing; the sales of its last informative period before stand in,
-    or its own sales where those were more.
+    Where an item was out of stock its sales are a lower bound of demand: a draw above them stands in (`uncensored`).
 
     Attributes:
         panel: the history.
@@ -152,8 +152,11 @@ class Replay:
 
     def episodes(self, rng: np.random.Generator, item: IntArray, periods: int, span: int) -> Scenario:  # noqa: ARG002
         """Draw windows of single items: see `ForecastDemand.episodes`."""
-        start = rng.integers(0, self._latest(periods) + 1, len(item))
-        return Scenario(uncensored(self.panel)[item[:, None], start[:, None] + np.arange(periods), None])
+        return self.prepare(periods, 1).episodes(rng, item)
+
+    def prepare(self, periods: int, span: int) -> PreparedReplay:  # noqa: ARG002
+        """Draw what stands in for stock-outs once, for all episodes of an environment."""
+        return PreparedReplay(uncensored(self.panel), periods, self._latest(periods))
 
     def _latest(self, periods: int) -> int:
         """The last period that a window may start at."""
@@ -163,17 +166,43 @@ class Replay:
         return latest
 
 
-def uncensored(panel: SalesPanel) -> FloatArray:
-    """Return demand as the history tells it, units, shape (items, periods): see `Replay` for stock-outs.
+@dataclass(frozen=True, eq=False)
+class PreparedReplay:
+    """A `Replay` whose demand was made once for all episodes.
 
-    What stands in comes from the past wherever there is one, so that demand in t holds nothing of later periods.
+    Attributes:
+        demand: of the history, units, shape (items, periods).
+        periods: length of the paths.
+        latest: the last period that a window may start at.
     """
-    period = np.arange(panel.periods)
-    before = np.maximum.accumulate(np.where(panel.informative, period, -1), axis=1)
+
+    demand: FloatArray
+    periods: int
+    latest: int
+
+    @property
+    def forecasts(self) -> None:
+        """Nothing is forecast."""
+        return
+
+    def episodes(self, rng: np.random.Generator, item: IntArray) -> Scenario:
+        """Draw windows of single items: see `ForecastDemand.episodes`."""
+        start = rng.integers(0, self.latest + 1, len(item))
+        return Scenario(self.demand[item[:, None], start[:, None] + np.arange(self.periods), None])
+
+
+def uncensored(panel: SalesPanel) -> FloatArray:
+    """Return demand as the history tells it, units, shape (items, periods).
+
+    Where a listed item was out of stock, a draw of D | D >= sales stands in (`forecasters.censoring.draw_demand`), the
+    same at every call: with what was sold last in its place, whoever forecasts demand as it was would seem to forecast
+    too much. What stands in comes from the past, so that demand in t holds nothing of later periods; before an item's
+    first period in stock it is what was sold then, or there.
+    """
+    drawn = draw_demand(panel)
     first = np.argmax(panel.informative, axis=1)[:, None]
-    stand_in = np.take_along_axis(panel.sales, np.where(before >= 0, before, first), axis=1)
-    demand = np.where(panel.informative, panel.sales, np.maximum(panel.sales, stand_in))
-    return np.where(panel.listed, demand, 0.0)
+    start = np.maximum(panel.sales, np.take_along_axis(panel.sales, first, axis=1))
+    return np.where(panel.listed, np.where(drawn.in_stock, drawn.sales, start), 0.0)
 
 
 def require(model: Any, *, same_items: bool = True, **rules: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -18,6 +19,7 @@ from fractile import (
     Poisson,
     QuantileForecast,
     Replay,
+    SalesPanel,
     make_forecaster,
 )
 from fractile.envs.demand.model import draw_scenario, uncensored
@@ -160,16 +162,32 @@ def test_stand_ins_of_stock_outs_come_from_the_past():
     assert first_known.any()
 
 
-def test_stand_in_is_the_last_sale_that_says_something():
+def test_what_stands_in_for_stock_outs_has_the_mean_of_demand():
+    """Poisson(8) met from a stock of 9 in two weeks of three: sales have 7.6, sales in stock 7.0."""
+    rng = np.random.default_rng(0)
+    true = rng.poisson(8.0, (60, 200)).astype(float)
+    stock = np.where(rng.random(true.shape) < 2 / 3, 9.0, np.inf)
+    everywhere = np.ones(true.shape, dtype=bool)
+    dates = pd.date_range("2020-01-06", periods=200, freq="W-MON")
+    panel = SalesPanel(
+        np.minimum(true, stock), true <= stock, everywhere, dates, tuple(f"item {i}" for i in range(60)), "W-MON"
+    )
+    demand = uncensored(panel)
+    np.testing.assert_array_equal(demand[panel.in_stock], true[panel.in_stock])
+    assert (demand >= panel.sales).all()
+    assert demand[:, 20:].mean() == pytest.approx(8.0, abs=0.35)
+
+
+def test_stock_outs_before_the_first_period_in_stock_have_what_was_sold_in_it():
     panel = small_panel(items=2, periods=6)
     panel = replace(
         panel,
-        sales=np.array([[4.0, 0.0, 7.0, 2.0, 0.0, 5.0], [1.0, 3.0, 0.0, 0.0, 9.0, 0.0]]),
-        in_stock=np.array([[1, 0, 1, 1, 0, 1], [1, 1, 0, 0, 0, 1]], dtype=bool),
+        sales=np.array([[4.0, 0.0, 7.0, 2.0, 3.0, 5.0], [1.0, 9.0, 0.0, 3.0, 2.0, 0.0]]),
+        in_stock=np.array([[1, 1, 1, 1, 1, 1], [1, 0, 0, 1, 1, 1]], dtype=bool),
         listed=np.array([[1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1]], dtype=bool),
     )
-    # Item 2: 0 before it was listed; 3 stands in twice; 9 sold while short of stock are more than 3.
-    np.testing.assert_array_equal(uncensored(panel), [[4, 4, 7, 2, 2, 5], [0, 3, 3, 3, 9, 0]])
+    # Item 2: 0 before it was listed, then 9 sold while short of stock, more than the 3 of its first period in stock.
+    np.testing.assert_array_equal(uncensored(panel), [[4, 0, 7, 2, 3, 5], [0, 9, 3, 3, 2, 0]])
 
 
 def fixed_forecast(items: int = 3, horizon: int = 10) -> QuantileForecast:
