@@ -74,9 +74,9 @@ class History:
     @classmethod
     def of(cls, panel: SalesPanel, censoring: str, lift: FloatArray | None = None, seed: int = 0) -> Self:
         """Read a panel; `lift` as in `impute_demand`, `seed` is that of the draws."""
-        if censoring == "mask" or not (panel.listed & ~panel.in_stock).any():
+        if censoring == "mask":
             return cls(panel, panel, panel)
-        return cls(panel, impute_demand(panel, lift), draw_demand(panel, lift, seed))
+        return cls(panel, *_fill(panel, lift, None, _uniforms(panel, seed)))
 
     @property
     def is_bounded(self) -> bool:
@@ -103,7 +103,8 @@ def impute_demand(panel: SalesPanel, lift: FloatArray | None = None) -> SalesPan
         lift: log of what is known ahead to lift demand above an item's level (`features.lift`), shape (items,
             periods); judged by the item's own special periods and weekdays where None.
     """
-    return _fill(panel, lift, None)
+    (expected,) = _fill(panel, lift, None)
+    return expected
 
 
 def draw_demand(panel: SalesPanel, lift: FloatArray | None = None, seed: int = 0) -> SalesPanel:
@@ -114,31 +115,40 @@ def draw_demand(panel: SalesPanel, lift: FloatArray | None = None, seed: int = 0
         lift: as in `impute_demand`.
         seed: of the draws, an integer >= 0; each item draws by its own key.
     """
-    out = (panel.listed & ~panel.in_stock).any(axis=1)
+    (drawn,) = _fill(panel, lift, _uniforms(panel, seed))
+    return drawn
+
+
+def _uniforms(panel: SalesPanel, seed: int) -> FloatArray:
+    """Where the draws of items that ever ran out lie in their conditional distributions, shape (items, periods)."""
     uniform = np.zeros(panel.sales.shape)
-    for i in np.flatnonzero(out):
+    for i in np.flatnonzero(panel.ran_out.any(axis=1)):
         uniform[i] = keyed_generator(seed, "demand out of stock", panel.item_ids[i]).random(panel.periods)
-    return _fill(panel, lift, uniform)
+    return uniform
 
 
-def _fill(panel: SalesPanel, lift: FloatArray | None, uniform: FloatArray | None) -> SalesPanel:
-    censored = panel.listed & ~panel.in_stock
-    if not censored.any():
-        return panel
+def _fill(panel: SalesPanel, lift: FloatArray | None, *uniforms: FloatArray | None) -> list[SalesPanel]:
+    """Return one panel for each of `uniforms`, under one running law: means in place of stock-outs where None."""
+    rows = np.flatnonzero(panel.ran_out.any(axis=1))
+    if not len(rows):
+        return [panel] * len(uniforms)
     # Items that never ran out stay as they are.
-    rows = np.flatnonzero(censored.any(axis=1))
-    some = panel.select(rows)
-    running = running_law(some, None if lift is None else lift[rows], whole=panel.integer_demand)
-    where = some.listed & ~some.in_stock & (running.mean > 0)
+    some, whole = panel.select(rows), panel.integer_demand
+    running = running_law(some, None if lift is None else lift[rows], whole=whole)
+    where = some.ran_out & (running.mean > 0)
     law = RunningLaw(*(each[where] for each in running))
-    drawn = None if uniform is None else uniform[rows][where]
-    filled = some.sales.copy()
     share = None if some.availability is None else some.availability[where]
-    filled[where] = demand_above(some.sales[where], law, share=share, uniform=drawn, whole=panel.integer_demand)
-    sales, in_stock = panel.sales.copy(), panel.in_stock.copy()
-    sales[rows] = filled
+    in_stock = panel.in_stock.copy()
     in_stock[rows] = some.in_stock | where
-    return replace(panel, sales=sales, in_stock=in_stock, availability=None)
+    filled = []
+    for uniform in uniforms:
+        drawn = None if uniform is None else uniform[rows][where]
+        own = some.sales.copy()
+        own[where] = demand_above(own[where], law, share=share, uniform=drawn, whole=whole)
+        sales = panel.sales.copy()
+        sales[rows] = own
+        filled.append(replace(panel, sales=sales, in_stock=in_stock, availability=None))
+    return filled
 
 
 class RunningLaw(NamedTuple):
@@ -174,8 +184,7 @@ def running_law(panel: SalesPanel, lift: FloatArray | None, *, whole: bool) -> R
     rate = DAILY_RATE if season in (5, 7) else RATE
     items, periods = panel.sales.shape
     phase = phase_of(panel.dates, phases) if phases > 1 else np.zeros(periods, dtype=np.int64)
-    censored = panel.listed & ~panel.in_stock
-    known = panel.informative
+    censored, known = panel.ran_out, panel.informative
     level, seen, by_phase = np.zeros(items), np.zeros(items), np.ones((items, phases))
     square, squares = np.zeros(items), np.zeros(items)
     mean, variance = np.zeros((items, periods)), np.zeros((items, periods))
@@ -205,9 +214,9 @@ def running_law(panel: SalesPanel, lift: FloatArray | None, *, whole: bool) -> R
             first = demand / factor / (seen + 1.0)
             square = np.where(start, PRIOR_PERIODS * 0.5 * first**2, square)
             squares = np.where(start, PRIOR_PERIODS * first**2, squares)
-        told = known[:, t] & (level > 0)
-        square += np.where(told, (demand - usual) ** 2, 0.0)
-        squares += np.where(told, usual**2, 0.0)
+        settled = known[:, t] & (level > 0)
+        square += np.where(settled, (demand - usual) ** 2, 0.0)
+        squares += np.where(settled, usual**2, 0.0)
         seen += now
         counted = now & special[:, t] & (level > 0)
         sold += np.where(counted, demand, 0.0)
@@ -216,7 +225,7 @@ def running_law(panel: SalesPanel, lift: FloatArray | None, *, whole: bool) -> R
         level += np.where(now, np.maximum(rate, 1.0 / np.maximum(seen, 1.0)) * (plain - level), 0.0)
         if phases > 1:
             ratio = np.clip(demand / np.maximum(level * factor, 1e-12), 0.1, 10.0)
-            by_phase[:, phase[t]] += np.where(told, PHASE_RATE * (ratio - by_phase[:, phase[t]]), 0.0)
+            by_phase[:, phase[t]] += np.where(settled, PHASE_RATE * (ratio - by_phase[:, phase[t]]), 0.0)
     return RunningLaw(mean, variance, peak)
 
 

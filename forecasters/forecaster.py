@@ -64,13 +64,11 @@ class BaseForecaster(Generic[Fitted]):
             panel = rest
         panel = panel if self.reads_covariates else replace(panel, known={})
         self._lift = None
-        history = History.of(panel, self.censoring)
-        if self.reads_covariates and history.expected is not panel:
+        if self.reads_covariates and self.censoring == "bound" and panel.ran_out.any():
             # What must have been sold is judged under the lift, and the lift is fitted to it: two rounds of both.
             for _ in range(ROUNDS):
-                self._lift = plan_lift(history.expected)
-                history = History.of(panel, self.censoring, self._log_lift(panel))
-        self._fitted = self._fit(history)
+                self._lift = plan_lift(impute_demand(panel, self._log_lift(panel)))
+        self._fitted = self._fit(History.of(panel, self.censoring, self._log_lift(panel)))
         return self
 
     @property

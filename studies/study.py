@@ -335,7 +335,7 @@ def _data_record(study: Study) -> dict[str, Any]:
     listed = panel.listed
     notes = [*panel.notes, *window.notes]
     held_out = panel.window(window.cutoff, window.end)
-    blind = int((held_out.listed & ~held_out.in_stock).sum())
+    blind = int(held_out.ran_out.sum())
     if blind and files.history is not None:
         notes.append(
             f"in {blind} of {held_out.listed.sum()} held-out item-periods the item was out of stock, so that demand is "

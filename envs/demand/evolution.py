@@ -10,8 +10,7 @@ import numpy as np
 
 from ...arrays import FloatArray, IntArray
 from ...errors import Faults, FractileError
-from ...forecasters.base import targets_of
-from ...forecasters.calibration.sampling import cdf_bounds, interval_scores, positive_definite
+from ...forecasters.calibration.sampling import interval_scores, positive_definite, recorded_bounds
 from ...forecasters.data.panel import SalesPanel
 from ...randomness import draw_by_item
 
@@ -136,9 +135,7 @@ class ForecastEvolution:
         standard = scaled / np.where(deviation > 0, deviation, 1.0)
         # Normal scores of demand under the forecast of its own period, and their variance within whole units; NaN
         # where sales say nothing. Revisions follow the demand of every origin but the last.
-        near = forecast.head(1)
-        actual = targets_of(panel, near.origins, 1)
-        scores = interval_scores(*cdf_bounds(near, actual, whole_units=panel.integer_demand))
+        scores = interval_scores(*recorded_bounds(forecast.head(1), panel, stock_outs=False))
         correlation = _joint_correlation(standard, scores.mean[:, :-1, 0], scores.spread[:, :-1, 0])
         return cls(deviation, correlation, scale, panel.item_ids)
 

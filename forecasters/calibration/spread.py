@@ -33,8 +33,8 @@ LIMITS = (0.25, 1.6)
 """Within which a spread may lie."""
 LARGEST_SCORE = 3.0
 """Score at which an error stops counting further: one odd week should not widen an item's forecasts."""
-LEAST_TOLD = 0.05
-"""Share of a score that must be told, on average, for an item's own errors to speak."""
+LEAST_INFORMATION = 0.05
+"""Share of a score that intervals must leave known, on average, for an item's own errors to speak."""
 STRETCHES = 4
 """Of origins, at least, whose means are compared; of a horizon's length where there are more."""
 OVERLAP = 2.0
@@ -129,19 +129,17 @@ def fit_item_spread(item_ids: tuple[str, ...], mean: FloatArray, variance: Float
     known = ~np.isnan(mean)
     square = np.where(known, np.minimum(mean**2 + variance, LARGEST_SCORE**2), 0.0)
     # An interval hides part of a score: as much of a square that is not one is hidden, too.
-    told = np.where(known, 1.0 - variance, 0.0)
+    information = np.where(known, 1.0 - variance, 0.0).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)
+    information = np.maximum(information, LEAST_INFORMATION)
     # Errors of forecasts that overlap are alike: means over stretches of origins tell how much is chance.
     number = min(known.shape[1], max(STRETCHES, known.shape[1] // known.shape[2]))
     parts = np.array_split(np.arange(known.shape[1]), number)
-    count, sums, share_told = (
-        np.stack([each[:, part].sum(axis=(1, 2)) for part in parts], axis=1) for each in (known, square, told)
-    )
+    count, sums = (np.stack([each[:, part].sum(axis=(1, 2)) for part in parts], axis=1) for each in (known, square))
     full = count > 0
     stretches = full.sum(axis=1)
-    hidden = np.maximum(share_told.sum(1) / np.maximum(count.sum(1), 1), LEAST_TOLD)
-    each = np.where(full, 1.0 + (sums / np.maximum(count, 1) - 1.0) / hidden[:, None], 0.0)
+    each = np.where(full, 1.0 + (sums / np.maximum(count, 1) - 1.0) / information[:, None], 0.0)
     own = each.sum(1) / np.maximum(stretches, 1)
-    counted = (stretches >= LEAST_STRETCHES) & (hidden > LEAST_TOLD)
+    counted = (stretches >= LEAST_STRETCHES) & (information > LEAST_INFORMATION)
     if counted.sum() < LEAST_ITEMS:
         return ItemSpread(item_ids, np.ones(len(item_ids)), np.zeros(len(LEVELS)))
     overlap = OVERLAP * max(1.0, known.shape[2] * number / known.shape[1])

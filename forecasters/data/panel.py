@@ -169,6 +169,11 @@ class SalesPanel:
         return self.in_stock & self.listed
 
     @property
+    def ran_out(self) -> BoolArray:
+        """True where sales are a lower bound of demand: the item was listed and out of stock."""
+        return self.listed & ~self.in_stock
+
+    @property
     def integer_demand(self) -> bool:
         """Whether every sale is a whole number of units."""
         return bool(np.all(self.sales == np.floor(self.sales)))

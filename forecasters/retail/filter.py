@@ -120,7 +120,7 @@ class _Likelihood:
         self.panel, self.fixed, self.dispersion = panel, fixed, traits.dispersion
         self.popularity = VIEWS_PER_UNIT * traits.base
         # Sales below a demand that is known to have been larger.
-        self.beyond: BoolArray = panel.listed & ~panel.in_stock & (panel.sales > 0) & stock_outs
+        self.beyond: BoolArray = panel.ran_out & (panel.sales > 0) & stock_outs
         items = np.arange(panel.items)
         own = 1 + OWN * items
         # Log demand reads the shock, the level, and interest of one and two weeks ago; page views this week's interest.

@@ -188,7 +188,7 @@ def outcomes_at(
     if stock_outs == "mask":
         sales = np.where(panel.informative, panel.sales, np.nan)
         return Outcomes(*_ahead(sales, np.zeros(sales.shape, bool), origins, horizon))
-    sales, ran_out = np.where(panel.listed, panel.sales, np.nan), panel.listed & ~panel.in_stock
+    sales, ran_out = np.where(panel.listed, panel.sales, np.nan), panel.ran_out
     stock = stock_survival(sales, ran_out) if ran_out.any() else None
     return Outcomes(*_ahead(sales, ran_out, origins, horizon), stock)
 

@@ -118,7 +118,7 @@ def total_outcomes(
     if len(known) != panel.items:
         raise FractileError(f"truth must have {panel.items} rows, one an item, got {len(known)}")
     never = np.zeros(known.shape, dtype=bool)
-    out = never if truth is not None else panel.listed & ~panel.in_stock
+    out = never if truth is not None else panel.ran_out
     sales = np.where(panel.listed, known, np.nan) if truth is None else np.asarray(known, dtype=np.float64)
     if stock_outs == "mask":
         sales, out = np.where(out, np.nan, sales), never

@@ -259,7 +259,7 @@ def _sales_columns(
     columns["mean_ever"] = log_ratio(sums.mean(np.zeros_like(at), at), level)
     columns["trend"] = columns[f"mean_{widths[2]}"] - columns[f"mean_{widths[4]}"]
     columns["since_sale"] = periods_since(sums.sales > 0, at)
-    columns["since_stockout"] = periods_since(panel.listed & ~panel.in_stock, at)
+    columns["since_stockout"] = periods_since(panel.ran_out, at)
     columns["seen"] = sums.count[:, at]
     columns["age"] = cumulative_sums(panel.listed.astype(np.float64))[:, at]
     return {name: values[..., None] for name, values in columns.items()}
