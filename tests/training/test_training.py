@@ -23,7 +23,7 @@ from fractile.training.backprop import (
     train_backprop,
 )
 from fractile.training.rl import train_ppo
-from fractile.training.train import tune_base_stock, tune_constant_order, tune_newsvendor
+from fractile.training.tune import tune_base_stock, tune_constant_order, tune_newsvendor
 
 PARAMS = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=4.0, pack_size=1)
 SOURCE = DemandSource(fr.Poisson(5.0), PARAMS)
