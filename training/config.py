@@ -127,6 +127,7 @@ class HistoryConfig:
         shortest_split: periods from which on a window is divided so.
         mean_reward: size to which `ppo`'s mean reward is brought: what its critic fits best.
         shares: of a network's moves away from the newsvendor that are tried on the last part of the window.
+        longest_episode: periods of a training episode at most; longer windows give more starting periods instead.
     """
 
     validation_items: float = 0.2
@@ -134,6 +135,7 @@ class HistoryConfig:
     shortest_split: int = 9
     mean_reward: float = 0.1
     shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    longest_episode: int = 40
 
 
 BACKPROP_ON_HISTORY = BackpropConfig(learning_rate=3e-3)

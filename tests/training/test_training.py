@@ -23,6 +23,7 @@ from fractile.training.backprop import (
     train_backprop,
 )
 from fractile.training.rl import train_ppo
+from fractile.training.train import _shrink
 from fractile.training.tune import tune_base_stock, tune_constant_order, tune_newsvendor
 
 PARAMS = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=4.0, pack_size=1)
@@ -185,7 +186,7 @@ def test_a_harmful_network_is_shrunk_to_the_newsvendor():
     problem = TrainingProblem(scenario, PARAMS)
     harmful = constant_network(0.9, level_scale=problem.newsvendor.scale, level_shift=problem.newsvendor.shift)
     assert problem.judging_start == 20
-    assert problem.shrink(harmful).share == 0.0
+    assert _shrink("backprop", harmful, problem).share == 0.0
 
 
 def test_networks_are_judged_on_what_is_set_apart_for_tuning():
@@ -193,7 +194,7 @@ def test_networks_are_judged_on_what_is_set_apart_for_tuning():
     scenario = scenario_of(0, paths=32, periods=30)
     double = replace(scenario, demand=2.0 * scenario.demand)
     problem = TrainingProblem(scenario, PARAMS, tuning=double)
-    assert problem.shrink(constant_network(0.9)).share == 1.0
+    assert _shrink("backprop", constant_network(0.9), problem).share == 1.0
     assert problem.split_items()[1].scenario.demand.mean() > 9.0
     assert problem.split_items()[0].scenario.demand.mean() < 6.0
 
@@ -231,3 +232,64 @@ def test_items_that_validate_are_none_that_train():
     np.testing.assert_allclose(
         np.sort(means), np.sort(problem.scenario.demand[:, : problem.judging_start].mean((0, 1)))
     )
+
+
+def test_nobody_trains_on_the_stretch_that_is_kept():
+    scenario = scenario_of(0, paths=32, periods=30)
+    problem = TrainingProblem(scenario, PARAMS, kept=scenario_of(1, paths=8, periods=20))
+    assert problem.judging_start == 30  # all of the scenario is trained on
+    assert problem.training_size == 32 * 30
+    assert problem.choosing == (problem.kept, 2)
+
+
+def test_kept_periods_choose_the_share_and_a_note_says_so():
+    scenario = scenario_of(0, paths=32, periods=30)
+    problem = TrainingProblem(scenario, PARAMS, kept=scenario_of(1, paths=32, periods=30))
+    assert _shrink("ppo", constant_network(0.9), problem).share == 0.0
+    assert problem.notes["ppo"][0].startswith("0% of its moves")
+    double = replace(problem.kept, demand=2.0 * problem.kept.demand)
+    assert _shrink("ppo", constant_network(0.9), replace(problem, kept=double)).share == 1.0
+
+
+@pytest.mark.parametrize("item", [None, 1])
+def test_a_problem_of_a_source_draws_its_items_side_by_side(item):
+    params = fr.ItemParams(lead_time=np.array([1, 2]), holding_cost=1.0, stockout_cost=np.array([4.0, 9.0]))
+    source = DemandSource(fr.Poisson(np.array([2.0, 20.0])), params, item=item)
+    problem = TrainingProblem.of_source(source, seed=3, paths=40, periods=50)
+    means = problem.scenario.demand.mean((0, 1))
+    expected = np.array([2.0, 20.0]) if item is None else np.array([20.0])
+    np.testing.assert_allclose(means, expected, atol=4 * np.sqrt(20.0 / 2000))
+    np.testing.assert_array_equal(problem.params.lead_time, [1, 2] if item is None else [2])
+    assert (problem.kept.demand != problem.scenario.demand).any()
+    assert problem.source is source
+    again = TrainingProblem.of_source(source, seed=3, paths=40, periods=50)
+    np.testing.assert_array_equal(again.kept.demand, problem.kept.demand)
+
+
+def test_networks_train_on_the_source_and_classical_policies_on_what_was_drawn(monkeypatch):
+    given = {}
+
+    def trainer(source, config, **start):
+        given.update(source=source, config=config)
+        return constant_network(0.0)
+
+    monkeypatch.setattr("fractile.training.backprop.train_backprop", trainer)
+    problem = TrainingProblem.of_source(SOURCE, seed=7)
+    train_policy("backprop", problem, {"steps": 5})
+    assert given["source"] is SOURCE
+    assert (given["config"].seed, given["config"].steps, given["config"].periods) == (7, 5, BackpropConfig().periods)
+    level = train_policy("base_stock", problem).level
+    assert level.shape == (1,)
+    assert abs(level[0] - 16) <= 2
+
+
+def test_a_source_of_a_network_gives_a_problem_of_all_its_locations():
+    from fractile.envs.gym.sources import JointSource
+    from fractile.envs.networks import dual_sourcing
+
+    network = dual_sourcing(
+        regular_lead_time=2, holding_cost=5.0, stockout_cost=95.0, regular_cost=0.0, expedited_cost=5.0
+    )
+    problem = TrainingProblem.of_source(JointSource(fr.Poisson(4.0), network), paths=3, periods=20)
+    assert problem.scenario.items == network.locations
+    assert problem.params is network
