@@ -111,7 +111,7 @@ def study(
         document = {
             "folder": result.folder,
             "report": report,
-            "baseline": made.policies.baseline,
+            "baseline": result.comparison.baseline,
             "table": records(result.comparison.table),
         }
         terminal.emit(document, f"{result.comparison.to_text()}\n\nReport: {report}")

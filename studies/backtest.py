@@ -1,27 +1,28 @@
 """A backtest: the last periods are held out, and every decision uses only what was known at its time.
 
-    |…… history ……|…… validation ……|…… held out ……|
-                  ^ start           ^ cutoff         ^ end
-
-A first forecaster, fitted before `start`, forecasts from every origin of the validation window. On these forecasts,
-on the demand that followed, and on demand sampled from the forecaster along the same weeks, policies are tuned and
-trained. A second one, fitted before `cutoff`, forecasts from every held-out origin; there policies are compared.
+See `windows` for what is fitted, learned, chosen and compared when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..envs.core.types import Scenario, Trajectory, with_protection_totals
 from ..envs.demand.forecast_demand import ForecastDemand
+from ..envs.demand.model import uncensored
+from ..envs.demand.shock_moments import FEWEST_PERIODS
+from ..envs.demand.shocks import CommonShocks
 from ..errors import InputError
 from ..forecasters.base import Forecaster
+from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.registry import FORECASTERS, make_forecaster
 from ..policies.base import OrderUpToPolicy, Planner, Policy
@@ -31,14 +32,11 @@ from ..registry import option_names
 from ..training.train import TrainingProblem, train_policy
 from .config import StudyConfig
 from .data import StudyData, load_data
+from .windows import Windows, place_windows
 
 if TYPE_CHECKING:
     from ..progress import Progress
 
-SHORTEST_HISTORY = 8
-"""Periods at least that a forecaster is fitted on."""
-USUAL_HORIZON = 8
-"""Periods that are forecast where decisions need fewer, so that scores and pictures show something."""
 NEEDS_A_MODEL = ("dynamic_programming", "projected_level")
 """Policies that need a theoretical demand model; a sales history is none."""
 NEEDS_A_NETWORK = (
@@ -51,56 +49,6 @@ NEEDS_A_NETWORK = (
 """Policies that order on the links of a network, which a sales history of single items is not."""
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Where the validation window and the held-out periods begin.
-
-    Attributes:
-        start: first period of the validation window.
-        cutoff: first held-out period.
-        end: the panel's number of periods.
-        span: the longest protection interval: periods ahead that decisions need.
-        horizon: periods ahead that are forecast.
-        notes: what a reader should know, e.g. that the validation window had to be shortened.
-    """
-
-    start: int
-    cutoff: int
-    end: int
-    span: int
-    horizon: int
-    notes: tuple[str, ...] = ()
-
-    @property
-    def warm_up(self) -> int:
-        """Periods before the cutoff that a comparison runs through first, so that the start does not count."""
-        return min(2 * self.span, self.cutoff - self.start)
-
-
-def place_windows(data: StudyData, periods: int, validation: int, horizon: int | None) -> Windows:
-    """Place the windows of a backtest; `periods` = 0 holds nothing out.
-
-    Raises:
-        InputError: where the history is too short.
-    """
-    end, span = data.panel.periods, int(np.max(data.params.protection_interval))
-    cutoff = end - periods
-    # The first forecaster keeps half of what precedes the cutoff, however long a validation is configured.
-    fits = min(validation, cutoff - max(SHORTEST_HISTORY, cutoff // 2))
-    if fits < span + 1:
-        least = periods + 2 * max(SHORTEST_HISTORY, span + 1)
-        raise InputError(
-            [
-                f"history: has {end} periods; {periods} held out and protection intervals of {span} need about "
-                f"{least}; give a longer history, hold out fewer (backtest.periods) or use finer periods (data.freq)"
-            ]
-        )
-    notes: tuple[str, ...] = ()
-    if fits < validation:
-        notes = (f"the history is short: policies were tuned on {fits} periods, not on {validation}",)
-    return Windows(cutoff - fits, cutoff, end, span, max(horizon or USUAL_HORIZON, span), notes)
-
-
 def new_forecaster(name: str, options: Mapping[str, Any], horizon: int, seed: int) -> Forecaster:
     """Build a forecaster with this horizon and seed, where it has such options and `options` lack them."""
     known = option_names(FORECASTERS.known(name))
@@ -109,17 +57,36 @@ def new_forecaster(name: str, options: Mapping[str, Any], horizon: int, seed: in
 
 
 @dataclass(frozen=True, eq=False)
-class Tuning:
-    """What policies are tuned and trained on, all of it before the cutoff.
+class Learning:
+    """What policies learn from and are chosen on, all of it before the cutoff.
 
     Attributes:
-        real: the validation window as it was, with forecasts from each of its origins by a forecaster fitted
-            before it; classical policies are tuned on it.
-        training: the same and, beside it, sampled paths; networks are trained on them.
+        history: the learning window as it was, with forecasts from each of its origins by forecasters that did not
+            know it; a path for each draw of the demand that stock-outs hid. Classical policies are tuned on it.
+        training: the same and, beside it, simulated paths; networks are trained on them.
+        kept: the validation window, likewise, after a run-in of the periods before it; None where the history is too
+            short for a learning window, so that policies learn from the validation window.
+        run_in: periods at the start of `kept` that do not count.
+        before: the validation window as it was, one path: what a comparison runs through before the held-out periods.
     """
 
-    real: Scenario
+    history: Scenario
     training: Scenario
+    kept: Scenario | None
+    run_in: int
+    before: Scenario
+
+    @property
+    def size(self) -> dict[str, int]:
+        """How much policies learn from, for the record."""
+        return {
+            "items": self.history.items,
+            "periods": self.history.periods,
+            "paths": self.training.paths,
+            "item_periods": self.training.demand.size,
+            "history_item_periods": self.history.demand.size,
+            "kept_periods": 0 if self.kept is None else self.kept.periods - self.run_in,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +95,29 @@ class Forecasts:
 
     Attributes:
         fitted: on everything before the cutoff.
-        tuning: from an earlier fit.
+        learning: from earlier fits.
         after: forecasts from the held-out origins.
     """
 
     fitted: Forecaster
-    tuning: Tuning
+    learning: Learning
     after: QuantileForecast
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Policies that are ready, and what was found on the way.
+
+    Attributes:
+        policies: by name.
+        notes: by name, what a reader should know of how a policy came about.
+        kept_cost: of each policy but bounds, money a period over all items, on the periods kept for choosing; empty
+            where nothing had to be learned.
+    """
+
+    policies: Mapping[str, Policy | Planner]
+    notes: Mapping[str, list[str]]
+    kept_cost: Mapping[str, float]
 
 
 @dataclass(eq=False)
@@ -177,70 +160,115 @@ class Study:
             forecaster = new_forecaster(name, options, self.window.horizon, self.config.seed)
             return forecaster.fit(self.data.panel.until(until))
 
-    def forecast_tuning(self, name: str, paths: int) -> Tuning:
-        """Fit a forecaster before the validation window, and forecast what policies are tuned and trained on."""
-        window = self.window
-        first = self.fit(name, window.start)
-        with self.stage(f"sampling demand from {name}"):
-            real = self._replay(self._predict(first, window.start, window.cutoff))
-            # Policies are tuned in hundreds of simulations of it, and networks trained on pieces of both.
-            real = with_protection_totals(real, self.data.params)
-            if not paths:
-                return Tuning(real, real)
-            model = ForecastDemand(first, self.data.panel.until(window.cutoff), mode="rolled", start=window.start)
-            rng = keyed_generator(self.config.seed, "training demand")
-            sampled = model.scenario(rng, paths, real.periods, window.span)
-            pairs = zip(real.forecasts or (), sampled.forecasts or (), strict=True)
-            both = [concatenate_origins([a, b]) for a, b in pairs]
-            training = Scenario(np.concatenate([real.demand, sampled.demand]), forecasts=both)
-            return Tuning(real, with_protection_totals(training, self.data.params))
+    def learn(self, name: str, paths: int) -> Learning:
+        """Fit a forecaster at each refit and before the validation window, and forecast what policies learn from.
+
+        Args:
+            name: of the forecaster.
+            paths: simulated, beside the history.
+        """
+        window, settings = self.window, self.config.training
+        past = self.data.panel.until(window.cutoff)
+        draws = settings.history_draws if past.ran_out.any() else 1
+        demand = np.stack([uncensored(past, seed=k) for k in range(draws)])
+        fits = [self.fit(name, first) for first, _ in window.stretches]
+        last = self.fit(name, window.start) if window.refits else fits[0]
+        with self.stage(f"forecasting with {name}"):
+            found = [self._predict(f, *stretch) for f, stretch in zip(fits, window.stretches, strict=True)]
+            chosen = self._predict(last, window.start, window.cutoff) if window.refits else found[0]
+            # Policies are tuned in hundreds of simulations of it, and networks trained on pieces of it.
+            history = self._prepared(self._replay(found, demand))
+            before = self._replay([chosen], self.data.demand[None])
+        kept, run_in = None, 0
+        if window.refits:
+            after = self._prepared(self._replay([chosen], demand))
+            run_in = min(2 * window.span, history.periods)
+            kept = join_periods(history.window(history.periods - run_in, history.periods), after)
+        training = history
+        if paths:
+            with self.stage(f"simulating demand from {name}"):
+                training = self._beside(history, settings.history_draws, self._simulate_demand(fits, found, paths))
+        return Learning(history, training, kept, run_in, before)
+
+    def _simulate_demand(self, fits: Sequence[Forecaster], found: Sequence[QuantileForecast], paths: int) -> Scenario:
+        """Draw demand from forecasters along the stretches that they were fitted for."""
+        window, parts = self.window, []
+        past = self.data.panel.until(window.start if window.refits else window.cutoff)
+        shocks: Any = "fitted"
+        if window.learning >= FEWEST_PERIODS and window.refits:
+            # Errors of forecasts that did not know what came, not of those that were fitted to it.
+            shocks = CommonShocks.from_forecast(concatenate_origins([f.head(1) for f in found]), past)
+        rng = keyed_generator(self.config.seed, "training demand")
+        for forecaster, (first, end) in zip(fits, window.stretches, strict=True):
+            model = ForecastDemand(forecaster, self.data.panel.until(end), mode="rolled", start=first, shocks=shocks)
+            parts.append(self._prepared(model.scenario(rng, paths, end - first, window.span)))
+        return reduce(join_periods, parts)
+
+    def _beside(self, history: Scenario, draws: int, simulated: Scenario) -> Scenario:
+        """Lay simulated paths beside the history's, each of whose draws counts once: `draws` paths in all."""
+        rows = np.resize(np.arange(history.paths), draws)
+
+        def pair(one: DemandForecast, other: DemandForecast) -> DemandForecast:
+            return concatenate_origins([*[one] * draws, other])
+
+        forecasts = list(map(pair, history.forecasts or (), simulated.forecasts or ()))
+        totals = None
+        if history.protection_totals is not None and simulated.protection_totals is not None:
+            pairs = zip(history.protection_totals.totals, simulated.protection_totals.totals, strict=True)
+            totals = replace(history.protection_totals, forecasts=forecasts, totals=[pair(*p) for p in pairs])
+        demand = np.concatenate([np.asarray(history.demand)[rows], simulated.demand])
+        return Scenario(demand, forecasts, protection_totals=totals)
 
     def forecast(self, name: str, paths: int) -> Forecasts:
         """Forecast with one forecaster before the cutoff and, fitted again, after it."""
-        tuning = self.forecast_tuning(name, paths)
+        learning = self.learn(name, paths)
         fitted = self.fit(name, self.window.cutoff)
         with self.stage(f"forecasting with {name}"):
-            return Forecasts(fitted, tuning, self._predict(fitted, self.window.cutoff, self.window.end))
+            return Forecasts(fitted, learning, self._predict(fitted, self.window.cutoff, self.window.end))
 
-    def train(self, names: Iterable[str], tuning: Tuning | None) -> dict[str, Policy | Planner]:
-        """Tune or train policies by name; a tuned newsvendor is reused by all."""
+    def train(self, names: Iterable[str], learning: Learning | None) -> Trained:
+        """Tune or train policies by name, and cost them where they are chosen."""
         settings = self.config.training
         nothing = Scenario(self.data.demand[:, :0].T[None])
         problem = TrainingProblem(
-            nothing if tuning is None else tuning.training,
+            nothing if learning is None else learning.training,
             self.data.params,
-            tuning=None if tuning is None else tuning.real,
+            tuning=None if learning is None else learning.history,
+            kept=None if learning is None else learning.kept,
+            run_in=None if learning is None else learning.run_in,
             seed=self.config.seed,
             backprop_steps=settings.backprop_steps,
             ppo_steps=settings.ppo_steps,
             progress=self.progress,
         )
         policies: dict[str, Policy | Planner] = {}
+        costs: dict[str, float] = {}
         for name in names:
             with self.stage(f"training {name}"):
-                policies[name] = train_policy(name, problem, self.config.policies.options.get(name))
-        return policies
+                policy = policies[name] = train_policy(name, problem, self.config.policies.options.get(name))
+                if learning is not None and not isinstance(policy, Planner):
+                    costs[name] = float(problem.cost_on_kept(policy).sum(2).mean())
+        return Trained(policies, problem.notes, costs)
 
-    def simulate(self, policies: Mapping[str, Policy | Planner], forecasts: Forecasts) -> dict[str, Trajectory]:
+    def simulate(
+        self, policies: Mapping[str, Policy | Planner], forecasts: Forecasts, baseline: str
+    ) -> dict[str, Trajectory]:
         """Simulate policies on the held-out periods, after a warm-up on the last periods before them.
 
         A policy with a target of its own starts there, any other at the baseline's, where that is among them. A bound
         needs no warm-up and begins at the cutoff.
         """
         warm_up, params = self.window.warm_up, self.data.params
-        before, held_out = forecasts.tuning.real, self._replay(forecasts.after)
+        before, held_out = forecasts.learning.before, self._replay([forecasts.after], self.data.demand[None])
         warm = before.window(before.periods - warm_up, before.periods)
-        demand = np.concatenate([warm.demand, held_out.demand], axis=1)
-        whole = Scenario(demand, forecasts=[*(warm.forecasts or ()), *(held_out.forecasts or ())])
-        scenario = with_protection_totals(whole, params)
-        baseline = policies.get(self.config.policies.baseline)
+        scenario = with_protection_totals(join_periods(warm, held_out), params)
         trajectories = {}
         with self.stage("simulating"):
             for name, policy in policies.items():
                 if isinstance(policy, Planner):
                     trajectories[name] = simulate(policy, scenario.window(warm_up, scenario.periods), params)
                     continue
-                own = policy if isinstance(policy, OrderUpToPolicy) else baseline
+                own = policy if isinstance(policy, OrderUpToPolicy) else policies.get(baseline)
                 start = starting_state(own, scenario, params)
                 trajectories[name] = simulate(policy, scenario, params, initial_state=start, warm_up=warm_up)
         return trajectories
@@ -249,11 +277,31 @@ class Study:
         """Forecast from each of the origins first … last − 1."""
         return forecaster.predict(self.data.panel, self.window.horizon, origins=np.arange(first, last))
 
-    def _replay(self, forecast: QuantileForecast) -> Scenario:
-        """Return the demand of the periods that a forecast has origins for, with those forecasts; one path."""
-        demand = self.data.demand[:, forecast.origins].T[None]
-        near = forecast.head(self.window.span)
-        return Scenario(demand, forecasts=[near.at_origin(i) for i in range(len(forecast.origins))])
+    def _replay(self, found: Sequence[QuantileForecast], demand: FloatArray) -> Scenario:
+        """Return demand of the periods that forecasts have origins for, with those forecasts.
+
+        Args:
+            found: whose origins follow each other.
+            demand: units, shape (paths, items, periods).
+        """
+        origins = np.concatenate([forecast.origins for forecast in found])
+        near = [forecast.head(self.window.span) for forecast in found]
+        forecasts = [forecast.at_origin(i) for forecast in near for i in range(len(forecast.origins))]
+        return Scenario(np.swapaxes(demand[:, :, origins], 1, 2), forecasts=forecasts)
+
+    def _prepared(self, scenario: Scenario) -> Scenario:
+        return with_protection_totals(scenario, self.data.params)
+
+
+def join_periods(first: Scenario, then: Scenario) -> Scenario:
+    """Return the periods of one scenario after those of another, of the same paths and items."""
+    forecasts = [*(first.forecasts or ()), *(then.forecasts or ())]
+    totals = None
+    if first.protection_totals is not None and then.protection_totals is not None:
+        both = [*first.protection_totals.totals, *then.protection_totals.totals]
+        totals = replace(first.protection_totals, forecasts=forecasts, totals=both)
+    demand = np.concatenate([first.demand, then.demand], axis=1)
+    return Scenario(demand, forecasts, protection_totals=totals)
 
 
 def begin(config: StudyConfig, held_out: int, progress: Progress, data: StudyData | None = None) -> Study:
@@ -282,5 +330,6 @@ def begin(config: StudyConfig, held_out: int, progress: Progress, data: StudyDat
                 "leave shelf_life out of the items file"
             ]
         )
-    window = place_windows(data, held_out, config.backtest.validation, config.forecast.horizon)
+    settings = config.backtest.validation, config.forecast.horizon, config.training.refits
+    window = place_windows(data, held_out, *settings)
     return Study(config, data, window, progress)

@@ -44,6 +44,10 @@ def _check_policy(name: str) -> str:
     return _check_known(name, "policy", POLICIES)
 
 
+def _check_baseline(name: str) -> str:
+    return name if name == CHEAPEST else _check_policy(name)
+
+
 def _check_known(name: str, kind: str, names: Iterable[str]) -> str:
     if name not in list(names):  # a registry's own `in` may import the module
         raise ValueError(f"unknown {kind} {name!r}{did_you_mean(name, names)}")
@@ -69,6 +73,9 @@ Texts = Annotated[tuple[str, ...], AfterValidator(_check_distinct)]
 OptionalTexts = Annotated[Texts | None, Field(description="a list of column names")]
 ForecasterName = Annotated[str, AfterValidator(_check_forecaster), Field(description="a forecaster's name")]
 PolicyName = Annotated[str, AfterValidator(_check_policy), Field(description="a policy's name")]
+CHEAPEST = "cheapest"
+"""The baseline that is chosen on the validation window."""
+BaselineName = Annotated[str, AfterValidator(_check_baseline), Field(description="a policy's name, or 'cheapest'")]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Options = Mapping[str, Scalar | list[Scalar]]
 """Keyword arguments of one forecaster or policy."""
@@ -264,7 +271,14 @@ class LineageConfig(Section):
 
 
 class PoliciesConfig(Section):
-    """`[policies]`: which are compared, against which, and their options by policy name."""
+    """`[policies]`: which are compared, against which, and their options by policy name.
+
+    Attributes:
+        names: of the policies.
+        baseline: the one that savings are measured against; "cheapest": the classical policy that costs least on the
+            validation window, before anything is held out.
+        options: keyword arguments by policy name.
+    """
 
     names: Annotated[
         tuple[PolicyName, ...],
@@ -280,26 +294,37 @@ class PoliciesConfig(Section):
         "ppo",
         "hindsight",
     )
-    baseline: PolicyName = "tuned_newsvendor"
+    baseline: BaselineName = CHEAPEST
     options: Annotated[Mapping[PolicyName, Options], Field(description=f"a table by policy name of {OPTIONS_RULE}")] = (
         Field(default_factory=dict)
     )
 
     @model_validator(mode="after")
     def _baseline_is_compared(self) -> PoliciesConfig:
-        if self.baseline not in self.names:
+        if self.baseline not in (CHEAPEST, *self.names):
             raise InputError(
                 [
-                    f"policies.baseline: must be one of policies.names ({', '.join(self.names)}), "
-                    f"got {self.baseline!r}; add it to the names or choose another baseline"
+                    f"policies.baseline: must be one of policies.names ({', '.join(self.names)}) "
+                    f"or 'cheapest', got {self.baseline!r}; add it to the names or choose another baseline"
                 ]
             )
         return self
 
 
 class TrainingConfig(Section):
-    """`[training]`: simulated paths an item, gradient steps of `backprop`, environment steps of `ppo`."""
+    """`[training]`: what policies learn from, and how long networks are trained.
 
+    Attributes:
+        refits: forecasters fitted for the window that policies learn from; each forecasts the periods up to the next;
+            0: policies learn from the validation window.
+        history_draws: paths of the history, each with its own draw of the demand that stock-outs hid.
+        simulated_paths: paths of demand simulated from the forecasters, beside them.
+        backprop_steps: gradient steps of `backprop`.
+        ppo_steps: environment steps of `ppo`.
+    """
+
+    refits: Annotated[int, Field(strict=True, ge=0, description="a whole number >= 0")] = 2
+    history_draws: Count = 2
     simulated_paths: Count = 1
     backprop_steps: Count = BACKPROP_ON_HISTORY.steps
     ppo_steps: Count = STUDY_PPO_STEPS

@@ -23,11 +23,12 @@ from ..forecasters.storage import load_forecaster, save_forecaster
 from ..policies.base import OrderUpToPolicy, Planner, Policy
 from ..policies.storage import load_policy, save_policy
 from ..training.train import needs_training
-from .backtest import Forecasts, Study, begin, new_forecaster
+from .backtest import Forecasts, Learning, Study, Trained, begin, new_forecaster
 from .compare import Comparison, summarise
 from .config import StudyConfig, load_config
 from .data import StudyData, load_data
 from .folder import MANIFEST, RunFolder, manifest, new_run, read_manifest, sha256
+from .headline import choose_baseline
 from .league.run import study_lineage
 from .report.page import build_report
 from .statistics import paired_saving
@@ -90,16 +91,17 @@ def run_study(
     settings = config.statistics
     with new_run(out, overwrite=overwrite) as run:
         forecasts = study.forecast(config.forecast.forecaster, config.training.simulated_paths)
-        policies = study.train(config.policies.names, forecasts.tuning)
+        trained = study.train(config.policies.names, forecasts.learning)
+        policies, baseline = trained.policies, choose_baseline(config.policies.baseline, trained)
         comparison = summarise(
-            study.simulate(policies, forecasts),
-            baseline=config.policies.baseline,
+            study.simulate(policies, forecasts, baseline),
+            baseline=baseline,
             level=settings.level,
             clusters=settings.clusters,
             block=study.block,
             bounds=BOUNDS,
         )
-        value, scores = value_forecasters(study, forecasts, comparison.trajectories[config.policies.baseline])
+        value, scores = value_forecasters(study, forecasts, comparison.trajectories[baseline])
         league = study_lineage(study, run)
         with study.stage("writing"):
             _save_models(run, forecasts.fitted, policies)
@@ -109,9 +111,8 @@ def run_study(
             if study.data.state is not None:
                 best = cast(Policy, policies[comparison.cheapest])  # never a bound
                 run.write_frame("orders.csv", orders_at_end(study.data, forecasts.fitted, best))
-        _write_manifest(
-            run, study, command, kind="study", policy=config.policies.baseline, clusters=comparison.clusters
-        )
+        record = {"policy": baseline, "baseline": baseline, "clusters": comparison.clusters}
+        _write_manifest(run, study, command, kind="study", **record, **learning_record(forecasts.learning, trained))
         build_report(run.path)
     return StudyResult(comparison, run.target, league.failed if league else {})
 
@@ -129,7 +130,8 @@ def value_forecasters(study: Study, main: Forecasts, baseline: Trajectory) -> tu
     config, rows, scores = study.config, [], []
     for name in config.forecast.names:
         forecasts = main if name == config.forecast.forecaster else study.forecast(name, 0)
-        for policy, trajectory in study.simulate(study.train(VALUED, forecasts.tuning), forecasts).items():
+        policies = study.train(VALUED, forecasts.learning).policies
+        for policy, trajectory in study.simulate(policies, forecasts, VALUED[-1]).items():
             saving = paired_saving(
                 baseline.cost,
                 trajectory.cost,
@@ -175,10 +177,10 @@ def train_run(
     with new_run(out, overwrite=overwrite) as run:
         name = config.forecast.forecaster
         trained = needs_training(policy, config.policies.options.get(policy, {}))
-        tuning = study.forecast_tuning(name, config.training.simulated_paths) if trained else None
-        ready = study.train([policy], tuning)
-        _save_models(run, study.fit(name, study.window.end), ready)
-        _write_manifest(run, study, command, kind="train", policy=policy)
+        learning = study.learn(name, config.training.simulated_paths) if trained else None
+        ready = study.train([policy], learning)
+        _save_models(run, study.fit(name, study.window.end), ready.policies)
+        _write_manifest(run, study, command, kind="train", policy=policy, **learning_record(learning, ready))
     return run.target
 
 
@@ -299,13 +301,21 @@ def _write_comparison(run: RunFolder, study: Study, comparison: Comparison, fore
     run.write_frame("history.parquet", recent[["item_id", "date", "sales", "in_stock"]])
 
 
-def _write_manifest(
-    run: RunFolder, study: Study, command: str, *, kind: str, policy: str, clusters: str | None = None
-) -> None:
-    """Write the resolved config and the record of the run; `clusters`: what the intervals treated as independent."""
+def learning_record(learning: Learning | None, trained: Trained) -> dict[str, Any]:
+    """Return what a manifest keeps of how policies came about: how much they learned from, costs and notes."""
+    return {
+        "learning": None if learning is None else learning.size,
+        "kept_cost": trained.kept_cost,
+        "policy_notes": trained.notes,
+    }
+
+
+def _write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **details: Any) -> None:
+    """Write the resolved config and the record of the run, with further details."""
     config, window, panel = study.config, study.window, study.data.panel
     run.write_text("config.toml", config.to_toml())
     test: dict[str, Any] = {"periods": window.end - window.cutoff, "validation_periods": window.cutoff - window.start}
+    test |= {"learning_periods": window.learning, "refits": [panel.dates[t].date() for t in window.refits]}
     if window.cutoff < window.end:
         held_out = panel.dates[window.cutoff :]
         dates = {"first_date": held_out[0].date(), "last_date": held_out[-1].date()}
@@ -313,16 +323,16 @@ def _write_manifest(
     record = manifest(name=config.name, command=command, seed=config.seed)
     record |= {
         "kind": kind,
-        "policy": policy,
         "data": _data_record(study),
         "timeline": list(TIMELINE),
         "backtest": test,
-        "baseline": config.policies.baseline,
+        "baseline_rule": config.policies.baseline,
         "level": config.statistics.level,
-        "clusters": clusters or config.statistics.clusters,
+        "clusters": config.statistics.clusters,
         "block": study.block,
         "forecaster": config.forecast.forecaster,
         "cpu_seconds": {stage: round(seconds, 2) for stage, seconds in study.seconds.items()},
+        **details,
     }
     run.write_json(MANIFEST, record)
     for stage, seconds in study.seconds.items():

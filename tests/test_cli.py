@@ -19,8 +19,10 @@ from fractile import (
 )
 from fractile.cli import app
 from fractile.studies import study as study_module
+from fractile.studies.config import PoliciesConfig
 from fractile.studies.folder import new_run
 from fractile.studies.report import page as page_module
+from fractile.training.train import is_learned
 
 RUNNER = CliRunner()
 
@@ -52,7 +54,9 @@ def studied(monkeypatch):
         print("a library prints this")
         table = pd.DataFrame({"policy": ["a"], "saving": [float("nan")]}).set_index("policy")
         return SimpleNamespace(
-            folder=out, comparison=SimpleNamespace(table=table, to_text=lambda: "policy saving"), failed={}
+            folder=out,
+            comparison=SimpleNamespace(table=table, baseline="projected", to_text=lambda: "policy saving"),
+            failed={},
         )
 
     monkeypatch.setattr(study_module, "run_study", run_study)
@@ -103,15 +107,18 @@ def test_a_policy_alone_is_compared_with_the_baseline(studied, tmp_path):
         ["c.toml", "--seed", "1"],
     ):
         assert invoke("study", *arguments).exit_code == 0
-    assert [(call.config.policies.names, call.config.policies.baseline) for call in studied] == [
-        (("newsvendor", "tuned_newsvendor"), "tuned_newsvendor"),
+    found = [(call.config.policies.names, call.config.policies.baseline) for call in studied]
+    # The baseline is the cheapest classical policy: one name alone is compared with those of the default study.
+    classical = {name for name in PoliciesConfig().names if name != "hindsight" and not is_learned(name)}
+    assert (set(found[0][0]), found[0][1]) == (classical, "cheapest")
+    assert found[1:] == [
         (("newsvendor", "projected"), "projected"),
-        (("base_stock", "tuned_newsvendor"), "tuned_newsvendor"),
+        (("base_stock", "tuned_newsvendor"), "cheapest"),
         (("projected",), "projected"),
     ]
     given = invoke("study", "--policy", "newsvendor", "--baseline", "ppo")
     assert (given.exit_code, given.stderr.partition(":")[0]) == (2, "error")
-    assert "--baseline: must be one of policies.names (newsvendor), got 'ppo'" in given.stderr
+    assert "--baseline: must be one of policies.names (newsvendor) or 'cheapest', got 'ppo'" in given.stderr
 
 
 def test_study_prints_the_table_and_where_the_report_is(studied):
@@ -124,7 +131,7 @@ def test_json_is_one_document_and_nothing_else(studied):
     assert json.loads(result.stdout) == {
         "folder": "here",
         "report": "here/report.html",
-        "baseline": "tuned_newsvendor",
+        "baseline": "projected",
         "table": [{"policy": "a", "saving": None}],
     }
 

@@ -13,10 +13,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..envs.core.types import ItemParams, Scenario, with_protection_totals
 from ..envs.gym.sources import DemandSource, EpisodeSource, PoolSource
 from ..errors import FractileError
+from ..policies.base import Policy
 from ..policies.newsvendor import TunedNewsvendor
+from ..policies.rollout import simulate
 from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
 from .config import BACKPROP_ON_HISTORY, PPO_ON_HISTORY, HistoryConfig
@@ -54,6 +57,7 @@ class TrainingProblem:
     params: Any
     tuning: Scenario | None = None
     kept: Scenario | None = None
+    run_in: int | None = None
     source: EpisodeSource | None = None
     seed: int = 0
     backprop_steps: int = BACKPROP_ON_HISTORY.steps
@@ -121,7 +125,8 @@ class TrainingProblem:
     def choosing(self) -> tuple[Scenario, int] | None:
         """The periods that networks are chosen on, with the number of those at their start that do not count."""
         if self.kept is not None:
-            return self.kept, min(int(self.params.slots), self.kept.periods - 1)
+            run_in = int(self.params.slots) if self.run_in is None else self.run_in
+            return self.kept, min(run_in, self.kept.periods - 1)
         start, periods = self.judging_start, self.tuning_scenario.periods
         if start == periods:
             return None
@@ -143,6 +148,14 @@ class TrainingProblem:
         """Item-periods that policies learn from; demand paths count each."""
         scenario = self.scenario
         return scenario.paths * self.judging_start * scenario.items
+
+    def cost_on_kept(self, policy: Policy) -> FloatArray:
+        """Return what a policy costs where learned policies are chosen, money, shape (paths, periods, items).
+
+        Where no such periods are left, it is what it costs on the scenario that policies learn from.
+        """
+        scenario, run_in = self.choosing or (self.tuning_scenario, self.warm_up)
+        return simulate(policy, scenario, self.params, warm_up=run_in).cost
 
     def note(self, name: str, text: str) -> None:
         """Add a note on a policy, once."""

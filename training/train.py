@@ -26,6 +26,7 @@ __all__ = [
     "JointSource",
     "PoolSource",
     "TrainingProblem",
+    "is_learned",
     "needs_training",
     "shrink_actions",
     "train_policy",
@@ -56,6 +57,11 @@ def train_policy(name: str, problem: TrainingProblem, options: Mapping[str, Any]
 def needs_training(name: str, options: Mapping[str, Any]) -> bool:
     """Whether a policy of this name has parameters to find that the options do not give."""
     return name in _TRAINERS or (name in _TUNERS and not options)
+
+
+def is_learned(name: str) -> bool:
+    """Whether a policy of this name is a network; all others are classical."""
+    return name in _TRAINERS
 
 
 def _train_backprop(name: str, problem: TrainingProblem, options: Mapping[str, Any]) -> Policy:

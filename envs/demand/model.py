@@ -191,15 +191,15 @@ class PreparedReplay:
         return Scenario(self.demand[item[:, None], start[:, None] + np.arange(self.periods), None])
 
 
-def uncensored(panel: SalesPanel) -> FloatArray:
+def uncensored(panel: SalesPanel, seed: int = 0) -> FloatArray:
     """Return demand as the history tells it, units, shape (items, periods).
 
     Where a listed item was out of stock, a draw of D | D >= sales stands in (`forecasters.censoring.draw_demand`), the
-    same at every call: with what was sold last in its place, whoever forecasts demand as it was would seem to forecast
-    too much. What stands in comes from the past, so that demand in t holds nothing of later periods; before an item's
-    first period in stock it is what was sold then, or there.
+    same at every call with the same seed: with what was sold last in its place, whoever forecasts demand as it was
+    would seem to forecast too much. What stands in comes from the past, so that demand in t holds nothing of later
+    periods; before an item's first period in stock it is what was sold then, or there.
     """
-    drawn = draw_demand(panel)
+    drawn = draw_demand(panel, seed=seed)
     first = np.argmax(panel.informative, axis=1)[:, None]
     start = np.maximum(panel.sales, np.take_along_axis(panel.sales, first, axis=1))
     return np.where(panel.listed, np.where(drawn.in_stock, drawn.sales, start), 0.0)

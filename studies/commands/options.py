@@ -95,6 +95,8 @@ Quick = Annotated[bool, _option("--quick", "Smaller work: a result within a minu
 Json = Annotated[bool, _option("--json", "Print one JSON document and nothing else.", None)]
 Debug = Annotated[bool, _option("--debug", "Show the whole traceback of an unexpected error.", None)]
 
+BOUNDS = ("hindsight",)
+"""Planners that know the future: bounds, not policies."""
 FLAGS = {"data.columns": "--column", "policies.names": "--policy", "lineage.forecasters": "--forecasters"}
 """Flags whose name is not the last part of the config key that they override."""
 
@@ -135,15 +137,29 @@ def make_config(
 
 
 def add_baseline(names: list[str] | None, path: Path | None) -> list[str] | None:
-    """Add the baseline of a config file, or the default one, to policies that were typed without it."""
+    """Add the baseline of a config file, or the default one, to policies that were typed without it.
+
+    Where the baseline is the cheapest classical policy, and the policies typed are one or none of them classical, the
+    classical policies of the file or of the default study are added.
+    """
     from ...policies.registry import POLICIES
+    from ...training.train import is_learned
     from ..config import PoliciesConfig, read_toml
+    from ..sections import CHEAPEST
 
     section = {} if path is None else read_toml(path).get("policies")
-    baseline = section.get("baseline") if isinstance(section, Mapping) else None
-    baseline = baseline or PoliciesConfig().baseline
-    if not names or baseline in names or baseline not in list(POLICIES):  # an unknown one is the file's own fault
-        return names or None
+    section = section if isinstance(section, Mapping) else {}
+    baseline = section.get("baseline") or PoliciesConfig().baseline
+    if not names:
+        return None
+    if baseline == CHEAPEST:
+        if len(names) > 1 and not all(map(is_learned, names)):
+            return names
+        found = section.get("names")
+        others = found if isinstance(found, list) else PoliciesConfig().names
+        return [*names, *(n for n in others if n not in (*names, *BOUNDS) and not is_learned(n))]
+    if baseline in names or baseline not in list(POLICIES):  # an unknown one is the file's own fault
+        return names
     return [*names, baseline]
 
 

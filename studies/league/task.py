@@ -21,9 +21,9 @@ from ...forecasters.data.panel import SalesPanel
 from ...forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
 from ...forecasters.scores.outcomes import Outcomes, outcomes_at
 from ...randomness import keyed_generator
-from ..backtest import SHORTEST_HISTORY
 from ..config import DefaultsConfig
 from ..data import item_params
+from ..windows import SHORTEST_HISTORY
 
 
 @dataclass(frozen=True)

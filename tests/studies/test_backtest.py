@@ -10,9 +10,10 @@ import pytest
 import fractile as fr
 from fractile.envs.core.params import params_from_items
 from fractile.envs.demand.model import uncensored
-from fractile.studies.backtest import begin, place_windows
+from fractile.studies.backtest import begin
 from fractile.studies.config import load_config
 from fractile.studies.data import StudyData
+from fractile.studies.windows import place_windows
 
 HELD_OUT, AFTER = 8, 3
 POLICIES = ["newsvendor", "projected", "base_stock", "tuned_newsvendor", "constant_order", "backprop", "ppo"]
@@ -42,7 +43,8 @@ def orders_of(data, forecaster):
     config = config_of(forecaster)
     study = begin(config, HELD_OUT, lambda message, share=None: None, data)
     forecasts = study.forecast(forecaster, 1)
-    trajectories = study.simulate(study.train(POLICIES, forecasts.tuning), forecasts)
+    trained = study.train(POLICIES, forecasts.learning)
+    trajectories = study.simulate(trained.policies, forecasts, "tuned_newsvendor")
     return {name: trajectory.order[0] for name, trajectory in trajectories.items()}
 
 
@@ -77,12 +79,33 @@ def test_another_future_changes_no_order(forecaster):
             assert (after[name][AFTER + 1 :] != before[name][AFTER + 1 :]).any(), name
 
 
-def test_a_short_history_shortens_the_validation_and_says_so():
-    retail = fr.retail_panel(items=4, periods=52, seed=0)
-    window = place_windows(data_of(retail.panel, retail.items), 12, 26, None)
-    assert window.cutoff == 40
-    assert window.start >= 20
-    assert "tuned on" in window.notes[0]
+def windows_of(periods, held_out=12, validation=26, refits=2, items=2):
+    retail = fr.retail_panel(items=items, periods=periods, seed=0)
+    return place_windows(data_of(retail.panel, retail.items), held_out, validation, None, refits)
+
+
+def test_stretches_follow_each_other_up_to_the_validation_window():
+    window = windows_of(157)
+    assert (window.start, window.cutoff, window.end) == (119, 145, 157)
+    assert window.stretches == ((59, 89), (89, 119))
+    assert window.learning == 60
+    assert window.notes == ()
+
+
+def test_a_short_history_shortens_the_windows_and_says_so():
+    window = windows_of(52)
+    assert (window.cutoff, window.start) == (40, 27)
+    assert window.stretches[-1][1] == window.start
+    assert "chosen on 13 periods, not on 26" in window.notes[0]
+
+
+def test_where_nothing_is_left_to_learn_from_policies_learn_from_the_validation_window():
+    short, none = windows_of(36, validation=8), windows_of(157, refits=0)
+    assert (short.refits, none.refits) == ((), ())
+    assert short.stretches == ((short.start, short.cutoff),)
+    assert "learn from the periods that they are chosen on" in short.notes[-1]
+    assert none.stretches == ((119, 145),)
+    assert none.notes == ()
 
 
 def test_too_short_a_history_is_refused():

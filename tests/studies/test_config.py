@@ -26,7 +26,7 @@ def test_the_default_study_is_the_embedded_panel():
     assert (config.data.embedded_items, config.data.embedded_periods) == (300, 157)
     assert (config.backtest.periods, config.backtest.validation) == (12, 26)
     assert config.forecast.names == ("mqcnn", "seasonal_naive", "ets")
-    assert config.policies.baseline in config.policies.names
+    assert config.policies.baseline == "cheapest"
     assert config == StudyConfig()
 
 
@@ -87,8 +87,8 @@ def test_a_config_is_frozen():
             "forecast.also: each name may stand once, got 'ets' more than once",
         ),
         (
-            {"policies": {"names": ["ppo", "newsvendor"]}},
-            "policies.baseline: must be one of policies.names (ppo, newsvendor), got 'tuned_newsvendor'; "
+            {"policies": {"names": ["ppo", "newsvendor"], "baseline": "projected"}},
+            "policies.baseline: must be one of policies.names (ppo, newsvendor) or 'cheapest', got 'projected'; "
             "add it to the names or choose another baseline",
         ),
     ],

@@ -1,0 +1,115 @@
+"""Where the windows of a backtest begin, and what each is for.
+
+    |…… history ……|…… learning ……|…… validation ……|…… held out ……|
+                  ^ refits       ^ start          ^ cutoff         ^ end
+
+Forecasters fitted at each of the refits forecast from every origin up to the next one. On these forecasts, and on the
+demand that followed, policies are tuned and trained. The validation window, forecast by a forecaster that was fitted
+at its start, is trained on by nobody: there policies are chosen. A last forecaster, fitted before the cutoff, forecasts
+from every held-out origin; there policies are compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from .data import StudyData
+
+SHORTEST_HISTORY = 8
+"""Periods at least that a forecaster is fitted on."""
+SHORT = "the history is short"
+USUAL_HORIZON = 8
+"""Periods that are forecast where decisions need fewer, so that scores and pictures show something."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where the windows of a backtest begin.
+
+    Attributes:
+        start: first period of the validation window.
+        cutoff: first held-out period.
+        end: the panel's number of periods.
+        span: the longest protection interval: periods ahead that decisions need.
+        horizon: periods ahead that are forecast.
+        refits: first periods of the stretches of the learning window, each forecast by a forecaster fitted just
+            before it; none where the history is too short for such a window: policies then learn from the validation
+            window.
+        notes: what a reader should know, e.g. that the validation window had to be shortened.
+    """
+
+    start: int
+    cutoff: int
+    end: int
+    span: int
+    horizon: int
+    refits: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def warm_up(self) -> int:
+        """Periods before the cutoff that a comparison runs through first, so that the start does not count."""
+        return min(2 * self.span, self.cutoff - self.start)
+
+    @property
+    def learning(self) -> int:
+        """Periods that policies learn from."""
+        return self.start - self.refits[0] if self.refits else self.cutoff - self.start
+
+    @property
+    def stretches(self) -> tuple[tuple[int, int], ...]:
+        """First period of each stretch that policies learn from, and the one after its last."""
+        if not self.refits:
+            return ((self.start, self.cutoff),)
+        return tuple(zip(self.refits, (*self.refits[1:], self.start), strict=True))
+
+
+def place_windows(data: StudyData, periods: int, validation: int, horizon: int | None, refits: int = 2) -> Windows:
+    """Place the windows of a backtest.
+
+    The validation window takes a third of what precedes the cutoff at most, the learning window half of what precedes
+    that, so that every forecaster has as much to be fitted on.
+
+    Args:
+        data: panel and parameters.
+        periods: held out at the end; 0 holds nothing out.
+        validation: periods of the validation window, where the history is long enough.
+        horizon: periods ahead that are forecast at least.
+        refits: stretches of the learning window, where the history is long enough; 0: none, policies learn from the
+            validation window.
+
+    Raises:
+        InputError: where the history is too short.
+    """
+    end, span = data.panel.periods, int(np.max(data.params.protection_interval))
+    cutoff, horizon = end - periods, max(horizon or USUAL_HORIZON, span)
+    start = cutoff - min(validation, cutoff // 3)
+    first = max(SHORTEST_HISTORY, start // 2)
+    number = min(refits, (start - first) // (span + 1))
+    if number and start - first >= 2 * (span + 1) and cutoff - start > span:
+        begins = np.linspace(first, start, number + 1)[:-1].astype(int)
+        notes = [f"{SHORT}: policies are chosen on {cutoff - start} periods, not on {validation}"]
+        notes = notes if cutoff - start < validation else []
+        if number < refits:
+            notes.append(f"{SHORT}: forecasters are refitted {number} times for policies, not {refits}")
+        return Windows(start, cutoff, end, span, horizon, tuple(int(t) for t in begins), tuple(notes))
+    # The first forecaster keeps half of what precedes the cutoff, however long a validation is configured.
+    fits = min(validation, cutoff - max(SHORTEST_HISTORY, cutoff // 2))
+    if fits < span + 1:
+        least = periods + 2 * max(SHORTEST_HISTORY, span + 1)
+        raise InputError(
+            [
+                f"history: has {end} periods; {periods} held out and protection intervals of {span} need about "
+                f"{least}; give a longer history, hold out fewer (backtest.periods) or use finer periods (data.freq)"
+            ]
+        )
+    notes = [f"{SHORT}: policies were tuned on {fits} periods, not on {validation}"] if fits < validation else []
+    if refits:
+        notes.append(f"{SHORT}: policies learn from the periods that they are chosen on")
+    return Windows(cutoff - fits, cutoff, end, span, horizon, (), tuple(notes))
