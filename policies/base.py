@@ -64,6 +64,12 @@ def per_item(value: Any) -> Any:
     return array.item() if array.ndim == 0 else array
 
 
+def spread(value: Any, obs: Observation) -> FloatArray:
+    """Return a parameter over items or over (paths, items) with an axis of paths, which may be of length one."""
+    array = np.asarray(value, dtype=np.float64)
+    return np.broadcast_to(array, np.broadcast_shapes(array.shape, (1, obs.net_inventory.shape[1])))
+
+
 class Rule(NamedTuple):
     """What a policy's parameter must be.
 

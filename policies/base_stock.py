@@ -13,7 +13,7 @@ from ..envs.core.types import Observation
 from ..envs.networks.network import Network
 from ..envs.systems.perishable import PerishableState, perishable_step
 from ..errors import FractileError
-from .base import LIMIT, NOT_NEGATIVE, Rule, keep_parameters, per_item
+from .base import LIMIT, NOT_NEGATIVE, Rule, keep_parameters, per_item, spread
 
 NUMBER = Rule("a number", np.isfinite)
 
@@ -37,7 +37,7 @@ class BaseStock:
 
     def target(self, obs: Observation) -> Array:
         """Return the order-up-to level, units. [S]"""
-        return np.broadcast_to(self.level, (1, obs.net_inventory.shape[1]))
+        return spread(self.level, obs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class CappedBaseStock:
 
     def target(self, obs: Observation) -> Array:
         """Return the order-up-to level, units. [S]"""
-        return np.broadcast_to(self.level, (1, obs.net_inventory.shape[1]))
+        return spread(self.level, obs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,7 @@ class EstimatedWaste:
 
     def target(self, obs: Observation) -> Array:
         """Return the order-up-to level, units. [S]"""
-        return np.broadcast_to(self.level, (1, obs.net_inventory.shape[1]))
+        return spread(self.level, obs)
 
 
 def estimated_waste(obs: Observation) -> Array:
@@ -229,7 +229,7 @@ class ReorderPointOrderUpTo:
 
     def target(self, obs: Observation) -> Array:
         """Return the order-up-to level, units. [S]"""
-        return np.broadcast_to(self.order_up_to, (1, obs.net_inventory.shape[1]))
+        return spread(self.order_up_to, obs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,4 +261,4 @@ class ReorderPointQuantity:
 
     def target(self, obs: Observation) -> Array:
         """Return the highest position that an order leads to, s + Q, units."""
-        return np.broadcast_to(self.reorder_point + self.quantity, (1, obs.net_inventory.shape[1]))
+        return spread(self.reorder_point + self.quantity, obs)

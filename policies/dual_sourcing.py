@@ -19,7 +19,7 @@ from ..envs.core.backend import concatenate, like, minimum, positive_part
 from ..envs.core.types import Observation
 from ..envs.networks.network import OUTSIDE, Network
 from ..errors import FractileError
-from .base import FINITE, LIMIT, NOT_NEGATIVE, keep_parameters
+from .base import FINITE, LIMIT, NOT_NEGATIVE, keep_parameters, spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class SingleIndex:
 
     def target(self, obs: Observation) -> Array:
         """Return the regular level, units. [S_r]"""
-        return _spread(self.regular_level, obs)
+        return spread(self.regular_level, obs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class DualIndex:
 
     def target(self, obs: Observation) -> Array:
         """Return the regular level, units. [S_r]"""
-        return _spread(self.regular_level, obs)
+        return spread(self.regular_level, obs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class CappedDualIndex:
 
     def target(self, obs: Observation) -> Array:
         """Return the regular level, units. [S_r]"""
-        return _spread(self.regular_level, obs)
+        return spread(self.regular_level, obs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ class TailoredBaseSurge:
 
     def target(self, obs: Observation) -> Array:
         """Return the expedited level, units. [S_e]"""
-        return _spread(self.expedited_level, obs)
+        return spread(self.expedited_level, obs)
 
 
 def check_suppliers(obs: Observation) -> None:
@@ -177,7 +177,3 @@ def _surge(level: Any, obs: Observation) -> Array:
 
 def _up_to(level: Any, obs: Observation, expedited: Array) -> Array:
     return positive_part(like(level, expedited) - obs.inventory_position - expedited)
-
-
-def _spread(level: Any, obs: Observation) -> Array:
-    return np.broadcast_to(level, (1, obs.net_inventory.shape[1]))

@@ -146,40 +146,87 @@ class Projected:
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items)."""
-        longest = int(np.max(obs.params.protection_interval))
-        # Quasi-random demand over the longest protection interval, shape (draws, horizon, 1 or paths, items).
-        demand = obs.known_forecast().draws(DRAWS, longest).transpose(0, 3, 2, 1)
-        # Expected stock at the start of the period in which an order placed now arrives, shape (paths, items).
-        expected = np.array(obs.net_inventory, dtype=np.float64)
-        lead_time = np.broadcast_to(obs.params.lead_time, expected.shape)
-        stock = np.broadcast_to(obs.net_inventory, (len(demand), *expected.shape))
-        for k, arriving in enumerate(_first_slots(obs.pipeline, int(lead_time.max()))):
-            gap = stock + arriving - demand[:, k]
-            stock = gap + obs.params.lost_share * np.minimum(np.maximum(-gap, 0.0), demand[:, k])
-            expected = np.where(lead_time == k + 1, stock.mean(0), expected)
-        wanted = np.asarray(self.scale) * self._fractile_served(obs, demand)
-        return np.maximum(wanted - (expected + _due_later(obs)), 0.0)
+        demand = demand_draws(obs)
+        wanted = np.asarray(self.scale) * fractile_served(obs, demand, self.fractile(obs.params))
+        return np.maximum(wanted - projected_stock(obs, demand), 0.0)
 
     def fractile(self, params: ItemParams) -> Any:
         """Return the fractile that is bought."""
         return params.critical_ratio if self.critical_ratio is None else self.critical_ratio
 
-    def _fractile_served(self, obs: Observation, demand: FloatArray) -> FloatArray:
-        """The fractile of demand over the periods that this order serves, shape (1 or paths, items)."""
-        first, review = np.asarray(obs.params.lead_time), np.asarray(obs.params.review_period)
-        if not np.ptp(first) and not np.ptp(review):
-            served = obs.known_forecast().after(int(np.max(first))).total(int(np.max(review)))
-            level: FloatArray = served.quantile(by_origin(self.fractile(obs.params)))[:, :, 0].T
-            return level
-        # Items that are served in different periods: fractiles of the draws, one sum an item, each at its own level.
-        period = np.arange(demand.shape[1])[:, None, None]
-        draws = np.sort(np.where((period >= first) & (period < first + review), demand, 0.0).sum(1), axis=0)
-        last = len(draws) - 1
-        position = np.clip(np.broadcast_to(self.fractile(obs.params), draws.shape[1:]) * len(draws) - 0.5, 0, last)
-        low = np.floor(position).astype(np.int64)
-        below, above = (np.take_along_axis(draws, np.minimum(low + k, last)[None], 0)[0] for k in (0, 1))
-        fractile: FloatArray = below + (position - low) * (above - below)
-        return fractile
+
+@dataclass(frozen=True, eq=False)
+class TunedProjected:
+    """`Projected` with a scale and a safety factor found by simulation, as in `TunedNewsvendor`.
+
+    Attributes:
+        scale: factor on the fractile that stock is projected up to.
+        shift: added to the critical ratio's log-odds.
+    """
+
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_fractile(None, self.scale)
+
+    def order(self, obs: Observation) -> Array:
+        """Return units to order, shape (paths, items)."""
+        return Projected(critical_ratio=self.fractile(obs.params), scale=self.scale).order(obs)
+
+    def fractile(self, params: ItemParams) -> Any:
+        """Return the fractile that is bought."""
+        return shifted_ratio(params.critical_ratio, self.shift)
+
+
+def demand_draws(obs: Observation, number: int = DRAWS) -> FloatArray:
+    """Return quasi-random demand over the longest protection interval, shape (draws, horizon, 1 or paths, items)."""
+    longest = int(np.max(obs.params.protection_interval))
+    return obs.known_forecast().draws(number, longest).transpose(0, 3, 2, 1)
+
+
+def projected_stock(obs: Observation, demand: FloatArray) -> FloatArray:
+    """Return expected stock at the start of the period in which an order placed now arrives, and units due later.
+
+    Args:
+        obs: stock and pipeline.
+        demand: see `demand_draws`.
+
+    Returns:
+        units, shape (paths, items).
+    """
+    expected = np.array(obs.net_inventory, dtype=np.float64)
+    lead_time = np.broadcast_to(obs.params.lead_time, expected.shape)
+    stock = np.broadcast_to(obs.net_inventory, (len(demand), *expected.shape))
+    for k, arriving in enumerate(_first_slots(obs.pipeline, int(lead_time.max()))):
+        gap = stock + arriving - demand[:, k]
+        stock = gap + obs.params.lost_share * np.minimum(np.maximum(-gap, 0.0), demand[:, k])
+        expected = np.where(lead_time == k + 1, stock.mean(0), expected)
+    return expected + _due_later(obs)
+
+
+def fractile_served(obs: Observation, demand: FloatArray, ratio: Any) -> FloatArray:
+    """Return the fractile of demand over the periods that this order serves, units, shape (1 or paths, items).
+
+    Args:
+        obs: with a forecast.
+        demand: see `demand_draws`.
+        ratio: the fractile, in (0, 1), one for all or per item.
+    """
+    first, review = np.asarray(obs.params.lead_time), np.asarray(obs.params.review_period)
+    if not np.ptp(first) and not np.ptp(review):
+        served = obs.known_forecast().after(int(np.max(first))).total(int(np.max(review)))
+        level: FloatArray = served.quantile(by_origin(ratio))[:, :, 0].T
+        return level
+    # Items that are served in different periods: fractiles of the draws, one sum an item, each at its own level.
+    period = np.arange(demand.shape[1])[:, None, None]
+    draws = np.sort(np.where((period >= first) & (period < first + review), demand, 0.0).sum(1), axis=0)
+    last = len(draws) - 1
+    position = np.clip(np.broadcast_to(ratio, draws.shape[1:]) * len(draws) - 0.5, 0, last)
+    low = np.floor(position).astype(np.int64)
+    below, above = (np.take_along_axis(draws, np.minimum(low + k, last)[None], 0)[0] for k in (0, 1))
+    fractile: FloatArray = below + (position - low) * (above - below)
+    return fractile
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ POLICIES = Registry(
         "newsvendor": "newsvendor:Newsvendor",
         "tuned_newsvendor": "newsvendor:TunedNewsvendor",
         "projected": "newsvendor:Projected",
+        "tuned_projected": "newsvendor:TunedProjected",
         "base_stock": "base_stock:BaseStock",
         "capped_base_stock": "base_stock:CappedBaseStock",
         "constant_order": "base_stock:ConstantOrder",

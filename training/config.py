@@ -92,28 +92,25 @@ class PPOConfig:
 
 @dataclass(frozen=True)
 class TuningConfig:
-    """Grids that classical policies are tuned over.
+    """How classical policies are tuned; the grids of fixed parameters stand with their coordinates, `tuning.fixed`.
 
     Attributes:
-        scales: lowest and highest scale of the newsvendor's level.
-        shifts: lowest and highest shift of its log-odds.
-        points: of either, in the first grid.
-        refinements: grids in all, each finer around the best point of the one before.
-        finer_points: of either, in each finer grid.
-        levels: (lowest, beyond the highest, step) of base-stock levels, in mean demand over L + R periods: a fine
-            stretch and a coarse one.
-        largest_quantity: the largest constant order, in mean demand over R periods.
-        quantities: constant orders that are tried, from none up.
+        scale_steps: scales of a fractile that are tried first, less one.
+        shifts: shifts of its log-odds that are tried first.
+        widenings: how often a grid goes on by half its reach where it ended too early.
+        at_the_edge: share of the items whose own best point may lie at the edge of a grid.
+        folds: parts of the stretch; what is chosen on all others must hold on each.
+        pooling: weights of the pool's cost curve that are tried; infinity = one setting for all items.
+        projected_periods: path-item-periods that `tuned_projected` is tuned on at most: it draws demand in each.
     """
 
-    scales: tuple[float, float] = (0.6, 1.3)
-    shifts: tuple[float, float] = (-2.0, 1.5)
-    points: int = 8
-    refinements: int = 3
-    finer_points: int = 5
-    levels: tuple[tuple[float, float, float], ...] = ((0.0, 4.0, 0.25), (4.0, 12.1, 1.0))
-    largest_quantity: float = 1.5
-    quantities: int = 31
+    scale_steps: tuple[float, ...] = (-0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3)
+    shifts: tuple[float, ...] = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+    widenings: int = 3
+    at_the_edge: float = 0.1
+    folds: int = 4
+    pooling: tuple[float, ...] = (0.0, 0.5, 2.0, 8.0, float("inf"))
+    projected_periods: int = 4_000
 
 
 @dataclass(frozen=True)

@@ -1,92 +1,229 @@
-"""Parameters of classical policies, found by simulation on a scenario."""
+"""Parameters of classical policies, found by simulation on a scenario: `tune_policy`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import product
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import FloatArray
 from ..envs.core.types import ItemParams, Scenario, with_protection_totals
+from ..errors import FractileError, did_you_mean
+from ..policies.base import Policy
 from ..policies.base_stock import BaseStock, ConstantOrder
-from ..policies.newsvendor import TunedNewsvendor
+from ..policies.newsvendor import Newsvendor, Projected, TunedNewsvendor, TunedProjected
 from ..policies.rollout import simulate
+from ..progress import Progress, no_progress
+from ..randomness import keyed_generator
 from .config import TuningConfig
+from .tuning import fixed
+from .tuning.candidates import Trial
+from .tuning.fractiles import Fractiles
+from .tuning.search import ALL, UNTUNED, Axis, search
 
-PolicyT = TypeVar("PolicyT", BaseStock, ConstantOrder)
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """A policy whose parameters were found, and what it replaces.
+
+    Attributes:
+        policy: the tuned policy, or the untuned one where that costs less on the periods kept for choosing.
+        untuned: the same policy with parameters from formulas.
+        notes: what is to be said of the search, a sentence each.
+        cost: per period and item on the periods kept for choosing, money; None where none were kept.
+        untuned_cost: likewise, of the untuned policy.
+    """
+
+    policy: Policy
+    untuned: Policy
+    notes: tuple[str, ...] = ()
+    cost: float | None = None
+    untuned_cost: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """What a tuner gets: see `tune_policy`."""
+
+    scenario: Scenario
+    params: Any
+    config: TuningConfig
+    demand: Any
+    seed: int
+
+    @property
+    def trial(self) -> Trial:
+        """What candidates are judged on."""
+        return Trial(self.scenario, self.params, warm_up_of(self.scenario, self.params), self.config.folds)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the stretch is a history: fewer paths than parts."""
+        return self.scenario.paths < 2 * self.config.folds
+
+
+def tune_policy(
+    name: str,
+    scenario: Scenario,
+    params: Any,
+    *,
+    kept: Scenario | None = None,
+    config: TuningConfig | None = None,
+    demand: Any = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Tuned:
+    """Find the parameters of a classical policy that cost least on a scenario.
+
+    All candidates are simulated side by side on the same demand. Policies with fixed parameters have a setting for
+    each item, of which `tuning.search` says how much it follows the pool's; policies that read forecasts have one for
+    all. On a history, what is chosen must also cost less than the untuned form on parts that it was not chosen on.
+    Items whose demand has ended within the stretch do not count from then on.
+
+    Args:
+        name: one of `TUNERS`.
+        scenario: demand to tune on, and forecasts for policies that read them; a history, or simulated paths.
+        params: lead times and costs of its items, or the network.
+        kept: a later stretch, on which the tuned and the untuned form are compared; None = no comparison.
+        config: grids and how items are pooled.
+        demand: the demand model of a policy that needs one (`projected_level`); the scenario's own frequencies where
+            None.
+        seed: of the items that a policy is tuned on where there are too many.
+        progress: called as the search moves on.
+
+    Returns:
+        The policy, the untuned one and what is to be said of the search.
+
+    Raises:
+        FractileError: where the policy has no tuner, or the system is not one that it is for.
+
+    >>> import fractile as fr
+    >>> scenario = fr.draw_scenario(fr.Poisson(5.0), seed=0, paths=200, periods=60, span=3)
+    >>> params = ItemParams(lead_time=2, stockout_cost=4.0, pack_size=1)
+    >>> tune_policy("base_stock", scenario, params).policy.level.tolist()
+    [16.0]
+    """
+    if name not in TUNERS:
+        raise FractileError(f"policy {name!r} has no tuner{did_you_mean(name, TUNERS)}")
+    progress(f"tuning {name}")
+    tuned = TUNERS[name](_Problem(scenario, params, config or TuningConfig(), demand, seed))
+    return tuned if kept is None else _compared(tuned, kept, params)
+
+
+def warm_up_of(scenario: Scenario, params: Any) -> int:
+    """Return the periods whose cost no order of the policy decides; on many paths, a start of any kind has worn off."""
+    least = int(params.slots) if scenario.paths == 1 else 2 * int(params.slots) + 1
+    return min(least, max(scenario.periods // 2, min(int(params.slots), scenario.periods - 1)))
+
+
+def _compared(tuned: Tuned, kept: Scenario, params: Any) -> Tuned:
+    """Compare both forms on the periods kept for choosing, and return the cheaper one."""
+    kept = with_protection_totals(kept, params) if isinstance(params, ItemParams) else kept
+    warm_up = min(int(params.slots), kept.periods - 1)
+    cost, plain = (
+        simulate(policy, kept, params, warm_up=warm_up).mean_cost for policy in (tuned.policy, tuned.untuned)
+    )
+    if cost <= plain:
+        return Tuned(tuned.policy, tuned.untuned, tuned.notes, cost, plain)
+    note = (
+        f"the untuned form costs less on the periods kept for choosing, {plain:.4g} against {cost:.4g} a period and "
+        "item: it is kept"
+    )
+    return Tuned(tuned.untuned, tuned.untuned, (*tuned.notes, note), plain, plain)
+
+
+def _tune_fixed(form_of: Callable[[fixed.History], fixed.Form], problem: _Problem) -> Tuned:
+    """Tune a policy with fixed parameters."""
+    trial = problem.trial
+    history = fixed.History(problem.scenario, problem.params, trial.counts)
+    form = form_of(history)
+    origin = np.array([axis.origin for axis in form.axes])
+    untuned = form.make(np.broadcast_to(origin, (trial.columns, len(origin))))
+    # Single units where demand comes in them; else a fiftieth of a standard deviation.
+    step = np.maximum(0.25 / form.unit, 0.004) if history.whole else np.full(form.unit.shape, 0.02)
+
+    def costs(u: FloatArray) -> FloatArray:
+        return trial.costs(form.make, u, untuned)
+
+    found = search(costs, form.axes, form.typical, step, problem.config, recorded=problem.recorded)
+    return Tuned(form.make(found.theta), untuned, found.notes)
+
+
+def _tune_fractile(projected: bool, problem: _Problem) -> Tuned:
+    """Tune a scale and a shift that all items share."""
+    params = fixed.item_params(problem.params, "tuned_projected" if projected else "tuned_newsvendor")
+    scenario = problem.scenario
+    if scenario.forecasts is None:
+        raise FractileError("this policy reads forecasts: give Scenario(forecasts=...), or draw it from a demand model")
+    notes: tuple[str, ...] = ()
+    most = max(1, problem.config.projected_periods // (scenario.paths * scenario.periods))
+    if projected and scenario.items > most:
+        some = np.sort(keyed_generator(problem.seed, "tuned items").permutation(scenario.items)[:most])
+        scenario, params = scenario.select(some), params.select(some)
+        notes = (f"tuned on {most} of {problem.scenario.items} items, which share the setting",)
+    if not projected:
+        scenario = with_protection_totals(scenario, params)
+    trial = Trial(scenario, params, warm_up_of(scenario, params), problem.config.folds)
+    history = fixed.History(scenario, params, trial.counts)
+    make = Fractiles(scenario, params, projected).make
+    tuned, plain = (TunedProjected, Projected()) if projected else (TunedNewsvendor, Newsvendor())
+    axes = (
+        Axis("the scale", problem.config.scale_steps, lowest=-1.0, unit="beyond one"),
+        Axis("the shift", problem.config.shifts, unit="of the log-odds"),
+    )
+    typical = history.typical(params.protection_interval, params.holding_cost, params.stockout_cost)
+    step = np.full((trial.columns, 2), 0.012)
+
+    def costs(u: FloatArray) -> FloatArray:
+        return trial.costs(make, u, plain)
+
+    found = search(costs, axes, typical, step, problem.config, recorded=problem.recorded, weights=(ALL,), money=True)
+    scale, shift = found.theta[0]
+    policy = plain if found.pooled == UNTUNED else tuned(float(1.0 + scale), float(shift))
+    return Tuned(policy, plain, (*notes, *found.notes))
+
+
+TUNERS: Mapping[str, Callable[[_Problem], Tuned]] = {
+    "tuned_newsvendor": lambda problem: _tune_fractile(False, problem),
+    "tuned_projected": lambda problem: _tune_fractile(True, problem),
+    "base_stock": lambda problem: _tune_fixed(fixed.base_stock, problem),
+    "estimated_waste": lambda problem: _tune_fixed(fixed.estimated_waste, problem),
+    "capped_base_stock": lambda problem: _tune_fixed(fixed.capped_base_stock, problem),
+    "constant_order": lambda problem: _tune_fixed(fixed.constant_order, problem),
+    "ss": lambda problem: _tune_fixed(fixed.ss, problem),
+    "rq": lambda problem: _tune_fixed(fixed.rq, problem),
+}
+"""How each policy is tuned, by its name."""
 
 
 def tune_newsvendor(scenario: Scenario, params: ItemParams, config: TuningConfig | None = None) -> TunedNewsvendor:
-    """Find the scale and the safety factor that cost least in total on a scenario.
-
-    A grid, then finer grids around the best point, with ties going to the plainest newsvendor. Every item shares
-    the two numbers, so that thousands of item-periods support them.
-
-    Args:
-        scenario: demand and forecasts to tune on.
-        params: lead times and costs.
-        config: the grids.
-    """
-    config = config or TuningConfig()
-    scenario = with_protection_totals(scenario, params)  # once for all candidates
-    warm_up = _warm_up(scenario, params)
-    best = TunedNewsvendor()
-    lowest = simulate(best, scenario, params, warm_up=warm_up).mean_cost
-    scales, shifts = np.linspace(*config.scales, config.points), np.linspace(*config.shifts, config.points)
-    for _ in range(config.refinements):
-        for scale, shift in product(scales, shifts):
-            candidate = TunedNewsvendor(float(scale), float(shift))
-            cost = simulate(candidate, scenario, params, warm_up=warm_up).mean_cost
-            if cost < lowest:
-                best, lowest = candidate, cost
-        scales = _refine(scales, best.scale, config.finer_points)
-        shifts = _refine(shifts, best.shift, config.finer_points)
-    return best
+    """Find the scale and the safety factor that cost least on a scenario: see `tune_policy`."""
+    policy = tune_policy("tuned_newsvendor", scenario, params, config=config).policy
+    return policy if isinstance(policy, TunedNewsvendor) else TunedNewsvendor()
 
 
 def tune_base_stock(scenario: Scenario, params: ItemParams, config: TuningConfig | None = None) -> BaseStock:
-    """Find each item's cheapest fixed level on a scenario: multiples of its mean demand over L + R periods."""
-    stretches = (np.arange(*stretch) for stretch in (config or TuningConfig()).levels)
-    return _tune_each_item(BaseStock, np.concatenate([*stretches]), params.protection_interval, scenario, params)
+    """Find each item's cheapest fixed level on a scenario: see `tune_policy`."""
+    policy = tune_policy("base_stock", scenario, params, config=config).policy
+    assert isinstance(policy, BaseStock)
+    return policy
 
 
 def tune_constant_order(scenario: Scenario, params: ItemParams, config: TuningConfig | None = None) -> ConstantOrder:
-    """Find each item's cheapest fixed order on a scenario: multiples of its mean demand per review."""
-    config = config or TuningConfig()
-    multiples = np.linspace(0.0, config.largest_quantity, config.quantities)
-    return _tune_each_item(ConstantOrder, multiples, params.review_period, scenario, params)
+    """Find each item's cheapest fixed order on a scenario: see `tune_policy`."""
+    policy = tune_policy("constant_order", scenario, params, config=config).policy
+    assert isinstance(policy, ConstantOrder)
+    return policy
 
 
-def _tune_each_item(
-    make: Callable[[FloatArray], PolicyT],
-    multiples: FloatArray,
-    periods: int | IntArray,
-    scenario: Scenario,
-    params: ItemParams,
-) -> PolicyT:
-    """Choose each item's cheapest multiple of its mean demand over some periods.
-
-    One run judges all items, since none affects another.
-    """
-    mean = np.asarray(scenario.demand).mean((0, 1)) * np.asarray(periods)
-    candidates = np.outer(multiples, mean)
-    if params.pack_size is not None:
-        candidates = np.rint(candidates)
-    warm_up = _warm_up(scenario, params)
-    runs = (simulate(make(row), scenario, params, warm_up=warm_up) for row in candidates)
-    best = np.argmin([run.cost.mean((0, 1)) for run in runs], axis=0)
-    return make(candidates[best, np.arange(candidates.shape[1])])
-
-
-def _warm_up(scenario: Scenario, params: ItemParams) -> int:
-    """Periods whose cost no order of the policy decides."""
-    return min(params.slots, scenario.periods - 1)
-
-
-def _refine(grid: FloatArray, centre: float, points: int) -> FloatArray:
-    """Return a grid between the neighbours of the best point; scales stay at or above zero."""
-    width = (grid[1] - grid[0]) / 2
-    finer: FloatArray = centre + width * np.linspace(-1, 1, points)
-    return np.maximum(finer, 0.0) if grid[0] > 0 else finer
+__all__ = [
+    "TUNERS",
+    "Tuned",
+    "tune_base_stock",
+    "tune_constant_order",
+    "tune_newsvendor",
+    "tune_policy",
+    "warm_up_of",
+]

@@ -42,6 +42,7 @@ MADE = {
     "newsvendor": lambda: make_policy("newsvendor"),
     "tuned_newsvendor": lambda: make_policy("tuned_newsvendor", scale=0.9, shift=-0.5),
     "projected": lambda: make_policy("projected"),
+    "tuned_projected": lambda: make_policy("tuned_projected", scale=0.9, shift=-0.5),
     "base_stock": lambda: make_policy("base_stock", level=[10, 40, 5]),
     "capped_base_stock": lambda: make_policy("capped_base_stock", level=30, cap=[5, 20, 3]),
     "constant_order": lambda: make_policy("constant_order", quantity=3),

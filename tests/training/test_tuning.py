@@ -1,0 +1,176 @@
+"""Tuners of classical policies: they reach what is known, pool items, and never cost more than formulas."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fractile as fr
+from fractile.envs.arrivals.models import with_arrivals
+from fractile.envs.instances.catalogue import instances
+from fractile.forecasters.forecast import concatenate_origins
+from fractile.training.config import TuningConfig
+from fractile.training.tune import TUNERS, tune_policy
+from fractile.training.tuning.candidates import Trial, selling
+from fractile.training.tuning.fractiles import Fractiles
+
+PARAMS = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=4.0, pack_size=1)
+
+
+def scenario_of(seed, paths=64, periods=60, demand=None):
+    return fr.draw_scenario(demand or fr.Poisson(5.0), seed=seed, paths=paths, periods=periods, span=3)
+
+
+def forecast_of(mean, levels=(0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95), span=3):
+    """Quantiles of a Poisson-like demand with a mean per item."""
+    spread = np.quantile(np.random.default_rng(0).poisson(5.0, 4096) / 5.0, levels)
+    values = np.broadcast_to(np.asarray(mean)[:, None, None, None] * spread, (len(mean), 1, span, len(levels)))
+    ids = tuple(f"item {i}" for i in range(len(mean)))
+    return fr.QuantileForecast(np.array(levels), values.copy(), np.array([0]), ids)
+
+
+@pytest.mark.parametrize("name", ["zipkin2008-poisson-b4-L2", "zipkin2008-poisson-b19-L4"])
+def test_tuners_reach_the_best_parameters_that_are_known(name):
+    instance = instances[name]
+    scenario = fr.draw_scenario(instance.demand, seed=0, paths=512, periods=100, span=5)
+    for policy in ("base_stock", "capped_base_stock"):
+        tuned = tune_policy(policy, scenario, instance.params).policy
+        known = instance.known[policy].parameters
+        assert {key: getattr(tuned, key).item() for key in known} == known
+
+
+@pytest.mark.parametrize("name", ["tuned_newsvendor", "tuned_projected"])
+@pytest.mark.parametrize("origins", [1, 3])
+def test_candidates_of_a_fractile_cost_what_each_costs_alone(name, origins):
+    scenario = scenario_of(0, paths=3, periods=12)
+    if origins == 3:  # each path has forecasts of its own
+        scenario = replace(scenario, forecasts=[concatenate_origins([f, f, f]) for f in scenario.forecasts])
+        scenario.forecasts[4].values[:, 1] *= 1.5
+    trial = Trial(scenario, PARAMS, 2, 4)
+    candidates = Fractiles(scenario, PARAMS, name == "tuned_projected")
+    theta = np.broadcast_to(np.array([[[0.1, -0.5]], [[-0.2, 1.0]]]), (2, 1, 2))
+    paid = trial.costs(candidates.make, theta, fr.make_policy("newsvendor"))
+    for cost, (scale, shift) in zip(paid, theta[:, 0], strict=True):
+        policy = fr.make_policy(name, scale=1.0 + scale, shift=shift)
+        alone = fr.simulate(policy, scenario, PARAMS, warm_up=2).cost.sum()
+        # Fewer draws of demand stand for the distribution where candidates project stock.
+        np.testing.assert_allclose(cost.sum(), alone, rtol=0.03 if name == "tuned_projected" else 1e-12)
+
+
+def test_candidates_cost_what_each_costs_alone_with_rules_prices_and_random_lead_times():
+    params = fr.ItemParams(
+        lead_time=np.array([1, 2]),
+        review_period=np.array([2, 1]),
+        pack_size=np.array([1.0, 6.0]),
+        fixed_order_cost=2.0,
+        salvage_value=0.5,
+    )
+    scenario = scenario_of(0, paths=3, periods=13, demand=fr.Poisson(np.array([5.0, 9.0])))
+    scenario = replace(scenario, prices=1.0 + np.random.default_rng(0).random((3, 13, 2)))
+    late = fr.arrivals.RandomLeadTime([0.2, 0.5, 0.3])
+    for case in (scenario, with_arrivals(scenario, late, seed=1)):
+        _check_levels(case, params)
+
+
+@pytest.mark.parametrize("issuing", ["fifo", "lifo"])
+def test_candidates_cost_what_each_costs_alone_where_stock_perishes(issuing):
+    params = replace(PARAMS, shelf_life=np.array([2.0, np.inf]), waste_cost=7.0, issuing=issuing)
+    _check_levels(scenario_of(0, paths=3, periods=13, demand=fr.Poisson(np.array([5.0, 9.0]))), params)
+
+
+def _check_levels(scenario, params):
+    levels = np.array([[[20.0], [30.0]], [[25.0], [41.0]]])
+    trial = Trial(scenario, params, 2, 4)
+    one = fr.make_policy("base_stock", level=1)
+    paid = trial.costs(lambda theta: fr.make_policy("base_stock", level=theta[..., 0]), levels, one)
+    for cost, level in zip(paid, levels, strict=True):
+        run = fr.simulate(fr.make_policy("base_stock", level=level[:, 0]), scenario, params, warm_up=2)
+        np.testing.assert_allclose(cost.sum(0), run.cost.sum((0, 1)))
+
+
+@pytest.mark.parametrize("name", sorted(TUNERS))
+def test_every_tuner_costs_at_most_what_formulas_cost(name):
+    params = replace(PARAMS, shelf_life=3, waste_cost=2.0) if name == "estimated_waste" else PARAMS
+    tuned = tune_policy(name, scenario_of(0), params)
+    cost, plain = (fr.simulate(p, scenario_of(1), params, warm_up=10).mean_cost for p in (tuned.policy, tuned.untuned))
+    assert cost < plain
+
+
+def test_the_untuned_form_is_kept_where_it_costs_less_later():
+    # Tuned where demand is twice the forecast, judged where the forecast is right.
+    scenario = scenario_of(0)
+    double = replace(scenario, demand=2.0 * scenario.demand)
+    tuned = tune_policy("tuned_newsvendor", double, PARAMS, kept=scenario_of(1))
+    assert tuned.policy is tuned.untuned
+    assert tuned.cost == tuned.untuned_cost
+    assert "the untuned form costs less on the periods kept for choosing" in tuned.notes[-1]
+    better = tune_policy("tuned_newsvendor", double, PARAMS, kept=double)
+    assert better.policy is not better.untuned
+    assert better.cost < better.untuned_cost
+
+
+def test_a_search_that_ends_at_the_edge_of_its_grid_widens_it_and_says_so():
+    # A quarter of the demand that was forecast: the best scale is far below the lowest of the first grid.
+    scenario = scenario_of(0)
+    quarter = replace(scenario, demand=np.floor(scenario.demand / 4))
+    tuned = tune_policy("tuned_newsvendor", quarter, PARAMS)
+    assert tuned.policy.scale < 0.6 or tuned.policy.shift < -2.0
+    assert any("came to the edge of its grid, which was widened to" in note for note in tuned.notes)
+    stuck = tune_policy("tuned_newsvendor", quarter, PARAMS, config=TuningConfig(widenings=0))
+    assert any("a better value may lie beyond" in note for note in stuck.notes)
+
+
+def test_items_whose_demand_has_ended_do_not_tune_the_others():
+    """Two thirds of the items stop selling, and forecasts take a few periods to follow.
+
+    Their stock costs in all later periods whatever is ordered. A tuner that counts it buys too little for the items
+    that live on: this panel's like was tuned to twice the newsvendor's cost.
+    """
+    rng = np.random.default_rng(3)
+    items, periods, live = 24, 26, np.arange(24) < 8
+    demand = rng.poisson(6.0, (1, periods, items)).astype(float)
+    demand[:, 2:, ~live] = 0.0
+    after = np.where(live, 6.0, 6.0 * 0.5 ** np.maximum(np.arange(periods) - 2, 0)[:, None])
+    scenario = fr.Scenario(demand, forecasts=[forecast_of(mean) for mean in after])
+    later = rng.poisson(6.0, (1, 50, items)) * live.astype(float)
+    kept = fr.Scenario(later, forecasts=[forecast_of(np.where(live, 6.0, 0.0))] * 50)
+    params = fr.ItemParams(lead_time=1, stockout_cost=9.0, pack_size=1)
+    counted = selling(scenario)
+    assert counted[..., live].all()
+    assert not counted[:, 2:, ~live].any()
+    tuned = tune_policy("tuned_newsvendor", scenario, params)
+    cost, plain = (fr.simulate(p, kept, params, warm_up=2).mean_cost for p in (tuned.policy, tuned.untuned))
+    assert cost < 1.05 * plain
+
+
+def test_slow_items_count_while_they_are_silent():
+    demand = np.zeros((1, 26, 1))
+    demand[:, [3, 11]] = 1.0
+    assert selling(fr.Scenario(demand)).all()
+
+
+def test_items_of_one_law_share_a_setting_and_items_of_many_laws_do_not():
+    mean = np.full(60, 5.0)
+    short = fr.draw_scenario(fr.Poisson(mean), seed=0, paths=1, periods=20, span=3)
+    shared = tune_policy("base_stock", short, PARAMS)
+    assert any("share one setting" in note for note in shared.notes)
+    # Lost sales: long lead times want levels further below the newsvendor's than short ones.
+    several = replace(PARAMS, lead_time=np.where(np.arange(60) < 30, 1, 6))
+    long = fr.draw_scenario(fr.Poisson(mean), seed=0, paths=32, periods=80, span=7)
+    own = tune_policy("base_stock", long, several)
+    assert any("a setting of its own" in note or "follows its own costs" in note for note in own.notes)
+    fresh = fr.draw_scenario(fr.Poisson(mean), seed=1, paths=32, periods=80, span=7)
+    for tuned, params in ((shared, PARAMS), (own, several)):
+        cost, plain = (fr.simulate(p, fresh, params, warm_up=12).mean_cost for p in (tuned.policy, tuned.untuned))
+        assert cost < plain
+
+
+def test_what_has_no_tuner_is_refused():
+    with pytest.raises(fr.FractileError, match="policy 'hindsight' has no tuner"):
+        tune_policy("hindsight", scenario_of(0), PARAMS)
+    with pytest.raises(fr.FractileError, match="base_stock is tuned for items, got Network"):
+        tune_policy("base_stock", scenario_of(0), fr.networks.dual_sourcing())
+    with pytest.raises(fr.FractileError, match="reads forecasts"):
+        tune_policy("tuned_newsvendor", replace(scenario_of(0), forecasts=None), PARAMS)
