@@ -185,5 +185,7 @@ def _tiled_params(params: Any, paths: int, times: int) -> Any:
     if not isinstance(params, ItemParams) or times == 1:
         return params
     values = {f.name: getattr(params, f.name) for f in fields(params) if f.init}
-    rows = {k: np.tile(v, (times, 1)) for k, v in values.items() if np.ndim(v) == 2 and len(v) == paths > 1}
+    rows: dict[str, Any] = {
+        k: np.tile(v, (times, 1)) for k, v in values.items() if np.ndim(v) == 2 and len(v) == paths > 1
+    }
     return replace(params, **rows) if rows else params
