@@ -47,6 +47,7 @@ from .policies.base import Policy as Policy
 from .policies.conformance import check_policy as check_policy
 from .policies.registry import POLICIES as POLICIES, make_policy as make_policy
 from .policies.rollout import simulate as simulate
+from .policies.sb3 import SB3Policy as SB3Policy
 from .studies import league as league
 from .studies.compare import Comparison as Comparison, compare as compare
 from .training.train import train_policy as train_policy

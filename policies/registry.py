@@ -29,14 +29,19 @@ POLICIES = Registry(
         "dynamic_programming": "exact.dynamic_programming:DynamicProgramming",
         "hindsight": "exact.hindsight:Hindsight",
         "backprop": "neural:NeuralPolicy",
-        "ppo": "neural:NeuralPolicy",
+        **dict.fromkeys(("ppo", "a2c", "sac", "td3", "ddpg", "dqn"), "sb3:SB3Policy"),
     },
 )
-"""Every policy by name; `backprop` and `ppo` are two ways to train the same network."""
+"""Every policy by name; `ppo` to `dqn` are agents of Stable-Baselines3."""
 
 TRAINED_BY = {
     "backprop": "A small network that moves the newsvendor's level, trained by gradients through the simulator.",
-    "ppo": "The same network, trained by proximal policy optimisation (Stable-Baselines3).",
+    "ppo": "An agent trained by proximal policy optimisation (Stable-Baselines3).",
+    "a2c": "An agent trained by advantage actor-critic (Stable-Baselines3).",
+    "sac": "An agent trained by soft actor-critic (Stable-Baselines3).",
+    "td3": "An agent trained by twin delayed deep deterministic policy gradients (Stable-Baselines3).",
+    "ddpg": "An agent trained by deep deterministic policy gradients (Stable-Baselines3).",
+    "dqn": "An agent trained by deep Q-learning on a grid of actions (Stable-Baselines3).",
 }
 """What sets policies of one class apart, a line each."""
 

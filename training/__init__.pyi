@@ -1,13 +1,14 @@
 """Trainers, their configurations and where their episodes come from: `fr.training`."""
 
+from .agents import train_agent as train_agent, train_ppo as train_ppo
 from .backprop import train_backprop as train_backprop
 from .config import (
+    AGENTS as AGENTS,
+    AgentConfig as AgentConfig,
     BackpropConfig as BackpropConfig,
     HistoryConfig as HistoryConfig,
-    PPOConfig as PPOConfig,
     TuningConfig as TuningConfig,
 )
-from .rl import train_ppo as train_ppo
 from .train import (
     DemandSource as DemandSource,
     EpisodeSource as EpisodeSource,

@@ -1,15 +1,15 @@
 """Defaults of every trainer, once: how long, on how many episodes, over which grids.
 
-`train_backprop` and `train_ppo` draw fresh episodes from a demand model without end, and start from `BackpropConfig()`
-and `PPOConfig()`. `train_policy` and studies train on a recorded history, which ends: they start from
-`BACKPROP_ON_HISTORY` and `PPO_ON_HISTORY`, whose smaller steps fit less of its noise. Nothing in here loads torch or
-Stable-Baselines3.
+`train_backprop` and `train_agent` draw fresh episodes from a demand model without end, and start from
+`BackpropConfig()` and `AGENTS[name]`. `train_policy` and studies train on a recorded history, which ends: they start
+from `BACKPROP_ON_HISTORY` and `PPO_ON_HISTORY`, whose smaller steps fit less of its noise. Nothing in here loads torch
+or Stable-Baselines3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import FractileError, did_you_mean
@@ -17,7 +17,7 @@ from ..errors import FractileError, did_you_mean
 if TYPE_CHECKING:  # study configs read defaults from here: pandas and scipy would take a second of every command
     from ..envs.gym.observation import ActionMode
 
-ConfigT = TypeVar("ConfigT", "BackpropConfig", "PPOConfig")
+ConfigT = TypeVar("ConfigT", "BackpropConfig", "AgentConfig")
 
 
 @dataclass(frozen=True)
@@ -52,42 +52,72 @@ class BackpropConfig:
 
 
 @dataclass(frozen=True)
-class PPOConfig:
-    """How an agent is trained by proximal policy optimisation.
+class AgentConfig:
+    """How a Stable-Baselines3 agent is trained; `AGENTS` holds each algorithm's own defaults.
 
     Attributes:
         steps: transitions in all.
         num_envs: episodes side by side.
         periods: length of an episode.
+        warm_up: first periods of a validation episode whose cost does not count.
         action: what an action moves; see `ObservationEncoder`.
+        discrete: number of equally spaced actions of each order; None = any.
         hidden: sizes of the hidden layers of actor and critic.
-        rollout: transitions of each episode between updates.
-        batch_size: transitions in a gradient step.
-        epochs: passes over a rollout.
         learning_rate: at the start; it falls linearly to a tenth.
         discount: of rewards; short, since an order acts within a few lead times. [γ]
-        gae_lambda: of generalised advantage estimation. [λ]
-        log_std: of the actions at the start.
-        reward_scale: factor on rewards.
+        mean_reward: size to which rewards are brought: that of the newsvendor's mean reward.
         scale_free_reward: weigh items of any size alike; False = money.
+        evaluations: on the validation episodes, evenly over the training; the best actor is returned.
+        validation_paths: episodes that are kept for validation.
+        options: other arguments of the algorithm's class, e.g. {"n_steps": 32, "gae_lambda": 0.9} for PPO.
+        policy_options: arguments of its network (`policy_kwargs`), e.g. {"log_std_init": -1.0}.
         seed: of the network and the episodes.
     """
 
     steps: int = 400_000
     num_envs: int = 256
     periods: int = 100
-    action: ActionMode = "order_up_to"
+    warm_up: int = 10
+    action: ActionMode = "order"
+    discrete: int | None = None
     hidden: tuple[int, ...] = (64, 64)
-    rollout: int = 32
-    batch_size: int = 2048
-    epochs: int = 4
     learning_rate: float = 1e-3
     discount: float = 0.95
-    gae_lambda: float = 0.9
-    log_std: float = -2.0
-    reward_scale: float = 0.1
+    mean_reward: float = 0.4
     scale_free_reward: bool = False
+    evaluations: int = 12
+    validation_paths: int = 512
+    options: Mapping[str, Any] = field(default_factory=dict)
+    policy_options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+
+
+AGENTS: dict[str, AgentConfig] = {
+    "ppo": AgentConfig(options={"n_steps": 32, "batch_size": 2048, "n_epochs": 4, "gae_lambda": 0.9}),
+    "a2c": AgentConfig(options={"n_steps": 8, "gae_lambda": 0.9}),
+    "sac": AgentConfig(
+        steps=20_000,
+        num_envs=16,
+        options={"gradient_steps": -1, "batch_size": 256, "learning_starts": 1000, "buffer_size": 50_000},
+    ),
+    "td3": AgentConfig(
+        steps=20_000,
+        num_envs=16,
+        options={"gradient_steps": -1, "batch_size": 256, "learning_starts": 1000, "buffer_size": 50_000},
+    ),
+    "ddpg": AgentConfig(
+        steps=20_000,
+        num_envs=16,
+        options={"gradient_steps": -1, "batch_size": 256, "learning_starts": 1000, "buffer_size": 50_000},
+    ),
+    "dqn": AgentConfig(
+        steps=50_000,
+        num_envs=16,
+        discrete=31,
+        options={"gradient_steps": -1, "batch_size": 256, "learning_starts": 1000, "buffer_size": 50_000},
+    ),
+}
+"""Defaults of each algorithm; those that are not listed start from `AgentConfig()`."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +152,6 @@ class HistoryConfig:
         window_parts: equal parts of the window, the last of which judges how far a network may move; it trains on the
             others.
         shortest_split: periods from which on a window is divided so.
-        mean_reward: size to which `ppo`'s mean reward is brought: what its critic fits best.
         shares: of a network's moves away from the newsvendor that are tried on the last part of the window.
         longest_episode: periods of a training episode at most; longer windows give more starting periods instead.
     """
@@ -130,7 +159,6 @@ class HistoryConfig:
     validation_items: float = 0.2
     window_parts: int = 3
     shortest_split: int = 9
-    mean_reward: float = 0.1
     shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     longest_episode: int = 40
 
@@ -138,11 +166,24 @@ class HistoryConfig:
 BACKPROP_ON_HISTORY = BackpropConfig(learning_rate=3e-3)
 """Where `train_policy` and studies start from; episodes are as long as the history allows."""
 
-PPO_ON_HISTORY = PPOConfig(learning_rate=3e-4)
+AGENTS_ON_HISTORY = {name: replace(agent, learning_rate=0.3 * agent.learning_rate) for name, agent in AGENTS.items()}
+"""Likewise."""
+
+PPO_ON_HISTORY = AGENTS_ON_HISTORY["ppo"]
 """Likewise."""
 
 STUDY_PPO_STEPS = 600_000
 """Transitions of `ppo` in a study: half as many again as in `train_policy`, for its headline depends on them."""
+
+
+AGENT_OPTIONS = (
+    *("n_steps", "batch_size", "n_epochs", "gae_lambda", "clip_range", "ent_coef", "vf_coef", "max_grad_norm"),
+    *("normalize_advantage", "target_kl", "use_rms_prop", "rms_prop_eps", "use_sde", "sde_sample_freq"),
+    *("buffer_size", "learning_starts", "tau", "train_freq", "gradient_steps", "target_entropy"),
+    *("policy_delay", "target_policy_noise", "target_noise_clip", "target_update_interval"),
+    *("exploration_fraction", "exploration_initial_eps", "exploration_final_eps", "top_quantiles_to_drop_per_net"),
+)
+"""Arguments of Stable-Baselines3's classes that may stand beside the fields of `AgentConfig`."""
 
 
 def make_config(defaults: ConfigT, options: Mapping[str, Any]) -> ConfigT:
@@ -150,14 +191,19 @@ def make_config(defaults: ConfigT, options: Mapping[str, Any]) -> ConfigT:
 
     Args:
         defaults: what holds where the options say nothing.
-        options: values by field name; lists stand for tuples.
+        options: values by field name; lists stand for tuples. For an agent, arguments of its Stable-Baselines3 class,
+            too: they go into `AgentConfig.options`.
 
     Raises:
         FractileError: where a name is unknown; it lists the known ones.
     """
-    known = [field.name for field in fields(defaults)]
+    names = [field.name for field in fields(defaults)]
+    own = AGENT_OPTIONS if isinstance(defaults, AgentConfig) else ()
     for name in options:
-        if name not in known:
-            raise FractileError(f"unknown training option {name!r}{did_you_mean(name, known)}")
-    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+        if name not in names and name not in own:
+            raise FractileError(f"unknown training option {name!r}{did_you_mean(name, [*names, *own])}")
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in names}
+    more = {k: v for k, v in options.items() if k not in names}
+    if more:
+        given["options"] = {**getattr(defaults, "options", {}), **given.get("options", {}), **more}
     return replace(defaults, **given)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ..envs.core.types import ItemParams, Scenario, with_protection_totals
 from ..envs.gym.sources import DemandSource, EpisodeSource, JointSource, PoolSource
@@ -15,7 +15,8 @@ from ..policies.base import Planner, Policy
 from ..policies.neural import NeuralPolicy
 from ..policies.registry import POLICIES, make_policy
 from ..policies.rollout import simulate
-from .config import BACKPROP_ON_HISTORY, PPO_ON_HISTORY, BackpropConfig, HistoryConfig, PPOConfig, make_config
+from ..policies.sb3 import SB3Policy
+from .config import AGENTS, AGENTS_ON_HISTORY, BACKPROP_ON_HISTORY, BackpropConfig, HistoryConfig, make_config
 from .problem import TrainingProblem
 from .tune import tune_base_stock, tune_constant_order
 
@@ -41,7 +42,7 @@ def train_policy(name: str, problem: TrainingProblem, options: Mapping[str, Any]
     Args:
         name: a key of `POLICIES`.
         problem: what to train on.
-        options: parameters that are given, or fields of the training configuration (`backprop`, `ppo`).
+        options: parameters that are given, or fields of the training configuration (`backprop`, agents).
 
     Raises:
         FractileError: where the name or an option is unknown.
@@ -89,35 +90,39 @@ def _train_backprop(name: str, problem: TrainingProblem, options: Mapping[str, A
     return _shrink(name, policy, problem)
 
 
-def _train_ppo(name: str, problem: TrainingProblem, options: Mapping[str, Any]) -> Policy:
-    from .rl import train_ppo  # torch and Stable-Baselines3, likewise
+def _train_agent(name: str, problem: TrainingProblem, options: Mapping[str, Any]) -> Policy:
+    from .agents import train_agent  # torch and Stable-Baselines3, likewise
 
     if problem.source is not None:
-        config = make_config(PPOConfig(seed=problem.seed), options)
-        return train_ppo(problem.source, config, progress=problem.progress)
-    newsvendor, tuning = problem.newsvendor, problem.tuning_scenario
-    cost = simulate(newsvendor, tuning, problem.params, warm_up=problem.warm_up).mean_cost
+        config = make_config(replace(AGENTS[name], seed=problem.seed), options)
+        return train_agent(name, problem.source, config, progress=problem.progress)
     defaults = replace(
-        PPO_ON_HISTORY,
-        steps=problem.ppo_steps,
+        AGENTS_ON_HISTORY[name],
         periods=problem.episode_periods,
-        reward_scale=problem.history.mean_reward / max(cost, 1e-9),
+        warm_up=problem.warm_up,
         seed=problem.seed,
     )
-    policy = train_ppo(
-        PoolSource(problem.scenario.window(0, problem.judging_start), problem.params),
+    if name == "ppo":
+        defaults = replace(defaults, steps=problem.ppo_steps)
+    train, validation = problem.split_items()
+    policy = train_agent(
+        name,
+        train,
         make_config(defaults, options),
-        level_scale=newsvendor.scale,
-        level_shift=newsvendor.shift,
+        validation=validation,
+        level_scale=problem.newsvendor.scale,
+        level_shift=problem.newsvendor.shift,
         progress=problem.progress,
     )
     return _shrink(name, policy, problem)
 
 
+NetworkT = TypeVar("NetworkT", NeuralPolicy, SB3Policy)
+
 Trainer = Callable[[str, TrainingProblem, Mapping[str, Any]], Policy]
 """From a policy's name, a problem and options to the policy."""
 
-_TRAINERS: dict[str, Trainer] = {"backprop": _train_backprop, "ppo": _train_ppo}
+_TRAINERS: dict[str, Trainer] = {"backprop": _train_backprop, **dict.fromkeys(AGENTS, _train_agent)}
 
 _TUNERS: dict[str, Callable[[TrainingProblem], Policy]] = {
     "tuned_newsvendor": lambda problem: problem.newsvendor,
@@ -126,7 +131,7 @@ _TUNERS: dict[str, Callable[[TrainingProblem], Policy]] = {
 }
 
 
-def _shrink(name: str, policy: NeuralPolicy, problem: TrainingProblem) -> NeuralPolicy:
+def _shrink(name: str, policy: NetworkT, problem: TrainingProblem) -> NetworkT:
     """Return a network that moves as far from the newsvendor as the periods kept for choosing bear out."""
     found = problem.choosing
     if found is None:
@@ -139,8 +144,8 @@ def _shrink(name: str, policy: NeuralPolicy, problem: TrainingProblem) -> Neural
 
 
 def shrink_actions(
-    policy: NeuralPolicy, scenario: Scenario, params: ItemParams, warm_up: int, config: HistoryConfig | None = None
-) -> NeuralPolicy:
+    policy: NetworkT, scenario: Scenario, params: ItemParams, warm_up: int, config: HistoryConfig | None = None
+) -> NetworkT:
     """Return the network with the share of its actions that costs least on periods after those it was trained on.
 
     What a network learns of some weeks need not hold in the next ones. Zero is the newsvendor; ties go to less.

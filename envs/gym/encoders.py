@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...arrays import Array
+import numpy as np
+
+from ...arrays import Array, FloatArray
 from ...forecasters.demand_forecast import DemandForecast
+from ..core.backend import clip, like
 from ..core.forecast_features import ForecastFeatures
 from ..core.types import Observation, Scenario
 from ..networks.encoder import NetworkEncoder
 from ..networks.network import Network
-from .observation import ActionMode, Encoder, ObservationEncoder
+from .observation import ActionMode, Encoder, ForecastEncoder, ObservationEncoder
 from .sources import EpisodeSource
 
 
@@ -111,10 +114,98 @@ class FlatEncoder:
         return {"kind": "flat", "each": self.each.to_config(), "columns": self.columns}
 
 
+@dataclass(frozen=True, eq=False)
+class StandardisedEncoder:
+    """Another encoder's features, less their means, divided by their spreads and clipped: what agents learn from.
+
+    Attributes:
+        encoder: whose features they are; orders are its own, too.
+        shift: subtracted from features, shape (features,).
+        spread: features are then divided by it, shape (features,).
+        widest: the largest size of a feature after that, so that an outlier among items cannot throw a network.
+    """
+
+    encoder: Encoder
+    shift: FloatArray
+    spread: FloatArray
+    widest: float = 8.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each feature is."""
+        return self.encoder.names
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        return self.encoder.size
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a network puts out for a row of features."""
+        return self.encoder.outputs
+
+    def level(self, obs: Observation) -> Array:
+        """Return the level that actions move around: see `ObservationEncoder`."""
+        return level_of(self.encoder, obs)
+
+    def encode(self, obs: Observation) -> Array:
+        """Return standardised features, shape (paths, [items,] features)."""
+        raw = self.encoder.encode(obs)
+        return clip((raw - like(self.shift, raw)) / like(self.spread, raw), -self.widest, self.widest)
+
+    def decode(self, action: Array, obs: Observation) -> Array:
+        """Return orders from actions: the encoder's own."""
+        return self.encoder.decode(action, obs)
+
+    def collect(self, action: Array) -> Array:
+        """Return a network's output as actions: the encoder's own."""
+        return self.encoder.collect(action)
+
+    def prepare(self, scenario: Scenario, params: Any) -> Scenario:
+        """Return the scenario with what the encoder reads of its forecasts, where it offers that."""
+        inner = self.encoder
+        return inner.prepare(scenario, params) if isinstance(inner, ForecastEncoder) else scenario
+
+    def table(self, forecasts: Sequence[DemandForecast], params: Any) -> Any:
+        """Return the features of forecasts of all items, where the encoder offers that; else None."""
+        inner = self.encoder
+        return inner.table(forecasts, params) if isinstance(inner, ForecastEncoder) else None
+
+    def with_features(self, obs: Observation) -> Observation:
+        """Return the observation with the features of its forecast, where the encoder offers that."""
+        inner = self.encoder
+        return inner.with_features(obs) if isinstance(inner, ForecastEncoder) else obs
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what a file has to hold, as text and numbers."""
+        shift, spread = (np.asarray(x, dtype=np.float64).tolist() for x in (self.shift, self.spread))
+        return {
+            "kind": "standardised",
+            "encoder": self.encoder.to_config(),
+            "shift": shift,
+            "spread": spread,
+            "widest": self.widest,
+        }
+
+
+def level_of(encoder: Encoder, obs: Observation) -> Array:
+    """Return the level that an encoder's actions move around, units, shape (1 or paths, items).
+
+    In a network, or with an encoder that knows no level, it is nothing.
+    """
+    level = getattr(encoder, "level", None)
+    return np.zeros((1, 1)) if level is None else level(obs)
+
+
 def encoder_from_config(config: dict[str, Any]) -> Encoder:
     """Return the encoder that its `to_config` described."""
-    if config.get("kind") == "network":
+    kind = config.get("kind")
+    if kind == "standardised":
+        shift, spread = (np.asarray(config[name], dtype=np.float64) for name in ("shift", "spread"))
+        return StandardisedEncoder(encoder_from_config(config["encoder"]), shift, spread, config["widest"])
+    if kind == "network":
         return NetworkEncoder.from_config(config)
-    if config.get("kind") == "flat":
+    if kind == "flat":
         return FlatEncoder(ObservationEncoder(**config["each"]), config["columns"])
     return ObservationEncoder(**config)

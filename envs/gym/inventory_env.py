@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gymnasium as gym
@@ -11,9 +12,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from ...arrays import Float32Array
+from ...errors import FractileError
 from ..core.types import HistoryView
 from .batch import InventoryBatch, OneItem
 from .catalogue import make_source
+from .discrete import ActionGrid
 from .encoders import make_encoder
 from .observation import ActionMode
 
@@ -30,7 +33,8 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
 
     **Action.** `Box(−1, 1, (orders,))`: for each item, or link of a network, moves the newsvendor's order-up-to level
     by up to one protection interval's mean demand either way (`action="order_up_to"`), or sets the order itself
-    (`action="order"`, 0 = mean demand).
+    (`action="order"`, 0 = mean demand). With `discrete=n`, `Discrete(n)`: n equally spaced ones of these, in every
+    combination where there are several orders.
 
     **Reward.** Minus the period's cost, in money. **End.** Truncation after `periods`; inventory never terminates.
 
@@ -40,6 +44,7 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         system: a key of `SYSTEMS`, e.g. "lost_sales".
         periods: length of an episode.
         action: what an action moves.
+        discrete: number of equally spaced actions of each order; None = any in [−1, 1].
         start: "target": a random point around the newsvendor's target; "empty": nothing on hand.
         memory: periods of the past that the observation holds.
         censored: what is seen of the past is sales, not demand.
@@ -56,6 +61,7 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         *,
         periods: int = 100,
         action: ActionMode = "order_up_to",
+        discrete: int | None = None,
         start: str = "target",
         memory: int = 0,
         censored: bool = False,
@@ -72,7 +78,9 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         )
         self._batch = InventoryBatch(source, paths=1, periods=periods, encoder=encoder, start=start, view=view)
         self.feature_names = self._batch.encoder.names
-        self.observation_space, self.action_space = spaces(self._batch)
+        self.grid = None if discrete is None else ActionGrid(discrete, self._batch.orders)
+        self._values = None if self.grid is None else self.grid.values
+        self.observation_space, self.action_space = spaces(self._batch, self.grid)
         self._one = OneItem(self._batch) if render_mode is None and OneItem.plays(self._batch) else None
         self._in_numbers = False
         self._history: list[tuple[NDArray[np.float64], Any]] = []
@@ -98,8 +106,13 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
     def step(self, action: Float32Array) -> tuple[Float32Array, float, bool, bool, dict[str, Any]]:
         """Order, receive, meet demand and pay."""
         batch = self._batch
+        if self.grid is not None and self._values is not None:
+            action = self._values[self.grid.chosen(action)]
         if self._in_numbers and self._one is not None:
-            one, demand_now = self._one.step(min(max(float(np.ravel(action)[0]), -1.0), 1.0))
+            number = float(np.ravel(action)[0]) if np.size(action) == 1 else math.nan
+            if not math.isfinite(number):
+                check_action(batch, action)
+            one, demand_now = self._one.step(min(max(number, -1.0), 1.0))
             known = {**one._asdict(), "demand": demand_now, "period": batch.period}
             return self._one.features(), -one.cost, False, batch.over, known
         demand = batch.scenario.demand[0, batch.period]
@@ -129,7 +142,7 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
     Args:
         num_envs: number of episodes.
         max_episode_steps: another name for `periods`, as `gymnasium.make_vec` passes it.
-        system, periods, action, start, memory, censored, **options: see `InventoryEnv`.
+        system, periods, action, discrete, start, memory, censored, **options: see `InventoryEnv`.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}
@@ -142,6 +155,7 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
         periods: int = 100,
         max_episode_steps: int | None = None,
         action: ActionMode = "order_up_to",
+        discrete: int | None = None,
         start: str = "target",
         memory: int = 0,
         censored: bool = False,
@@ -156,7 +170,9 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
         self.batch = InventoryBatch(source, paths=num_envs, periods=length, encoder=encoder, start=start, view=view)
         self.feature_names = self.batch.encoder.names
         self.num_envs = num_envs
-        self.single_observation_space, self.single_action_space = spaces(self.batch)
+        self.grid = None if discrete is None else ActionGrid(discrete, self.batch.orders)
+        self._values = None if self.grid is None else self.grid.values
+        self.single_observation_space, self.single_action_space = spaces(self.batch, self.grid)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -173,6 +189,8 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
     def step(self, actions: Float32Array) -> tuple[Float32Array, NDArray[np.float64], Flags, Flags, dict[str, Any]]:
         """Order, receive, meet demand and pay, in every episode."""
         demand = self.batch.scenario.demand[:, self.batch.period]
+        if self.grid is not None and self._values is not None:
+            actions = self._values[self.grid.chosen(actions)]
         outcome = play(self.batch, actions)
         every = np.ones(self.num_envs, dtype=bool)
         info: dict[str, Any] = {name: _column(value) for name, value in outcome._asdict().items()}
@@ -202,9 +220,11 @@ def plain(values: NDArray[np.float64]) -> Any:
     return float(values[0]) if len(values) == 1 else values.copy()
 
 
-def spaces(batch: InventoryBatch) -> tuple[Any, Any]:
+def spaces(batch: InventoryBatch, grid: ActionGrid | None = None) -> tuple[Any, Any]:
     """Return the observation and action space of one episode."""
     unbounded = gym.spaces.Box(-np.inf, np.inf, (batch.encoder.size,), np.float32)
+    if grid is not None:
+        return unbounded, gym.spaces.Discrete(grid.size)
     return unbounded, gym.spaces.Box(-1.0, 1.0, (batch.orders,), np.float32)
 
 
@@ -216,7 +236,32 @@ def flat_observation(batch: InventoryBatch) -> Float32Array:
 
 def play(batch: InventoryBatch, action: Any) -> Any:
     """Turn actions (paths, orders) into orders and let a period happen."""
-    moved = np.asarray(action, dtype=np.float64).reshape(batch.paths, batch.orders)
+    moved = np.asarray(action, dtype=np.float64)
+    if moved.size != batch.paths * batch.orders or not np.isfinite(moved).all():
+        check_action(batch, action)
+    moved = moved.reshape(batch.paths, batch.orders)
     # Two plain calls: np.clip takes three times as long on a few numbers.
     held = np.minimum(np.maximum(moved, -1.0), 1.0)
     return batch.step(batch.encoder.decode(held, batch.observe()))
+
+
+def check_action(batch: InventoryBatch, action: Any) -> None:
+    """Refuse actions that are no finite numbers, or of another shape.
+
+    Raises:
+        FractileError: names the episode, the order and the period.
+    """
+    given, wanted = np.asarray(action, dtype=np.float64), (batch.paths, batch.orders)
+    if given.size != batch.paths * batch.orders:
+        shape = wanted if batch.paths > 1 else wanted[1:]
+        raise FractileError(
+            f"action in period {batch.period} must have the shape {shape}, a number for each order, got {given.shape}"
+        )
+    bad = np.argwhere(~np.isfinite(given.reshape(wanted)))
+    if len(bad):
+        episode, order = bad[0]
+        raise FractileError(
+            f"action must be a finite number, got {given.reshape(wanted)[episode, order]} for order {order} of episode "
+            f"{episode} in period {batch.period}; an agent that puts out NaN has diverged: lower its learning rate, "
+            "or scale its rewards"
+        )

@@ -54,11 +54,16 @@ def make_sb3_env(
     num_envs: int = 64,
     periods: int | None = None,
     action: Any = "order_up_to",
+    discrete: int | None = None,
+    encoder: Any = None,
+    standardise: bool = False,
     start: str = "target",
     memory: int = 0,
     censored: bool = False,
+    reward: Any = "cost",
     scale_free_reward: bool = False,
     reward_scale: float = 1.0,
+    infos: Any = "none",
     seed: int | None = None,
     **options: Any,
 ) -> InventorySB3Env:
@@ -69,11 +74,18 @@ def make_sb3_env(
         num_envs: number of episodes side by side.
         periods: length of an episode; the id's own where None.
         action: what an action moves; see `ObservationEncoder`.
+        discrete: number of equally spaced actions of each order, for agents such as `DQN`; None = any in [−1, 1].
+        encoder: of your own (see `Encoder`), or a function that makes one of the episodes' source; `action` and
+            `memory` are then its own affair. None = the system's.
+        standardise: subtract means from features and divide by spreads, which are measured once, in episodes that the
+            newsvendor orders in: agents learn faster, and `fr.SB3Policy` carries the numbers.
         start: see `InventoryBatch`.
         memory: see `InventoryEnv`.
         censored: likewise.
-        scale_free_reward: see `InventorySB3Env`.
-        reward_scale: likewise.
+        reward: "cost", "scale_free" or a function: see `InventorySB3Env`.
+        scale_free_reward: another name for `reward="scale_free"`.
+        reward_scale: see `InventorySB3Env`.
+        infos: likewise.
         seed: of the demand; None = a fresh one.
         **options: see `make_source`.
 
@@ -84,19 +96,29 @@ def make_sb3_env(
     from .catalogue import make_source
     from .encoders import make_encoder
     from .sb3_env import InventorySB3Env
+    from .standardise import standardised
 
     if id not in ENVIRONMENTS:
         raise FractileError(f"unknown environment {id!r}{did_you_mean(id, ENVIRONMENTS)}")
-    source = make_source(ENVIRONMENTS[id], **options)
+    source, view = make_source(ENVIRONMENTS[id], **options), HistoryView(memory, censored)
+    length = periods or default_periods(ENVIRONMENTS[id])
+    if encoder is None:
+        encoder = make_encoder(source, action=action, memory=memory)
+    elif not hasattr(encoder, "encode"):
+        encoder = encoder(source)
+    if standardise:
+        encoder = standardised(encoder, source, periods=length, start=start, view=view, seed=seed or 0)
     env = InventorySB3Env(
         source,
         num_envs,
-        periods=periods or default_periods(ENVIRONMENTS[id]),
-        encoder=make_encoder(source, action=action, memory=memory),
+        periods=length,
+        encoder=encoder,
         start=start,
-        view=HistoryView(memory, censored),
-        scale_free_reward=scale_free_reward,
+        view=view,
+        discrete=discrete,
+        reward="scale_free" if scale_free_reward else reward,
         reward_scale=reward_scale,
+        infos=infos,
     )
     env.seed(seed)
     return env

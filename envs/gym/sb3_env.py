@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from ...arrays import Float32Array
+from ...arrays import Float32Array, FloatArray
+from ...errors import FractileError
 from ..core.types import HistoryView
 from .batch import InventoryBatch
+from .discrete import ActionGrid
 from .inventory_env import flat_observation, play, spaces
-from .observation import SMALLEST_SCALE, Encoder
+from .observation import Encoder
 from .sources import EpisodeSource
+from .standardise import scale_free_weight
+
+Reward: TypeAlias = Literal["cost", "scale_free"] | Callable[[Any, Any], FloatArray]
+"""What agents maximise: a name, or a function of a period's outcome and the parameters, which returns (paths,)."""
+
+Infos = Literal["none", "costs"]
 
 
 class InventorySB3Env(VecEnv):
     """Many episodes in one process, without a Python object for each.
+
+    Episodes end by truncation, all at once; the infos of the step that ends them hold `terminal_observation`,
+    `TimeLimit.truncated`, and `episode` with the sum of rewards r, the length l and the seconds t since the start:
+    Stable-Baselines3 logs `rollout/ep_rew_mean` from that without a wrapper.
 
     Args:
         source: where episodes come from.
@@ -27,9 +40,16 @@ class InventorySB3Env(VecEnv):
         encoder: what observations are turned into and actions mean; `make_encoder(source)` where None.
         start: see `InventoryBatch`.
         view: what is seen of the past.
-        scale_free_reward: divide each episode's cost by its highest holding cost times its mean demand, so that items
-            of any size and price weigh alike; False gives money.
+        discrete: number of equally spaced actions of each order, on a `Discrete` space; None = a `Box`.
+        reward: "cost", minus the cost of the period, money; "scale_free", the same over each episode's highest holding
+            cost times its mean demand, so that items of any size and price weigh alike; or a function of the outcome
+            (see `PeriodOutcome`) and the parameters that returns a reward for each episode, shape (paths,).
         reward_scale: every reward is multiplied by it.
+        infos: "costs" puts what each period's cost consists of into every info: holding, stockout, ordering, waste;
+            "none" leaves infos empty, which is faster.
+
+    Raises:
+        FractileError: where an argument is not one of those.
     """
 
     def __init__(
@@ -41,15 +61,25 @@ class InventorySB3Env(VecEnv):
         encoder: Encoder | None = None,
         start: str = "target",
         view: HistoryView | None = None,
-        scale_free_reward: bool = False,
+        discrete: int | None = None,
+        reward: Reward = "cost",
         reward_scale: float = 1.0,
+        infos: Infos = "none",
     ) -> None:
+        if not callable(reward) and reward not in ("cost", "scale_free"):
+            raise FractileError(f"reward must be 'cost', 'scale_free' or a function, got {reward!r}")
+        if infos not in ("none", "costs"):
+            raise FractileError(f"infos must be 'none' or 'costs', got {infos!r}")
         self.batch = InventoryBatch(source, paths=num_envs, periods=periods, encoder=encoder, start=start, view=view)
+        self.grid = None if discrete is None else ActionGrid(discrete, self.batch.orders)
+        self._values = None if self.grid is None else self.grid.values
         self.render_mode = None
-        super().__init__(num_envs, *spaces(self.batch))
+        super().__init__(num_envs, *spaces(self.batch, self.grid))
         self.feature_names = self.batch.encoder.names
-        self._scale_free, self._reward_scale = scale_free_reward, reward_scale
-        self._weight: NDArray[np.float64] = np.ones(num_envs)
+        self._reward, self._reward_scale, self._costs = reward, reward_scale, infos == "costs"
+        self._weight: FloatArray = np.ones(num_envs)
+        self._total: FloatArray = np.zeros(num_envs)
+        self._start = time.time()
         self._rng = np.random.default_rng()
         self._actions: NDArray[np.float64] = np.zeros((num_envs, self.batch.orders))
         # Stable-Baselines3 only reads the infos of environments that are not done: one dict serves them all.
@@ -66,19 +96,31 @@ class InventorySB3Env(VecEnv):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keep the actions for `step_wait`."""
+        if self.grid is not None and self._values is not None:
+            actions = self._values[self.grid.chosen(actions)]
         self._actions = np.array(actions, dtype=np.float64)
 
     def step_wait(self) -> tuple[Float32Array, Float32Array, NDArray[np.bool_], list[dict[str, Any]]]:
         """Order, receive, meet demand and pay, in every episode; begin anew where episodes end."""
-        cost = play(self.batch, self._actions).cost.sum(1)
-        reward = (-cost * self._weight).astype(np.float32)
+        outcome = play(self.batch, self._actions)
+        gained = self._gained(outcome)
+        self._total += gained
         over = self.batch.over
-        infos = [self._nothing] * self.num_envs
+        infos = self._cost_split(outcome) if self._costs else [self._nothing] * self.num_envs
         if over:
-            last = flat_observation(self.batch)
-            infos = [{"terminal_observation": row, "TimeLimit.truncated": True} for row in last]
+            seconds = round(time.time() - self._start, 6)
+            rows = zip(infos, flat_observation(self.batch), self._total.tolist(), strict=True)
+            infos = [
+                {
+                    **info,
+                    "terminal_observation": row,
+                    "TimeLimit.truncated": True,
+                    "episode": {"r": round(total, 6), "l": self.batch.periods, "t": seconds},
+                }
+                for info, row, total in rows
+            ]
             self._begin()
-        return flat_observation(self.batch), reward, np.full(self.num_envs, over), infos
+        return flat_observation(self.batch), gained.astype(np.float32), np.full(self.num_envs, over), infos
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -103,11 +145,36 @@ class InventorySB3Env(VecEnv):
 
     def _begin(self) -> None:
         obs = self.batch.reset(self._rng)
-        self._weight = np.full(self.num_envs, self._reward_scale)
-        if self._scale_free:
-            mean = np.maximum(obs.known_forecast().mean()[:, :, 0].T.sum(1), SMALLEST_SCALE)
-            holding = np.broadcast_to(self.batch.params.holding_cost, self.batch.state.net_inventory.shape)
-            self._weight = self._weight / (mean * holding.max(1))
+        self._total = np.zeros(self.num_envs)
+        self._weight = self._reward_scale * (
+            scale_free_weight(self.batch, obs) if self._reward == "scale_free" else np.ones(self.num_envs)
+        )
+
+    def _gained(self, outcome: Any) -> FloatArray:
+        """Return the reward of each episode."""
+        if not callable(self._reward):
+            gained: FloatArray = -outcome.cost.sum(1) * self._weight
+            return gained
+        found = np.asarray(self._reward(outcome, self.batch.params), dtype=np.float64)
+        if found.shape != (self.num_envs,):
+            raise FractileError(
+                f"reward must return one number an episode, shape ({self.num_envs},), got {found.shape}; "
+                "sum over items: x.sum(1)"
+            )
+        return found * self._weight
+
+    def _cost_split(self, outcome: Any) -> list[dict[str, Any]]:
+        params = self.batch.params
+        parts = {
+            "cost": outcome.cost,
+            "holding": params.holding_cost * outcome.on_hand,
+            "stockout": params.stockout_cost * outcome.shortfall,
+            "ordering": params.ordering_cost(outcome.order),
+        }
+        if hasattr(outcome, "waste"):
+            parts["waste"] = params.waste_cost * outcome.waste
+        columns = [np.asarray(part).sum(1).tolist() for part in parts.values()]
+        return [dict(zip(parts, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def _chosen(self, indices: Any) -> Sequence[int]:
         return list(self._get_indices(indices))

@@ -36,8 +36,7 @@ def test_backprop_is_within_one_per_cent(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_ppo_is_within_three_per_cent(seed):
-    from fractile.training import PPOConfig
-    from fractile.training.rl import train_ppo
+    from fractile.training.agents import train_ppo
 
     start = time.process_time()
     policy = train_ppo(DemandSource(fr.Poisson(5.0), PARAMS), PPOConfig(seed=seed, steps=1_000_000))

@@ -64,11 +64,13 @@ def test_gradients_lower_the_cost_and_the_network_is_kept(system, tmp_path):
 
 @pytest.mark.parametrize("system", ["shared_capacity", "distribution", "dual_sourcing"])
 def test_an_agent_trains_and_is_the_policy_that_is_kept(system, tmp_path):
-    from fractile.training import PPOConfig
-    from fractile.training.rl import train_ppo
+    from fractile.training import AgentConfig
+    from fractile.training.agents import train_ppo
 
     source = make_source(system)
-    policy = train_ppo(source, PPOConfig(steps=2048, num_envs=32, periods=20, rollout=16, batch_size=256))
+    policy = train_ppo(
+        source, AgentConfig(steps=2048, num_envs=32, periods=20, options={"n_steps": 16, "batch_size": 256})
+    )
     save_policy("ppo", policy, tmp_path)
     batch = InventoryBatch(source, paths=3, periods=3, encoder=policy.encoder)
     obs = batch.reset(keyed_generator(0, "kept"))

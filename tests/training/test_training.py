@@ -17,12 +17,12 @@ from fractile.policies.neural import NeuralPolicy
 from fractile.policies.newsvendor import TunedNewsvendor
 from fractile.policies.rollout import roll
 from fractile.policies.storage import load_policy, save_policy
-from fractile.training import BackpropConfig, PPOConfig, TrainingProblem
+from fractile.training import AGENTS, AgentConfig, BackpropConfig, TrainingProblem
+from fractile.training.agents import train_ppo
 from fractile.training.backprop import (
     rollout_cost,
     train_backprop,
 )
-from fractile.training.rl import train_ppo
 from fractile.training.train import _shrink
 from fractile.training.tune import tune_base_stock, tune_constant_order, tune_newsvendor
 
@@ -145,9 +145,9 @@ def test_a_few_steps_of_backprop_help():
 
 
 def test_ppo_is_deterministic_and_returns_a_policy_without_its_library(tmp_path):
-    config = PPOConfig(steps=4096, num_envs=32, periods=20, batch_size=256)
+    config = AgentConfig(steps=4096, num_envs=32, periods=20, options={"n_steps": 32, "batch_size": 256})
     first, second = (train_ppo(SOURCE, config) for _ in range(2))
-    for a, b in zip(first.layers, second.layers, strict=True):
+    for a, b in zip(first.model.layers, second.model.layers, strict=True):
         np.testing.assert_array_equal(a[0], b[0])
     save_policy("ppo", first, tmp_path)
     kept = load_policy("ppo", tmp_path)
@@ -199,27 +199,25 @@ def test_networks_are_judged_on_what_is_set_apart_for_tuning():
     assert problem.split_items()[0].scenario.demand.mean() < 6.0
 
 
-@pytest.mark.parametrize("name", ["backprop", "ppo"])
+@pytest.mark.parametrize("name", ["backprop", "ppo", "sac"])
 def test_history_trains_with_its_own_defaults(name, monkeypatch):
     given = {}
 
-    def trainer(source, config, **start):
-        given.update(config=config, source=source, **start)
+    def trainer(*arguments, **start):
+        given.update(config=arguments[-1], source=arguments[-2], **start)
         return constant_network(0.0)
 
-    module = {"backprop": "backprop", "ppo": "rl"}[name]
-    monkeypatch.setattr(f"fractile.training.{module}.train_{name}", trainer)
+    trainers = {"backprop": "backprop.train_backprop"}
+    monkeypatch.setattr(f"fractile.training.{trainers.get(name, 'agents.train_agent')}", trainer)
     problem = TrainingProblem(scenario_of(0, periods=30), PARAMS, seed=5, backprop_steps=7, ppo_steps=9)
     train_policy(name, problem, {"hidden": [4, 4]})
     config = given["config"]
-    assert (config.seed, config.periods, config.hidden) == (5, 19, (4, 4))
+    assert (config.seed, config.periods, config.warm_up, config.hidden) == (5, 19, 2, (4, 4))
     assert (given["level_scale"], given["level_shift"]) == (problem.newsvendor.scale, problem.newsvendor.shift)
-    assert (config.steps, config.learning_rate) == {"backprop": (7, 3e-3), "ppo": (9, 3e-4)}[name]
-    if name == "ppo":
-        cost = fr.simulate(problem.newsvendor, problem.scenario, PARAMS, warm_up=2).mean_cost
-        assert config.reward_scale == pytest.approx(0.1 / cost)
-    else:
-        assert config.warm_up == 2
+    steps = {"backprop": 7, "ppo": 9, "sac": AGENTS["sac"].steps}
+    assert config.steps == steps[name]
+    if name != "backprop":
+        assert config.learning_rate == pytest.approx(0.3 * AGENTS[name].learning_rate)
 
 
 def test_items_that_validate_are_none_that_train():
