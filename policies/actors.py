@@ -118,6 +118,8 @@ class MlpActor:
                 names += [name for name in [last.replace("\\", "")] if f"{name}.weight" in weights]
             if not names or (last is not None and len(names) == len(found)):
                 continue
+            if after == "tanh_of_clipped" and not found:
+                continue  # TD3's first layer has the same name
             layers = tuple((_array(weights[f"{name}.weight"]).T, _array(weights[f"{name}.bias"])) for name in names)
             end = "tanh" if squashed and after == "identity" else after
             return cls(layers, (*[activation or usual] * (len(layers) - 1), end), grid)

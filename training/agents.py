@@ -92,6 +92,7 @@ def train_agent(
         discrete=config.discrete,
         reward="scale_free" if config.scale_free_reward else "cost",
         reward_scale=config.mean_reward / max(found.cost, 1e-9),
+        reward_shift=config.mean_reward,
     )
     env.seed(config.seed)
     judge.reset(keyed_generator(config.seed, name, "validation"))

@@ -16,8 +16,12 @@ from fractile import (
 )
 from fractile.envs.core.types import ItemParams
 from fractile.envs.demand.model import draw_scenario
+from fractile.envs.gym.discrete import ActionGrid
+from fractile.envs.gym.encoders import StandardisedEncoder
 from fractile.envs.gym.observation import ObservationEncoder
+from fractile.policies.actors import MlpActor
 from fractile.policies.neural import NeuralPolicy
+from fractile.policies.sb3 import SB3Policy
 from fractile.policies.storage import load_policy, save_policy
 
 PARAMS = ItemParams(
@@ -30,12 +34,23 @@ PARAMS = ItemParams(
 DEMAND = fr.NegativeBinomial(np.array([3.0, 12.0, 0.8]), 2.0)
 
 
-def network(bounded: bool) -> NeuralPolicy:
-    encoder = ObservationEncoder(4)
+def layers_of(inputs: int, outputs: int):
     rng = np.random.default_rng(0)
-    sizes = (encoder.size, 8, 1)
-    layers = tuple((rng.normal(0, 0.2, (n, m)), np.zeros(m)) for n, m in pairwise(sizes))
-    return NeuralPolicy(encoder, layers, np.zeros(encoder.size), np.ones(encoder.size), bounded=bounded)
+    return tuple((rng.normal(0, 0.2, (n, m)), np.zeros(m)) for n, m in pairwise((inputs, 8, outputs)))
+
+
+def network() -> NeuralPolicy:
+    encoder = ObservationEncoder(4)
+    return NeuralPolicy(encoder, layers_of(encoder.size, 1), np.zeros(encoder.size), np.ones(encoder.size))
+
+
+def agent(name: str) -> SB3Policy:
+    encoder = ObservationEncoder(4)
+    grid = ActionGrid(21) if name == "dqn" else None
+    ends = ("relu", "identity") if name in ("ppo", "a2c", "dqn") else ("relu", "tanh")
+    actor = MlpActor(layers_of(encoder.size, 1 if grid is None else grid.size), ends, grid)
+    standardised = StandardisedEncoder(encoder, np.full(encoder.size, 0.5), np.full(encoder.size, 2.0))
+    return SB3Policy(actor, encoder=standardised, algorithm=name)
 
 
 MADE = {
@@ -49,8 +64,8 @@ MADE = {
     "ss": lambda: make_policy("ss", reorder_point=[5, 20, 2], order_up_to=[10, 40, 5]),
     "rq": lambda: make_policy("rq", reorder_point=[5, 20, 2], quantity=[10, 40, 5]),
     "projected_level": lambda: make_policy("projected_level", level=[4.0, 14.0, 2.0], demand=DEMAND),
-    "backprop": lambda: network(bounded=False),
-    "ppo": lambda: network(bounded=True),
+    "backprop": lambda: network(),
+    **{name: (lambda name=name: agent(name)) for name in ("ppo", "a2c", "sac", "td3", "ddpg", "dqn")},
 }
 APART = {"dynamic_programming", "hindsight"}
 """Checked below: the one is for one item, the other is no policy."""

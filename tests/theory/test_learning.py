@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -36,10 +37,10 @@ def test_backprop_is_within_one_per_cent(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_ppo_is_within_three_per_cent(seed):
-    from fractile.training.agents import train_ppo
+    from fractile.training import AGENTS, train_ppo
 
     start = time.process_time()
-    policy = train_ppo(DemandSource(fr.Poisson(5.0), PARAMS), PPOConfig(seed=seed, steps=1_000_000))
+    policy = train_ppo(DemandSource(fr.Poisson(5.0), PARAMS), replace(AGENTS["ppo"], seed=seed))
     print(f"ppo seed {seed}: {time.process_time() - start:.0f} CPU-seconds")
     above = gap(policy)
     print(f"{above:.2%} above the optimum")
