@@ -78,12 +78,12 @@ class AgentConfig:
     num_envs: int = 256
     periods: int = 100
     warm_up: int = 10
-    action: ActionMode = "order"
+    action: ActionMode = "order_up_to"
     discrete: int | None = None
     hidden: tuple[int, ...] = (64, 64)
     learning_rate: float = 1e-3
     discount: float = 0.95
-    mean_reward: float = 0.4
+    mean_reward: float = 1.0
     scale_free_reward: bool = False
     evaluations: int = 12
     validation_paths: int = 512
@@ -93,8 +93,12 @@ class AgentConfig:
 
 
 AGENTS: dict[str, AgentConfig] = {
-    "ppo": AgentConfig(options={"n_steps": 32, "batch_size": 2048, "n_epochs": 4, "gae_lambda": 0.9}),
-    "a2c": AgentConfig(options={"n_steps": 8, "gae_lambda": 0.9}),
+    "ppo": AgentConfig(
+        steps=1_000_000,
+        options={"n_steps": 16, "batch_size": 1024, "n_epochs": 4, "gae_lambda": 0.9},
+        policy_options={"log_std_init": -2.0},
+    ),
+    "a2c": AgentConfig(options={"n_steps": 8, "gae_lambda": 0.9}, policy_options={"log_std_init": -2.0}),
     "sac": AgentConfig(
         steps=20_000,
         num_envs=16,
