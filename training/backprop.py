@@ -1,7 +1,12 @@
-"""Gradients straight through the simulator: the whole episode is differentiated with respect to the policy."""
+"""Gradients straight through the simulator: the whole episode is differentiated with respect to the policy.
+
+What goes wrong in training is mended and said: a network whose loss or gradient is no number goes back to its last good
+copy at half the rate; one that has stopped ordering for ever, where no gradient is left, begins anew, ordering more.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,16 +16,26 @@ import numpy as np
 import torch
 
 from ..arrays import FloatArray
-from ..envs.core.types import HistoryView
+from ..envs.core.types import HistoryView, ItemParams
 from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.encoders import make_encoder
+from ..envs.gym.observation import Encoder, Head, ObservationEncoder
 from ..envs.gym.sources import EpisodeSource
-from ..envs.networks.network import Network
 from ..policies.neural import NeuralPolicy, feature_statistics, initial_layers
-from ..policies.rollout import NO_HISTORY, roll
+from ..policies.rollout import NO_HISTORY
 from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
 from .config import BackpropConfig
+from .rollout_loss import Episodes
+
+NO_ORDERS = 0.01
+"""Share of mean demand below which a policy counts as one that has stopped ordering."""
+
+SLOW_STEPS = 15
+"""Steps in which the learning rate rises to the full one: the first step of Adam is as long as any other."""
+
+FAILURES = 8
+"""Times that a network goes back to its last good copy, or begins anew, before training ends early."""
 
 
 def train_backprop(
@@ -42,78 +57,202 @@ def train_backprop(
         level_scale: of the newsvendor that training starts from; see `TunedNewsvendor`.
         level_shift: likewise.
         view: what observations hold of the past.
-        progress: called after every evaluation, with the cost as a share of the start's.
+        progress: called after every evaluation, with the cost as a share of the newsvendor's, and when a network goes
+            back to a copy or begins anew.
 
     Returns:
-        The best network of all evaluations, in numpy.
+        The best network of all evaluations, in numpy; the newsvendor itself where none costs less.
     """
     config = config or BackpropConfig()
-    rng = keyed_generator(config.seed, "backprop", "episodes")
     encoder = make_encoder(source, memory=view.memory, together=False, level_scale=level_scale, level_shift=level_shift)
-    batch = InventoryBatch(source, paths=config.paths, periods=config.periods, encoder=encoder, view=view)
-    judge = InventoryBatch(
-        validation or source, paths=config.validation_paths, periods=config.periods, encoder=encoder, view=view
-    )
-    judge.reset(keyed_generator(config.seed, "backprop", "validation"))
-    # The newsvendor as a network in torch, its features standardised over the validation episodes.
-    network_rng = keyed_generator(config.seed, "backprop", "network")
-    layers = initial_layers(network_rng, (encoder.size, *config.hidden, encoder.outputs))
     with one_thread():
-        shift, spread = (torch.as_tensor(x, dtype=torch.float32) for x in feature_statistics(encoder, judge))
-        tensors = tuple(tuple(torch.as_tensor(x, dtype=torch.float32) for x in layer) for layer in layers)
-        policy = NeuralPolicy(encoder, tensors, shift, spread)  # type: ignore[arg-type]  # tuples of pairs
-        parameters = [p.requires_grad_(True) for layer in policy.layers for p in layer]
-        optimiser = torch.optim.Adam(parameters, lr=config.learning_rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            optimiser, config.steps, eta_min=config.learning_rate / 100
+        training = _Training(source, validation or source, encoder, view, config, progress)
+        heads = candidate_heads(source.params, encoder, config)
+        runs = [_Descent(training, head) for head in heads]
+        if len(runs) > 1:
+            for run in runs:
+                run.advance(config.trial_steps)
+            runs.sort(key=lambda run: run.lowest)
+        runs[0].advance(config.steps)
+    return training.best
+
+
+def candidate_heads(params: Any, encoder: Encoder, config: BackpropConfig) -> tuple[Head | None, ...]:
+    """Return what a network's output may move, best guess first; None for encoders that have one way only.
+
+    With backorders the order-up-to level is exact, with fixed costs and minimum orders "reorder" is; where sales are
+    lost, the order itself is often simpler than the level: both are tried.
+    """
+    if not isinstance(encoder, ObservationEncoder):
+        return (None,)
+    if config.head != "auto":
+        return (config.head,)
+    if not isinstance(params, ItemParams):
+        return ("order_up_to",)
+    smallest = 0.0 if params.minimum_order is None else params.minimum_order
+    if params.order_charges[0] or np.any(np.asarray(smallest) > 0):
+        return ("reorder",)
+    if not np.any(np.asarray(params.lost_share)) or config.steps <= 2 * config.trial_steps:
+        return ("order_up_to",)
+    return ("direct", "order_up_to")
+
+
+class _Training:
+    """What all networks of one training share: episodes, validation, and the best network so far."""
+
+    def __init__(
+        self,
+        source: EpisodeSource,
+        validation: EpisodeSource,
+        encoder: Encoder,
+        view: HistoryView,
+        config: BackpropConfig,
+        progress: Progress,
+    ) -> None:
+        self.encoder, self.config, self.progress = encoder, config, progress
+        self.batch = InventoryBatch(source, paths=config.paths, periods=config.periods, encoder=encoder, view=view)
+        judge = InventoryBatch(
+            validation, paths=config.validation_paths, periods=config.periods, encoder=encoder, view=view
         )
+        judge.reset(keyed_generator(config.seed, "backprop", "validation"))
+        self.statistics = feature_statistics(encoder, judge)
+        self.judge = Episodes(judge, config, config.device)
+        self.mean_demand = float(judge.scenario.demand.mean())
+        self.rng = keyed_generator(config.seed, "backprop", "episodes")
+        self.rounding = None if config.whole_units else keyed_generator(config.seed, "backprop", "rounding")
+        # The newsvendor: a network whose last layer is zero.
+        newsvendor = self.network(None, 0)
+        self.newsvendor_cost, _ = self.evaluate(newsvendor)
+        self.lowest, self.best = self.newsvendor_cost, _to_numpy(newsvendor)
+
+    def network(self, head: Head | None, attempt: int) -> NeuralPolicy:
+        """Return a network that nothing was learnt in, in torch, its features standardised.
+
+        Args:
+            head: what its output moves; None = the encoder's own.
+            attempt: 0, or how many networks before it stopped ordering: it orders more, by that many units of action.
+        """
+        config, encoder = self.config, self.encoder
+        if isinstance(encoder, ObservationEncoder) and head is not None:
+            encoder = replace(encoder, action=head)
+        rng = keyed_generator(config.seed, "backprop", "network", *([attempt] if attempt else []))
+        *hidden, (weight, bias) = initial_layers(rng, (encoder.size, *config.hidden, encoder.outputs))
+        bias[: 1 if head == "reorder" else None] += attempt
+
+        def tensor(x: Any) -> torch.Tensor:
+            return torch.tensor(x, dtype=torch.float32, device=config.device)
+
+        layers = tuple((tensor(w), tensor(b)) for w, b in (*hidden, (weight, bias)))
+        shift, spread = (tensor(x) for x in self.statistics)
+        return NeuralPolicy(encoder, layers, shift, spread, activation=config.activation)  # type: ignore[arg-type]
+
+    def evaluate(self, policy: NeuralPolicy) -> tuple[float, float]:
+        """Return the weighted cost per period on the validation episodes, and orders as a share of mean demand."""
         with torch.no_grad():
-            first = lowest = float(rollout_cost(policy, judge, config))
-        best = _to_numpy(policy)
-        for step in range(1, config.steps + 1):
-            batch.reset(rng)
-            # Costs differ by orders of magnitude between histories: relative to the start, one clip fits all.
-            loss = rollout_cost(policy, batch, config) / first
-            optimiser.zero_grad()
+            played = self.judge.play(policy)
+            cost = self.judge.cost_of(played)
+            ordered = torch.stack([outcome.order.mean() for _, outcome in played]).mean()
+        return float(cost), float(ordered) / max(self.mean_demand, 1e-9)
+
+    def draw(self) -> Episodes:
+        """Return fresh episodes."""
+        self.batch.reset(self.rng)
+        return Episodes(self.batch, self.config, self.config.device, self.rounding)
+
+
+class _Descent:
+    """One network on its way down: parameters, optimiser, and the last good copy."""
+
+    def __init__(self, training: _Training, head: Head | None) -> None:
+        self.training, self.head = training, head
+        self.step, self.attempt, self.failures, self.rate = 0, 0, 0, training.config.learning_rate
+        self.lowest, self.last = math.inf, math.nan
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with a new network, at the step that training has reached."""
+        self.began, self.silent = self.step, 0
+        self.policy = self.training.network(self.head, self.attempt)
+        self.parameters = [p.requires_grad_(True) for layer in self.policy.layers for p in layer]
+        self.optimiser = torch.optim.Adam(self.parameters, lr=self.rate)
+        self.good = [p.detach().clone() for p in self.parameters]
+
+    def advance(self, steps: int) -> None:
+        """Take gradient steps until so many were taken in all, and evaluate as the configuration says."""
+        config = self.training.config
+        while self.step < steps and self.failures < FAILURES:
+            self.step += 1
+            done = (self.step - 1 - self.began) / max(config.steps - self.began, 1)
+            for group in self.optimiser.param_groups:
+                # Up to the full rate in a few steps, then down to a hundredth of it along a cosine.
+                slow = min(1.0, (self.step - self.began) / SLOW_STEPS)
+                group["lr"] = slow * self.rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)))
+            # Costs differ by orders of magnitude between histories: relative to the newsvendor's, one clip fits all.
+            loss = self.training.draw().cost(self.policy) / self.training.newsvendor_cost
+            self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(parameters, config.clip)
-            optimiser.step()
-            schedule.step()
-            if step % config.evaluate_every and step < config.steps:
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters, config.clip)
+            if not (torch.isfinite(loss) and torch.isfinite(norm)):
+                self._go_back("its loss or gradient is no number")
                 continue
-            with torch.no_grad():
-                cost = float(rollout_cost(policy, judge, config))
-            if cost < lowest:
-                lowest, best = cost, _to_numpy(policy)
-            progress(f"backprop: step {step} of {config.steps}, cost {cost / first:.3f}", step / config.steps)
-    return best
+            self.silent = self.silent + 1 if float(norm) < 1e-9 else 0
+            self.optimiser.step()
+            if self.silent >= 5:
+                self._begin_anew("no gradient is left")
+            elif self.step % config.evaluate_every == 0 or self.step == config.steps:
+                self._evaluate()
+
+    def _evaluate(self) -> None:
+        training = self.training
+        cost, ordered = training.evaluate(self.policy)
+        if not math.isfinite(cost):
+            return self._go_back("its cost is no number")
+        self.last, self.lowest = cost, min(cost, self.lowest)
+        if cost < training.lowest:
+            training.lowest, training.best = cost, _to_numpy(self.policy)
+        self._report("", cost)
+        if ordered < NO_ORDERS and training.mean_demand > 0 and self.attempt < 3:
+            return self._begin_anew("it has stopped ordering")
+        self.good = [p.detach().clone() for p in self.parameters]
+        return None
+
+    def _go_back(self, reason: str) -> None:
+        """Go on from the last good copy at half the rate."""
+        self.failures += 1
+        self.rate /= 2.0
+        with torch.no_grad():
+            for parameter, good in zip(self.parameters, self.good, strict=True):
+                parameter.copy_(good)
+        self.optimiser = torch.optim.Adam(self.parameters, lr=self.rate)
+        self._report(f" diverged: {reason}; back to the last good copy, at half the rate", self.last)
+
+    def _begin_anew(self, reason: str) -> None:
+        """Begin with another network that orders more."""
+        self.failures += 1
+        self.attempt += 1
+        self._report(f" given up: {reason}; begun anew with a network that orders more", self.last)
+        self._begin()
+
+    def _report(self, event: str, cost: float) -> None:
+        training, steps = self.training, self.training.config.steps
+        head = "" if self.head is None else f" ({self.head})"
+        share = cost / training.newsvendor_cost
+        training.progress(f"backprop{head}: step {self.step} of {steps}{event}, cost {share:.3f}", self.step / steps)
 
 
 def rollout_cost(policy: NeuralPolicy, batch: InventoryBatch, config: BackpropConfig) -> torch.Tensor:
-    """Return the cost per period of the batch's episodes, differentiable in the policy, a scalar tensor."""
-    params = batch.params if config.whole_units else without_packs(batch.params)
-    # Demand, features and state in float32; forecasts and parameters follow where they are used.
-    demand = torch.as_tensor(batch.scenario.demand, dtype=torch.float32)
-    features = None if batch.scenario.features is None else batch.scenario.features.like(demand)
-    scenario = replace(batch.scenario, demand=demand, features=features)
-    state = type(batch.state)(*(torch.as_tensor(x, dtype=torch.float32) for x in batch.state))
-    rollout = roll(policy, scenario.window(0, config.periods), params, state, batch.view)
-    costs = [outcome.cost for _, outcome in rollout]
-    return torch.stack(costs[config.warm_up :]).mean()
+    """Return the cost per period of the batch's episodes, differentiable in the policy, a scalar tensor.
 
-
-def without_packs(params: Any) -> Any:
-    """Return the parameters for any quantity: no packs, and no whole units where stock is rationed."""
-    if isinstance(params, Network):
-        return replace(params, whole_units=False) if params.whole_units else params
-    return replace(params, pack_size=None) if params.pack_size is not None else params
+    Weighted as the configuration says; orders are rounded to packs.
+    """
+    return Episodes(batch, config, config.device).cost(policy)
 
 
 def _to_numpy(policy: NeuralPolicy) -> NeuralPolicy:
     """A copy in numpy, which the training of the original does not touch."""
 
     def arrays(*tensors: torch.Tensor) -> tuple[FloatArray, ...]:
-        return tuple(t.detach().numpy().astype(np.float64) for t in tensors)
+        return tuple(t.detach().cpu().numpy().astype(np.float64) for t in tensors)
 
     shift, spread = arrays(policy.shift, policy.spread)
     layers: list[Any] = [arrays(weight, bias) for weight, bias in policy.layers]

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import FractileError, did_you_mean
 
 if TYPE_CHECKING:  # study configs read defaults from here: pandas and scipy would take a second of every command
-    from ..envs.gym.observation import ActionMode
+    from ..envs.gym.observation import ActionMode, Head
 
 ConfigT = TypeVar("ConfigT", "BackpropConfig", "AgentConfig")
 
@@ -34,20 +34,34 @@ class BackpropConfig:
         clip: largest norm of a gradient.
         evaluate_every: steps between evaluations on the validation episodes; the best network is kept.
         validation_paths: episodes that are kept for validation.
-        whole_units: round orders to packs while training (gradients pass straight through).
+        whole_units: round orders to packs while training (gradients pass straight through); off, orders are of any
+            size, and noise of up to half a pack stands for the rounding. Validation rounds either way.
+        head: what the network's output moves: see `ObservationEncoder.action`; "auto" chooses by the system, and
+            where sales are lost tries "direct" and "order_up_to" and goes on with the one that costs less.
+        trial_steps: gradient steps of each head that is tried.
+        activation: of the hidden layers.
+        weighting: "newsvendor" divides the costs of each episode by what its newsvendor costs by the forecast, in
+            training and in validation, so that dear items do not own the network; "money" adds costs as they are, as
+            always where items share a capacity or form a network.
+        device: of the tensors, "cpu" or "cuda".
         seed: of the network, the episodes and the validation episodes.
     """
 
-    steps: int = 600
+    steps: int = 250
     paths: int = 256
-    periods: int = 40
-    warm_up: int = 8
+    periods: int = 60
+    warm_up: int = 12
     hidden: tuple[int, ...] = (32, 32)
     learning_rate: float = 1e-2
     clip: float = 1.0
-    evaluate_every: int = 50
-    validation_paths: int = 1024
+    evaluate_every: int = 25
+    validation_paths: int = 2048
     whole_units: bool = False
+    head: Head | Literal["auto"] = "auto"
+    trial_steps: int = 40
+    activation: str = "relu"
+    weighting: Literal["newsvendor", "money"] = "newsvendor"
+    device: str = "cpu"
     seed: int = 0
 
 

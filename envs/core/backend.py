@@ -69,6 +69,11 @@ def tanh(x: Array) -> Array:
     return x.tanh() if is_torch(x) else np.tanh(x)
 
 
+def softplus(x: Array) -> Array:
+    """Return log(1 + exp(x)), the smooth positive part."""
+    return sys.modules["torch"].nn.functional.softplus(x) if is_torch(x) else np.logaddexp(0.0, x)
+
+
 def clip(x: Array, low: float, high: float) -> Array:
     """Return x, held between two numbers."""
     return x.clip(low, high)

@@ -194,6 +194,7 @@ class OneItem:
             and batch.paths == batch.columns == 1
             and encoder.slots == batch.source.slots
             and not encoder.memory
+            and encoder.action in ("order_up_to", "order")
             and params.every_period
         )
 
@@ -214,8 +215,7 @@ class OneItem:
             return False
         self._state = InventoryState(float(net[0, 0]), LooseSlots(tuple(parts[:own])))
         self._which = features.which
-        scale, level, reach, _, rest = features.parts
-        numbers = (scale, level, reach)
+        rest, numbers = features.parts.rest, (features.parts.scale, features.parts.level, features.parts.reach)
         self._scale, self._level, self._reach = (part.reshape(-1).tolist() for part in numbers)
         read = rest.reshape(len(rest), -1)
         self._rows = np.zeros((len(read), 2 + len(pipeline) + read.shape[1]), dtype=np.float32)

@@ -15,7 +15,7 @@ import numpy as np
 from ...arrays import Array
 from ...errors import FractileError
 from ...forecasters.demand_forecast import DemandForecast
-from ..core.backend import concatenate, is_torch, last, like, positive_part, zeros
+from ..core.backend import concatenate, indicator, is_torch, last, like, positive_part, softplus, zeros
 from ..core.forecast_features import (
     ForecastFeatures,
     PeriodFeatures,
@@ -28,9 +28,19 @@ from ..core.forecast_features import (
 from ..core.types import Observation, Scenario
 
 ActionMode = Literal["order_up_to", "order"]
+"""What an agent's action in [−1, 1] moves."""
+
+Head = Literal["order_up_to", "order", "direct", "reorder"]
+"""What a network's output moves: an agent's modes, and two for outputs of any size."""
 
 FEATURE_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
 """Levels of the quantiles that agents see."""
+
+LEVEL_WEIGHTS = np.array([0.2, 0.2, 0.2, 0.2, 0.125, 0.045, 0.03])
+"""The probability that each of `FEATURE_LEVELS` stands for: up to halfway to its neighbours."""
+
+SOFTPLUS_ONE = float(np.log(np.expm1(1.0)))
+"""softplus of it is 1: a network that puts out 0 orders the mean."""
 
 SMALLEST_SCALE = 0.05
 """Units per period; an item that hardly sells is scaled by this."""
@@ -73,6 +83,9 @@ class ItemFeatures(NamedTuple):
         reach: how far an action of 1 moves it, units, of that shape.
         mean: forecast demand of the period itself, units, of that shape; episodes begin around it.
         rest: the features that depend on nothing else, shape (features, paths, items).
+        lot: the quantity worth a fixed cost, or the minimum order where it is more, units, of the shape of `scale`;
+            0 where orders cost nothing fixed and may be of any size.
+        cost: what the newsvendor costs per period by the forecast, money, of that shape; it weighs episodes alike.
     """
 
     scale: Array
@@ -80,6 +93,8 @@ class ItemFeatures(NamedTuple):
     reach: Array
     mean: Array
     rest: Array
+    lot: Array
+    cost: Array
 
 
 @runtime_checkable
@@ -105,7 +120,11 @@ class ObservationEncoder:
             last slot is added to it, so that a network keeps its meaning for lead times that it was not built for.
         action: what an action in [−1, 1] moves: "order_up_to", the newsvendor's level by up to one protection
             interval's mean demand either way; or "order", the order itself, from none to `widest_order` times the
-            mean demand of a period, 0 standing for the mean.
+            mean demand of a period, 0 standing for the mean. Two more are for networks that are trained through the
+            simulator, whose outputs have no bounds: "direct", the order as softplus times the mean demand of a
+            period, 0 standing for the mean; and "reorder", two outputs, the level that is ordered up to and the
+            smallest order that is placed, 0 standing for the newsvendor's level plus half of `ItemFeatures.lot` and
+            for the lot.
         widest_order: see `action`.
         level_scale: factor on the newsvendor's level that actions move around.
         level_shift: added to the log-odds of its fractile; both as in a tuned newsvendor.
@@ -115,7 +134,7 @@ class ObservationEncoder:
     """
 
     slots: int
-    action: ActionMode = "order_up_to"
+    action: Head = "order_up_to"
     widest_order: float = 3.0
     level_scale: float = 1.0
     level_shift: float = 0.0
@@ -124,8 +143,8 @@ class ObservationEncoder:
     shared: bool = False
 
     def __post_init__(self) -> None:
-        if self.action not in get_args(ActionMode):
-            raise FractileError(f"action must be 'order_up_to' or 'order', got {self.action!r}")
+        if self.action not in get_args(Head):
+            raise FractileError(f"action must be one of {', '.join(map(repr, get_args(Head)))}, got {self.action!r}")
 
     def to_config(self) -> dict[str, Any]:
         """Return what a file has to hold, as text and numbers."""
@@ -155,51 +174,85 @@ class ObservationEncoder:
         """Number of features."""
         return len(self.names)
 
+    @property
+    def of_forecast(self) -> int:
+        """Number of features, the last ones of `names`, that depend on the forecast and the parameters alone."""
+        return 2 * len(FEATURE_LEVELS) + 4
+
     def level(self, obs: Observation) -> Array:
         """Return the newsvendor's level that actions move around, units, shape (1 or paths, items)."""
         return self._features(obs).level
 
     def encode(self, obs: Observation) -> Array:
         """Return features, shape (paths, items, features), in the library of the observation."""
-        now, found = obs.net_inventory, self._features(obs)
+        found = self._features(obs)
+        units, shares = self.of_state(obs, found)
+        of_state = last(concatenate([x[None] for x in units])) / found.scale[..., None]
+        return concatenate([of_state, *(x[..., None] for x in shares), last(found.rest)], axis=-1)
+
+    def of_state(self, obs: Observation, found: ItemFeatures) -> tuple[list[Array], list[Array]]:
+        """Return the features that depend on the state, the first ones of `names`, each of shape (paths, items).
+
+        Args:
+            obs: what is known.
+            found: what was read of its forecast.
+
+        Returns:
+            Those in units, which are divided by `found.scale` yet, and those that are shares.
+        """
+        now = obs.net_inventory
         gap = found.level - obs.inventory_position
-        seen = [now[None], fit_slots(obs.pipeline, self.slots, now)]
+        units = [now, *fit_slots(obs.pipeline, self.slots, now)]
         if self.ages:
-            seen.append(fit_slots(obs.stock, self.ages, now))
+            units += [*fit_slots(obs.stock, self.ages, now)]
         if self.memory:
             # What lies further back than the encoder remembers is not read.
             past = None if obs.history is None else obs.history[: self.memory]
-            seen.append(fit_slots(past, self.memory, now))
-        features = [concatenate([*seen, gap[None]]) / found.scale, found.rest]
-        if self.shared:
-            used = capacity_used(positive_part(gap), obs) + zeros(tuple(now.shape), now)
-            features.insert(1, used[None])
-        return last(concatenate(features))
+            units += [*fit_slots(past, self.memory, now)]
+        shares = [capacity_used(positive_part(gap), obs) + zeros(tuple(now.shape), now)] if self.shared else []
+        return [*units, gap], shares
 
     def collect(self, action: Array) -> Array:
-        """Return a network's output (paths, items, 1) as actions (paths, items)."""
-        return action[..., 0]
+        """Return a network's output (paths, items, outputs) as actions (paths, items), or (paths, items, 2)."""
+        return action if self.outputs > 1 else action[..., 0]
 
     @property
     def outputs(self) -> int:
         """Numbers that a network puts out for a row of features."""
-        return 1
+        return 2 if self.action == "reorder" else 1
 
     def decode(self, action: Array, obs: Observation) -> Array:
         """Return the order that an action stands for.
 
         Args:
-            action: shape (paths, items), any real; [−1, 1] covers the usual range.
+            action: shape (paths, items), any real; [−1, 1] covers the usual range. "reorder": (paths, items, 2).
             obs: what the action was chosen on.
 
         Returns:
             units, shape (paths, items). [q]
         """
-        found = self._features(obs)
+        return self.order_of(action, obs, self._features(obs))
+
+    def order_of(self, action: Array, obs: Observation, found: ItemFeatures) -> Array:
+        """Return the order that an action stands for, given what was read of the forecast: see `decode`."""
+        if self.action == "direct":
+            return found.scale * softplus(action + SOFTPLUS_ONE)
+        if self.action == "reorder":
+            gap, smallest = self.gap_and_smallest(action, obs, found)
+            return positive_part(gap) * indicator(gap >= smallest, gap)
         if self.action == "order":
             upward = (self.widest_order - 1.0) * positive_part(action)
             return positive_part(found.scale * (1.0 + upward - positive_part(-action)))
         return positive_part(found.level + found.reach * action - obs.inventory_position)
+
+    def gap_and_smallest(self, action: Array, obs: Observation, found: ItemFeatures) -> tuple[Array, Array]:
+        """Return the order up to the level, and the smallest order that is placed, from the actions of "reorder".
+
+        Both in units, of shape (paths, items). With a constant S and Δ it is the (s, S) policy with s = S − Δ.
+        """
+        level = found.level + 0.5 * found.lot + (found.reach + found.lot) * action[..., 0]
+        smallest = found.lot + (found.scale + found.lot) * action[..., 1]
+        return level - obs.inventory_position, smallest
 
     def prepare(self, scenario: Scenario, params: Any) -> Scenario:
         """Return the scenario with the features of all its forecasts, computed once for all steps.
@@ -267,7 +320,36 @@ class ObservationEncoder:
         ]
         spread = [np.broadcast_to(x, shape) for x in (*protection, *nearest, *rest)]
         reach = scale * np.asarray(params.protection_interval, dtype=np.float64)
-        return ItemFeatures(scale, level, reach, np.array(forecast.mean()[:, :, 0].T), np.stack(spread))
+        lot, cost = lot_and_cost(params, scale, level, [scale * x for x in protection])
+        return ItemFeatures(scale, level, reach, np.array(forecast.mean()[:, :, 0].T), np.stack(spread), lot, cost)
+
+
+def lot_and_cost(params: Any, mean: Array, level: Array, quantiles: Sequence[Array]) -> tuple[Array, Array]:
+    """Return the quantity that is worth a fixed cost, and what the newsvendor costs per period by the forecast.
+
+    The lot is the economic order quantity with backorders, `√(2Kμ(h + b)/(hb))`, or the minimum order where it is
+    more. The cost is `h·E(S − D)⁺ + b·E(D − S)⁺` over the protection interval, plus the lot's `√(2Kμhb/(h + b))`, and
+    at least a tenth of holding a period's demand, so that no item weighs without end.
+
+    Args:
+        params: costs and order rules of the items.
+        mean: demand per period, units, shape (1 or paths, items). [μ]
+        level: the newsvendor's level, units, of that shape. [S]
+        quantiles: of demand over the protection interval at `FEATURE_LEVELS`, units, each of that shape.
+
+    Returns:
+        units and money, each of that shape, or with a row for each path where parameters have one.
+    """
+    names = ("holding_cost", "stockout_cost", "fixed_order_cost")
+    h, b, fixed = (np.asarray(getattr(params, name), dtype=np.float64) for name in names)
+    both = np.maximum(h * b / np.maximum(h + b, 1e-9), 1e-9)
+    cost = np.sqrt(2.0 * fixed * mean * both)
+    for weight, quantile in zip(LEVEL_WEIGHTS, quantiles, strict=True):
+        cost = cost + weight * (h * positive_part(level - quantile) + b * positive_part(quantile - level))
+    smallest = 0.0 if params.minimum_order is None else np.asarray(params.order_range[0], dtype=np.float64)
+    lot = np.maximum(np.sqrt(2.0 * fixed * mean / both), smallest)
+    cost = np.maximum(cost, 0.1 * np.maximum(h, 1e-9) * mean)
+    return lot, cost
 
 
 def needs_features(scenario: Scenario, made_for: Any) -> bool:

@@ -116,6 +116,11 @@ class NetworkEncoder:
         """Number of features."""
         return len(self.names)
 
+    @property
+    def of_forecast(self) -> int:
+        """Number of features, the last ones of `names`, that depend on the forecast alone."""
+        return len(np.asarray(self.network.demand_at))
+
     def encode(self, obs: Observation) -> Array:
         """Return features, shape (paths, features), in the library of the observation."""
         flow, level, logs = self._features(obs)

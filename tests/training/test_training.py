@@ -88,7 +88,7 @@ def test_gradients_of_the_simulator_match_differences():
 def test_the_cost_of_a_rollout_leaves_the_warm_up_out():
     batch = InventoryBatch(SOURCE, paths=16, periods=12)
     batch.reset(np.random.default_rng(0))
-    config = replace(TINY, periods=12, warm_up=5, whole_units=True)
+    config = replace(TINY, periods=12, warm_up=5, weighting="money")
     rollout = roll(constant_network(0.3), batch.scenario.window(0, 12), batch.params, batch.state)
     expected = np.mean([outcome.cost for _, outcome in rollout][5:])
     np.testing.assert_allclose(rollout_cost(in_torch(constant_network(0.3)), batch, config).item(), expected, rtol=1e-5)
