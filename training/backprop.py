@@ -144,7 +144,7 @@ class _Training:
 
         layers = tuple((tensor(w), tensor(b)) for w, b in (*hidden, (weight, bias)))
         shift, spread = (tensor(x) for x in self.statistics)
-        return NeuralPolicy(encoder, layers, shift, spread, activation=config.activation)  # type: ignore[arg-type]
+        return NeuralPolicy(encoder, layers, shift, spread, activation=config.activation)
 
     def evaluate(self, policy: NeuralPolicy) -> tuple[float, float]:
         """Return the weighted cost per period on the validation episodes, and orders as a share of mean demand."""
