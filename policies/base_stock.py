@@ -148,8 +148,8 @@ class EchelonBaseStock:
     order nothing. Where several locations supply one, its stock counts in the echelon of each.
 
     Attributes:
-        levels: units, one a location in the order of `Network.names`, or one for all; `clark_scarf` lists its own the
-            other way round, downstream first. [S]
+        levels: units, one a location in the order of `Network.names`, or one for all, or (paths, locations);
+            `clark_scarf` lists its own the other way round, downstream first. [S]
 
     >>> from fractile.envs.networks.shapes import serial
     >>> chain = serial([1, 1], [0.5, 1.0], 9.0)
@@ -175,14 +175,14 @@ class EchelonBaseStock:
     def target(self, obs: Observation) -> Array:
         """Return each location's part of its echelon's level, units: what its own position is then."""
         network = _network(obs)
-        return np.maximum(np.linalg.solve(network.downstream, self._by_location(network)), 0.0)[None]
+        levels = np.atleast_2d(self._by_location(network))
+        return np.maximum(np.linalg.solve(network.downstream, levels.T).T, 0.0)
 
     def _by_location(self, network: Network) -> FloatArray:
-        if np.size(self.levels) not in (1, network.locations):
-            raise FractileError(
-                f"levels must be one number a location, {network.locations}, got {np.size(self.levels)}"
-            )
-        return np.broadcast_to(np.asarray(self.levels, dtype=np.float64), network.locations).copy()
+        levels = np.asarray(self.levels, dtype=np.float64)
+        if levels.shape[-1:] not in ((), (1,), (network.locations,)):
+            raise FractileError(f"levels must be one number a location, {network.locations}, got {levels.shape[-1]}")
+        return np.broadcast_to(levels, (*levels.shape[:-1], network.locations)).copy()
 
 
 def _network(obs: Observation) -> Network:

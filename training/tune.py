@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..policies.rollout import simulate
 from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
 from .config import TuningConfig
-from .tuning import fixed
+from .tuning import fixed, networks
 from .tuning.candidates import Trial
 from .tuning.fractiles import Fractiles
 from .tuning.search import ALL, UNTUNED, Axis, search
@@ -57,6 +57,17 @@ class _Problem:
     def trial(self) -> Trial:
         """What candidates are judged on."""
         return Trial(self.scenario, self.params, warm_up_of(self.scenario, self.params), self.config.folds)
+
+    def history(self, trial: Trial) -> fixed.History:
+        """What the stretch says about demand."""
+        return fixed.History(self.scenario, self.params, trial.counts)
+
+    def steps(self, form: fixed.Form) -> FloatArray:
+        """The smallest steps: single units where demand comes in them, else a fiftieth of a standard deviation."""
+        demand = np.asarray(self.scenario.demand)
+        if form.fine or not np.array_equal(demand, np.rint(demand)):
+            return np.full(form.unit.shape, 0.02)
+        return np.maximum(0.25 / form.unit, 0.004)
 
     @property
     def recorded(self) -> bool:
@@ -135,20 +146,42 @@ def _compared(tuned: Tuned, kept: Scenario, params: Any) -> Tuned:
 
 
 def _tune_fixed(form_of: Callable[[fixed.History], fixed.Form], problem: _Problem) -> Tuned:
-    """Tune a policy with fixed parameters."""
+    """Tune a policy with fixed parameters, item by item; items that share a capacity have one setting."""
     trial = problem.trial
-    history = fixed.History(problem.scenario, problem.params, trial.counts)
-    form = form_of(history)
-    origin = np.array([axis.origin for axis in form.axes])
-    untuned = form.make(np.broadcast_to(origin, (trial.columns, len(origin))))
-    # Single units where demand comes in them; else a fiftieth of a standard deviation.
-    step = np.maximum(0.25 / form.unit, 0.004) if history.whole else np.full(form.unit.shape, 0.02)
+    form = form_of(problem.history(trial))
+    if getattr(problem.params, "capacity", None) is not None:
+        one = replace(form, unit=form.unit.min(0, keepdims=True), typical=np.ones(1))
+        return _tune_together(one, lambda u: np.repeat(u, trial.columns, axis=-2), problem)
+    untuned = form.make(np.broadcast_to(form.origin, form.unit.shape))
 
     def costs(u: FloatArray) -> FloatArray:
         return trial.costs(form.make, u, untuned)
 
-    found = search(costs, form.axes, form.typical, step, problem.config, recorded=problem.recorded)
+    found = search(costs, form.axes, form.typical, problem.steps(form), problem.config, recorded=problem.recorded)
     return Tuned(form.make(found.theta), untuned, found.notes)
+
+
+def _tune_together(form: fixed.Form, spread: Callable[[FloatArray], FloatArray], problem: _Problem) -> Tuned:
+    """Tune coordinates (1, k) of a whole system by its total cost.
+
+    Args:
+        form: makes the policy of coordinates (columns, ...).
+        spread: from coordinates (..., 1, k) to those of all columns.
+        problem: what to tune on.
+    """
+    trial = problem.trial
+    untuned = form.make(spread(form.origin[None]))
+
+    def costs(u: FloatArray) -> FloatArray:
+        return trial.costs(form.make, spread(u), untuned).sum(2, keepdims=True)
+
+    found = search(costs, form.axes, form.typical, problem.steps(form), problem.config, recorded=problem.recorded)
+    return Tuned(form.make(spread(found.theta)), untuned, found.notes)
+
+
+def _tune_echelons(problem: _Problem) -> Tuned:
+    form, spread = networks.echelon_base_stock(problem.history(problem.trial))
+    return _tune_together(form, spread, problem)
 
 
 def _tune_fractile(projected: bool, problem: _Problem) -> Tuned:
@@ -194,6 +227,14 @@ TUNERS: Mapping[str, Callable[[_Problem], Tuned]] = {
     "constant_order": lambda problem: _tune_fixed(fixed.constant_order, problem),
     "ss": lambda problem: _tune_fixed(fixed.ss, problem),
     "rq": lambda problem: _tune_fixed(fixed.rq, problem),
+    "projected_level": lambda problem: _tune_fixed(
+        lambda history: fixed.projected_level(history, problem.demand), problem
+    ),
+    "single_index": lambda problem: _tune_fixed(networks.single_index, problem),
+    "dual_index": lambda problem: _tune_fixed(networks.dual_index, problem),
+    "capped_dual_index": lambda problem: _tune_fixed(networks.capped_dual_index, problem),
+    "tailored_base_surge": lambda problem: _tune_fixed(networks.tailored_base_surge, problem),
+    "echelon_base_stock": _tune_echelons,
 }
 """How each policy is tuned, by its name."""
 

@@ -12,6 +12,7 @@ from ...arrays import Array, BoolArray, FloatArray, IntArray
 from ...envs.core.params import ItemParams
 from ...envs.core.period import advance, observation, system_of
 from ...envs.core.types import InventoryState, Scenario
+from ...envs.networks.network import Network
 from ...policies.base import OrderUpToPolicy, Policy
 from ...policies.rollout import starting_state
 
@@ -74,7 +75,7 @@ class Trial:
             start: whose starting state, but for its level, candidates begin with.
 
         Returns:
-            money, sums over what counts, shape (candidates, folds, columns).
+            money, sums over what counts, shape (candidates, folds, columns); units are paid for when they leave.
         """
         size = max(1, BLOCK // (self.scenario.paths * self.columns))
         state = starting_state(start, self.scenario, self.params)
@@ -88,9 +89,10 @@ class Trial:
         scenario = _tiled(self.scenario, candidates)
         state = type(state)(*(np.tile(part, (*[1] * (part.ndim - 2), candidates, 1)) for part in state))
         state = _at_target(policy, state, scenario, params)
-        total = np.zeros((candidates, self.folds, self.columns))
+        total, value = np.zeros((candidates, self.folds, self.columns)), unit_value(params, self.columns)
         for period in range(self.scenario.periods):
             obs = observation(state, period, params, scenario)
+            before = obs.inventory_position
             state, outcome = advance(state, policy.order(obs), scenario, period, params)
             counts = self.counts[:, period]
             if not counts.any():
@@ -98,10 +100,27 @@ class Trial:
             cost = outcome.cost
             if np.any(params.salvage_value) and period == self.scenario.periods - 1:
                 cost = cost - params.salvage_value * outcome.on_hand
+            if np.any(value):
+                cost = cost + value * (before - state.net_inventory - state.pipeline.sum(0))
             cost = cost.reshape(candidates, paths, -1) * counts
             for part in np.unique(self.part[:, period]):
                 total[:, part] += cost[:, self.part[:, period] == part].sum(1)
         return total
+
+
+def unit_value(params: Any, columns: int) -> FloatArray:
+    """Return what a unit costs at the least where it lies, money, (columns,) or (paths, columns).
+
+    Stock that is sold off without being bought again would make a policy look cheap: it is charged when it leaves.
+    """
+    if not isinstance(params, Network):
+        return np.asarray(getattr(params, "unit_cost", 0.0), dtype=np.float64)
+    cost, value = params.link_costs[1], np.full(columns, np.inf)
+    for _ in range(columns):
+        at_source = np.where(params.source >= 0, value[params.source], 0.0)
+        through = np.where((params.into > 0) & ~params.lateral[:, None], (at_source + cost)[:, None], np.inf)
+        value = np.minimum(value, through.min(0))
+    return np.where(np.isfinite(value), value, 0.0)
 
 
 def selling(scenario: Scenario) -> BoolArray:

@@ -16,6 +16,8 @@ from scipy.stats import gamma, norm
 from ...arrays import BoolArray, FloatArray
 from ...envs.core.params import ItemParams
 from ...envs.core.types import Scenario
+from ...envs.demand.distributions import Discrete
+from ...envs.demand.independent import IndependentDemand
 from ...errors import FractileError
 from ...policies.base import Policy
 from ...policies.base_stock import (
@@ -26,6 +28,7 @@ from ...policies.base_stock import (
     ReorderPointOrderUpTo,
     ReorderPointQuantity,
 )
+from ...policies.newsvendor import ProjectedLevel
 from .search import Axis
 
 NO_CAP = float("inf")
@@ -87,19 +90,27 @@ class Form:
         make: from coordinates (..., columns, k) to the policy.
         unit: units of a parameter that a step of one in each coordinate moves it by, (columns, k).
         typical: what costs of an item are divided by, money, (columns,).
+        fine: parameters need not be whole units where demand is.
     """
 
     axes: tuple[Axis, ...]
     make: Callable[[FloatArray], Policy]
     unit: FloatArray
     typical: FloatArray
+    fine: bool = False
+
+    @property
+    def origin(self) -> FloatArray:
+        """The untuned form's coordinates, (k,)."""
+        return np.array([axis.origin for axis in self.axes])
 
 
 LEVELS = tuple(float(u) for u in np.round(np.arange(-3.0, 2.01, 0.25), 2))
 COARSE_LEVELS = tuple(float(u) for u in np.round(np.arange(-2.5, 1.51, 0.5), 2))
+PROJECTED = tuple(float(u) for u in np.round(np.arange(-1.5, 2.01, 0.25), 2))
 CAPS = (*(float(v) for v in np.round(np.arange(-0.5, 2.01, 0.25), 2)), NO_CAP)
 ORDERS = tuple(float(v) for v in np.round(np.arange(-1.0, 0.31, 0.05), 2))
-SIZES = tuple(float(w) for w in np.round(np.arange(-1.2, 1.21, 0.3), 2))
+SIZES = tuple(float(v) for v in np.round(np.arange(-1.0, 1.01, 0.25), 2))
 
 
 def item_params(params: Any, name: str) -> ItemParams:
@@ -167,18 +178,20 @@ def _lots(history: History, params: ItemParams) -> tuple[FloatArray, FloatArray]
 
 
 def ss(history: History) -> Form:
-    """A reorder point s and a lot S − s; untuned the economic order quantity and its reorder point."""
+    """A reorder point s and a level S; untuned the reorder point of the economic order quantity, and that above it."""
     params = item_params(history.params, "ss")
     size, start = _lots(history, params)
     deviation = history.over(params.protection_interval)[1]
+    least = 1.0 if history.whole else 0.0
 
     def make(u: FloatArray) -> Policy:
-        point = _signed(start - 1.0 * history.whole + u[..., 0] * deviation, history, params)
-        lot = size * np.exp(u[..., 1])
-        lot = np.maximum(np.rint(lot), 1.0) if history.whole else lot
-        return ReorderPointOrderUpTo(point, point + lot)
+        # The best s for a given S is one valley: the level moves by itself.
+        level = start - least + size * (1.0 + u[..., 1])
+        level = np.maximum(np.rint(level) if history.whole else level, least)
+        point = _signed(start - least + u[..., 0] * deviation, history, params)
+        return ReorderPointOrderUpTo(np.minimum(point, level - least), level)
 
-    axes = (Axis("the reorder point", COARSE_LEVELS), Axis("the lot", SIZES, unit="logarithms of the lot"))
+    axes = (Axis("the reorder point", COARSE_LEVELS), Axis("the level", SIZES, lowest=-1.0, unit="lots"))
     return Form(axes, make, np.stack([deviation, size], axis=-1), _typical(history, params))
 
 
@@ -190,11 +203,29 @@ def rq(history: History) -> Form:
 
     def make(u: FloatArray) -> Policy:
         point = _signed(start - 1.0 * history.whole + u[..., 0] * deviation, history, params)
-        lot = size * np.exp(u[..., 1])
+        lot = np.maximum(size * (1.0 + u[..., 1]), 0.02 * size)
         return ReorderPointQuantity(point, np.maximum(np.rint(lot), 1.0) if history.whole else lot)
 
-    axes = (Axis("the reorder point", COARSE_LEVELS), Axis("the lot", SIZES, unit="logarithms of the lot"))
+    axes = (Axis("the reorder point", COARSE_LEVELS), Axis("the lot", SIZES, lowest=-1.0, unit="lots"))
     return Form(axes, make, np.stack([deviation, size], axis=-1), _typical(history, params))
+
+
+def projected_level(history: History, demand: IndependentDemand | None = None) -> Form:
+    """One level of expected stock, U; demand is the stretch's own frequencies where no model is given."""
+    params = item_params(history.params, "projected_level")
+    if demand is None:
+        seen = np.asarray(history.scenario.demand)
+        if not history.whole:
+            raise FractileError("projected_level needs demand in whole units; round it, or tune 'tuned_projected'")
+        demand = Discrete.empirical(seen.reshape(-1, seen.shape[2]))
+    known = demand
+    start = history.level(params.review_period, params.critical_ratio)
+    deviation = history.over(params.review_period)[1]
+
+    def make(u: FloatArray) -> Policy:
+        return ProjectedLevel(np.maximum(start + u[..., 0] * deviation, 0.0), known)
+
+    return Form((Axis("the level", PROJECTED),), make, deviation[:, None], _typical(history, params), fine=True)
 
 
 def _typical(history: History, params: ItemParams) -> FloatArray:

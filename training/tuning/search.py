@@ -162,7 +162,11 @@ def _wider(
 
 def _grid(axes: tuple[Axis, ...]) -> FloatArray:
     """Return all points, the untuned form first, those nearest to it next: ties go to it."""
-    points = np.array(list(product(*(axis.points for axis in axes))))
+    if len(axes) > 3:  # all coordinates together; refinement moves each
+        longest = max((axis.points for axis in axes), key=len)
+        points = np.array([[p] * len(axes) for p in longest])
+    else:
+        points = np.array(list(product(*(axis.points for axis in axes))))
     origin = np.array([axis.origin for axis in axes])
     with np.errstate(invalid="ignore"):
         apart = np.where(points == origin, 0.0, np.minimum(np.abs(points - origin), 1e3))
@@ -228,7 +232,9 @@ def refine(
     """
     columns, k = theta.shape
     lowest = np.array([axis.lowest for axis in axes])
-    moves = np.array([move for move in product((-1, 0, 1), repeat=k) if any(move)] if k < 4 else _crosses(k))
+    # Valleys of two parameters run aslant: steps of several sizes at once.
+    sizes = (-2, -1, 0, 1, 2) if k < 3 else (-1, 0, 1)
+    moves = np.array([move for move in product(sizes, repeat=k) if any(move)] if k < 4 else _crosses(k))
     step = np.broadcast_to(first, (columns, k)).copy()
 
     def paid(candidates: FloatArray) -> FloatArray:
