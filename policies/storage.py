@@ -23,6 +23,7 @@ from ..envs.systems.capacity import SharedCapacity
 from ..errors import FractileError
 from ..forecasters.storage import load_state, save_state
 from .base import Planner, Policy
+from .blended import Blended
 from .registry import POLICIES
 
 Config: TypeAlias = dict[str, Any]
@@ -36,21 +37,32 @@ NESTED: dict[str, type[Any]] = {
     )
 }
 """What a policy's parameter may be besides a number, a text or an array."""
+BLENDED, PARTS = "blended", ("baseline", "policy")
+"""What a `Blended` policy is kept as, and its parts."""
 
 
 def save_policy(name: str, policy: Policy | Planner, folder: Path) -> None:
     """Keep a policy in a folder, as `policy-<name>.json` and `.safetensors`.
 
+    The class need not be the name's own: a learned or tuned policy may have turned out to be a classical one, or one
+    between both (`Blended`), whose parts are kept beside it.
+
     Args:
-        name: under which it is registered.
+        name: under which it is kept.
         policy: has `to_state`, or is a dataclass of numbers, texts, arrays and what `NESTED` lists.
         folder: where to.
 
     Raises:
         FractileError: where a parameter is something else.
     """
+    if isinstance(policy, Blended):
+        for part in PARTS:
+            save_policy(f"{name}-{part}", getattr(policy, part), folder)
+        save_state(folder, f"policy-{name}", {"policy": BLENDED, "config": {"share": policy.share}}, {})
+        return
     config, arrays = policy.to_state() if hasattr(policy, "to_state") else _split(policy, "")
-    save_state(folder, f"policy-{name}", {"policy": name, "config": config}, arrays)
+    kind = name if name in POLICIES and POLICIES[name] is type(policy) else _name_of(policy) or name
+    save_state(folder, f"policy-{name}", {"policy": kind, "config": config}, arrays)
 
 
 def load_policy(name: str, folder: Path) -> Any:
@@ -60,6 +72,8 @@ def load_policy(name: str, folder: Path) -> Any:
         FractileError: where it is missing or damaged.
     """
     state, arrays = load_state(folder, f"policy-{name}")
+    if state["policy"] == BLENDED:
+        return Blended(*(load_policy(f"{name}-{part}", folder) for part in PARTS), **state["config"])
     cls = POLICIES.known(state["policy"])
     if hasattr(cls, "from_state"):
         return cls.from_state(state["config"], arrays)
@@ -71,7 +85,7 @@ def reload_policy(policy: Policy, folder: Path) -> Policy | None:
 
     Kept are policies of registered classes, and those of your own that have `to_state` and `from_state`.
     """
-    name = next((name for name, cls in POLICIES.items() if cls is type(policy)), None)
+    name = BLENDED if isinstance(policy, Blended) else _name_of(policy)
     if name is not None:
         save_policy(name, policy, folder)
         loaded: Policy = load_policy(name, folder)
@@ -81,6 +95,11 @@ def reload_policy(policy: Policy, folder: Path) -> Policy | None:
         loaded = type(policy).from_state(*load_state(folder, "policy"))
         return loaded
     return None
+
+
+def _name_of(policy: Policy | Planner) -> str | None:
+    """Return a name whose class a policy has; None where it has none."""
+    return next((name for name, cls in POLICIES.items() if cls is type(policy)), None)
 
 
 def _split(owner: Any, prefix: str) -> tuple[Config, Arrays]:

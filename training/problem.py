@@ -19,11 +19,12 @@ from ..envs.gym.sources import DemandSource, EpisodeSource, PoolSource
 from ..errors import FractileError
 from ..policies.base import Policy
 from ..policies.newsvendor import TunedNewsvendor
+from ..policies.registry import make_policy
 from ..policies.rollout import simulate
 from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
 from .config import BACKPROP_ON_HISTORY, PPO_ON_HISTORY, HistoryConfig
-from .tune import tune_newsvendor
+from .tune import TUNERS, tune_policy
 
 DRAWN = 200_000
 """Item-periods that are drawn from a source to tune classical policies on, and as many to choose on."""
@@ -35,8 +36,8 @@ SHORTEST_DRAWN = 100
 class TrainingProblem:
     """What policies are tuned and trained on.
 
-    No value object: notes are added to it, and the newsvendor is tuned when it is first needed and kept, since every
-    trainer starts from it.
+    No value object: notes are added to it, and classical policies are tuned when they are first needed and kept, since
+    every trainer starts from one.
 
     Attributes:
         scenario: demand and forecasts that policies learn from, before anything that they are later compared on.
@@ -65,7 +66,8 @@ class TrainingProblem:
     progress: Progress = no_progress
     history: HistoryConfig = field(default_factory=HistoryConfig)
     notes: dict[str, list[str]] = field(default_factory=dict)
-    _newsvendor: TunedNewsvendor | None = field(default=None, init=False, repr=False)
+    _tuned: dict[str, Policy] = field(default_factory=dict, init=False, repr=False)
+    _reference: tuple[str, Policy] | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def of_source(
@@ -96,12 +98,41 @@ class TrainingProblem:
             kept = None if kept is None else with_protection_totals(kept, params)
         return cls(scenario, params, kept=kept, source=source, seed=seed, **options)
 
+    def tune(self, name: str) -> Policy:
+        """Return a classical policy with parameters found on the scenario; each is tuned once, and kept.
+
+        Where periods are kept for choosing, it is never dearer there than its untuned form, which takes its place
+        otherwise; notes say so.
+        """
+        if name not in self._tuned:
+            tuned = tune_policy(name, self.tuning_scenario, self.params, seed=self.seed, progress=self.progress)
+            policy = tuned.policy
+            for note in tuned.notes:
+                self.note(name, note)
+            if self.kept is not None and policy is not tuned.untuned:
+                cost, plain = (float(self.cost_on_kept(p).mean()) for p in (policy, tuned.untuned))
+                if cost > plain:
+                    policy = tuned.untuned
+                    more = f"{cost / plain - 1:.1%} more" if plain > 0 else "more"
+                    self.note(name, f"orders as its untuned form: tuning costs {more} on the periods kept for choosing")
+            self._tuned[name] = policy
+        return self._tuned[name]
+
     @property
     def newsvendor(self) -> TunedNewsvendor:
         """The tuned newsvendor: the point that networks start from."""
-        if self._newsvendor is None:
-            self._newsvendor = tune_newsvendor(self.tuning_scenario, self.params)
-        return self._newsvendor
+        policy = self.tune("tuned_newsvendor")
+        return policy if isinstance(policy, TunedNewsvendor) else TunedNewsvendor()
+
+    @property
+    def reference(self) -> tuple[str, Policy]:
+        """The cheapest of `history.references` on the periods kept for choosing, with its name."""
+        if self._reference is None:
+            names = self.history.references
+            policies = {name: self.tune(name) if name in TUNERS else make_policy(name) for name in names}
+            cheapest = min(policies, key=lambda name: float(self.cost_on_kept(policies[name]).mean()))
+            self._reference = cheapest, policies[cheapest]
+        return self._reference
 
     @property
     def tuning_scenario(self) -> Scenario:

@@ -1,24 +1,18 @@
-"""From a policy's name to a policy that is ready to order: tuned or trained where it has parameters to find.
-
-How far a network may move away from its baseline stands at the end.
-"""
+"""From a policy's name to a policy that is ready to order: tuned or trained where it has parameters to find."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
-from ..envs.core.types import ItemParams, Scenario, with_protection_totals
 from ..envs.gym.sources import DemandSource, EpisodeSource, JointSource, PoolSource
 from ..policies.base import Planner, Policy
-from ..policies.neural import NeuralPolicy
 from ..policies.registry import POLICIES, make_policy
-from ..policies.rollout import simulate
-from ..policies.sb3 import SB3Policy
-from .config import AGENTS, AGENTS_ON_HISTORY, BACKPROP_ON_HISTORY, BackpropConfig, HistoryConfig, make_config
+from .choice import follow
+from .config import AGENTS, AGENTS_ON_HISTORY, BACKPROP_ON_HISTORY, BackpropConfig, make_config
 from .problem import TrainingProblem
-from .tune import tune_base_stock, tune_constant_order
+from .tune import TUNERS
 
 # Where episodes come from is part of what a trainer needs: `fr.training` shows it beside the trainers.
 __all__ = [
@@ -29,7 +23,6 @@ __all__ = [
     "TrainingProblem",
     "is_learned",
     "needs_training",
-    "shrink_actions",
     "train_policy",
 ]
 
@@ -52,12 +45,12 @@ def train_policy(name: str, problem: TrainingProblem, options: Mapping[str, Any]
     if not needs_training(name, options):
         made: Policy | Planner = make_policy(name, **options)
         return made
-    return _TRAINERS[name](name, problem, options) if name in _TRAINERS else _TUNERS[name](problem)
+    return _TRAINERS[name](name, problem, options) if name in _TRAINERS else problem.tune(name)
 
 
 def needs_training(name: str, options: Mapping[str, Any]) -> bool:
     """Whether a policy of this name has parameters to find that the options do not give."""
-    return name in _TRAINERS or (name in _TUNERS and not options)
+    return name in _TRAINERS or (name in TUNERS and not options)
 
 
 def is_learned(name: str) -> bool:
@@ -87,7 +80,7 @@ def _train_backprop(name: str, problem: TrainingProblem, options: Mapping[str, A
         level_shift=problem.newsvendor.shift,
         progress=problem.progress,
     )
-    return _shrink(name, policy, problem)
+    return follow(name, {name: policy}, problem)
 
 
 def _train_agent(name: str, problem: TrainingProblem, options: Mapping[str, Any]) -> Policy:
@@ -114,50 +107,10 @@ def _train_agent(name: str, problem: TrainingProblem, options: Mapping[str, Any]
         level_shift=problem.newsvendor.shift,
         progress=problem.progress,
     )
-    return _shrink(name, policy, problem)
+    return follow(name, {name: policy}, problem)
 
-
-NetworkT = TypeVar("NetworkT", NeuralPolicy, SB3Policy)
 
 Trainer = Callable[[str, TrainingProblem, Mapping[str, Any]], Policy]
 """From a policy's name, a problem and options to the policy."""
 
 _TRAINERS: dict[str, Trainer] = {"backprop": _train_backprop, **dict.fromkeys(AGENTS, _train_agent)}
-
-_TUNERS: dict[str, Callable[[TrainingProblem], Policy]] = {
-    "tuned_newsvendor": lambda problem: problem.newsvendor,
-    "base_stock": lambda problem: tune_base_stock(problem.tuning_scenario, problem.params),
-    "constant_order": lambda problem: tune_constant_order(problem.tuning_scenario, problem.params),
-}
-
-
-def _shrink(name: str, policy: NetworkT, problem: TrainingProblem) -> NetworkT:
-    """Return a network that moves as far from the newsvendor as the periods kept for choosing bear out."""
-    found = problem.choosing
-    if found is None:
-        return policy
-    scenario, warm_up = found
-    shrunk = shrink_actions(policy, scenario, problem.params, warm_up, problem.history)
-    problem.progress(f"the last part of the window bears out {shrunk.share:.0%} of the network's moves")
-    problem.note(name, f"{shrunk.share:.0%} of its moves away from the newsvendor pay on the periods kept for choosing")
-    return shrunk
-
-
-def shrink_actions(
-    policy: NetworkT, scenario: Scenario, params: ItemParams, warm_up: int, config: HistoryConfig | None = None
-) -> NetworkT:
-    """Return the network with the share of its actions that costs least on periods after those it was trained on.
-
-    What a network learns of some weeks need not hold in the next ones. Zero is the newsvendor; ties go to less.
-
-    Args:
-        policy: trained on earlier periods.
-        scenario: later ones.
-        params: lead times, costs and order rules.
-        warm_up: periods at the start that do not count.
-        config: the shares that are tried.
-    """
-    scenario = with_protection_totals(scenario, params)  # once for all candidates
-    candidates = [replace(policy, share=share) for share in (config or HistoryConfig()).shares]
-    costs = [simulate(candidate, scenario, params, warm_up=warm_up).mean_cost for candidate in candidates]
-    return candidates[costs.index(min(costs))]
