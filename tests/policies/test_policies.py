@@ -193,7 +193,7 @@ def test_bounded_networks_hold_their_action():
     ("make", "message"),
     [
         (lambda: make_policy("newsvender"), "unknown policy 'newsvender'; did you mean 'newsvendor'"),
-        (lambda: POLICIES.known("sarsa"), "unknown policy 'sarsa'; known: backprop, base_stock"),
+        (lambda: POLICIES.known("sarsa"), "unknown policy 'sarsa'; known: a2c, backprop, base_stock"),
         (lambda: make_policy("base_stock", levle=3), "no option 'levle'; did you mean 'level'"),
         (lambda: make_policy("capped_base_stock", level=3), "policy 'capped_base_stock' needs cap"),
         (lambda: make_policy("base_stock"), "needs level; give them, or train it"),
