@@ -30,6 +30,14 @@ class OrderUpToPolicy(Policy, Protocol):
 
 
 @runtime_checkable
+class PreparingPolicy(Policy, Protocol):
+    """A policy that reads forecasts of all periods once, before a simulation."""
+
+    def prepare(self, scenario: Scenario, params: ItemParams) -> Scenario:
+        """Return the scenario with what is read of its forecasts (`Scenario.features`)."""
+
+
+@runtime_checkable
 class Planner(Protocol):
     """A bound, not a policy: it plans with the whole scenario, demand to come included."""
 

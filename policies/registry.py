@@ -27,6 +27,7 @@ POLICIES = Registry(
         "estimated_waste": "base_stock:EstimatedWaste",
         "echelon_base_stock": "base_stock:EchelonBaseStock",
         "dynamic_programming": "exact.dynamic_programming:DynamicProgramming",
+        "generalist": "generalist:Generalist",
         "hindsight": "exact.hindsight:Hindsight",
         "backprop": "neural:NeuralPolicy",
         **dict.fromkeys(("ppo", "a2c", "sac", "td3", "ddpg", "dqn"), "sb3:SB3Policy"),

@@ -17,7 +17,7 @@ from ..envs.gym.batch import target_state
 from ..errors import FractileError
 from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
-from .base import OrderUpToPolicy, Planner, Policy
+from .base import OrderUpToPolicy, Planner, Policy, PreparingPolicy
 
 NO_HISTORY = HistoryView()
 """No past in the observation: stock, pipeline and forecast say it all."""
@@ -85,8 +85,8 @@ def prepare_scenario(policy: Any, scenario: Scenario, params: Any) -> Scenario:
     for all of its policies; policies that are simulated on it one by one then find it prepared.
     """
     if getattr(policy, "reads_protection_total", False) or scenario.protection_totals is not None:
-        return with_protection_totals(scenario, params)
-    return scenario
+        scenario = with_protection_totals(scenario, params)
+    return policy.prepare(scenario, params) if isinstance(policy, PreparingPolicy) else scenario
 
 
 def roll(

@@ -71,7 +71,9 @@ def test_the_wheel_holds_every_module_and_nothing_else(members, tree):
     modules = {name for name in members if name.endswith(".py")}
     assert modules == {f"fractile/{name}" for name in source_files({".py"}, tree)}
     others = {name for name in members - modules if ".dist-info/" not in name}
-    assert others == {f"fractile/{name}" for name in source_files({".j2", ".css", ".pyi", ".typed"}, tree)}
+    assert others == {
+        f"fractile/{name}" for name in source_files({".j2", ".css", ".pyi", ".typed", ".json", ".safetensors"}, tree)
+    }
 
 
 def test_the_wheel_holds_the_report_template_and_its_style(members):

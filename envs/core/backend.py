@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from ...arrays import Array
 
@@ -72,6 +73,22 @@ def tanh(x: Array) -> Array:
 def softplus(x: Array) -> Array:
     """Return log(1 + exp(x)), the smooth positive part."""
     return sys.modules["torch"].nn.functional.softplus(x) if is_torch(x) else np.logaddexp(0.0, x)
+
+
+def square_root(x: Array) -> Array:
+    """Return the square root."""
+    return x.sqrt() if is_torch(x) else np.sqrt(x)
+
+
+def normal_density(x: Array) -> Array:
+    """Return the standard normal density. [φ]"""
+    power = -0.5 * x * x
+    return (power.exp() if is_torch(x) else np.exp(power)) / math.sqrt(2.0 * math.pi)
+
+
+def normal_cdf(x: Array) -> Array:
+    """Return the standard normal distribution function. [Φ]"""
+    return sys.modules["torch"].special.ndtr(x) if is_torch(x) else ndtr(x)
 
 
 def clip(x: Array, low: float, high: float) -> Array:

@@ -64,6 +64,7 @@ MADE = {
     "ss": lambda: make_policy("ss", reorder_point=[5, 20, 2], order_up_to=[10, 40, 5]),
     "rq": lambda: make_policy("rq", reorder_point=[5, 20, 2], quantity=[10, 40, 5]),
     "projected_level": lambda: make_policy("projected_level", level=[4.0, 14.0, 2.0], demand=DEMAND),
+    "generalist": lambda: make_policy("generalist"),
     "backprop": lambda: network(),
     **{name: (lambda name=name: agent(name)) for name in ("ppo", "a2c", "sac", "td3", "ddpg", "dqn")},
 }

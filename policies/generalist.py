@@ -1,0 +1,386 @@
+"""One network for every problem: trained once on random problems, shipped with the package, nothing to train or tune.
+
+The order raises *projected* stock to a level, `q = (U + s·f(x) − E[stock when the order arrives])⁺`: stock is carried
+through the lead time in its first two moments, U is the newsvendor's fractile of the periods that the order serves,
+and f a network that reads quantiles of these periods and of the protection interval, stock, pipeline, lead time and
+costs, all divided by the scale s of demand. With backorders, and without a lead time, the newsvendor is optimal
+already, and the network is silent. Its weights lie beside this module, as `training.generalist` made them; orders need
+numpy alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from scipy.special import logit
+
+from ..arrays import Array, FloatArray
+from ..envs.core.backend import (
+    clip,
+    concatenate,
+    indicator,
+    like,
+    minimum,
+    normal_cdf,
+    normal_density,
+    positive_part,
+    square_root,
+)
+from ..envs.core.forecast_features import ForecastFeatures, by_origin, fractile_of, protection_total, shifted_ratio
+from ..envs.core.types import ItemParams, Observation, Scenario
+from ..envs.gym.observation import features_of, fit_slots, needs_features
+from ..errors import FractileError
+from ..forecasters.demand_forecast import DemandForecast
+from ..forecasters.storage import load_state
+
+WEIGHTS = Path(__file__).parent
+"""Where `generalist.json` and `generalist.safetensors` lie."""
+
+LEVELS = tuple((k + 0.5) / 48 for k in range(48))
+"""Levels of the quantiles that stand for a distribution where its spread is taken."""
+
+SHIFTS = (-4.0, -3.0, -2.2, -1.6, -1.1, -0.7, -0.4, -0.2, 0.0, 0.2, 0.4, 0.7, 1.1, 1.6, 2.2, 3.0)
+"""Added to the log-odds of the critical ratio: fractiles around the newsvendor's own."""
+
+LONGEST = 10
+"""Longest lead time that the network was trained for; longer ones are read as this one."""
+
+RECENT = 3
+"""Orders placed last that are read by their age, beside the slots that are read by their arrival."""
+
+SMALLEST_SCALE = 0.05
+"""Units a period; an item that hardly sells is scaled by this."""
+
+WIDEST_FEATURE = 8.0
+"""Standardised features are clipped to ± this."""
+
+MADE_FOR = "generalist"
+"""Marks features of a forecast as this policy's."""
+
+
+class ForecastSummary(NamedTuple):
+    """What the policy reads of a forecast, each of shape (…, 1 or paths, items), units but for `rest`.
+
+    Attributes:
+        mean: of each period until an order placed now arrives, shape (periods, paths, items).
+        spread: standard deviations, likewise.
+        served: the critical fractile of the R periods that an order placed now serves.
+        level: the newsvendor's level, the critical fractile of demand over L + R periods.
+        scale: root mean square of a period's demand.
+        reorder: how far below its target the position falls before an order is worth its fixed cost. [S₀ − s]
+        extra: units that are then ordered beyond that target. [S − S₀]
+        rest: features that do not depend on stock, shape (features, paths, items).
+    """
+
+    mean: Array
+    spread: Array
+    served: Array
+    level: Array
+    scale: Array
+    reorder: Array
+    extra: Array
+    rest: Array
+
+
+class Projection(NamedTuple):
+    """Stock when an order placed now arrives, without that order, units, (paths, items).
+
+    Attributes:
+        mean: expected stock before that period's demand.
+        spread: its standard deviation.
+        lost: demand that is expected to be lost until then.
+    """
+
+    mean: Array
+    spread: Array
+    lost: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Generalist:
+    """One network for every problem of one item: see the module.
+
+    It was trained on lead times from 0 to 10, critical ratios from 2/3 to 0.99, demand from intermittent to smooth,
+    lost sales and shares, with forecasts mostly right, and reviews in every period. What it never saw: perishable
+    stock, networks (refused), capacity (cut afterwards).
+
+    Attributes:
+        layers: weight (outputs, inputs) and bias (outputs, 1) of each layer, numpy or torch; the shipped ones where
+            None; none, (), is the policy without its network.
+        shift: subtracted from features, shape (features, 1).
+        spread: features are then divided by it, shape (features, 1).
+    """
+
+    reads_protection_total: ClassVar[bool] = True
+
+    layers: tuple[tuple[Array, Array], ...] | None = None
+    shift: Array = 0.0
+    spread: Array = 1.0
+
+    def __post_init__(self) -> None:
+        if self.layers is None:
+            shipped = _shipped()
+            for name in ("layers", "shift", "spread"):
+                object.__setattr__(self, name, getattr(shipped, name))
+
+    def order(self, obs: Observation) -> Array:
+        """Return units to order, shape (paths, items)."""
+        params, found, now = obs.params, self._summary(obs), obs.net_inventory
+        seen = _see(obs, found)
+        correction = self._correct(seen.features).reshape(tuple(now.shape))
+        wanted = seen.gap + like(_corrected(params), now) * found.scale * correction
+        if params.order_charges[0]:
+            return indicator(wanted >= found.reorder, wanted) * positive_part(wanted + found.extra)
+        # Unit by unit, more than the newsvendor never pays; nor, where all is lost, more than the periods served need.
+        lost, lumps = (like(x, now) for x in (np.asarray(params.lost_share, dtype=np.float64), _lumps(params)))
+        most = minimum(seen.room, found.served + (1.0 - lost) * seen.room) + lumps * positive_part(wanted)
+        return minimum(positive_part(wanted), most)
+
+    def features(self, obs: Observation) -> Array:
+        """Return what the network reads before it is standardised, shape (features, paths·items)."""
+        return _see(obs, self._summary(obs)).features
+
+    def target(self, obs: Observation) -> Array:
+        """Return the newsvendor's level, units, shape (1 or paths, items). [S]"""
+        return fractile_of(obs.protection_total(), obs.params.critical_ratio)
+
+    def prepare(self, scenario: Scenario, params: Any) -> Scenario:
+        """Return the scenario with all that is read of its forecasts, computed once for all steps."""
+        if not needs_features(scenario, MADE_FOR):
+            return scenario
+        totals = scenario.protection_totals
+        known = totals.totals if totals is not None and totals.fits(params) else None
+        shape = (scenario.paths, scenario.items)
+
+        def read(forecast: DemandForecast, period: int) -> ForecastSummary:
+            total = protection_total(forecast, params) if known is None else known[period]
+            return summarise(forecast, total, params, shape)
+
+        return replace(scenario, features=ForecastFeatures.of(scenario.forecasts or (), read, MADE_FOR))
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+        """Return what a file has to hold: nothing but arrays."""
+        arrays = {"shift": np.asarray(self.shift), "spread": np.asarray(self.spread)}
+        for i, (weight, bias) in enumerate(self.layers or ()):
+            arrays |= {f"weight_{i}": np.asarray(weight), f"bias_{i}": np.asarray(bias)}
+        return {}, arrays
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> Generalist:
+        """Return the policy that `to_state` described."""
+        del config
+        depth = sum(name.startswith("weight_") for name in arrays)
+        layers = tuple((arrays[f"weight_{i}"], arrays[f"bias_{i}"]) for i in range(depth))
+        return cls(layers, arrays["shift"], arrays["spread"])
+
+    def _summary(self, obs: Observation) -> ForecastSummary:
+        def read() -> ForecastSummary:
+            shape = tuple(obs.net_inventory.shape)
+            return summarise(obs.known_forecast(), obs.protection_total(), obs.params, shape)
+
+        if not isinstance(obs.params, ItemParams):
+            raise FractileError(
+                f"generalist orders for items, not for a {type(obs.params).__name__}: take a policy of its own"
+            )
+        found = features_of(obs, MADE_FOR, read)
+        assert isinstance(found, ForecastSummary)
+        return found
+
+    def _correct(self, features: Array) -> Array:
+        """Return the network's output for features (features, rows), shape (1, rows)."""
+        layers = self.layers
+        if not layers:
+            return 0.0 * features[:1]
+        x = clip((features - self.shift) / self.spread, -WIDEST_FEATURE, WIDEST_FEATURE)
+        for weight, bias in layers[:-1]:
+            x = positive_part(weight @ x + bias)
+        weight, bias = layers[-1]
+        return weight @ x + bias
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Generalist:
+    """The weights that come with the package, read once."""
+    return Generalist.from_state(*load_state(WEIGHTS, "generalist"))
+
+
+def summarise(
+    forecast: DemandForecast, total: DemandForecast, params: ItemParams, shape: tuple[int, int]
+) -> ForecastSummary:
+    """Return what the policy reads of a forecast, in numpy.
+
+    Args:
+        forecast: values (items, 1 or paths, horizon, Q), reaching L + R periods ahead.
+        total: of its demand over each item's protection interval.
+        params: lead times, costs and order rules.
+        shape: (paths, items), for `rest`.
+    """
+    lead_time, review, ratio = (np.asarray(x) for x in (params.lead_time, params.review_period, params.critical_ratio))
+    span = by_origin(params.protection_interval)
+    mean, spread = _moments(forecast.head(max(int(lead_time.max()), 1)))
+    total_mean, total_spread = (x[0] for x in _moments(total))
+    # A period's demand, averaged over the protection interval.
+    centre = total_mean / span.T
+    scale = np.maximum(np.sqrt(centre**2 + total_spread**2 / span.T), SMALLEST_SCALE)
+    served, fractiles, zeros_share, served_mean, served_spread = _read_served(forecast, params)
+    around = [(fractile_of(total, shifted_ratio(ratio, by)) - total_mean) / np.sqrt(span.T) for by in SHIFTS]
+    level = fractile_of(total, ratio)
+    reorder, extra = _lots(params, centre, total_mean, total_spread, level)
+    unit = 0.0 if params.pack_size is None else np.clip(params.pack_size / scale, 0.0, 4.0)
+    numbers = [
+        *(x / scale for x in (*fractiles, *around, centre, served_mean, served_spread)),
+        total_spread / scale / np.sqrt(span.T),
+        unit,
+        logit(ratio),
+        params.lost_share,
+        zeros_share,
+        lead_time / LONGEST,
+        1.0 / (1.0 + lead_time),
+        *(np.minimum(lead_time, LONGEST) == k for k in range(LONGEST + 1)),
+        np.minimum(review - 1.0, 4.0),
+    ]
+    rest = np.stack([np.broadcast_to(np.asarray(x, dtype=np.float64), shape) for x in numbers])
+    return ForecastSummary(mean, spread, served, level, scale, reorder, extra, rest)
+
+
+def _moments(forecast: DemandForecast) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation by period, units, each (periods, 1 or paths, items)."""
+    mean = forecast.mean()
+    variance = np.stack([forecast.quantile(level) for level in LEVELS]).var(0)
+    return mean.transpose(2, 1, 0).copy(), np.sqrt(variance).transpose(2, 1, 0)
+
+
+def _read_served(
+    forecast: DemandForecast, params: ItemParams
+) -> tuple[FloatArray, list[FloatArray], FloatArray, FloatArray, FloatArray]:
+    """Read demand over the R periods that an order placed now serves, each number (1 or paths, items).
+
+    Returns:
+        Its critical fractile; fractiles around it; the share of levels at which it is zero; its mean; its spread.
+    """
+    lead_time, review = np.broadcast_arrays(params.lead_time, params.review_period)
+    rows: Any = None
+    for first, periods in sorted(set(zip(lead_time.ravel().tolist(), review.ravel().tolist(), strict=True))):
+        after = forecast.after(first)
+        served = after.head(1) if periods == 1 else after.total(periods)
+        mean, spread = (x[0] for x in _moments(served))
+        empty = np.mean([served.quantile(level)[:, :, 0].T <= 0 for level in LEVELS], axis=0)
+        around = [fractile_of(served, shifted_ratio(params.critical_ratio, by)) for by in SHIFTS]
+        found = [np.broadcast_to(x, around[0].shape) for x in (*around, empty, mean, spread)]
+        here = (lead_time == first) & (review == periods)
+        rows = found if rows is None else [np.where(here, new, old) for new, old in zip(found, rows, strict=True)]
+    around = rows[: len(SHIFTS)]
+    return around[SHIFTS.index(0.0)], around, *rows[len(SHIFTS) :]
+
+
+def _lots(params: ItemParams, centre: FloatArray, mean: FloatArray, spread: FloatArray, level: FloatArray) -> Any:
+    """Return by how much fixed order costs lower the reorder point and raise the order-up-to level, units.
+
+    The power approximation of Ehrhardt and Mosier (1984), with the protection interval for the lead time.
+    """
+    if not params.order_charges[0]:
+        return np.zeros_like(level), np.zeros_like(level)
+    holding, short = params.holding_cost, params.stockout_cost
+    demand, deviation = np.maximum(centre, 1e-9), np.maximum(spread, 1e-9)
+    setup = np.asarray(params.fixed_order_cost / holding, dtype=np.float64)
+    lot = 1.30 * demand**0.494 * setup**0.506 * (1.0 + (deviation / demand) ** 2) ** 0.116
+    z = np.sqrt(np.maximum(lot, 1e-9) / (deviation * short / holding))
+    point = 0.973 * mean + deviation * (0.183 / z + 1.063 - 2.192 * z)
+    reorder = np.where(lot > 0, np.maximum(level - point, 0.0), 0.0)
+    extra = lot - reorder
+    return reorder, np.where(lot > 1.5 * demand, extra, np.minimum(extra, 0.0))
+
+
+def project(obs: Observation, found: ForecastSummary) -> Projection:
+    """Carry stock through the lead time in its first two moments, as if it were normal in every period.
+
+    Args:
+        obs: stock and pipeline, numpy or torch.
+        found: demand of the periods until an order placed now arrives.
+    """
+    params, now = obs.params, obs.net_inventory
+    lead_time, share = np.asarray(params.lead_time), like(np.asarray(params.lost_share, dtype=np.float64), now)
+    longest = int(lead_time.max())
+    pipeline = fit_slots(obs.pipeline, max(longest, len(obs.pipeline)), now)
+    one = lead_time.min() == longest
+    mean, variance, lost = now, 0.0 * now, 0.0 * now
+    for k in range(longest):
+        gap = mean + pipeline[k] - found.mean[k]
+        spread = square_root(variance + found.spread[k] ** 2 + (1e-3 * found.scale) ** 2)
+        score = gap / spread
+        above, density = normal_cdf(score), spread * normal_density(score)
+        kept = gap * above + density
+        short = kept - gap
+        # The variance of max(X, 0) with X normal.
+        clipped = positive_part((gap * gap + spread * spread) * above + gap * density - kept * kept)
+        after = gap + share * short, spread * spread + share * (clipped - spread * spread), lost + share * short
+        if one:
+            mean, variance, lost = after
+        else:
+            waits = like(np.asarray(lead_time > k, dtype=np.float64), now)
+            mean, variance, lost = (b + waits * (a - b) for a, b in zip(after, (mean, variance, lost), strict=True))
+    return Projection(mean, square_root(variance + (1e-6 * found.scale) ** 2), lost)
+
+
+class _Seen(NamedTuple):
+    """What the order follows from: units of shape (paths, items), features (features, paths·items)."""
+
+    gap: Array
+    room: Array
+    features: Array
+
+
+def _see(obs: Observation, found: ForecastSummary) -> _Seen:
+    """Project stock, and put it and `found.rest` into features: stock counts in units of demand's scale."""
+    params, now = obs.params, obs.net_inventory
+    stock = project(obs, found)
+    lost, lead_time = like(np.asarray(params.lost_share, dtype=np.float64), now), np.asarray(params.lead_time)
+    # With backorders the projection is linear, and this is the newsvendor's own gap.
+    level = found.level - _until_arrival(found.mean, params)
+    gap = level + lost * (found.served - level) - stock.mean - _due_later(obs)
+    room = positive_part(found.level - obs.inventory_position)
+    slots = fit_slots(obs.pipeline, max(LONGEST, len(obs.pipeline)), now)
+    if np.ndim(lead_time) == 0:
+        newest = [slots[lead_time - 1 - j] if lead_time > j else 0.0 * now for j in range(RECENT)]
+    else:
+        due = np.arange(len(slots)).reshape(-1, 1, 1)
+        picks = [like((due == lead_time - 1 - j).astype(np.float64), now) for j in range(RECENT)]
+        newest = [(pick * slots).sum(0) for pick in picks]
+    units = [gap, room, now, stock.mean, stock.spread, stock.lost, *newest]
+    whole = concatenate([*(x[None] for x in units), slots[:LONGEST]]) / found.scale
+    features = concatenate([found.rest, whole]).reshape(len(found.rest) + len(whole), -1)
+    return _Seen(gap, room, features)
+
+
+def _until_arrival(mean: Array, params: ItemParams) -> Array:
+    """Expected demand of the L periods until an order placed now arrives, units, (1 or paths, items)."""
+    lead_time = np.asarray(params.lead_time)
+    if not lead_time.ndim:
+        return mean[: int(lead_time)].sum(0)
+    before = (np.arange(len(mean)).reshape(-1, 1, 1) < lead_time).astype(np.float64)
+    return (like(before, mean) * mean).sum(0)
+
+
+def _due_later(obs: Observation) -> Array:
+    """Units under way that arrive after an order placed now would, shape (paths, items)."""
+    lead_time = np.asarray(obs.params.lead_time)
+    if len(obs.pipeline) <= lead_time.min():
+        return 0.0 * obs.net_inventory
+    late = np.arange(len(obs.pipeline)).reshape(-1, 1, 1) >= lead_time
+    return (like(late.astype(np.float64), obs.net_inventory) * obs.pipeline).sum(0)
+
+
+def _corrected(params: ItemParams) -> FloatArray:
+    """1 where the network has a say: demand is lost, and orders take time; else 0, and the newsvendor is optimal."""
+    return np.asarray((np.asarray(params.lost_share) > 0) & (np.asarray(params.lead_time) > 0), dtype=np.float64)
+
+
+def _lumps(params: ItemParams) -> FloatArray:
+    """1 where orders come in more than single units, so that theory does not bound them; else 0."""
+    pack = 0.0 if params.pack_size is None else params.pack_size
+    least = 0.0 if params.minimum_order is None else params.minimum_order
+    return np.asarray(np.maximum(pack, least) > 1.0, dtype=np.float64)
