@@ -19,6 +19,7 @@ from fractile.policies.newsvendor import Newsvendor
 from fractile.policies.rollout import simulate
 from fractile.randomness import keyed_generator
 from fractile.training.random_problems import draw_models
+from fractile.training.tune import tune_policy
 
 SECTION = "generalist"
 SEED = 20_11
@@ -269,35 +270,13 @@ def long(number: int, paths: int, periods: int = 130) -> list[dict[str, Any]]:
 
 
 def tuned(scenario: Scenario, params: ItemParams) -> dict[str, Any]:
-    """Search each item's best parameters of three classical policies on a scenario."""
+    """Tune three classical policies on a scenario, each problem for itself."""
+    found = {name: tune_policy(name, scenario, params).policy for name in ("base_stock", "capped_base_stock")}
     parts = scenario.features.at(0).parts
-    level, served, scale = parts.level[0], parts.served[0], parts.scale[0]
-
-    def best(candidates: list[Any]) -> tuple[Any, np.ndarray]:
-        costs = np.stack([simulate(c, scenario, params, warm_up=30).cost.mean((0, 1)) for c in candidates])
-        return candidates, costs.argmin(0)
-
-    whole = params.pack_size is not None
-    factors = np.linspace(0.3, 1.1, 25)
-    levels = [np.rint(f * level) if whole else f * level for f in factors]
-    _, at = best([fr.make_policy("base_stock", level=x) for x in levels])
-    base = np.choose(at, levels) if len(levels) < 32 else np.array(levels)[at, np.arange(len(at))]
-    pairs = []
-    for f in (0.95, 1.0, 1.05, 1.12, 1.2, 1.35):
-        for c in (0.8, 1.0, 1.2, 1.5, 2.0, 3.0):
-            top = f * base
-            cap = np.maximum(c * parts.mean[0, 0], 0.3 * scale)
-            pairs.append((np.rint(top), np.maximum(np.ceil(cap), 1.0)) if whole else (top, cap))
-    _, at = best([fr.make_policy("capped_base_stock", level=a, cap=b) for a, b in pairs])
-    index = np.arange(len(at))
-    top, cap = (np.array([pair[k] for pair in pairs])[at, index] for k in (0, 1))
-    targets = [served + z * scale for z in np.linspace(-0.8, 1.6, 17)]
-    _, at = best([ProjectedAt(np.maximum(x, 0.0)) for x in targets])
-    return {
-        "base_stock": fr.make_policy("base_stock", level=base),
-        "capped_base_stock": fr.make_policy("capped_base_stock", level=top, cap=cap),
-        "projected_level": ProjectedAt(np.maximum(np.array(targets)[at, index], 0.0)),
-    }
+    targets = np.array([np.maximum(parts.served[0] + z * parts.scale[0], 0.0) for z in np.linspace(-0.8, 1.6, 25)])
+    costs = [simulate(ProjectedAt(x), scenario, params, warm_up=30).cost.mean((0, 1)) for x in targets]
+    best = np.take_along_axis(targets, np.argmin(costs, axis=0)[None], 0)[0]
+    return {**found, "projected_level": ProjectedAt(best)}
 
 
 def literature() -> list[dict[str, Any]]:

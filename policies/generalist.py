@@ -46,6 +46,9 @@ LEVELS = tuple((k + 0.5) / 48 for k in range(48))
 SHIFTS = (-4.0, -3.0, -2.2, -1.6, -1.1, -0.7, -0.4, -0.2, 0.0, 0.2, 0.4, 0.7, 1.1, 1.6, 2.2, 3.0)
 """Added to the log-odds of the critical ratio: fractiles around the newsvendor's own."""
 
+STEPS = 5
+"""Whole units, or quarters of demand's scale where that is more, at which distribution functions are read."""
+
 LONGEST = 10
 """Longest lead time that the network was trained for; longer ones are read as this one."""
 
@@ -220,61 +223,57 @@ def summarise(
         shape: (paths, items), for `rest`.
     """
     lead_time, review, ratio = (np.asarray(x) for x in (params.lead_time, params.review_period, params.critical_ratio))
-    span = by_origin(params.protection_interval)
-    mean, spread = _moments(forecast.head(max(int(lead_time.max()), 1)))
-    total_mean, total_spread = (x[0] for x in _moments(total))
+    span = by_origin(params.protection_interval).T
+    before = forecast.head(max(int(lead_time.max()), 1))
+    spread = _quantiles(before).std(0)
+    total_mean, total_quantiles = total.mean()[:, :, 0].T, _quantiles(total)[:, 0]
     # A period's demand, averaged over the protection interval.
-    centre = total_mean / span.T
-    scale = np.maximum(np.sqrt(centre**2 + total_spread**2 / span.T), SMALLEST_SCALE)
-    served, fractiles, zeros_share, served_mean, served_spread = _read_served(forecast, params)
-    around = [(fractile_of(total, shifted_ratio(ratio, by)) - total_mean) / np.sqrt(span.T) for by in SHIFTS]
-    level = fractile_of(total, ratio)
-    reorder, extra = _lots(params, centre, total_mean, total_spread, level)
-    unit = 0.0 if params.pack_size is None else np.clip(params.pack_size / scale, 0.0, 4.0)
+    centre, deviation = total_mean / span, total_quantiles.std(0) / np.sqrt(span)
+    scale = np.maximum(np.sqrt(centre**2 + deviation**2), SMALLEST_SCALE)
+    served_mean, served_quantiles, fractiles = _read_served(forecast, params)
+    around = [(fractile_of(total, shifted_ratio(ratio, by)) - total_mean) / np.sqrt(span) for by in SHIFTS]
+    served, level = fractiles[SHIFTS.index(0.0)], fractile_of(total, ratio)
+    reorder, extra = _lots(params, centre, total_mean, deviation * np.sqrt(span), level)
+    pack = 0.0 if params.pack_size is None else params.pack_size
+    step = np.maximum(pack, 0.25 * scale)
     numbers = [
-        *(x / scale for x in (*fractiles, *around, centre, served_mean, served_spread)),
-        total_spread / scale / np.sqrt(span.T),
-        unit,
+        *(x / scale for x in (*fractiles, *around, centre, deviation, served_mean, served_quantiles.std(0))),
+        *((found <= k * step).mean(0) for found in (served_quantiles, total_quantiles) for k in range(STEPS)),
+        np.clip(pack / scale, 0.0, 4.0),
         logit(ratio),
         params.lost_share,
-        zeros_share,
         lead_time / LONGEST,
         1.0 / (1.0 + lead_time),
         *(np.minimum(lead_time, LONGEST) == k for k in range(LONGEST + 1)),
         np.minimum(review - 1.0, 4.0),
     ]
     rest = np.stack([np.broadcast_to(np.asarray(x, dtype=np.float64), shape) for x in numbers])
+    mean = before.mean().transpose(2, 1, 0).copy()
     return ForecastSummary(mean, spread, served, level, scale, reorder, extra, rest)
 
 
-def _moments(forecast: DemandForecast) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation by period, units, each (periods, 1 or paths, items)."""
-    mean = forecast.mean()
-    variance = np.stack([forecast.quantile(level) for level in LEVELS]).var(0)
-    return mean.transpose(2, 1, 0).copy(), np.sqrt(variance).transpose(2, 1, 0)
+def _quantiles(forecast: DemandForecast) -> FloatArray:
+    """Equally likely values that stand for each period's demand, units, (LEVELS, periods, 1 or paths, items)."""
+    return np.stack([forecast.quantile(level) for level in LEVELS]).transpose(0, 3, 2, 1)
 
 
-def _read_served(
-    forecast: DemandForecast, params: ItemParams
-) -> tuple[FloatArray, list[FloatArray], FloatArray, FloatArray, FloatArray]:
-    """Read demand over the R periods that an order placed now serves, each number (1 or paths, items).
+def _read_served(forecast: DemandForecast, params: ItemParams) -> tuple[FloatArray, FloatArray, list[FloatArray]]:
+    """Read demand over the R periods that an order placed now serves, units, each (…, 1 or paths, items).
 
     Returns:
-        Its critical fractile; fractiles around it; the share of levels at which it is zero; its mean; its spread.
+        Its mean; equally likely values, the levels first; fractiles around the critical one.
     """
     lead_time, review = np.broadcast_arrays(params.lead_time, params.review_period)
     rows: Any = None
     for first, periods in sorted(set(zip(lead_time.ravel().tolist(), review.ravel().tolist(), strict=True))):
         after = forecast.after(first)
         served = after.head(1) if periods == 1 else after.total(periods)
-        mean, spread = (x[0] for x in _moments(served))
-        empty = np.mean([served.quantile(level)[:, :, 0].T <= 0 for level in LEVELS], axis=0)
         around = [fractile_of(served, shifted_ratio(params.critical_ratio, by)) for by in SHIFTS]
-        found = [np.broadcast_to(x, around[0].shape) for x in (*around, empty, mean, spread)]
+        whole = [served.mean()[:, :, 0].T, *_quantiles(served)[:, 0], *around]
+        found = np.stack([np.broadcast_to(x, around[0].shape) for x in whole])
         here = (lead_time == first) & (review == periods)
-        rows = found if rows is None else [np.where(here, new, old) for new, old in zip(found, rows, strict=True)]
-    around = rows[: len(SHIFTS)]
-    return around[SHIFTS.index(0.0)], around, *rows[len(SHIFTS) :]
+        rows = found if rows is None else np.where(here, found, rows)
+    return rows[0], rows[1 : 1 + len(LEVELS)], list(rows[1 + len(LEVELS) :])
 
 
 def _lots(params: ItemParams, centre: FloatArray, mean: FloatArray, spread: FloatArray, level: FloatArray) -> Any:

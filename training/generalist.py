@@ -52,7 +52,7 @@ class GeneralistConfig:
         seed: of problems, episodes and network.
     """
 
-    steps: int = 2000
+    steps: int = 4000
     paths: int = 1024
     periods: int = 24
     warm_up: int = 6
@@ -297,7 +297,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=GeneralistConfig.steps)
     given = parser.parse_args(arguments)
     config, start = GeneralistConfig(steps=given.steps, seed=given.seed), time.process_time()
-    policy = train_generalist(config, progress=lambda text, _: print(text, flush=True))
+
+    def show(message: str, share: float | None = None) -> None:
+        print(message if share is None else f"{message} ({100 * share:.0f} %)", flush=True)
+
+    policy = train_generalist(config, progress=show)
     save_generalist(policy, config, time.process_time() - start, given.out)
 
 

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import Array, BoolArray, Float32Array, FloatArray, IntArray
 from ..envs.core.forecast_features import ForecastFeatures, protection_total
 from ..envs.core.params import ItemParams
 from ..envs.core.types import InventoryState, Scenario
 from ..envs.demand.distributions import Discrete, Gamma, Geometric, NegativeBinomial, Normal, Poisson
-from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
 from ..policies.generalist import MADE_FOR, ForecastSummary, summarise
 
@@ -38,7 +37,7 @@ FAMILIES = {
 }
 """Share of the problems whose demand is of each family."""
 
-WRONG = 0.2
+WRONG = 0.15
 """Share of problems with a wrong forecast: biased by up to ± 20 %, its spread 0.6 to 1.6 times the right one."""
 
 ANY = 1e-6
@@ -66,12 +65,12 @@ class ProblemPool:
     """
 
     params: ItemParams
-    family: FloatArray
-    cells: FloatArray
-    factors: FloatArray
+    family: Array
+    cells: Float32Array
+    factors: Float32Array
     correlation: FloatArray
     parts: ForecastSummary
-    wrong: FloatArray
+    wrong: BoolArray
     columns: int = field(default=1, init=False)
 
     @property
@@ -131,7 +130,7 @@ def draw_pool(rng: np.random.Generator, lead_time: int, problems: int, *, period
     lost = np.where(rng.random(problems) < 0.8, 1.0, rng.uniform(0.1, 1.0, problems))
     # Most items sell a few units a period.
     usual, any_size = 0.2 * 60.0 ** rng.random(problems), 0.05 * 20_000.0 ** rng.random(problems)
-    mean = np.where(rng.random(problems) < 0.75, usual, any_size)
+    mean = np.where(rng.random(problems) < 0.8, usual, any_size)
     wrong = rng.random(problems) < WRONG
     bias = np.where(wrong, rng.uniform(0.8, 1.2, problems), 1.0)
     widening = np.where(wrong, 0.6 * (1.6 / 0.6) ** rng.random(problems), 1.0)
@@ -151,18 +150,16 @@ def draw_pool(rng: np.random.Generator, lead_time: int, problems: int, *, period
         truth, forecast = draw_models(rng, name, mean[here], bias[here], widening[here])
         cells[here] = cells_of(rng, truth)
         some = params.select(here)
-        if periods == 1:
-            forecasts: list[DemandForecast] = [forecast.forecast(lead_time + 1)]
-        else:
-            forecasts = seasonal_forecasts(forecast, factors[:, here], periods, lead_time)
-        read = [summarise(f, protection_total(f, some), some, (1, len(here))) for f in forecasts]
-        parts.append(read)
-    # Families side by side, periods first: (1 or periods, ..., 1, problems).
-    by_period = [zip(*period, strict=True) for period in zip(*parts, strict=True)]
-    together = [[np.concatenate(part, axis=-1) for part in period] for period in by_period]
-    stacked = ForecastSummary(*(np.stack(x).astype(np.float32) for x in zip(*together, strict=True)))
-    demand = cells.astype(np.float32), factors.astype(np.float32)
-    return ProblemPool(params, family, *demand, correlation, stacked, wrong)
+        # One forecast for all periods, or one a period: origins side by side.
+        known = forecast.forecast(lead_time + 1)
+        if periods > 1:
+            known = seasonal_forecast(forecast, factors[:, here], periods, lead_time)
+        found = summarise(known, protection_total(known, some), some, (periods, len(here)))
+        # (1 or periods, ..., 1, problems), as `ForecastFeatures` has them.
+        parts.append([np.moveaxis(part, -2, 0)[..., None, :] for part in found])
+    stacked = ForecastSummary(*(np.concatenate(x, axis=-1).astype(np.float32) for x in zip(*parts, strict=True)))
+    values, seasonal = cells.astype(np.float32), factors.astype(np.float32)
+    return ProblemPool(params, family, values, seasonal, correlation, stacked, wrong)
 
 
 def draw_models(
@@ -227,14 +224,10 @@ def seasons(rng: np.random.Generator, problems: int, periods: int) -> FloatArray
     return np.asarray(np.where(length == 7.0, rough / rough.mean(0), wave) * trend)
 
 
-def seasonal_forecasts(model: Any, factors: FloatArray, periods: int, lead_time: int) -> list[DemandForecast]:
-    """Return quantile forecasts that know the season, one a period, values (items, 1, L + 1, Q)."""
+def seasonal_forecast(model: Any, factors: FloatArray, periods: int, lead_time: int) -> QuantileForecast:
+    """Return quantile forecasts that know the season, one an origin, values (items, periods, L + 1, Q)."""
     levels = np.array(DEFAULT_LEVELS)
     quantiles = np.broadcast_to(model.quantile(levels[:, None]), (len(levels), model.items))
-    ids = tuple(map(str, range(model.items)))
-    return [
-        QuantileForecast(
-            levels, np.einsum("hi,qi->ihq", factors[t : t + lead_time + 1], quantiles)[:, None], np.array([t]), ids
-        )
-        for t in range(periods)
-    ]
+    ahead = np.lib.stride_tricks.sliding_window_view(factors, lead_time + 1, axis=0)[:periods]
+    values = np.einsum("tih,qi->ithq", ahead, quantiles)
+    return QuantileForecast(levels, values, np.arange(periods), tuple(map(str, range(model.items))))

@@ -12,7 +12,7 @@ from fractile.training.generalist import SILENT, GeneralistConfig, episode_cost,
 from fractile.training.random_problems import FAMILIES, cells_of, draw_models, draw_pool
 
 TINY = GeneralistConfig(
-    steps=80, paths=256, hidden=(16,), problems=120, seasonal=12, lead_times=(0, 1, 1), learning_rate=1e-2
+    steps=40, paths=192, periods=12, hidden=(16,), problems=120, seasonal=6, lead_times=(0, 0, 1), learning_rate=2e-2
 )
 
 
