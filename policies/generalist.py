@@ -61,6 +61,9 @@ SMALLEST_SCALE = 0.05
 WIDEST_FEATURE = 8.0
 """Standardised features are clipped to ± this."""
 
+DIGITS = 9
+"""Decimals that are kept of what is read of a forecast."""
+
 MADE_FOR = "generalist"
 """Marks features of a forecast as this policy's."""
 
@@ -107,7 +110,7 @@ class Projection(NamedTuple):
 class Generalist:
     """One network for every problem of one item: see the module.
 
-    It was trained on lead times from 0 to 10, critical ratios from 2/3 to 0.99, demand from intermittent to smooth,
+    It was trained on lead times from 1 to 10, critical ratios from 2/3 to 0.99, demand from intermittent to smooth,
     lost sales and shares, with forecasts mostly right, and reviews in every period. What it never saw: perishable
     stock, networks (refused), capacity (cut afterwards).
 
@@ -236,7 +239,7 @@ def summarise(
     reorder, extra = _lots(params, centre, total_mean, deviation * np.sqrt(span), level)
     pack = 0.0 if params.pack_size is None else params.pack_size
     step = np.maximum(pack, 0.25 * scale)
-    numbers = [
+    features = [
         *(x / scale for x in (*fractiles, *around, centre, deviation, served_mean, served_quantiles.std(0))),
         *((found <= k * step).mean(0) for found in (served_quantiles, total_quantiles) for k in range(STEPS)),
         np.clip(pack / scale, 0.0, 4.0),
@@ -247,9 +250,11 @@ def summarise(
         *(np.minimum(lead_time, LONGEST) == k for k in range(LONGEST + 1)),
         np.minimum(review - 1.0, 4.0),
     ]
-    rest = np.stack([np.broadcast_to(np.asarray(x, dtype=np.float64), shape) for x in numbers])
-    mean = before.mean().transpose(2, 1, 0).copy()
-    return ForecastSummary(mean, spread, served, level, scale, reorder, extra, rest)
+    rest = np.stack([np.broadcast_to(np.asarray(x, dtype=np.float64), shape) for x in features])
+    mean = before.mean().transpose(2, 1, 0)
+    # The last bits of a quantile depend on how its forecast lies in memory; orders must not.
+    numbers = (mean, spread, served, level, scale, reorder, extra, rest)
+    return ForecastSummary(*(np.round(x, DIGITS) for x in numbers))
 
 
 def _quantiles(forecast: DemandForecast) -> FloatArray:
