@@ -55,7 +55,7 @@ def needs_training(name: str, options: Mapping[str, Any]) -> bool:
 
 def is_learned(name: str) -> bool:
     """Whether a policy of this name is a network; all others are classical."""
-    return name in _TRAINERS
+    return name in _TRAINERS or name == "generalist"
 
 
 def _train_backprop(name: str, problem: TrainingProblem, options: Mapping[str, Any]) -> Policy:

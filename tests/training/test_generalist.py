@@ -10,6 +10,7 @@ from fractile.policies.generalist import summarise
 from fractile.randomness import keyed_generator
 from fractile.training.generalist import SILENT, GeneralistConfig, episode_cost, make_pools, train_generalist
 from fractile.training.random_problems import FAMILIES, cells_of, draw_models, draw_pool
+from fractile.training.train import is_learned, needs_training
 
 TINY = GeneralistConfig(
     steps=40, paths=192, periods=12, hidden=(16,), problems=120, seasonal=6, lead_times=(0, 0, 1), learning_rate=2e-2
@@ -98,3 +99,8 @@ def test_training_lowers_the_cost_of_fresh_problems_and_is_the_same_again():
     for (weight, bias), (other, another) in zip(policy.layers, again.layers, strict=True):
         np.testing.assert_array_equal(weight, other)
         np.testing.assert_array_equal(bias, another)
+
+
+def test_studies_take_it_for_a_learned_policy_that_needs_no_training():
+    assert is_learned("generalist")
+    assert not needs_training("generalist", {})
