@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -395,6 +396,10 @@ def list_(as_json: opt.Json = False, debug: opt.Debug = False) -> None:
 
 def main() -> None:
     """Run the command line."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(
+            os.getcwd()
+        )  # policies and forecasters of one's own, my_module:Mine; last, so that none hides ours
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that temporary folders go
     app(prog_name="fractile")
 

@@ -29,6 +29,8 @@ FORECASTERS = Registry(
         "quantile_function": "networks.quantile_function:QuantileFunction",
         "ensemble": "ensemble:Ensemble",
     },
+    ("fit",),
+    ("predict",),
 )
 """Every forecaster by name. Looking one up imports its module; listing the names imports nothing."""
 
@@ -37,7 +39,7 @@ def make_forecaster(name: str, **options: Any) -> Forecaster:
     """Build an unfitted forecaster.
 
     Args:
-        name: one of `FORECASTERS`.
+        name: one of `FORECASTERS`, or the address of a class of your own, `my_module:Mine`.
         **options: of that forecaster.
 
     Raises:

@@ -82,7 +82,8 @@ def load_state(folder: Path, name: str) -> State:
 def save_forecaster(forecaster: Forecaster, folder: Path) -> None:
     """Write a fitted forecaster to a folder."""
     config, arrays = forecaster.to_state()
-    save_state(folder, FORECASTER_FILE, {"forecaster": forecaster.name, "config": config}, arrays)
+    name = FORECASTERS.name_of(type(forecaster)) or forecaster.name
+    save_state(folder, FORECASTER_FILE, {"forecaster": name, "config": config}, arrays)
 
 
 def load_forecaster(folder: Path) -> Forecaster:

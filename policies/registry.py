@@ -32,6 +32,7 @@ POLICIES = Registry(
         "backprop": "neural:NeuralPolicy",
         **dict.fromkeys(("ppo", "a2c", "sac", "td3", "ddpg", "dqn"), "sb3:SB3Policy"),
     },
+    ("order", "plan"),
 )
 """Every policy by name; `ppo` to `dqn` are agents of Stable-Baselines3."""
 
@@ -51,7 +52,7 @@ def make_policy(name: str, **options: Any) -> Any:
     """Return a policy by name.
 
     Args:
-        name: one of `POLICIES`.
+        name: one of `POLICIES`, or the address of a class of your own, `my_module:Mine`.
         **options: its parameters.
 
     Raises:

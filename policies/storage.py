@@ -22,6 +22,7 @@ from ..envs.demand.distributions import (
 from ..envs.systems.capacity import SharedCapacity
 from ..errors import FractileError
 from ..forecasters.storage import load_state, save_state
+from ..registry import option_names
 from .base import Planner, Policy
 from .blended import Blended
 from .registry import POLICIES
@@ -58,11 +59,12 @@ def save_policy(name: str, policy: Policy | Planner, folder: Path) -> None:
     if isinstance(policy, Blended):
         for part in PARTS:
             save_policy(f"{name}-{part}", getattr(policy, part), folder)
-        save_state(folder, f"policy-{name}", {"policy": BLENDED, "config": {"share": policy.share}}, {})
+        save_state(folder, _file(name), {"policy": BLENDED, "config": {"share": policy.share}}, {})
         return
     config, arrays = policy.to_state() if hasattr(policy, "to_state") else _split(policy, "")
-    kind = name if name in POLICIES and POLICIES[name] is type(policy) else _name_of(policy) or name
-    save_state(folder, f"policy-{name}", {"policy": kind, "config": config}, arrays)
+    ours = name in POLICIES and POLICIES[name] is type(policy)
+    kind = name if ours else POLICIES.name_of(type(policy)) or name
+    save_state(folder, _file(name), {"policy": kind, "config": config}, arrays)
 
 
 def load_policy(name: str, folder: Path) -> Any:
@@ -71,7 +73,7 @@ def load_policy(name: str, folder: Path) -> Any:
     Raises:
         FractileError: where it is missing or damaged.
     """
-    state, arrays = load_state(folder, f"policy-{name}")
+    state, arrays = load_state(folder, _file(name))
     if state["policy"] == BLENDED:
         return Blended(*(load_policy(f"{name}-{part}", folder) for part in PARTS), **state["config"])
     cls = POLICIES.known(state["policy"])
@@ -102,11 +104,25 @@ def _name_of(policy: Policy | Planner) -> str | None:
     return next((name for name, cls in POLICIES.items() if cls is type(policy)), None)
 
 
+def _file(name: str) -> str:
+    return f"policy-{name.replace(':', '-')}"  # a policy of one's own has an address, module:Class
+
+
+def _parameters(cls: type[Any]) -> tuple[str, ...]:
+    """Return the names of a class's parameters: fields of a dataclass, or arguments kept under their own names."""
+    return tuple(field.name for field in fields(cls) if field.init) if is_dataclass(cls) else option_names(cls)
+
+
 def _split(owner: Any, prefix: str) -> tuple[Config, Arrays]:
     """Return a dataclass as what JSON can hold, and arrays by their path, e.g. `demand.mean`."""
     config: Config = {}
     arrays: Arrays = {}
-    for name in (field.name for field in fields(owner) if field.init):
+    for name in _parameters(type(owner)):
+        if not hasattr(owner, name):
+            raise FractileError(
+                f"{type(owner).__name__} cannot be kept on disk: it has no attribute {name!r} like its constructor's "
+                "argument; keep each argument under its name, or give the class to_state and from_state"
+            )
         value, path = getattr(owner, name), f"{prefix}{name}"
         if isinstance(value, np.ndarray) and value.ndim:
             arrays[path] = value
@@ -131,8 +147,8 @@ def _split(owner: Any, prefix: str) -> tuple[Config, Arrays]:
 def _join(cls: type[Any], config: Config, arrays: Arrays, prefix: str) -> Any:
     """Return the dataclass that `_split` took apart."""
     values: dict[str, Any] = {}
-    for field in fields(cls):
-        name, path = field.name, f"{prefix}{field.name}"
+    for name in _parameters(cls):
+        path = f"{prefix}{name}"
         value = config.get(name)
         if path in arrays:
             # A number in a file of an earlier version: infinity, kept as an array.

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from ..errors import InputError, did_you_mean
+from ..registry import Registry, is_address
 from ..training.config import BACKPROP_ON_HISTORY, STUDY_PPO_STEPS
 
 
@@ -35,22 +36,24 @@ def absolute(path: Path) -> Path:
 def _check_forecaster(name: str) -> str:
     from ..forecasters.registry import FORECASTERS
 
-    return _check_known(name, "forecaster", FORECASTERS)
+    return _check_known(name, FORECASTERS)
 
 
 def _check_policy(name: str) -> str:
     from ..policies.registry import POLICIES
 
-    return _check_known(name, "policy", POLICIES)
+    return _check_known(name, POLICIES)
 
 
 def _check_baseline(name: str) -> str:
     return name if name == CHEAPEST else _check_policy(name)
 
 
-def _check_known(name: str, kind: str, names: Iterable[str]) -> str:
-    if name not in list(names):  # a registry's own `in` may import the module
-        raise ValueError(f"unknown {kind} {name!r}{did_you_mean(name, names)}")
+def _check_known(name: str, registry: Registry) -> str:
+    if is_address(name):
+        registry.known(name)
+    elif name not in list(registry):  # a registry's own `in` may import the module
+        raise ValueError(f"unknown {registry.kind} {name!r}{did_you_mean(name, registry)}; or my_module:MyClass")
     return name
 
 

@@ -304,4 +304,4 @@ def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
 
 def entry_file(name: str) -> str:
     """Return the name of an entry's files, without an ending."""
-    return name.replace(" ", "_")
+    return name.replace(" ", "_").replace(":", "-")  # an own forecaster has an address, module:Class

@@ -23,7 +23,7 @@ from ...forecasters.data.panel import SalesPanel
 from ...forecasters.ensemble import DEFAULT_MEMBERS, Ensemble
 from ...forecasters.registry import FORECASTERS
 from ...forecasters.retail.panel import retail_panel
-from ...registry import option_names
+from ...registry import is_address, option_names
 from ..config import StudyConfig
 from ..data import item_params, read_inputs
 from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run, sha256
@@ -93,7 +93,7 @@ def run_league(
         progress: called with each forecaster and the share that is done.
     """
     chosen = sort_by_history(names)
-    unknown = [name for name in chosen if name not in list(FORECASTERS)]
+    unknown = [name for name in chosen if name not in list(FORECASTERS) and not is_address(name)]
     if unknown:
         raise InputError(f"unknown forecaster {name!r}{did_you_mean(name, FORECASTERS)}" for name in unknown)
     if task.reference is not None:

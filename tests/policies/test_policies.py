@@ -224,7 +224,6 @@ STORED = {
     "capped_base_stock": lambda: CappedBaseStock(20.0, np.array([3.0, 9.0, np.inf])),
     "constant_order": lambda: ConstantOrder(3.0),
     "backprop": network,
-    "ppo": network,
 }
 
 
