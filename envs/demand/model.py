@@ -15,6 +15,7 @@ from ...forecasters.data.panel import SalesPanel
 from ...forecasters.demand_forecast import DemandForecast
 from ...randomness import draw_by_item, keyed_generator
 from ..core.types import Scenario
+from .sampled import Samples, as_demand_model
 
 
 class DemandModel(Protocol):
@@ -83,20 +84,21 @@ class EpisodeForecasts(Sequence[DemandForecast]):
         return self.whole[index].take(self.item, np.zeros(len(self.item), dtype=np.int64))
 
 
-def draw_scenario(model: DemandModel, seed: int, paths: int, periods: int, span: int = 1) -> Scenario:
+def draw_scenario(model: DemandModel | Samples, seed: int, paths: int, periods: int, span: int = 1) -> Scenario:
     """Draw a scenario that is keyed by its seed.
 
     The same seed gives the same demand; more items, more paths and more periods change nothing of it: see
     `DemandModel`.
 
     Args:
-        model: where demand comes from.
+        model: where demand comes from; an object of your own needs `sample(rng, paths, periods)` alone.
         seed: integer >= 0.
         paths: number of demand paths.
         periods: number of periods.
         span: periods ahead that each forecast reaches; at least the longest protection interval.
     """
-    return model.scenario(keyed_generator(seed, "demand"), paths, periods, span)
+    scenario: Scenario = as_demand_model(model).scenario(keyed_generator(seed, "demand"), paths, periods, span)
+    return scenario
 
 
 def take_root(rng: np.random.Generator) -> int:

@@ -12,12 +12,14 @@ import numpy as np
 from ...errors import FractileError, did_you_mean
 from ...forecasters.data.panel import SalesPanel
 from ...forecasters.forecast import QuantileForecast
+from ...registry import import_address
 from ..arrivals.models import ArrivalModel
 from ..core.params import ItemParams, params_from_items
 from ..demand.belief import Believed
 from ..demand.distributions import Discrete, Gamma, Normal, Poisson, Rounded
 from ..demand.forecast_demand import ForecastDemand
 from ..demand.model import DemandModel
+from ..demand.sampled import as_demand_model
 from ..networks.network import Network
 from ..networks.shapes import distribution, dual_sourcing, serial
 from ..systems.capacity import SharedCapacity
@@ -138,7 +140,7 @@ def make_source(
     system: str,
     *,
     source: EpisodeSource | None = None,
-    demand: DemandModel | None = None,
+    demand: DemandModel | str | None = None,
     forecast: QuantileForecast | None = None,
     forecaster: Any = None,
     panel: SalesPanel | None = None,
@@ -155,7 +157,8 @@ def make_source(
     Args:
         system: a key of `SYSTEMS`.
         source: episodes of the user's own; everything else is then left out.
-        demand: a demand model of the items, or of the locations with demand; the system's own where None.
+        demand: a demand model of the items, or of the locations with demand, or the address of one of your own,
+            `my_module:Mine`; the system's own where None.
         forecast: what demand is drawn from (forecast_driven).
         forecaster: a fitted forecaster that makes the forecast (forecast_driven); needs `panel`.
         panel: the history that the forecaster begins from; the embedded panel where neither is given.
@@ -176,7 +179,7 @@ def make_source(
         raise FractileError(f"unknown system {system!r}{did_you_mean(system, SYSTEMS)}")
     if source is not None:
         return source
-    named = SYSTEMS[system]
+    named, demand = SYSTEMS[system], _demand_model(demand)
     if system == "forecast_driven":
         if forecast is not None and mode != "fixed":
             raise FractileError(f"mode {mode!r} runs a forecaster again and again: give forecaster and panel")
@@ -196,6 +199,13 @@ def make_source(
     if item is not None:
         raise FractileError(f"item chooses one of many, and {system!r} simulates all together: leave it out")
     return JointSource(model, built, arrivals)
+
+
+def _demand_model(demand: Any) -> DemandModel | None:
+    """Return a demand model of the user's, given as an object or by its address."""
+    made = import_address(demand, "demand model")() if isinstance(demand, str) else demand
+    model: DemandModel | None = None if made is None else as_demand_model(made)
+    return model
 
 
 def _make_params(system: NamedSystem, params: Any, options: dict[str, Any]) -> Any:

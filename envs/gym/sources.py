@@ -20,6 +20,7 @@ from ..core.params import ItemParams
 from ..core.period import system_of
 from ..core.types import Scenario, with_protection_totals
 from ..demand.model import DemandModel, PreparedDemand
+from ..demand.sampled import as_demand_model
 from .observation import Encoder, ForecastEncoder
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class DemandSource:
     """Episodes drawn from a demand model; each holds one item, chosen at random.
 
     Attributes:
-        model: where demand comes from.
+        model: where demand comes from; an object of your own needs `sample` alone.
         params: costs and lead times of the model's items.
         item: always this item; None = a random one for every episode.
         arrivals: lead times and deliveries as data; the parameters' constant lead times where None.
@@ -73,6 +74,7 @@ class DemandSource:
     arrivals: ArrivalModel | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "model", as_demand_model(self.model))
         if self.item is not None and not 0 <= self.item < self.model.items:
             raise FractileError(f"item must be from 0 to {self.model.items - 1}, got {self.item}")
 
@@ -185,6 +187,7 @@ class JointSource:
     arrivals: ArrivalModel | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "model", as_demand_model(self.model))
         where = system_of(self.params).demand_at
         if where is not None and len(where) != self.model.items:
             raise FractileError(
