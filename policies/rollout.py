@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, FloatArray, IntArray
+from ..envs.core.backend import are_quantities, first_fault, is_torch
 from ..envs.core.params import ItemParams
 from ..envs.core.period import StockState, advance, observation, system_of
 from ..envs.core.types import HistoryView, Observation, PeriodOutcome, Scenario, Trajectory, with_protection_totals
@@ -49,7 +50,7 @@ def simulate(
         Everything that happened, arrays (paths, periods − warm_up, items); in a network orders are by link.
 
     Raises:
-        FractileError: where warm_up leaves no period.
+        FractileError: where warm_up leaves no period, or an order cannot be placed: see `roll`.
     """
     if not 0 <= warm_up < scenario.periods:
         raise FractileError(f"warm_up must be from 0 to {scenario.periods - 1}, got {warm_up}")
@@ -67,7 +68,7 @@ def simulate(
             f"initial_state needs a pipeline of {slots} slots for what may be under way, got {len(state.pipeline)}"
         )
     if isinstance(policy, Planner):
-        plan = _Planned(policy.plan(scenario, params, state))  # type: ignore[arg-type]  # planners check the system
+        plan = _Planned(policy.plan(scenario, params, state), type(policy).__name__)  # type: ignore[arg-type]  # planners check the system
         params = policy.relaxed(params)
         policy = plan
     outcomes = [outcome for _, outcome in roll(policy, scenario, params, state, view)][warm_up:]
@@ -92,15 +93,45 @@ def prepare_scenario(policy: Any, scenario: Scenario, params: Any) -> Scenario:
 def roll(
     policy: Policy, scenario: Scenario, params: Any, state: StockState, view: HistoryView = NO_HISTORY
 ) -> Iterator[tuple[StockState, Any]]:
-    """Yield the state after each period and what the period did; in torch, gradients flow through it."""
+    """Yield the state after each period and what the period did; in torch, gradients flow through it.
+
+    Raises:
+        FractileError: where an order in numpy has another shape than (paths, items or links), is negative, infinite or
+            not a number.
+    """
     history = view.begin(state.net_inventory)
+    shape = (scenario.paths, system_of(params).orders(scenario.items))
     for period in range(scenario.periods):
         obs = observation(state, period, params, scenario, history)
-        state, outcome = advance(state, policy.order(obs), scenario, period, params)
+        order = policy.order(obs)
+        if not (isinstance(order, np.ndarray) and order.shape == shape and are_quantities(order)):
+            _check_order(policy, order, shape, obs)
+        state, outcome = advance(state, order, scenario, period, params)
         if np.any(params.salvage_value) and period == scenario.periods - 1:
             outcome = outcome._replace(cost=outcome.cost - params.salvage_value * outcome.on_hand)
         history = view.after(history, scenario.demand[:, period], outcome.sales)
         yield state, outcome
+
+
+def _check_order(policy: Policy, order: Any, shape: tuple[int, int], obs: Observation) -> None:
+    """Refuse an order that cannot be placed; orders in torch are left to whoever trains with them."""
+    if is_torch(order):
+        return
+    name = getattr(policy, "planner", type(policy).__name__)
+    if not isinstance(order, np.ndarray) or order.shape != shape:
+        got = order.shape if isinstance(order, np.ndarray) else f"a {type(order).__name__}"
+        raise FractileError(
+            f"{name} must return orders of shape (paths, items or links) = {shape}, got {got} in period {obs.period}; "
+            "return an order for every path and item"
+        )
+    if not are_quantities(order):
+        path, item = first_fault(order)
+        ids = () if obs.forecast is None else obs.forecast.item_ids
+        known = f" ({ids[item]})" if len(ids) == shape[1] else ""
+        raise FractileError(
+            f"{name} must order a finite number >= 0, got {order[path, item]:g} for item {item}{known} on path {path} "
+            f"in period {obs.period}; look for 0 / 0, and take max(order, 0): stock cannot be sent back"
+        )
 
 
 def starting_state(policy: Any, scenario: Scenario, params: Any) -> StockState:
@@ -136,8 +167,8 @@ def _slots(scenario: Scenario, params: Any) -> int:
 class _Planned:
     """Plays orders that were made beforehand."""
 
-    def __init__(self, orders: Array) -> None:
-        self.orders = orders
+    def __init__(self, orders: Array, planner: str) -> None:
+        self.orders, self.planner = orders, planner
 
     def order(self, obs: Observation) -> Array:
         """Return the planned order of this period."""

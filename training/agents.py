@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.noise import NormalActionNoise
 
 from ..arrays import FloatArray
 from ..envs.core.types import HistoryView
@@ -97,6 +98,10 @@ def train_agent(
     env.seed(config.seed)
     judge.reset(keyed_generator(config.seed, name, "validation"))
     validation_episodes = Validation(judge, config)
+    options = dict(config.options)
+    if config.action_noise is not None:
+        sigma = np.full(env.batch.orders, config.action_noise)
+        options["action_noise"] = NormalActionNoise(np.zeros_like(sigma), sigma)
     with one_thread(), torch.random.fork_rng():
         agent = algorithm(
             "MlpPolicy",
@@ -106,7 +111,7 @@ def train_agent(
             policy_kwargs={"net_arch": list(config.hidden), **config.policy_options},
             seed=config.seed,
             device="cpu",
-            **config.options,
+            **options,
         )
         agent.set_logger(Logger(folder=None, output_formats=[]))
         callback = _Evaluation(name, env, validation_episodes, config, progress, record)

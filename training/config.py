@@ -83,6 +83,8 @@ class AgentConfig:
         scale_free_reward: weigh items of any size alike; False = money.
         evaluations: on the validation episodes, evenly over the training; the best actor is returned.
         validation_paths: episodes that are kept for validation.
+        action_noise: standard deviation of the normal noise that explores, added to actions (`td3`, `ddpg`); None =
+            the algorithm's own way to explore.
         options: other arguments of the algorithm's class, e.g. {"n_steps": 32, "gae_lambda": 0.9} for PPO.
         policy_options: arguments of its network (`policy_kwargs`), e.g. {"log_std_init": -1.0}.
         seed: of the network and the episodes.
@@ -101,6 +103,7 @@ class AgentConfig:
     scale_free_reward: bool = False
     evaluations: int = 12
     validation_paths: int = 512
+    action_noise: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     policy_options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -121,11 +124,13 @@ AGENTS: dict[str, AgentConfig] = {
     "td3": AgentConfig(
         steps=20_000,
         num_envs=16,
+        action_noise=0.1,
         options={"gradient_steps": -1, "batch_size": 256, "learning_starts": 1000, "buffer_size": 50_000},
     ),
     "ddpg": AgentConfig(
         steps=20_000,
         num_envs=16,
+        action_noise=0.1,
         options={"gradient_steps": -1, "batch_size": 256, "learning_starts": 1000, "buffer_size": 50_000},
     ),
     "dqn": AgentConfig(

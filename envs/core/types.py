@@ -12,10 +12,7 @@ import numpy as np
 from ...arrays import Array, FloatArray, IntArray
 from ...errors import FractileError
 from ...forecasters.demand_forecast import DemandForecast
-from .backend import (
-    concatenate,
-    zeros,
-)
+from .backend import are_quantities, concatenate, first_fault, zeros
 from .forecast_features import ForecastFeatures, PeriodFeatures, ProtectionTotals, are_made, distinct, protection_total
 from .params import ItemParams, Number
 
@@ -76,7 +73,7 @@ class Scenario:
             `ObservationEncoder.prepare`; likewise.
 
     Raises:
-        FractileError: where shapes do not fit.
+        FractileError: where shapes do not fit, or demand is negative, infinite or not a number.
     """
 
     demand: Array
@@ -90,6 +87,12 @@ class Scenario:
     def __post_init__(self) -> None:
         if self.demand.ndim != 3:
             raise FractileError(f"demand must have the shape (paths, periods, items), got {tuple(self.demand.shape)}")
+        if isinstance(self.demand, np.ndarray) and not are_quantities(self.demand):
+            path, period, item = first_fault(self.demand)
+            raise FractileError(
+                f"demand must be finite and >= 0, got {self.demand[path, period, item]:g} on path {path} in period "
+                f"{period} of item {item}; clip it, or draw it from a distribution that is not negative"
+            )
         if self.forecasts is not None and len(self.forecasts) != self.periods:
             raise FractileError(
                 f"forecasts must be one a period: {self.periods} periods, {len(self.forecasts)} forecasts"

@@ -405,3 +405,82 @@ def test_the_differentiable_rollout_is_the_environment(id_):
             np.testing.assert_allclose(value.detach().numpy().ravel(), np.ravel(info[name]), rtol=0, atol=1e-9)
     sum(outcome.cost.sum() for _, outcome in rolled).backward()
     assert any(x.grad is not None and x.grad.abs().sum() > 0 for x in state)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("id_", ["fractile/LostSales-v0", "fractile/SharedCapacity-v0"])
+def test_actions_that_are_no_numbers_are_refused(id_, value):
+    width = width_of(id_)
+    single = gym.make(id_).unwrapped
+    single.reset(seed=0)
+    single.step(np.zeros(width, dtype=np.float32))
+    bad = np.zeros((2, width), dtype=np.float32)
+    bad[1, -1] = value
+    with pytest.raises(
+        FractileError, match=f"must be a finite number, got {value} for order {width - 1} of episode 0 in p"
+    ):
+        single.step(bad[1])
+    vector = gym.make_vec(id_, num_envs=2, vectorization_mode="vector_entry_point")
+    vector.reset(seed=0)
+    with pytest.raises(FractileError, match=f"got {value} for order {width - 1} of episode 1 in period 0; an agent"):
+        vector.step(bad)
+    native = fr.make_sb3_env(id_, num_envs=2)
+    native.reset()
+    with pytest.raises(FractileError, match=f"got {value} for order {width - 1} of episode 1 in period 0; an agent"):
+        native.step(bad)
+
+
+def test_actions_of_another_shape_are_refused():
+    single = gym.make("fractile/LostSales-v0").unwrapped
+    single.reset(seed=0)
+    with pytest.raises(
+        FractileError, match=r"action in period 0 must have the shape \(1,\), a number for each order, got \(2"
+    ):
+        single.step(np.zeros(2))
+    native = fr.make_sb3_env("fractile/LostSales-v0", num_envs=3)
+    native.reset()
+    with pytest.raises(FractileError, match=r"must have the shape \(3, 1\), a number for each order, got \(2, 1\)"):
+        native.step(np.zeros((2, 1)))
+
+
+def test_a_grid_of_actions():
+    boxed = fr.make_sb3_env("fractile/LostSales-v0", num_envs=3, seed=0)
+    gridded = fr.make_sb3_env("fractile/LostSales-v0", num_envs=3, seed=0, discrete=5)
+    single = gym.make("fractile/LostSales-v0", discrete=5)
+    assert gridded.action_space == single.action_space == gym.spaces.Discrete(5)
+    np.testing.assert_array_equal(boxed.reset(), gridded.reset())
+    for numbers in ([0, 2, 4], [1, 1, 3]):
+        first, second = boxed.step(np.array(numbers)[:, None] / 2.0 - 1.0), gridded.step(np.array(numbers))
+        np.testing.assert_array_equal(first[0], second[0])
+        np.testing.assert_array_equal(first[1], second[1])
+    both = fr.make_sb3_env("fractile/DualSourcing-v0", num_envs=2, seed=0, discrete=3)
+    assert both.action_space == gym.spaces.Discrete(9)
+    np.testing.assert_array_equal(both.grid.values[[0, 1, 5, 8]], [[-1, -1], [-1, 0], [0, 1], [1, 1]])
+
+
+@pytest.mark.parametrize("id_", ["fractile/LostSales-v0", "fractile/DualSourcing-v0"])
+def test_environments_on_a_grid_pass_the_checkers(id_):
+    check_sb3_env(gym.make(id_, discrete=3, periods=6).unwrapped)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"discrete": 1}, "discrete must be an integer >= 2, the number of actions, got 1"),
+        ({"discrete": 2.5}, "discrete must be an integer >= 2"),
+        ({"reward": "money"}, "reward must be 'cost', 'scale_free' or a function, got 'money'"),
+        ({"infos": "all"}, "infos must be 'none' or 'costs', got 'all'"),
+    ],
+)
+def test_options_of_native_environments_are_checked(options, message):
+    with pytest.raises(FractileError, match=message):
+        fr.make_sb3_env("fractile/LostSales-v0", **options)
+
+
+def test_grids_with_too_many_combinations_are_refused():
+    with pytest.raises(FractileError, match="discrete=9 has 59049 combinations for 5 orders, at most 4096"):
+        fr.make_sb3_env("fractile/SharedCapacity-v0", discrete=9)
+    env = fr.make_sb3_env("fractile/LostSales-v0", num_envs=2, discrete=4)
+    env.reset()
+    with pytest.raises(FractileError, match="action must be an integer from 0 to 3"):
+        env.step(np.array([1, 4]))

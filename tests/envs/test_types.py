@@ -221,3 +221,19 @@ def test_a_table_of_items_may_hold_shelf_lives_of_some():
     assert params_from_items(table).shelf_life.tolist() == [3.0, np.inf]
     assert params_from_items(table).ages == 3
     assert params_from_items(table.assign(shelf_life=np.nan)).shelf_life is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1.0])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_demand_that_cannot_be_is_refused(value, dtype):
+    demand = np.ones((2, 5, 3), dtype=dtype)
+    demand[1, 3, 2] = value
+    text = f"demand must be finite and >= 0, got {value:g} on path 1 in period 3 of item 2"
+    with pytest.raises(FractileError, match=text):
+        Scenario(demand)
+
+
+def test_demand_may_be_whole_numbers_and_negative_zero():
+    Scenario(np.full((2, 5, 3), -0.0))
+    Scenario(np.ones((2, 5, 3), dtype=np.int64))
+    Scenario(np.ones((2, 5, 0)))

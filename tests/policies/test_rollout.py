@@ -235,3 +235,54 @@ def test_a_pipeline_too_short_for_the_arrivals_is_refused():
             fr.ItemParams(lead_time=1),
             initial_state=fr.InventoryState.empty(2, 1, 2),
         )
+
+
+class Ordering:
+    """Orders what a function says of the period and the shape."""
+
+    def __init__(self, say):
+        self.say = say
+
+    def order(self, obs):
+        return self.say(obs.period, obs.net_inventory.shape)
+
+
+def one_bad(value):
+    def say(period, shape):
+        order = np.ones(shape)
+        if period == 3:
+            order[1, 2] = value
+        return order
+
+    return say
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_orders_that_cannot_be_placed_are_refused(value):
+    scenario = fr.draw_scenario(fr.Poisson(np.array([5.0, 2.0, 3.0])), 0, 4, 6, 2)
+    text = f"Ordering must order a finite number >= 0, got {value:g} for item 2 .*on path 1 in period 3"
+    with pytest.raises(fr.FractileError, match=text):
+        fr.simulate(Ordering(one_bad(value)), scenario, fr.ItemParams(lead_time=1))
+
+
+@pytest.mark.parametrize(
+    ("say", "got"),
+    [
+        (lambda _, shape: np.ones(shape[0]), r"\(4,\)"),
+        (lambda _, shape: np.ones((1, shape[1])), r"\(1, 3\)"),
+        (lambda _, shape: np.ones((*shape, 1)), r"\(4, 3, 1\)"),
+        (lambda *_: 1.0, "a float"),
+        (lambda *_: None, "a NoneType"),
+    ],
+)
+def test_orders_of_another_shape_are_refused(say, got):
+    scenario = fr.draw_scenario(fr.Poisson(np.array([5.0, 2.0, 3.0])), 0, 4, 6, 2)
+    text = rf"Ordering must return orders of shape \(paths, items or links\) = \(4, 3\), got {got} in period 0"
+    with pytest.raises(fr.FractileError, match=text):
+        fr.simulate(Ordering(say), scenario, fr.ItemParams(lead_time=1))
+
+
+def test_whole_numbers_and_negative_zeros_are_orders():
+    scenario = fr.draw_scenario(fr.Poisson(5.0), 0, 4, 6, 2)
+    for order in (np.full((4, 1), 5), np.full((4, 1), 5, dtype=np.float32), np.full((4, 1), -0.0)):
+        fr.simulate(Ordering(lambda *_, order=order: order), scenario, fr.ItemParams(lead_time=1))
