@@ -237,7 +237,8 @@ def flat_observation(batch: InventoryBatch) -> Float32Array:
 def play(batch: InventoryBatch, action: Any) -> Any:
     """Turn actions (paths, orders) into orders and let a period happen."""
     moved = np.asarray(action, dtype=np.float64)
-    if moved.size != batch.paths * batch.orders or not np.isfinite(moved).all():
+    # The sum of squares is the cheapest number that shows NaN and infinity.
+    if moved.size != batch.paths * batch.orders or not np.vdot(moved, moved) < np.inf:
         check_action(batch, action)
     moved = moved.reshape(batch.paths, batch.orders)
     # Two plain calls: np.clip takes three times as long on a few numbers.

@@ -82,7 +82,7 @@ class InventorySB3Env(VecEnv):
         self._reward, self._costs = reward, infos == "costs"
         self._reward_scale, self._reward_shift = reward_scale, reward_shift
         self._weight: FloatArray = np.ones(num_envs)
-        self._total: FloatArray = np.zeros(num_envs)
+        self._gains: list[FloatArray] = []
         self._start = time.time()
         self._rng = np.random.default_rng()
         self._actions: NDArray[np.float64] = np.zeros((num_envs, self.batch.orders))
@@ -108,23 +108,15 @@ class InventorySB3Env(VecEnv):
         """Order, receive, meet demand and pay, in every episode; begin anew where episodes end."""
         outcome = play(self.batch, self._actions)
         gained = self._gained(outcome)
-        self._total += gained
+        self._gains.append(gained)
         over = self.batch.over
         infos = self._cost_split(outcome) if self._costs else [self._nothing] * self.num_envs
         if over:
-            seconds = round(time.time() - self._start, 6)
-            rows = zip(infos, flat_observation(self.batch), self._total.tolist(), strict=True)
-            infos = [
-                {
-                    **info,
-                    "terminal_observation": row,
-                    "TimeLimit.truncated": True,
-                    "episode": {"r": round(total, 6), "l": self.batch.periods, "t": seconds},
-                }
-                for info, row, total in rows
-            ]
+            ends = self._ends()
+            infos = [info | end for info, end in zip(infos, ends, strict=True)] if self._costs else ends
             self._begin()
-        return flat_observation(self.batch), gained.astype(np.float32), np.full(self.num_envs, over), infos
+        done = np.ones(self.num_envs, dtype=bool) if over else np.zeros(self.num_envs, dtype=bool)
+        return flat_observation(self.batch), gained.astype(np.float32), done, infos
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -149,10 +141,23 @@ class InventorySB3Env(VecEnv):
 
     def _begin(self) -> None:
         obs = self.batch.reset(self._rng)
-        self._total = np.zeros(self.num_envs)
+        self._gains.clear()
         self._weight = self._reward_scale * (
             scale_free_weight(self.batch, obs) if self._reward == "scale_free" else np.ones(self.num_envs)
         )
+
+    def _ends(self) -> list[dict[str, Any]]:
+        """Return what Stable-Baselines3 reads in the infos of the step that ends episodes."""
+        length, seconds = self.batch.periods, round(time.time() - self._start, 6)
+        totals = np.sum(self._gains, axis=0).round(6).tolist()
+        return [
+            {
+                "terminal_observation": row,
+                "TimeLimit.truncated": True,
+                "episode": {"r": total, "l": length, "t": seconds},
+            }
+            for row, total in zip(flat_observation(self.batch), totals, strict=True)
+        ]
 
     def _gained(self, outcome: Any) -> FloatArray:
         """Return the reward of each episode."""
