@@ -154,7 +154,9 @@ class TuningConfig:
         at_the_edge: share of the items whose own best point may lie at the edge of a grid.
         folds: parts of the stretch; what is chosen on all others must hold on each.
         pooling: weights of the pool's cost curve that are tried; infinity = one setting for all items.
-        projected_periods: path-item-periods that `tuned_projected` is tuned on at most: it draws demand in each.
+        newsvendor_periods: path-item-periods that `tuned_newsvendor` is tuned on at most: all items share its setting.
+        projected_periods: likewise for `tuned_projected`, which draws demand in each.
+        lookahead_periods: likewise for `lookahead`.
     """
 
     scale_steps: tuple[float, ...] = (-0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3)
@@ -163,7 +165,9 @@ class TuningConfig:
     at_the_edge: float = 0.1
     folds: int = 4
     pooling: tuple[float, ...] = (0.0, 0.5, 2.0, 8.0, float("inf"))
+    newsvendor_periods: int = 100_000
     projected_periods: int = 4_000
+    lookahead_periods: int = 1_500
 
 
 @dataclass(frozen=True)

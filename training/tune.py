@@ -13,14 +13,14 @@ from ..envs.core.types import ItemParams, Scenario, with_protection_totals
 from ..errors import FractileError, did_you_mean
 from ..policies.base import Policy
 from ..policies.base_stock import BaseStock, ConstantOrder
+from ..policies.lookahead import Lookahead
 from ..policies.newsvendor import Newsvendor, Projected, TunedNewsvendor, TunedProjected
 from ..policies.rollout import simulate
 from ..progress import Progress, no_progress
-from ..randomness import keyed_generator
 from .config import TuningConfig
 from .tuning import fixed, networks
-from .tuning.candidates import Trial
-from .tuning.fractiles import Fractiles
+from .tuning.candidates import Make, Trial, some_of
+from .tuning.fractiles import Fractiles, one_by_one
 from .tuning.search import ALL, UNTUNED, Axis, search
 
 
@@ -184,43 +184,94 @@ def _tune_echelons(problem: _Problem) -> Tuned:
     return _tune_together(form, spread, problem)
 
 
-def _tune_fractile(projected: bool, problem: _Problem) -> Tuned:
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """A policy with a scale and a shift that all items share.
+
+    Attributes:
+        tuned: from scale and shift to the policy.
+        plain: the untuned form.
+        make: what makes candidates of coordinates, scale − 1 and shift.
+        axes: the first grid.
+        most: path-item-periods that it is tuned on at most.
+        step: where refinement stops.
+    """
+
+    tuned: Callable[[float, float], Policy]
+    plain: Policy
+    make: Callable[[Scenario, ItemParams], Make]
+    axes: tuple[Axis, ...]
+    most: int
+    step: float = 0.012
+
+
+def _tune_shared(policy: _Shared, problem: _Problem) -> Tuned:
     """Tune a scale and a shift that all items share."""
-    params = fixed.item_params(problem.params, "tuned_projected" if projected else "tuned_newsvendor")
-    scenario = problem.scenario
-    if scenario.forecasts is None:
+    params = fixed.item_params(problem.params, "this policy")
+    if problem.scenario.forecasts is None:
         raise FractileError("this policy reads forecasts: give Scenario(forecasts=...), or draw it from a demand model")
+    scenario, params = some_of(problem.scenario, params, policy.most, problem.seed)
     notes: tuple[str, ...] = ()
-    most = max(1, problem.config.projected_periods // (scenario.paths * scenario.periods))
-    if projected and scenario.items > most:
-        some = np.sort(keyed_generator(problem.seed, "tuned items").permutation(scenario.items)[:most])
-        scenario, params = scenario.select(some), params.select(some)
-        notes = (f"tuned on {most} of {problem.scenario.items} items, which share the setting",)
-    if not projected:
+    if scenario.items < problem.scenario.items:
+        notes = (f"tuned on {scenario.items} of {problem.scenario.items} items, which share the setting",)
+    if getattr(policy.plain, "reads_protection_total", False):
         scenario = with_protection_totals(scenario, params)
-    trial = Trial(scenario, params, warm_up_of(scenario, params), problem.config.folds)
-    history = fixed.History(scenario, params, trial.counts)
-    make = Fractiles(scenario, params, projected).make
-    tuned, plain = (TunedProjected, Projected()) if projected else (TunedNewsvendor, Newsvendor())
-    axes = (
-        Axis("the scale", problem.config.scale_steps, lowest=-1.0, unit="beyond one"),
-        Axis("the shift", problem.config.shifts, unit="of the log-odds"),
-    )
+    some = replace(problem, scenario=scenario, params=params)
+    trial = some.trial
+    make, history = policy.make(scenario, params), some.history(trial)
     typical = history.typical(params.protection_interval, params.holding_cost, params.stockout_cost)
-    step = np.full((trial.columns, 2), 0.012)
+    step = np.full((trial.columns, 2), policy.step)
 
     def costs(u: FloatArray) -> FloatArray:
-        return trial.costs(make, u, plain)
+        return trial.costs(make, u, policy.plain)
 
-    found = search(costs, axes, typical, step, problem.config, recorded=problem.recorded, weights=(ALL,), money=True)
+    found = search(
+        costs, policy.axes, typical, step, problem.config, recorded=some.recorded, weights=(ALL,), money=True
+    )
     scale, shift = found.theta[0]
-    policy = plain if found.pooled == UNTUNED else tuned(float(1.0 + scale), float(shift))
-    return Tuned(policy, plain, (*notes, *found.notes))
+    best = policy.plain if found.pooled == UNTUNED else policy.tuned(float(1.0 + scale), float(shift))
+    return Tuned(best, policy.plain, (*notes, *found.notes))
+
+
+def _fractile_axes(scales: tuple[float, ...], shifts: tuple[float, ...]) -> tuple[Axis, ...]:
+    return (
+        Axis("the scale", scales, lowest=-1.0, unit="beyond one"),
+        Axis("the shift", shifts, unit="of the log-odds"),
+    )
+
+
+def _tune_newsvendor(problem: _Problem) -> Tuned:
+    axes = _fractile_axes(problem.config.scale_steps, problem.config.shifts)
+
+    def make(scenario: Scenario, params: ItemParams) -> Make:
+        return Fractiles(scenario, params).make
+
+    return _tune_shared(_Shared(TunedNewsvendor, Newsvendor(), make, axes, problem.config.newsvendor_periods), problem)
+
+
+def _tune_projected(problem: _Problem) -> Tuned:
+    axes = _fractile_axes(problem.config.scale_steps, problem.config.shifts)
+
+    def make(scenario: Scenario, params: ItemParams) -> Make:
+        return Fractiles(scenario, params, projected=True).make
+
+    return _tune_shared(_Shared(TunedProjected, Projected(), make, axes, problem.config.projected_periods), problem)
+
+
+def _tune_lookahead(problem: _Problem) -> Tuned:
+    axes = _fractile_axes((-0.15, 0.0, 0.15), (-1.0, -0.5, 0.0, 0.5, 1.0))
+
+    def make(scenario: Scenario, params: ItemParams) -> Make:
+        return one_by_one(Lookahead, scenario, params)
+
+    policy = _Shared(Lookahead, Lookahead(), make, axes, problem.config.lookahead_periods, step=1.0)
+    return _tune_shared(policy, problem)
 
 
 TUNERS: Mapping[str, Callable[[_Problem], Tuned]] = {
-    "tuned_newsvendor": lambda problem: _tune_fractile(False, problem),
-    "tuned_projected": lambda problem: _tune_fractile(True, problem),
+    "tuned_newsvendor": _tune_newsvendor,
+    "tuned_projected": _tune_projected,
+    "lookahead": _tune_lookahead,
     "base_stock": lambda problem: _tune_fixed(fixed.base_stock, problem),
     "estimated_waste": lambda problem: _tune_fixed(fixed.estimated_waste, problem),
     "capped_base_stock": lambda problem: _tune_fixed(fixed.capped_base_stock, problem),

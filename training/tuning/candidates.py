@@ -15,6 +15,7 @@ from ...envs.core.types import InventoryState, Scenario
 from ...envs.networks.network import Network
 from ...policies.base import OrderUpToPolicy, Policy
 from ...policies.rollout import starting_state
+from ...randomness import keyed_generator
 
 BLOCK = 65_536
 """Numbers in an array of the state: as many candidates as fit are simulated together."""
@@ -106,6 +107,43 @@ class Trial:
             for part in np.unique(self.part[:, period]):
                 total[:, part] += cost[:, self.part[:, period] == part].sum(1)
         return total
+
+
+def some_of(scenario: Scenario, params: Any, most: int, seed: int) -> tuple[Scenario, Any]:
+    """Return fewer items or paths, at random, where there are more path-item-periods than wanted.
+
+    Args:
+        scenario: demand and forecasts.
+        params: of its items.
+        most: path-item-periods that are wanted at most.
+        seed: of the choice.
+    """
+    rng = keyed_generator(seed, "tuned on")
+    columns = max(1, most // scenario.periods)
+    items = min(scenario.items, columns)
+    if items < scenario.items:
+        chosen = np.sort(rng.permutation(scenario.items)[:items])
+        scenario, params = scenario.select(chosen), params.select(chosen)
+    paths = max(1, columns // items)
+    if paths < scenario.paths:
+        rows = np.arange(paths)
+        forecasts = scenario.forecasts
+        if forecasts is not None and any(len(forecast.origins) > 1 for forecast in forecasts):
+            forecasts = [f.at_origin(rows) if len(f.origins) > 1 else f for f in forecasts]
+        by_path = {
+            "arrivals": scenario.arrivals if scenario.arrivals is None else scenario.arrivals[:, :paths],
+            "prices": scenario.prices if scenario.prices is None else scenario.prices[:paths],
+            "capacity": scenario.capacity if scenario.capacity is None else scenario.capacity[:paths],
+        }
+        scenario, params = Scenario(scenario.demand[:paths], forecasts, **by_path), _first_paths(params, paths)
+    return scenario, params
+
+
+def _first_paths(params: Any, paths: int) -> Any:
+    """The parameters of the first paths."""
+    values = {f.name: getattr(params, f.name) for f in fields(params) if f.init}
+    rows: dict[str, Any] = {k: v[:paths] for k, v in values.items() if np.ndim(v) == 2 and len(v) > 1}
+    return replace(params, **rows) if rows else params
 
 
 def unit_value(params: Any, columns: int) -> FloatArray:

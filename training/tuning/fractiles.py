@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,59 @@ class _Projections:
     def order(self, obs: Observation) -> FloatArray:
         """Return units to order, shape (rows, items)."""
         return np.maximum(self.levels.at(obs.period) - projected_stock(obs, demand_draws(obs, DRAWS)), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Apart:
+    """Candidates that order one after the other, each for its own block of rows.
+
+    Attributes:
+        policies: one a candidate.
+        scenario: forecasts and their totals.
+        params: of the items.
+    """
+
+    policies: list[Any]
+    scenario: Scenario
+    params: Any
+
+    def order(self, obs: Observation) -> FloatArray:
+        """Return units to order, shape (rows, items)."""
+        return np.concatenate([p.order(self._of(obs, k)) for k, p in enumerate(self.policies)])
+
+    def target(self, obs: Observation) -> FloatArray:
+        """Return the order-up-to level, units, (rows, items)."""
+        shape = (self.scenario.paths, self.scenario.items)
+        levels = (p.target(self._of(obs, k)) for k, p in enumerate(self.policies))
+        return np.concatenate([np.broadcast_to(level, shape) for level in levels])
+
+    def _of(self, obs: Observation, candidate: int) -> Observation:
+        rows = slice(candidate * self.scenario.paths, (candidate + 1) * self.scenario.paths)
+        totals = self.scenario.protection_totals
+        return Observation(
+            obs.period,
+            obs.net_inventory[rows],
+            obs.pipeline[:, rows],
+            self.params,
+            self.scenario.forecast(obs.period),
+            total=None if totals is None else totals.totals[obs.period],
+        )
+
+
+def one_by_one(make: Callable[[float, float], Policy], scenario: Scenario, params: Any) -> Make:
+    """Return what makes candidates of a scale and a shift whose orders are too much work to be found together.
+
+    Args:
+        make: from scale and shift to the policy.
+        scenario: with forecasts.
+        params: of its items.
+    """
+
+    def rows(theta: FloatArray) -> Policy:
+        points = theta[:: scenario.paths, 0]
+        return _Apart([make(float(1.0 + scale), float(shift)) for scale, shift in points], scenario, params)
+
+    return rows
 
 
 @dataclass(eq=False)

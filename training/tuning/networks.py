@@ -84,7 +84,8 @@ def capped_dual_index(history: History) -> Form:
         levels = (regular + u[..., 0] * deviation, expedited + u[..., 1] * fast)
         bound = np.where(np.isfinite(u[..., 2]), u[..., 2], 0.0) * history.deviation + history.mean
         cap = np.where(np.isfinite(u[..., 2]), np.maximum(_whole(bound, history), 0.0), np.inf)
-        return CappedDualIndex(*(_whole(level, history) for level in levels), cap)
+        regular_level, expedited_level = (_whole(level, history) for level in levels)
+        return CappedDualIndex(regular_level, expedited_level, cap)
 
     axes = (
         Axis("the regular level", LEVELS),
