@@ -218,8 +218,11 @@ def _continued(demand: FloatArray, periods: int) -> FloatArray:
 def _of_decisions(params: ItemParams, shape: tuple[int, ...], at: IntArray, item: IntArray) -> ItemParams:
     """Return the parameters decision by decision."""
     values: dict[str, Any] = {f.name: getattr(params, f.name) for f in fields(params) if f.init}
-    by_path = {k: np.broadcast_to(v, shape).reshape(-1)[at] for k, v in values.items() if np.ndim(v) == 2}
-    plain = replace(params, capacity=None, **dict.fromkeys(by_path, 1)) if by_path or params.capacity else params
+    by_path: dict[str, Any] = {
+        k: np.broadcast_to(v, shape).reshape(-1)[at] for k, v in values.items() if np.ndim(v) == 2
+    }
+    numbers: dict[str, Any] = dict.fromkeys(by_path, 1)
+    plain = replace(params, capacity=None, **numbers) if by_path or params.capacity else params
     chosen = plain.select(item)
     return replace(chosen, **by_path) if by_path else chosen
 
