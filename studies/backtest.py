@@ -68,6 +68,7 @@ class Learning:
             short for a learning window, so that policies learn from the validation window.
         run_in: periods at the start of `kept` that do not count.
         before: the validation window as it was, one path: what a comparison runs through before the held-out periods.
+        simulated: paths of `training` that are simulated.
     """
 
     history: Scenario
@@ -75,6 +76,7 @@ class Learning:
     kept: Scenario | None
     run_in: int
     before: Scenario
+    simulated: int = 0
 
     @property
     def size(self) -> dict[str, int]:
@@ -82,9 +84,9 @@ class Learning:
         return {
             "items": self.history.items,
             "periods": self.history.periods,
-            "paths": self.training.paths,
-            "item_periods": self.training.demand.size,
-            "history_item_periods": self.history.demand.size,
+            "history_paths": self.training.paths - self.simulated,
+            "simulated_paths": self.simulated,
+            "item_periods": int(self.training.demand.size),
             "kept_periods": 0 if self.kept is None else self.kept.periods - self.run_in,
         }
 
@@ -188,7 +190,7 @@ class Study:
         if paths:
             with self.stage(f"simulating demand from {name}"):
                 training = self._beside(history, settings.history_draws, self._simulate_demand(fits, found, paths))
-        return Learning(history, training, kept, run_in, before)
+        return Learning(history, training, kept, run_in, before, paths)
 
     def _simulate_demand(self, fits: Sequence[Forecaster], found: Sequence[QuantileForecast], paths: int) -> Scenario:
         """Draw demand from forecasters along the stretches that they were fitted for."""

@@ -18,5 +18,6 @@ def choose_baseline(rule: str, trained: Trained) -> str:
     """
     if rule != CHEAPEST:
         return rule
-    classical = [name for name in trained.kept_cost if not is_learned(name)]
+    # A class of the user's own (`module:Class`) is what is to be compared, not what to compare with.
+    classical = [name for name in trained.kept_cost if not is_learned(name) and ":" not in name]
     return min(classical or trained.kept_cost or trained.policies, key=lambda name: trained.kept_cost.get(name, 0.0))

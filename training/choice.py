@@ -1,12 +1,11 @@
 """How far a learned policy is followed: as far as the periods kept for choosing bear out.
 
-What a network learns of some weeks need not hold in the next ones. It is held against the cheapest classical policy on
-periods that neither learned from, with a margin for chance.
+What a network learns of some weeks need not hold in the next ones. It is held against the cheapest policy that was not
+trained here, classical or shipped ready, on periods that neither learned from, with a margin for chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,42 +47,36 @@ def saving_of(cost: FloatArray, baseline: FloatArray) -> Saving:
     return Saving(share, error)
 
 
-def follow(name: str, networks: Mapping[str, Policy], problem: TrainingProblem) -> Policy:
-    """Return the policy between the cheapest classical one and networks that costs least on the periods kept.
+def follow(name: str, network: Policy, problem: TrainingProblem) -> Policy:
+    """Return the policy between the cheapest one that needs no network trained here and a network.
 
-    A network's orders are followed in full, in part (`Blended`), or not at all: where what they save there is less
-    than `history.margin` standard errors, the classical policy itself is returned. The reason is noted.
+    A network's orders are followed in full, in part (`Blended`), or not at all: the share is the one whose saving on
+    the periods kept for choosing has the highest lower bound, `history.margin` standard errors below its estimate.
+    Where no bound is above zero, the reference itself is returned. The reason is noted.
 
     Args:
         name: of the learned policy, for the note.
-        networks: candidates, by what a note may call them.
-        problem: with periods kept for choosing; without them the first network is returned.
+        network: trained on earlier periods.
+        problem: with periods kept for choosing; without them the network is returned as it is.
     """
-    first = next(iter(networks.values()))
     if problem.choosing is None:
-        return first
+        return network
     base_name, baseline = problem.reference
     base_cost = problem.cost_on_kept(baseline)
-    best, found, told = baseline, None, ""
-    for called, network in networks.items():
-        for share in problem.history.shares:
-            if share == 0:
-                continue
-            candidate = network if share == 1 else Blended(baseline, network, share)
-            saving = saving_of(problem.cost_on_kept(candidate), base_cost)
-            if found is None or saving.share > found.share:
-                told = "" if len(networks) == 1 else f" ({called})"
-                best, found, weight = candidate, saving, share
-    assert found is not None
+    shares = [share for share in problem.history.shares if share > 0]
+    candidates = [network if share == 1 else Blended(baseline, network, share) for share in shares]
+    savings = [saving_of(problem.cost_on_kept(candidate), base_cost) for candidate in candidates]
+    bounds = [saving.share - problem.history.margin * saving.error for saving in savings]
+    k = int(np.argmax(bounds))
+    share, saving = shares[k], savings[k]
     periods = problem.choosing[0].periods - problem.choosing[1]
-    against = f"{base_name}, the cheapest classical policy on the {periods} periods kept for choosing"
-    measured = f"{abs(found.share):.1%} ± {found.error:.1%}"
-    if found.share <= problem.history.margin * found.error:
-        verb = "cost" if found.share < 0 else "save only"
-        more = " more" if found.share < 0 else ""
-        problem.note(name, f"orders as {against}: there its own moves{told} {verb} {measured}{more}")
+    kept, against = f"on the {periods} periods kept for choosing", base_name.replace("_", " ")
+    way = "its own orders" if share == 1 else f"orders {share:.0%} of the way to its own"
+    change = f"{'save' if saving.share >= 0 else 'cost'} {abs(saving.share):.1%}{' more' if saving.share < 0 else ''}"
+    measured = f"{way} {change} (standard error {saving.error:.1%})"
+    if bounds[k] <= 0:
+        problem.note(name, f"orders as {against}, the cheapest there: {kept} {measured}, which proves nothing better")
         return baseline
-    way = "its own orders" if weight == 1 else f"{weight:.0%} of the way to its own orders"
-    problem.note(name, f"{way}{told} save {measured} against {against}")
-    problem.progress(f"{name}: {way} save {measured} on the periods kept for choosing")
-    return best
+    problem.note(name, f"{measured} {kept} against {against}, the cheapest there")
+    problem.progress(f"{name}: {way} {change} {kept}")
+    return candidates[k]

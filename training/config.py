@@ -179,10 +179,10 @@ class HistoryConfig:
         window_parts: equal parts of the window, the last of which judges how far a network may move; it trains on the
             others.
         shortest_split: periods from which on a window is divided so.
-        shares: of the way from the cheapest classical policy to a network's orders that are tried on the periods kept
-            for choosing.
+        shares: of the way from the cheapest reference to a network's orders that are tried on the periods kept for
+            choosing.
         margin: standard errors by which a network must be cheaper there to be followed.
-        references: the classical policies that networks are held against.
+        references: the policies that networks are held against.
         longest_episode: periods of a training episode at most; longer windows give more starting periods instead.
     """
 
@@ -190,8 +190,8 @@ class HistoryConfig:
     window_parts: int = 3
     shortest_split: int = 9
     shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
-    margin: float = 1.0
-    references: tuple[str, ...] = ("newsvendor", "projected", "tuned_newsvendor", "tuned_projected")
+    margin: float = 2.0
+    references: tuple[str, ...] = ("newsvendor", "projected", "tuned_newsvendor", "tuned_projected", "generalist")
     longest_episode: int = 40
 
 

@@ -8,6 +8,7 @@ is chosen on the stretch that is kept, against the cheapest classical policy the
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -126,11 +127,18 @@ class TrainingProblem:
 
     @property
     def reference(self) -> tuple[str, Policy]:
-        """The cheapest of `history.references` on the periods kept for choosing, with its name."""
+        """The cheapest of `history.references` on the periods kept for choosing, with its name.
+
+        Those that are not for the system are left out.
+        """
         if self._reference is None:
-            names = self.history.references
-            policies = {name: self.tune(name) if name in TUNERS else make_policy(name) for name in names}
-            cheapest = min(policies, key=lambda name: float(self.cost_on_kept(policies[name]).mean()))
+            costs: dict[str, float] = {}
+            policies: dict[str, Policy] = {}
+            for name in self.history.references:
+                with suppress(FractileError):
+                    policies[name] = self.tune(name) if name in TUNERS else make_policy(name)
+                    costs[name] = float(self.cost_on_kept(policies[name]).mean())
+            cheapest = min(costs, key=lambda name: costs[name])
             self._reference = cheapest, policies[cheapest]
         return self._reference
 

@@ -80,7 +80,7 @@ def _train_backprop(name: str, problem: TrainingProblem, options: Mapping[str, A
         level_shift=problem.newsvendor.shift,
         progress=problem.progress,
     )
-    return follow(name, {name: policy}, problem)
+    return follow(name, policy, problem)
 
 
 def _train_agent(name: str, problem: TrainingProblem, options: Mapping[str, Any]) -> Policy:
@@ -107,7 +107,7 @@ def _train_agent(name: str, problem: TrainingProblem, options: Mapping[str, Any]
         level_shift=problem.newsvendor.shift,
         progress=problem.progress,
     )
-    return follow(name, {name: policy}, problem)
+    return follow(name, policy, problem)
 
 
 Trainer = Callable[[str, TrainingProblem, Mapping[str, Any]], Policy]

@@ -295,17 +295,63 @@ def data_rows(run: Run) -> list[tuple[str, str]]:
 def method_rows(run: Run) -> list[tuple[str, str]]:
     """Return how the run was computed, name and text."""
     made, test = run.manifest, run.manifest.get("backtest", {})
-    tuned, warm, weeks = test.get("validation_periods"), test.get("warm_up_periods"), run.periods()
+    warm, weeks = test.get("warm_up_periods"), run.periods()
     rows = [
         ("command", made.get("command")),
         ("seed", made.get("seed")),
         ("created", made.get("created")),
         ("forecaster", made.get("forecaster")),
-        ("validation", tuned and f"policies were tuned on the {tuned} {weeks} before the held-out ones"),
+        ("learning", _learning(run)),
+        ("validation", _validation(run)),
         ("warm-up", warm and f"{warm} {weeks} were simulated before the held-out ones, and do not count"),
         ("versions", ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())),
     ]
     return [(name, str(text)) for name, text in rows if text is not None and text != ""]
+
+
+def _learning(run: Run) -> str | None:
+    """Return how much policies learned from, in a sentence; None where the manifest does not say."""
+    size, test = run.manifest.get("learning"), run.manifest.get("backtest", {})
+    if not size:
+        return None
+    refits = test.get("refits") or ()
+    fits = f", forecast by forecasters refitted {len(refits)} times along the way" if refits else ""
+    draws, simulated = size["history_paths"], size["simulated_paths"]
+    beside = f" and {simulated} simulated one{'s' * (simulated > 1)} beside" if simulated else ""
+    return (
+        f"{size['items']:,} items × {size['periods']} {run.periods()}{fits}; {draws} path{'s' * (draws > 1)} of the "
+        f"history{beside}: {size['item_periods']:,} item-{run.periods()} in all"
+    )
+
+
+def _validation(run: Run) -> str | None:
+    """Return what the periods before the held-out ones were for."""
+    test, size = run.manifest.get("backtest", {}), run.manifest.get("learning") or {}
+    periods, weeks = test.get("validation_periods"), run.periods()
+    if not periods:
+        return None
+    if size.get("kept_periods") == 0 or not test.get("refits"):
+        return f"policies were tuned on the {periods} {weeks} before the held-out ones"
+    return f"policies were chosen on the {periods} {weeks} before the held-out ones, which nothing was trained on"
+
+
+def policy_notes(run: Run) -> list[tuple[str, str]]:
+    """Return how each policy came about, its name and sentences; those with nothing to say are left out."""
+    notes: Mapping[str, list[str]] = run.manifest.get("policy_notes") or {}
+    return [(label(name), "; ".join(found)) for name, found in notes.items() if found]
+
+
+def describe_baseline(run: Run) -> str:
+    """Return why the baseline is the one that it is."""
+    base, costs = label(run.baseline), run.manifest.get("kept_cost") or {}
+    if run.manifest.get("baseline_rule") != "cheapest" or run.baseline not in costs:
+        return f"The baseline, {base}, was named beforehand."
+    test = run.manifest.get("backtest", {})
+    when = f"the {test['validation_periods']} {run.periods()} before the held-out ones" if test else "earlier periods"
+    return (
+        f"The baseline, {base}, is the classical policy that cost least on {when}: {number(costs[run.baseline])} a "
+        f"{run.periods(1)}."
+    )
 
 
 def _rows(frame: pd.DataFrame) -> list[Any]:

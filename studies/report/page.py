@@ -96,6 +96,8 @@ def render(run: Run) -> str:
         valued_policies=findings.valued_policies(run),
         lineage=Markup(lineage_section(run.lineage)) if run.lineage else "",
         orders=findings.summarise_orders(run),
+        policy_notes=findings.policy_notes(run),
+        baseline_sentence=findings.describe_baseline(run),
         interval_method=findings.describe_intervals(run),
         data_rows=findings.data_rows(run),
         method_rows=findings.method_rows(run),

@@ -454,3 +454,31 @@ def test_a_policy_off_the_chart_is_named_with_its_numbers():
     assert "newsvendor: 20.0 %, 9,000" in plain(service)
     assert "hindsight: 100.0 %, 400" in plain(service)
     assert "tuned newsvendor: " not in service
+
+
+def test_the_report_says_how_policies_came_about_and_why_the_baseline_is_the_baseline(folder):
+    record = manifest() | {
+        "baseline_rule": "cheapest",
+        "kept_cost": {"tuned_newsvendor": 512.5, "backprop": 480.0},
+        "policy_notes": {"backprop": ["orders as projected: nothing is proven better"], "newsvendor": []},
+        "learning": {
+            "items": 9,
+            "periods": 60,
+            "history_paths": 2,
+            "simulated_paths": 1,
+            "item_periods": 1620,
+            "kept_periods": 10,
+        },
+    }
+    record["backtest"] |= {"refits": ["2023-01-02", "2023-07-03"]}
+    (folder / "manifest.json").write_text(json.dumps(record), encoding="utf-8")
+    text = words(page(folder))
+    assert "is the classical policy that cost least on the 10 weeks before the held-out ones: 512.5 a week" in text
+    assert "backprop orders as projected: nothing is proven better" in text
+    assert "9 items × 60 weeks, forecast by forecasters refitted 2 times along the way" in text
+    assert "2 paths of the history and 1 simulated one beside: 1,620 item-weeks in all" in text
+    assert "policies were chosen on the 10 weeks before the held-out ones, which nothing was trained on" in text
+
+
+def test_a_baseline_that_was_named_is_said_to_be_so(folder):
+    assert "The baseline, tuned newsvendor, was named beforehand." in words(page(folder))

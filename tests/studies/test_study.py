@@ -16,6 +16,7 @@ from fractile.studies.backtest import Study, begin
 from fractile.studies.config import load_config
 from fractile.studies.data import load_data
 from fractile.studies.study import forecast_file, next_orders, orders_at_end, run_study, train_run
+from fractile.training.train import is_learned
 
 SMALL = {
     "backtest.periods": 8,
@@ -124,6 +125,33 @@ def test_the_manifest_says_what_was_done(study):
     assert manifest["backtest"]["periods"] == 8
     assert set(manifest["data"]["hashes"]) == {"history.csv", "items.csv", "state.csv"}
     assert len(manifest["timeline"]) == 5
+
+
+def test_the_manifest_holds_what_policies_learned_from_and_what_was_found(study):
+    manifest = json.loads((study.folder / "manifest.json").read_text())
+    learning, test = manifest["learning"], manifest["backtest"]
+    assert (learning["items"], learning["periods"], learning["simulated_paths"]) == (10, test["learning_periods"], 1)
+    assert learning["item_periods"] == 10 * learning["periods"] * (learning["history_paths"] + 1)
+    assert learning["kept_periods"] == test["validation_periods"]
+    assert len(test["refits"]) == 2
+    costs = manifest["kept_cost"]
+    assert "hindsight" not in costs
+    assert manifest["baseline_rule"] == "cheapest"
+    assert manifest["baseline"] == study.comparison.baseline
+    assert costs[manifest["baseline"]] == min(cost for name, cost in costs.items() if not is_learned(name))
+    assert manifest["policy_notes"]["backprop"]
+
+
+def test_a_tuned_policy_is_never_dearer_than_its_untuned_form_where_policies_are_chosen(study):
+    costs = json.loads((study.folder / "manifest.json").read_text())["kept_cost"]
+    assert costs["tuned_newsvendor"] <= costs["newsvendor"]
+    assert costs["tuned_projected"] <= costs["projected"]
+
+
+def test_a_baseline_can_be_named(files, tmp_path):
+    config = {**SMALL, **files, "policies.names": ["newsvendor", "projected"], "policies.baseline": "newsvendor"}
+    run = run_study(load_config(None, config), tmp_path / "named", command="x", progress=silent)
+    assert run.comparison.baseline == "newsvendor"
 
 
 def test_the_same_study_twice_gives_the_same_numbers(study, files, tmp_path):
