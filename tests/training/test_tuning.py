@@ -252,6 +252,21 @@ def test_items_of_one_law_share_a_setting_and_items_of_many_laws_do_not():
         assert cost < plain
 
 
+@pytest.mark.parametrize("name", ["ss", "rq"])
+def test_without_fixed_costs_reorder_points_come_near_base_stock(name):
+    """The economic lot is a unit then: the level must move by more than that."""
+    mean = np.array([0.4, 3.0, 11.0, 40.0])
+    params = replace(PARAMS, lead_time=3)
+    scenario, fresh = (
+        fr.draw_scenario(fr.NegativeBinomial(mean, 2.0), seed=seed, paths=24, periods=60, span=4) for seed in (0, 1)
+    )
+    cost, best = (
+        fr.simulate(tune_policy(n, scenario, params).policy, fresh, params, warm_up=10).mean_cost
+        for n in (name, "base_stock")
+    )
+    assert cost < 1.03 * best
+
+
 def test_what_has_no_tuner_is_refused():
     with pytest.raises(fr.FractileError, match="policy 'hindsight' has no tuner"):
         tune_policy("hindsight", scenario_of(0), PARAMS)

@@ -110,6 +110,7 @@ COARSE_LEVELS = tuple(float(u) for u in np.round(np.arange(-2.5, 1.51, 0.5), 2))
 PROJECTED = tuple(float(u) for u in np.round(np.arange(-1.5, 2.01, 0.25), 2))
 CAPS = (*(float(v) for v in np.round(np.arange(-0.5, 2.01, 0.25), 2)), NO_CAP)
 ORDERS = tuple(float(v) for v in np.round(np.arange(-1.0, 0.31, 0.05), 2))
+TOPS = tuple(float(v) for v in np.round(np.arange(-2.0, 1.01, 0.25), 2))
 SIZES = tuple(float(v) for v in np.round(np.arange(-1.0, 1.01, 0.25), 2))
 
 
@@ -173,7 +174,9 @@ def _lots(history: History, params: ItemParams) -> tuple[FloatArray, FloatArray]
         size = np.maximum(size, np.where(np.isfinite(params.minimum_order), params.minimum_order, 0.0))
     size = np.maximum(size, 1.0 if history.whole else 1e-6)
     # A cycle of Q/μ periods ends in a stock-out as often as makes another unit worth its holding (Silver et al. 2017).
-    ratio = 1.0 - holding * size / (np.asarray(params.stockout_cost) * demand + holding * size)
+    # A cycle is a review at least.
+    cycle = np.maximum(size, demand * np.asarray(params.review_period))
+    ratio = 1.0 - holding * cycle / (np.asarray(params.stockout_cost) * demand + holding * cycle)
     return size, history.level(params.protection_interval, ratio)
 
 
@@ -182,17 +185,17 @@ def ss(history: History) -> Form:
     params = item_params(history.params, "ss")
     size, start = _lots(history, params)
     deviation = history.over(params.protection_interval)[1]
-    least = 1.0 if history.whole else 0.0
+    least, reach = 1.0 if history.whole else 0.0, np.maximum(size, deviation)
 
     def make(u: FloatArray) -> Policy:
         # The best s for a given S is one valley: the level moves by itself.
-        level = start - least + size * (1.0 + u[..., 1])
+        level = start - least + size + reach * u[..., 1]
         level = np.maximum(np.rint(level) if history.whole else level, least)
         point = _signed(start - least + u[..., 0] * deviation, history, params)
         return ReorderPointOrderUpTo(np.minimum(point, level - least), level)
 
-    axes = (Axis("the reorder point", COARSE_LEVELS), Axis("the level", SIZES, lowest=-1.0, unit="lots"))
-    return Form(axes, make, np.stack([deviation, size], axis=-1), _typical(history, params))
+    axes = (Axis("the reorder point", COARSE_LEVELS), Axis("the level", TOPS, unit="lots"))
+    return Form(axes, make, np.stack([deviation, reach], axis=-1), _typical(history, params))
 
 
 def rq(history: History) -> Form:
