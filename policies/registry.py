@@ -17,6 +17,7 @@ POLICIES = Registry(
         "myopic": "lookahead:Myopic",
         "myopic2": "lookahead:MyopicTwo",
         "lookahead": "lookahead:Lookahead",
+        "forecast_dp": "forecast_dp:ForecastDynamicProgramming",
         "base_stock": "base_stock:BaseStock",
         "capped_base_stock": "base_stock:CappedBaseStock",
         "constant_order": "base_stock:ConstantOrder",

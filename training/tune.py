@@ -22,6 +22,7 @@ from .tuning import fixed, networks
 from .tuning.candidates import Make, Trial, some_of
 from .tuning.fractiles import Fractiles, one_by_one
 from .tuning.search import ALL, UNTUNED, Axis, search
+from .tuning.stationary import forecast_dp
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,10 +269,25 @@ def _tune_lookahead(problem: _Problem) -> Tuned:
     return _tune_shared(policy, problem)
 
 
+def _tune_forecast_dp(problem: _Problem) -> Tuned:
+    """Solve the items that are nearly stationary; untuned it is `lookahead`."""
+    params = fixed.item_params(problem.params, "forecast_dp")
+    if problem.scenario.forecasts is None:
+        raise FractileError("forecast_dp reads forecasts: give Scenario(forecasts=...), or draw it from a demand model")
+    policy, plain = forecast_dp(problem.scenario, params), Lookahead()
+    number = 0 if policy is None else len(policy.solutions)
+    note = (
+        f"{number} of {problem.scenario.items} items are nearly stationary with a short lead time and are solved "
+        "exactly; the others are ordered by lookahead"
+    )
+    return Tuned(plain if policy is None else policy, plain, (note,))
+
+
 TUNERS: Mapping[str, Callable[[_Problem], Tuned]] = {
     "tuned_newsvendor": _tune_newsvendor,
     "tuned_projected": _tune_projected,
     "lookahead": _tune_lookahead,
+    "forecast_dp": _tune_forecast_dp,
     "base_stock": lambda problem: _tune_fixed(fixed.base_stock, problem),
     "estimated_waste": lambda problem: _tune_fixed(fixed.estimated_waste, problem),
     "capped_base_stock": lambda problem: _tune_fixed(fixed.capped_base_stock, problem),

@@ -75,7 +75,7 @@ APART = {"dynamic_programming", "hindsight"}
 """Checked below: the one is for one item, the other is no policy."""
 ELSEWHERE = {
     *("single_index", "dual_index", "capped_dual_index", "tailored_base_surge"),
-    *("echelon_base_stock", "estimated_waste"),
+    *("echelon_base_stock", "estimated_waste", "forecast_dp"),
 }
 """Checked in tests/policies, on the systems that they are for."""
 
@@ -101,6 +101,12 @@ KEPT = {
     "estimated_waste": (
         lambda: make_policy("estimated_waste", level=[9, 18, 9]),
         ItemParams(lead_time=1, shelf_life=np.array([2.0, 3.0, np.inf])),
+    ),
+    "forecast_dp": (
+        lambda: make_policy(
+            "forecast_dp", probabilities=fr.Poisson(5.0).pmf(np.arange(20)).reshape(1, -1), solved=[1], params=ONE_ITEM
+        ),
+        ONE_ITEM,
     ),
     "dynamic_programming": (
         lambda: make_policy("dynamic_programming", demand=fr.Poisson(5.0), params=ONE_ITEM),
