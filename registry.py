@@ -99,7 +99,9 @@ class Registry(Mapping[str, type[Any]]):
                 raise FractileError(f"{self.kind} {name!r} has no option {option!r}{did_you_mean(option, known)}")
         missing = [option for option in required_options(found) if option not in options]
         if missing:
-            raise FractileError(f"{self.kind} {name!r} needs {', '.join(missing)}; give them, or train it")
+            trained = isinstance(self._addresses.get(name), str) and not getattr(found, "never_trained", False)
+            remedy = "give them, or train it" if trained else "give them"
+            raise FractileError(f"{self.kind} {name!r} needs {', '.join(missing)}; {remedy}")
         return found(**options)
 
     def name_of(self, found: type[Any]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -265,6 +265,8 @@ class DynamicProgramming:
     >>> round(optimal.average_cost, 4)
     4.0407
     """
+
+    never_trained: ClassVar[bool] = True
 
     demand: IndependentDemand
     params: ItemParams

@@ -197,6 +197,7 @@ def test_bounded_networks_hold_their_action():
         (lambda: make_policy("base_stock", levle=3), "no option 'levle'; did you mean 'level'"),
         (lambda: make_policy("capped_base_stock", level=3), "policy 'capped_base_stock' needs cap"),
         (lambda: make_policy("base_stock"), "needs level; give them, or train it"),
+        (lambda: make_policy("dynamic_programming"), "needs demand, params; give them$"),
         (lambda: make_policy("base_stock", level=-1), "level must be a number >= 0, got -1"),
         (lambda: make_policy("base_stock", level=np.inf), "level must be a number >= 0, got inf"),
         (lambda: make_policy("constant_order", quantity=np.nan), "quantity must be a number >= 0, got nan"),
