@@ -34,6 +34,15 @@ NO_ORDERS = 0.01
 SLOW_STEPS = 15
 """Steps in which the learning rate rises to the full one: the first step of Adam is as long as any other."""
 
+REORDER_RATE = 0.3
+"""Factor on the learning rate of the head "reorder" once it reads the state, for its gradient is noisy."""
+
+SLIP = 1.05
+"""Cost, as a multiple of the lowest so far, from which on that head goes back to its best copy."""
+
+TEMPERATURES = (0.5, 0.05)
+"""Of random reorders (`Episodes.reorder_cost`), at the start and at the end of training."""
+
 FAILURES = 8
 """Times that a network goes back to its last good copy, or begins anew, before training ends early."""
 
@@ -144,7 +153,9 @@ class _Training:
 
         layers = tuple((tensor(w), tensor(b)) for w, b in (*hidden, (weight, bias)))
         shift, spread = (tensor(x) for x in self.statistics)
-        return NeuralPolicy(encoder, layers, shift, spread, activation=config.activation)
+        usual = "relu" if isinstance(encoder, ObservationEncoder) else "tanh"
+        activation = usual if config.activation == "auto" else config.activation
+        return NeuralPolicy(encoder, layers, shift, spread, activation=activation)
 
     def evaluate(self, policy: NeuralPolicy) -> tuple[float, float]:
         """Return the weighted cost per period on the validation episodes, and orders as a share of mean demand."""
@@ -173,6 +184,8 @@ class _Descent:
         """Begin with a new network, at the step that training has reached."""
         self.began, self.silent = self.step, 0
         self.policy = self.training.network(self.head, self.attempt)
+        if self.head == "reorder":
+            self._close_eyes()
         self.parameters = [p.requires_grad_(True) for layer in self.policy.layers for p in layer]
         self.optimiser = torch.optim.Adam(self.parameters, lr=self.rate)
         self.good = [p.detach().clone() for p in self.parameters]
@@ -187,8 +200,10 @@ class _Descent:
                 # Up to the full rate in a few steps, then down to a hundredth of it along a cosine.
                 slow = min(1.0, (self.step - self.began) / SLOW_STEPS)
                 group["lr"] = slow * self.rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)))
+            if self.head == "reorder" and self.step == self.opens:
+                self._open_eyes()
             # Costs differ by orders of magnitude between histories: relative to the newsvendor's, one clip fits all.
-            loss = self.training.draw().cost(self.policy) / self.training.newsvendor_cost
+            loss = self._cost(done) / self.training.newsvendor_cost
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, config.clip)
@@ -202,18 +217,52 @@ class _Descent:
             elif self.step % config.evaluate_every == 0 or self.step == config.steps:
                 self._evaluate()
 
+    def _close_eyes(self) -> None:
+        """Read forecasts alone at first, and with backorders throughout: a level and a smallest order of an item.
+
+        They are most of what there is to gain, and all of it where demand waits (Scarf 1960). A network that reads
+        the state from the first step on bends both in states that hardly occur, by the noise of what ordering is worth.
+        """
+        encoder = self.policy.encoder
+        of_state = torch.arange(encoder.size) < encoder.size - encoder.of_forecast
+        self.seeing = self.policy
+        with torch.no_grad():
+            self.policy.layers[0][0][of_state] = 0.0
+        spread = torch.where(of_state.to(self.policy.spread.device), torch.inf, self.policy.spread)
+        self.policy = replace(self.policy, spread=spread)
+        waits = not np.any(np.asarray(self.training.batch.source.params.lost_share))
+        self.opens = -1 if waits else self.began + (self.training.config.steps - self.began) // 2
+
+    def _open_eyes(self) -> None:
+        """Read the state as well from here on; its weights begin at zero, so that nothing jumps."""
+        self.policy = self.seeing
+        self.rate *= REORDER_RATE
+
+    def _cost(self, done: float) -> torch.Tensor:
+        """Return the cost of fresh episodes as a scalar tensor whose gradient is to be descended."""
+        training = self.training
+        episodes = training.draw()
+        if self.head != "reorder":
+            return episodes.cost(self.policy)
+        warm, cold = TEMPERATURES
+        return episodes.reorder_cost(self.policy, warm * (cold / warm) ** done, training.rng)
+
     def _evaluate(self) -> None:
         training = self.training
         cost, ordered = training.evaluate(self.policy)
         if not math.isfinite(cost):
             return self._go_back("its cost is no number")
-        self.last, self.lowest = cost, min(cost, self.lowest)
+        self.last = cost
         if cost < training.lowest:
             training.lowest, training.best = cost, _to_numpy(self.policy)
         self._report("", cost)
         if ordered < NO_ORDERS and training.mean_demand > 0 and self.attempt < 3:
             return self._begin_anew("it has stopped ordering")
-        self.good = [p.detach().clone() for p in self.parameters]
+        if self.head == "reorder" and cost > SLIP * self.lowest:
+            return self._go_back(f"its cost is {cost / self.lowest - 1.0:.0%} above its lowest")
+        if self.head != "reorder" or cost <= self.lowest:
+            self.good = [p.detach().clone() for p in self.parameters]
+        self.lowest = min(cost, self.lowest)
         return None
 
     def _go_back(self, reason: str) -> None:
@@ -237,7 +286,7 @@ class _Descent:
         training, steps = self.training, self.training.config.steps
         head = "" if self.head is None else f" ({self.head})"
         share = cost / training.newsvendor_cost
-        training.progress(f"backprop{head}: step {self.step} of {steps}{event}, cost {share:.3f}", self.step / steps)
+        training.progress(f"backprop{head}: step {self.step} of {steps}{event}, cost {share:.4f}", self.step / steps)
 
 
 def rollout_cost(policy: NeuralPolicy, batch: InventoryBatch, config: BackpropConfig) -> torch.Tensor:

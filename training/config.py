@@ -39,7 +39,7 @@ class BackpropConfig:
         head: what the network's output moves: see `ObservationEncoder.action`; "auto" chooses by the system, and
             where sales are lost tries "direct" and "order_up_to" and goes on with the one that costs less.
         trial_steps: gradient steps of each head that is tried.
-        activation: of the hidden layers.
+        activation: of the hidden layers, "tanh" or "relu"; "auto": relu for items, tanh for networks of locations.
         weighting: "newsvendor" divides the costs of each episode by what its newsvendor costs by the forecast, in
             training and in validation, so that dear items do not own the network; "money" adds costs as they are, as
             always where items share a capacity or form a network.
@@ -58,8 +58,8 @@ class BackpropConfig:
     validation_paths: int = 2048
     whole_units: bool = False
     head: Head | Literal["auto"] = "auto"
-    trial_steps: int = 40
-    activation: str = "relu"
+    trial_steps: int = 25
+    activation: Literal["auto", "tanh", "relu"] = "auto"
     weighting: Literal["newsvendor", "money"] = "newsvendor"
     device: str = "cpu"
     seed: int = 0

@@ -62,10 +62,11 @@ class Episodes:
             self.weight = 1.0 / parts.cost.mean(0)
         value = unit_value(batch.params)
         self.unit_value = tensor(value) if np.any(value) else None
-        pack = getattr(batch.params, "pack_size", None)
+        network = isinstance(batch.params, Network)
+        pack = float(batch.params.whole_units) if network else getattr(batch.params, "pack_size", None)
         self.noise: torch.Tensor | None = None
-        if rounding is not None and pack is not None:
-            shape = (config.periods, batch.paths, batch.columns)
+        if rounding is not None and pack is not None and np.any(np.asarray(pack) > 0):
+            shape = (config.periods, batch.paths, batch.orders)
             self.half_pack = 0.5 * tensor(pack)
             self.noise = self.half_pack * tensor(2.0 * rounding.random(shape, dtype=np.float32) - 1.0)
 
@@ -87,14 +88,48 @@ class Episodes:
             cost = cost - gained / len(counted)
         return (self.weight * cost).mean()
 
-    def play(self, policy: NeuralPolicy) -> list[tuple[Any, Any]]:
-        """Return the state after each period and what the period did, under a policy."""
+    def reorder_cost(self, policy: NeuralPolicy, temperature: float, rng: np.random.Generator) -> torch.Tensor:
+        """Return a scalar tensor whose gradient is that of the cost per period of a policy that reorders at random.
+
+        Whether to order has no derivative: the policy orders with probability σ(g/τ), where g is by how much the order
+        exceeds the smallest one that is placed. The derivative of the average cost in the probabilities of a period
+        is what ordering then costs in all later periods more than not ordering. Both are simulated, from the end of
+        the warm-up on, with the same demand and the same chance afterwards (finite differences in place of the jumps
+        that perturbation analysis smooths). The probability's own derivative goes back through the state, which
+        earlier levels made. All other derivatives go through the simulation, with the orders placed when they were.
+
+        Args:
+            policy: with the head "reorder".
+            temperature: of the probabilities, in units of a period's mean demand and a quarter of the lot. [τ]
+            rng: of the orders placed.
+        """
+        first = self.warm_up
+        shape = (len(self.scenario.demand[0]), *self.scenario.demand[:, 0].shape)
+        chance = torch.as_tensor(rng.random(shape, dtype=np.float32), device=self.scenario.demand.device)
+        found = [RandomReorders(policy, self.features, chance, temperature, first, orders) for orders in (True, False)]
+        costs = [torch.stack([out.cost for _, out in self.play(policy, one)])[first:] for one in found]
+        probability = found[0].probability
+        with torch.no_grad():
+            # Later periods count ever less: two cycles that are out of step for ever differ by nothing on average.
+            later = torch.linspace(2.0, 0.0, len(costs[0]), device=chance.device).clamp(max=1.0)
+            dearer = torch.tensordot(later, costs[0] - costs[1], 1)
+        share = probability.detach()
+        cost = share * costs[0].mean(0) + (1.0 - share) * costs[1].mean(0) + (probability - share) * dearer
+        return (self.weight * cost).mean()
+
+    def play(self, policy: NeuralPolicy, player: Any = None) -> list[tuple[Any, Any]]:
+        """Return the state after each period and what the period did, under a policy.
+
+        Args:
+            policy: in torch.
+            player: what stands for it; None = itself.
+        """
         features = self.features
         made_for = getattr(policy.encoder, "_made_for", None)
-        player: Any = policy
         scenario = self.scenario
         if isinstance(policy.encoder, ObservationEncoder) and features is not None and features.made_for == made_for:
-            player, scenario = EpisodeNetwork(policy, features), replace(scenario, features=None)
+            player, scenario = player or EpisodeNetwork(policy, features), replace(scenario, features=None)
+        player = player or policy
         if self.noise is not None:
             player = NoisyOrders(player, self.noise, self.half_pack)
         return list(roll(player, scenario, self.params, self.state, self.view))
@@ -165,14 +200,73 @@ class EpisodeNetwork:
         """Return the network's output: see `NeuralPolicy.action`."""
         k = self.which[obs.period]
         units, shares = self.encoder.of_state(obs, self.found[k])
-        x = torch.stack([units[i] for i in self.kept if i < len(units)], -1) / self.scale[k]
-        if shares:
-            x = torch.cat([x, *(shares[i - len(units)][..., None] for i in self.kept if i >= len(units))], -1)
-        shape = x.shape[:-1]
-        x = torch.addmm(self.first[k], x.clamp(self.low, self.high).flatten(0, -2), self.weight)
+        shape = units[0].shape
+        x = self.first[k]
+        if self.kept:
+            x = torch.stack([units[i] for i in self.kept if i < len(units)], -1) / self.scale[k]
+            if shares:
+                x = torch.cat([x, *(shares[i - len(units)][..., None] for i in self.kept if i >= len(units))], -1)
+            x = torch.addmm(self.first[k], x.clamp(self.low, self.high).flatten(0, -2), self.weight)
+        elif x.ndim == 1 or len(x) != shape.numel():  # the same for all paths
+            x = x.expand(shape.numel(), -1)
         for weight, bias in self.policy.layers[1:]:
             x = torch.addmm(bias, self.activate(x), weight)
         return self.encoder.collect(x.view(*shape, self.encoder.outputs))
+
+
+class RandomReorders:
+    """A network with the head "reorder" that orders at random where it is nearly indifferent.
+
+    Args:
+        policy: the network.
+        features: what it reads of the forecasts, in torch.
+        chance: uniform numbers, shape (periods, paths, items).
+        temperature: see `Episodes.reorder_cost`.
+        forced: the period in which all paths order, or none does.
+        orders: which of the two.
+
+    Attributes:
+        probability: of an order in the period that is forced, shape (paths, items).
+    """
+
+    def __init__(
+        self,
+        policy: NeuralPolicy,
+        features: ForecastFeatures,
+        chance: torch.Tensor,
+        temperature: float,
+        forced: int,
+        orders: bool,
+    ) -> None:
+        self.network, self.chance, self.temperature = EpisodeNetwork(policy, features), chance, temperature
+        self.forced, self.orders = forced, orders
+        self.probability: torch.Tensor
+
+    def order(self, obs: Observation) -> torch.Tensor:
+        """Return units to order, shape (paths, items)."""
+        network = self.network
+        found = network.found[network.which[obs.period]]
+        gap, smallest = network.encoder.gap_and_smallest(network.action(obs), obs, found)
+        order: torch.Tensor = gap.relu()
+        if obs.period == self.forced:
+            self.probability = torch.sigmoid((gap - smallest) / self._unit(found))
+            return order if self.orders else 0.0 * order
+        placed = torch.sigmoid((gap - smallest).detach() / self._unit(found)) > self.chance[obs.period]
+        return order * placed
+
+    def _unit(self, found: ItemFeatures) -> torch.Tensor:
+        unit: torch.Tensor = self.temperature * (found.scale + 0.25 * found.lot)
+        return unit
+
+
+def in_torch(policy: NeuralPolicy, device: str | torch.device = "cpu") -> NeuralPolicy:
+    """Return a policy with its arrays as tensors, float32."""
+
+    def tensor(x: Array) -> torch.Tensor:
+        return torch.as_tensor(np.array(x), dtype=torch.float32, device=device)
+
+    layers = tuple((tensor(weight), tensor(bias)) for weight, bias in policy.layers)
+    return replace(policy, layers=layers, shift=tensor(policy.shift), spread=tensor(policy.spread))
 
 
 def unit_value(params: Any) -> FloatArray:

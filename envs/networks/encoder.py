@@ -15,8 +15,10 @@ from ...errors import FractileError
 from ...forecasters.demand_forecast import DemandForecast
 from ..core.backend import (
     concatenate,
+    floor,
     like,
     positive_part,
+    straight_through,
 )
 from ..core.forecast_features import ForecastFeatures, PeriodFeatures
 from ..core.types import Observation, Scenario
@@ -157,7 +159,9 @@ class NetworkEncoder:
                 # What faster links bring to the same location counts as under way.
                 coming = usual @ like(faster, usual)
                 usual = usual + like(rank, usual) * shares * positive_part(gap - coming)
-        return usual * (1.0 - lateral) + positive_part(action) * through * lateral
+        order = usual * (1.0 - lateral) + positive_part(action) * through * lateral
+        # What is shipped in whole units is rounded down: the nearest whole number is ordered.
+        return straight_through(floor(order + 0.5), order) if obs.params.whole_units else order
 
     def collect(self, action: Array) -> Array:
         """Return a network's output (paths, links) as actions: it is that already."""

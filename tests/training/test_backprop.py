@@ -19,7 +19,7 @@ from fractile.policies.neural import NeuralPolicy, feature_statistics
 from fractile.policies.rollout import roll
 from fractile.training import BackpropConfig
 from fractile.training.backprop import candidate_heads, train_backprop
-from fractile.training.rollout_loss import Episodes, NoisyOrders, unit_value
+from fractile.training.rollout_loss import Episodes, NoisyOrders, RandomReorders, unit_value
 
 PARAMS = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=4.0, pack_size=1)
 SOURCE = DemandSource(fr.Poisson(5.0), PARAMS)
@@ -232,3 +232,62 @@ def test_forecasts_that_differ_by_path_and_period_are_read_beforehand():
     policy = train_backprop(PoolSource(scenario, params), replace(TINY, steps=30, periods=15))
     costs = [fr.simulate(p, scenario, params, warm_up=5).mean_cost for p in (policy, fr.make_policy("newsvendor"))]
     assert costs[0] <= costs[1]
+
+
+FIXED = fr.ItemParams(lead_time=0, stockout_cost=9.0, fixed_order_cost=40.0, unmet_demand="backorder", pack_size=1)
+
+
+def test_reorders_at_random_differ_in_one_period_alone_and_agree_on_chance():
+    source = DemandSource(fr.Poisson(12.0), FIXED)
+    policy = in_torch(random_network(source, "reorder"))
+    batch = InventoryBatch(source, paths=40, periods=9, encoder=policy.encoder)
+    batch.reset(np.random.default_rng(0))
+    episodes = Episodes(batch, replace(TINY, periods=9))
+    assert episodes.features is not None
+    chance = torch.rand((9, 40, 1), generator=torch.Generator().manual_seed(0))
+    both = [RandomReorders(policy, episodes.features, chance, 0.5, 4, orders) for orders in (True, False)]
+    yes, no = (episodes.play(policy, one) for one in both)
+    for t in range(4):
+        np.testing.assert_array_equal(yes[t][1].order, no[t][1].order)
+    assert (no[4][1].order == 0).all()
+    assert (yes[4][1].order > 0).any()
+    np.testing.assert_array_equal(both[0].probability.detach(), both[1].probability.detach())
+
+
+def test_the_gradient_in_the_smallest_order_is_that_of_the_cost():
+    # A constant (s, S) network: the derivative of its exact average cost by differences, for reorders at random.
+    source = DemandSource(fr.Poisson(12.0), replace(FIXED, pack_size=None))
+    encoder = replace(make_encoder(source, together=False), action="reorder")
+    config = BackpropConfig(periods=160, warm_up=40, weighting="money")
+
+    def at(smallest):
+        layers = ((torch.zeros(encoder.size, 2), torch.tensor([0.0, smallest])),)
+        policy = NeuralPolicy(encoder, layers, torch.zeros(encoder.size), torch.ones(encoder.size))
+        policy.layers[0][1].requires_grad_(True)
+        return policy
+
+    slopes, costs = [], {-0.6: [], -0.4: []}
+    for k in range(5):
+        batch = InventoryBatch(source, paths=1500, periods=160, encoder=encoder)
+        batch.reset(np.random.default_rng(k))
+        episodes = Episodes(batch, config)
+        policy = at(-0.5)
+        episodes.reorder_cost(policy, 0.2, np.random.default_rng(k)).backward()
+        slopes.append(policy.layers[0][1].grad[1].item())
+        for smallest, found in costs.items():
+            with torch.no_grad():
+                found.append(episodes.reorder_cost(at(smallest), 0.2, np.random.default_rng(k)).item())
+    differences = (np.array(costs[-0.4]) - np.array(costs[-0.6])) / 0.2
+    error = np.hypot(np.std(slopes, ddof=1), np.std(differences, ddof=1)) / np.sqrt(5)
+    assert abs(np.mean(differences)) > 10 * error  # a slope that can be told from none
+    assert abs(np.mean(slopes) - np.mean(differences)) < 4 * error + 0.1 * abs(np.mean(differences))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mean", [12.0, 35.0])
+def test_fixed_costs_are_learnt(mean):
+    params = replace(FIXED, fixed_order_cost=64.0)
+    policy = train_backprop(DemandSource(fr.Poisson(mean), params), BackpropConfig(seed=3))
+    scenario = fr.draw_scenario(fr.Poisson(mean), 5, 2000, 300, 1)
+    cost = fr.simulate(policy, scenario, params, warm_up=50).mean_cost
+    assert cost < 1.01 * fr.exact.zheng_federgruen(fr.Poisson(mean), params).cost
