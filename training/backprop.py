@@ -77,6 +77,8 @@ def train_backprop(
     with one_thread():
         training = _Training(source, validation or source, encoder, view, config, progress)
         heads = candidate_heads(source.params, encoder, config)
+        if heads == ("reorder",) and config.head == "auto" and training.judge.features is None:
+            heads = ("order_up_to",)  # forecasts are made as they are read, which random reorders cannot do
         runs = [_Descent(training, head) for head in heads]
         if len(runs) > 1:
             for run in runs:
@@ -224,6 +226,7 @@ class _Descent:
         the state from the first step on bends both in states that hardly occur, by the noise of what ordering is worth.
         """
         encoder = self.policy.encoder
+        assert isinstance(encoder, ObservationEncoder)
         of_state = torch.arange(encoder.size) < encoder.size - encoder.of_forecast
         self.seeing = self.policy
         with torch.no_grad():

@@ -20,6 +20,7 @@ from ..envs.core.types import InventoryState, Observation
 from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.observation import ItemFeatures, ObservationEncoder
 from ..envs.networks.network import Network
+from ..errors import FractileError
 from ..policies.neural import ACTIVATIONS, WIDEST_FEATURE, NeuralPolicy
 from ..policies.rollout import roll
 from .config import BackpropConfig
@@ -103,10 +104,12 @@ class Episodes:
             temperature: of the probabilities, in units of a period's mean demand and a quarter of the lot. [τ]
             rng: of the orders placed.
         """
-        first = self.warm_up
+        first, features = self.warm_up, self.features
+        if features is None:
+            raise FractileError('the head "reorder" needs forecasts that are made beforehand: choose another head')
         shape = (len(self.scenario.demand[0]), *self.scenario.demand[:, 0].shape)
         chance = torch.as_tensor(rng.random(shape, dtype=np.float32), device=self.scenario.demand.device)
-        found = [RandomReorders(policy, self.features, chance, temperature, first, orders) for orders in (True, False)]
+        found = [RandomReorders(policy, features, chance, temperature, first, orders) for orders in (True, False)]
         costs = [torch.stack([out.cost for _, out in self.play(policy, one)])[first:] for one in found]
         probability = found[0].probability
         with torch.no_grad():
