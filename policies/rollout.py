@@ -263,7 +263,7 @@ def stream(
         some = model.select(chosen)
         truth = [some.forecast(int(np.max(params.protection_interval)))] * periods if forecasts else None
         scenario = Scenario(some.sample(rng, paths, periods), forecasts=truth)
-        of_items, item_params = _of_items(policy, chosen, model.items), params.select(chosen)
+        of_items, item_params = policy_of_items(policy, chosen, model.items), params.select(chosen)
         # Cost, holding, stock-out, demand and sales of each item.
         totals = np.zeros((5, scenario.items))
         rolled = roll(of_items, scenario, item_params, starting_state(of_items, scenario, item_params))
@@ -277,8 +277,14 @@ def stream(
     return StreamTotals(cost, holding, stockout, demand, sales, paths, periods - warm_up)
 
 
-def _of_items(policy: Policy, chosen: IntArray, items: int) -> Policy:
-    """Return the policy of some items: parameters with a number for each item are cut."""
+def policy_of_items(policy: Policy, chosen: IntArray, items: int) -> Policy:
+    """Return the policy of some items: parameters with a number for each item are cut, those of its parts, too.
+
+    Args:
+        policy: of all items.
+        chosen: positions of the items that are kept.
+        items: number of all items.
+    """
     whole: Any = policy
     if hasattr(whole, "select"):
         selected: Policy = whole.select(chosen)
@@ -286,5 +292,6 @@ def _of_items(policy: Policy, chosen: IntArray, items: int) -> Policy:
     if not is_dataclass(whole):
         return policy
     values = {f.name: getattr(whole, f.name) for f in fields(whole) if f.init}
-    cut = {k: v[chosen] for k, v in values.items() if isinstance(v, np.ndarray) and v.shape == (items,)}
+    cut: dict[str, Any] = {k: v[chosen] for k, v in values.items() if isinstance(v, np.ndarray) and v.shape == (items,)}
+    cut |= {k: policy_of_items(v, chosen, items) for k, v in values.items() if hasattr(v, "order")}
     return replace(whole, **cut) if cut else policy  # type: ignore[type-var, return-value]

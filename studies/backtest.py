@@ -25,8 +25,8 @@ from ..forecasters.base import Forecaster
 from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.registry import FORECASTERS, make_forecaster
-from ..policies.base import OrderUpToPolicy, Planner, Policy
-from ..policies.rollout import simulate, starting_state
+from ..policies.base import Planner, Policy
+from ..policies.rollout import simulate
 from ..randomness import keyed_generator
 from ..registry import option_names
 from ..training.train import TrainingProblem, train_policy
@@ -252,13 +252,11 @@ class Study:
                     costs[name] = float(problem.cost_on_kept(policy).sum(2).mean())
         return Trained(policies, problem.notes, costs)
 
-    def simulate(
-        self, policies: Mapping[str, Policy | Planner], forecasts: Forecasts, baseline: str
-    ) -> dict[str, Trajectory]:
+    def simulate(self, policies: Mapping[str, Policy | Planner], forecasts: Forecasts) -> dict[str, Trajectory]:
         """Simulate policies on the held-out periods, after a warm-up on the last periods before them.
 
-        A policy with a target of its own starts there, any other at the baseline's, where that is among them. A bound
-        needs no warm-up and begins at the cutoff.
+        A policy with a target of its own starts there, any other at the newsvendor's. A bound needs no warm-up and
+        begins at the cutoff.
         """
         warm_up, params = self.window.warm_up, self.data.params
         before, held_out = forecasts.learning.before, self._replay([forecasts.after], self.data.demand[None])
@@ -270,9 +268,7 @@ class Study:
                 if isinstance(policy, Planner):
                     trajectories[name] = simulate(policy, scenario.window(warm_up, scenario.periods), params)
                     continue
-                own = policy if isinstance(policy, OrderUpToPolicy) else policies.get(baseline)
-                start = starting_state(own, scenario, params)
-                trajectories[name] = simulate(policy, scenario, params, initial_state=start, warm_up=warm_up)
+                trajectories[name] = simulate(policy, scenario, params, warm_up=warm_up)
         return trajectories
 
     def _predict(self, forecaster: Forecaster, first: int, last: int) -> QuantileForecast:

@@ -116,6 +116,7 @@ class StudyConfig(Section):
                 "forecast.also": [name for name in self.forecast.also if name == "seasonal_naive"],
                 "forecast.options.mqcnn.steps": min(steps, QUICK_STEPS) if isinstance(steps, int) else steps,
                 "lineage.quick": True,
+                "training.refits": min(training.refits, 1),
                 "training.simulated_paths": min(training.simulated_paths, 1),
                 "training.backprop_steps": min(training.backprop_steps, 100),
                 "training.ppo_steps": min(training.ppo_steps, 20_000),

@@ -94,7 +94,7 @@ def run_study(
         trained = study.train(config.policies.names, forecasts.learning)
         policies, baseline = trained.policies, choose_baseline(config.policies.baseline, trained)
         comparison = summarise(
-            study.simulate(policies, forecasts, baseline),
+            study.simulate(policies, forecasts),
             baseline=baseline,
             level=settings.level,
             clusters=settings.clusters,
@@ -131,7 +131,7 @@ def value_forecasters(study: Study, main: Forecasts, baseline: Trajectory) -> tu
     for name in config.forecast.names:
         forecasts = main if name == config.forecast.forecaster else study.forecast(name, 0)
         policies = study.train(VALUED, forecasts.learning).policies
-        for policy, trajectory in study.simulate(policies, forecasts, VALUED[-1]).items():
+        for policy, trajectory in study.simulate(policies, forecasts).items():
             saving = paired_saving(
                 baseline.cost,
                 trajectory.cost,

@@ -26,6 +26,7 @@ from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
 from .config import BACKPROP_ON_HISTORY, PPO_ON_HISTORY, HistoryConfig
 from .tune import TUNERS, tune_policy
+from .tuning.candidates import selling
 
 DRAWN = 200_000
 """Item-periods that are drawn from a source to tune classical policies on, and as many to choose on."""
@@ -69,6 +70,7 @@ class TrainingProblem:
     notes: dict[str, list[str]] = field(default_factory=dict)
     _tuned: dict[str, Policy] = field(default_factory=dict, init=False, repr=False)
     _reference: tuple[str, Policy] | None = field(default=None, init=False, repr=False)
+    _counts: Any = field(default=None, init=False, repr=False)
 
     @classmethod
     def of_source(
@@ -191,10 +193,13 @@ class TrainingProblem:
     def cost_on_kept(self, policy: Policy) -> FloatArray:
         """Return what a policy costs where learned policies are chosen, money, shape (paths, periods, items).
 
-        Where no such periods are left, it is what it costs on the scenario that policies learn from.
+        Zero where an item's demand has ended: what is left over costs in every period then, whatever is ordered.
+        Where no periods are left for choosing, it is the cost on the scenario that policies learn from.
         """
         scenario, run_in = self.choosing or (self.tuning_scenario, self.warm_up)
-        return simulate(policy, scenario, self.params, warm_up=run_in).cost
+        if self._counts is None:
+            self._counts = selling(scenario)[:, run_in:] if isinstance(self.params, ItemParams) else np.ones((1, 1, 1))
+        return np.asarray(simulate(policy, scenario, self.params, warm_up=run_in).cost * self._counts)
 
     def note(self, name: str, text: str) -> None:
         """Add a note on a policy, once."""

@@ -44,7 +44,7 @@ def orders_of(data, forecaster):
     study = begin(config, HELD_OUT, lambda message, share=None: None, data)
     forecasts = study.forecast(forecaster, 1)
     trained = study.train(POLICIES, forecasts.learning)
-    trajectories = study.simulate(trained.policies, forecasts, "tuned_newsvendor")
+    trajectories = study.simulate(trained.policies, forecasts)
     return {name: trajectory.order[0] for name, trajectory in trajectories.items()}
 
 

@@ -208,14 +208,14 @@ def test_quick_is_smaller_and_never_larger():
     assert (quick.data.embedded_items, quick.forecast.also) == (60, ("seasonal_naive",))
     assert quick.forecast.options["mqcnn"]["steps"] == QUICK_STEPS
     assert (quick.training.simulated_paths, quick.training.backprop_steps) == (1, 100)
-    assert quick.training.ppo_steps == 20_000
+    assert (quick.training.ppo_steps, quick.training.refits) == (20_000, 1)
     small = load_config(
         None,
         {
             "data.embedded_items": 10,
             "forecast.also": [],
             "forecast.options.mqcnn.steps": 1,
-            "training": {"simulated_paths": 1, "backprop_steps": 2, "ppo_steps": 3},
+            "training": {"refits": 1, "simulated_paths": 1, "backprop_steps": 2, "ppo_steps": 3},
         },
     )
     assert small.quick() == small.with_overrides({"lineage.quick": True})

@@ -148,6 +148,15 @@ def test_a_tuned_policy_is_never_dearer_than_its_untuned_form_where_policies_are
     assert costs["tuned_projected"] <= costs["projected"]
 
 
+def test_policies_begin_alike_whatever_the_baseline_is(files):
+    config = load_config(None, {**SMALL, **files, "policies.names": ["projected", "newsvendor"]})
+    own = begin(config, 8, silent)
+    forecasts = own.forecast("seasonal_naive", 0)
+    policies = {"projected": fr.make_policy("projected"), "big": fr.make_policy("base_stock", level=1000.0)}
+    alone = own.simulate({"projected": policies["projected"]}, forecasts)["projected"]
+    np.testing.assert_array_equal(own.simulate(policies, forecasts)["projected"].cost, alone.cost)
+
+
 def test_a_baseline_can_be_named(files, tmp_path):
     config = {**SMALL, **files, "policies.names": ["newsvendor", "projected"], "policies.baseline": "newsvendor"}
     run = run_study(load_config(None, config), tmp_path / "named", command="x", progress=silent)

@@ -9,6 +9,7 @@ import pytest
 
 import fractile as fr
 from fractile.policies.blended import Blended
+from fractile.policies.rollout import policy_of_items
 from fractile.policies.storage import load_policy, save_policy
 from fractile.training import HistoryConfig, TrainingProblem
 from fractile.training.choice import follow, saving_of
@@ -90,6 +91,17 @@ def test_a_tuned_policy_that_costs_more_on_the_periods_kept_is_its_untuned_form(
     assert without.tune("tuned_newsvendor").scale != 1.0 or without.tune("tuned_newsvendor").shift != 0.0
 
 
+def test_stock_left_when_demand_has_ended_decides_nothing():
+    kept = scenario_of(1, periods=60)
+    ended = np.array(kept.demand)
+    ended[:, 10:, 10:] = 0.0  # half of the items end early, and what is left of them costs till the end
+    problem = problem_of(replace(kept, demand=ended), run_in=4)
+    cost = problem.cost_on_kept(fr.make_policy("base_stock", level=100.0))
+    assert cost.shape == (1, 56, 20)
+    assert (cost[:, 6:, 10:] == 0.0).all()
+    assert (cost[:, :, :10] > 0.0).all()
+
+
 def test_the_reference_is_the_cheapest_on_the_periods_kept():
     problem = problem_of(scenario_of(1, periods=80), run_in=6)
     name, _ = problem.reference
@@ -126,6 +138,13 @@ def test_a_blend_orders_between_its_policies_and_is_kept_on_disk(tmp_path):
             fr.simulate(policy, scenario, PARAMS, initial_state=state).order,
             fr.simulate(blend, scenario, PARAMS, initial_state=state).order,
         )
+
+
+def test_a_blend_of_some_items_is_cut_in_both_parts():
+    parts = fr.make_policy("base_stock", level=2.0 * MEANS), fr.make_policy("base_stock", level=4.0 * MEANS)
+    some = policy_of_items(Blended(*parts, 0.5), np.array([3, 5]), 20)
+    np.testing.assert_array_equal(some.baseline.level, 2.0 * MEANS[[3, 5]])
+    np.testing.assert_array_equal(some.policy.level, 4.0 * MEANS[[3, 5]])
 
 
 def test_a_learned_policy_that_is_a_classical_one_is_kept_as_that(tmp_path):
