@@ -109,35 +109,23 @@ class AgentConfig:
     seed: int = 0
 
 
+_REPLAYED = {"gradient_steps": 4, "batch_size": 256, "learning_starts": 1000, "buffer_size": 50_000}
+
 AGENTS: dict[str, AgentConfig] = {
     "ppo": AgentConfig(
         steps=1_000_000,
         options={"n_steps": 16, "batch_size": 1024, "n_epochs": 4, "gae_lambda": 0.9},
         policy_options={"log_std_init": -2.0},
     ),
-    "a2c": AgentConfig(options={"n_steps": 8, "gae_lambda": 0.9}, policy_options={"log_std_init": -2.0}),
-    "sac": AgentConfig(
-        steps=20_000,
-        num_envs=16,
-        options={"gradient_steps": -1, "batch_size": 256, "learning_starts": 1000, "buffer_size": 50_000},
-    ),
-    "td3": AgentConfig(
-        steps=20_000,
-        num_envs=16,
-        action_noise=0.1,
-        options={"gradient_steps": -1, "batch_size": 256, "learning_starts": 1000, "buffer_size": 50_000},
-    ),
-    "ddpg": AgentConfig(
-        steps=20_000,
-        num_envs=16,
-        action_noise=0.1,
-        options={"gradient_steps": -1, "batch_size": 256, "learning_starts": 1000, "buffer_size": 50_000},
-    ),
+    "a2c": AgentConfig(steps=600_000, options={"n_steps": 8, "gae_lambda": 0.9}, policy_options={"log_std_init": -2.0}),
+    "sac": AgentConfig(steps=24_000, num_envs=16, options={**_REPLAYED, "ent_coef": "auto_0.1"}),
+    "td3": AgentConfig(steps=32_000, num_envs=16, action_noise=0.1, options=_REPLAYED),
+    "ddpg": AgentConfig(steps=32_000, num_envs=16, action_noise=0.1, options=_REPLAYED),
     "dqn": AgentConfig(
-        steps=50_000,
+        steps=100_000,
         num_envs=16,
         discrete=31,
-        options={"gradient_steps": -1, "batch_size": 256, "learning_starts": 1000, "buffer_size": 50_000},
+        options={**_REPLAYED, "gradient_steps": 8, "exploration_fraction": 0.3, "exploration_final_eps": 0.02},
     ),
 }
 """Defaults of each algorithm; those that are not listed start from `AgentConfig()`."""
