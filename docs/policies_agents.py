@@ -13,7 +13,7 @@ from policies_settings import Settings
 
 import fractile as fr
 from fractile.envs.gym.sources import DemandSource
-from fractile.training import AGENTS, train_agent
+from fractile.training import AGENTS, Tracking, train_agent
 
 LEAD_TIMES, RATES = (1, 2, 3, 4), (4, 9, 19, 39)
 OTHERS = ("a2c", "sac", "td3", "ddpg", "dqn")
@@ -45,13 +45,11 @@ def _case(name: str, rate: int, lead: int, seed: int, quick: bool) -> dict[str, 
     config = replace(AGENTS[name], seed=seed)
     if quick:
         config = replace(config, steps=8192, evaluations=2)
-    curve: list[dict[str, float]] = []
+    curve: list[Any] = []
     params = replace(instance.params, pack_size=1.0)
     start = time.process_time()
     source = DemandSource(instance.demand, params)
-    policy = train_agent(
-        name, source, config, record=lambda point: curve.append({**point, "cpu": time.process_time() - start})
-    )
+    policy = train_agent(name, source, config, track=Tracking(record=curve.append))
     seconds = time.process_time() - start
     paths, periods = (64, 200) if quick else (PATHS, PERIODS)
     scenario = fr.draw_scenario(instance.demand, 1000 + seed, paths, periods, lead + 1)
@@ -148,7 +146,7 @@ def _draw(same: pd.DataFrame) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 4))
     for _, run in same[same["seed"] == same["seed"].min()].iterrows():
         points = pd.DataFrame(list(run["curve"]))
-        axes.plot(points["cpu"], 100 * (points["best"] / run["optimum"] - 1), marker=".", label=run["agent"])
+        axes.plot(points["seconds"], 100 * (points["best"] / run["optimum"] - 1), marker=".", label=run["agent"])
     instance = fr.instances[PPO_INSTANCE]
     axes.axhline(0.0, color="black", linewidth=1)
     base = instance.known["base_stock"].cost

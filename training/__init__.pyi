@@ -2,6 +2,7 @@
 
 from .agents import train_agent as train_agent, train_ppo as train_ppo
 from .backprop import train_backprop as train_backprop
+from .checkpoint import Tracking as Tracking
 from .config import (
     AGENTS as AGENTS,
     AgentConfig as AgentConfig,

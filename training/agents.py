@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+import importlib.util
+import inspect
+import time
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from ..policies.sb3 import SB3Policy
 from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
 from .backprop import one_thread
+from .checkpoint import Checkpoint, Tracking, restore_checkpoint, save_checkpoint
 from .config import AGENTS, AgentConfig
 
 ALGORITHMS = {
@@ -53,7 +55,7 @@ def train_agent(
     level_shift: float = 0.0,
     view: HistoryView = NO_HISTORY,
     progress: Progress = no_progress,
-    record: Callable[[Mapping[str, float]], None] | None = None,
+    track: Tracking | None = None,
 ) -> SB3Policy:
     """Train a Stable-Baselines3 agent and return its best actor.
 
@@ -65,18 +67,20 @@ def train_agent(
         level_scale: of the newsvendor that actions move around; see `TunedNewsvendor`.
         level_shift: likewise.
         view: what observations hold of the past.
-        progress: called after every evaluation, with the cost as a share of the newsvendor's.
-        record: called after every evaluation with the learning curve's next point: step, cost, best.
+        progress: called after every evaluation.
+        track: learning curve, checkpoints, TensorBoard; nothing of it where None.
 
     Returns:
         The deterministic actor of least cost on the validation episodes, in numpy; Stable-Baselines3 is not needed to
         use it.
 
     Raises:
-        FractileError: where the algorithm is unknown or not installed.
+        FractileError: where the algorithm is unknown or not installed, an option is none of its own, or a checkpoint
+            is of another training.
     """
     algorithm = algorithm_class(name)
-    config = config or AGENTS.get(name, AgentConfig())
+    config, track = config or AGENTS.get(name, AgentConfig()), track or Tracking()
+    _check_options(name, algorithm, config)
     encoder = make_encoder(
         source, action=config.action, memory=view.memory, level_scale=level_scale, level_shift=level_shift
     )
@@ -97,33 +101,57 @@ def train_agent(
     )
     env.seed(config.seed)
     judge.reset(keyed_generator(config.seed, name, "validation"))
-    validation_episodes = Validation(judge, config)
-    options = dict(config.options)
-    if config.action_noise is not None:
-        sigma = np.full(env.batch.orders, config.action_noise)
-        options["action_noise"] = NormalActionNoise(np.zeros_like(sigma), sigma)
     with one_thread(), torch.random.fork_rng():
-        agent = algorithm(
-            "MlpPolicy",
-            env,
-            learning_rate=lambda left: config.learning_rate * (0.1 + 0.9 * left),
-            gamma=config.discount,
-            policy_kwargs={"net_arch": list(config.hidden), **config.policy_options},
-            seed=config.seed,
-            device="cpu",
-            **options,
-        )
-        agent.set_logger(Logger(folder=None, output_formats=[]))
-        callback = _Evaluation(name, env, validation_episodes, config, progress, record)
-        agent.learn(config.steps, callback=callback)
-        callback.evaluate()
-        agent.policy.load_state_dict(callback.best)
+        agent = _build(algorithm, env, config, track)
+        run = _Evaluation(name, env, Validation(judge, config), config, progress, track)
+        run.restore(agent)
+        left = config.steps - agent.num_timesteps
+        if left > 0:
+            agent.learn(left, callback=run, reset_num_timesteps=not agent.num_timesteps)
+            run.evaluate()
+        agent.policy.load_state_dict(run.best)
         return SB3Policy(agent, env, algorithm=name)
 
 
 def train_ppo(source: EpisodeSource, config: AgentConfig | None = None, **options: Any) -> SB3Policy:
     """Train an agent with proximal policy optimisation: `train_agent("ppo", ...)`."""
     return train_agent("ppo", source, config, **options)
+
+
+def _build(algorithm: Any, env: InventorySB3Env, config: AgentConfig, track: Tracking) -> Any:
+    """Return the untrained agent."""
+    options = dict(config.options)
+    if config.action_noise is not None:
+        sigma = np.full(env.batch.orders, config.action_noise)
+        options["action_noise"] = NormalActionNoise(np.zeros_like(sigma), sigma)
+    if track.tensorboard is not None:
+        if importlib.util.find_spec("tensorboard") is None:
+            raise FractileError("TensorBoard is not installed: pip install 'fractile[track]'")
+        options["tensorboard_log"] = str(track.tensorboard)
+    agent = algorithm(
+        "MlpPolicy",
+        env,
+        learning_rate=lambda left: config.learning_rate * (0.1 + 0.9 * left),
+        gamma=config.discount,
+        policy_kwargs={"net_arch": list(config.hidden), **config.policy_options},
+        seed=config.seed,
+        device="cpu",
+        **options,
+    )
+    if track.tensorboard is None:
+        agent.set_logger(Logger(folder=None, output_formats=[]))
+    return agent
+
+
+def _check_options(name: str, algorithm: Any, config: AgentConfig) -> None:
+    known = inspect.signature(algorithm).parameters
+    for option in config.options:
+        if option not in known:
+            raise FractileError(f"{name} has no option {option!r}{did_you_mean(option, known)}")
+    if config.action_noise is not None and "action_noise" not in known:
+        raise FractileError(f"{name} takes no action_noise: it explores by itself")
+    if name in ("dqn", "qrdqn") and config.discrete is None:
+        raise FractileError(f"{name} chooses one of a few actions: give discrete, e.g. 31")
 
 
 def algorithm_class(name: str) -> Any:
@@ -170,7 +198,7 @@ class Validation:
 
 
 class _Evaluation(BaseCallback):
-    """Evaluates the actor every so many transitions and keeps the best one's weights."""
+    """Evaluates the actor every so many transitions, and keeps the best one's weights."""
 
     def __init__(
         self,
@@ -179,17 +207,34 @@ class _Evaluation(BaseCallback):
         validation: Validation,
         config: AgentConfig,
         progress: Progress,
-        record: Callable[[Mapping[str, float]], None] | None,
+        track: Tracking,
     ) -> None:
         super().__init__()
         self._name, self._env, self._validation, self._config = name, env, validation, config
-        self._progress, self._record = progress, record
+        self._progress, self._track = progress, track
         self._every = max(1, config.steps // max(config.evaluations, 1))
         self._next = self._every
-        self.lowest, self.best = np.inf, {}
+        self._start = time.process_time()
+        self.curve: list[dict[str, float]] = []
+        self.best: dict[str, torch.Tensor] = {}
+
+    @property
+    def lowest(self) -> float:
+        """The lowest cost so far."""
+        return min((point["cost"] for point in self.curve), default=np.inf)
+
+    def restore(self, agent: Any) -> None:
+        """Continue from the checkpoint, where there is one."""
+        folder = self._track.checkpoint
+        found = None if folder is None else restore_checkpoint(folder, agent, self._key, self._env.rng)
+        if found is not None:
+            self.curve, self.best = found.curve, found.best
+            self._start -= self.curve[-1]["seconds"]
+            self._next = found.step + self._every
 
     def _on_training_start(self) -> None:
-        self.evaluate()
+        if not self.curve:
+            self.evaluate()
 
     def _on_step(self) -> bool:
         if self.num_timesteps >= self._next:
@@ -199,12 +244,26 @@ class _Evaluation(BaseCallback):
 
     def evaluate(self) -> None:
         """Simulate the actor on the validation episodes."""
+        step = int(self.model.num_timesteps)
+        if self.curve and step == self.curve[-1]["step"]:
+            return
         cost = self._validation.cost(SB3Policy(self.model, self._env))
-        if cost < self.lowest or not self.best:
-            self.lowest, self.best = cost, deepcopy(self.model.policy.state_dict())
-        point = {"step": float(self.num_timesteps), "cost": cost, "best": self.lowest}
-        if self._record is not None:
-            self._record(point)
-        done = min(self.num_timesteps / self._config.steps, 1.0)
-        text = f"{self._name}: step {self.num_timesteps} of {self._config.steps}, cost {cost:.4g}"
-        self._progress(text, done)
+        if not np.isfinite(cost):
+            raise FractileError(f"{self._name} has diverged at step {step}; lower its learning_rate")
+        if cost < self.lowest:
+            self.best = deepcopy(self.model.policy.state_dict())
+        point = {"step": float(step), "cost": cost, "best": min(cost, self.lowest)}
+        self.curve.append({**point, "seconds": time.process_time() - self._start})
+        if self._track.record is not None:
+            self._track.record(self.curve[-1])
+        if self._track.tensorboard is not None and self.model.logger is not None:
+            self.model.logger.record("eval/cost", cost)
+        if self._track.checkpoint is not None:
+            kept = Checkpoint(step, self.curve, self.best, self._key)
+            save_checkpoint(self._track.checkpoint, self.model, kept, self._env.rng)
+        done = min(step / self._config.steps, 1.0)
+        self._progress(f"{self._name}: step {step} of {self._config.steps}, cost {cost:.4g}", done)
+
+    @property
+    def _key(self) -> str:
+        return f"{self._name} {self._config} {self._env.batch.encoder.size}"

@@ -84,7 +84,7 @@ class InventorySB3Env(VecEnv):
         self._weight: FloatArray = np.ones(num_envs)
         self._gains: list[FloatArray] = []
         self._start = time.time()
-        self._rng = np.random.default_rng()
+        self.rng = np.random.default_rng()
         self._actions: NDArray[np.float64] = np.zeros((num_envs, self.batch.orders))
         # Stable-Baselines3 only reads the infos of environments that are not done: one dict serves them all.
         self._nothing: dict[str, Any] = {}
@@ -92,7 +92,7 @@ class InventorySB3Env(VecEnv):
     def reset(self) -> Float32Array:
         """Begin all episodes."""
         if self._seeds[0] is not None:
-            self._rng = np.random.default_rng(self._seeds[0])
+            self.rng = np.random.default_rng(self._seeds[0])
         self._reset_seeds()
         self._reset_options()
         self._begin()
@@ -140,7 +140,7 @@ class InventorySB3Env(VecEnv):
         return [False] * len(self._chosen(indices))
 
     def _begin(self) -> None:
-        obs = self.batch.reset(self._rng)
+        obs = self.batch.reset(self.rng)
         self._gains.clear()
         self._weight = self._reward_scale * (
             scale_free_weight(self.batch, obs) if self._reward == "scale_free" else np.ones(self.num_envs)
