@@ -16,6 +16,7 @@ from .errors import InputError
 from .studies.commands import options as opt
 from .studies.commands.options import make_config, parse_columns, parse_levels, parse_names, parse_number
 from .studies.commands.terminal import FAILED, open_terminal, records
+from .studies.commands.training import history_overrides, is_environment, train_on
 from .studies.folder import (
     FRAME_ENDINGS,
     check_output,
@@ -121,7 +122,7 @@ def study(
 
 @app.command()
 def train(
-    config: opt.ConfigFile = None,
+    environment_or_config: opt.EnvironmentOrConfig = None,
     history: opt.History = None,
     items: opt.Items = None,
     state: opt.State = None,
@@ -131,6 +132,9 @@ def train(
     name: opt.Name = None,
     forecaster: opt.Forecaster = None,
     policy: opt.Policy = "newsvendor",
+    steps: opt.Steps = None,
+    track: opt.Track = False,
+    resume: opt.ResumeTraining = False,
     lead_time: opt.LeadTime = None,
     holding_cost: opt.HoldingCost = None,
     stockout_cost: opt.StockoutCost = None,
@@ -144,7 +148,7 @@ def train(
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Fit a forecaster, tune or train a policy on it, and keep both for `fractile order`."""
+    """Train a policy on a history, and keep it with its forecaster for `fractile order`; or on an environment id."""
     with open_terminal(as_json=as_json, debug=debug) as terminal:
         overrides = {
             "data.history": history,
@@ -165,6 +169,12 @@ def train(
             "data.known": known,
             "seed": parse_number(seed),
         }
+        long = {"policy": policy, "steps": parse_number(steps), "track": track, "resume": resume}
+        if is_environment(environment_or_config):
+            rest = {"quick": quick, "out": out, "overwrite": overwrite, "command": _command_line()}
+            return train_on(terminal, str(environment_or_config), overrides, **long, **rest)
+        overrides |= history_overrides(**long)
+        config = None if environment_or_config is None else Path(environment_or_config)
         made = make_config(config, overrides, quick=quick, flags={"policies.baseline": "--policy"})
         target = _run_target(out, f"{made.name}-{policy}", overwrite=overwrite)
         from .studies.study import train_run
@@ -173,6 +183,7 @@ def train(
             command = _command_line()
             folder = train_run(made, target, policy=policy, command=command, progress=progress, overwrite=overwrite)
         terminal.emit({"folder": folder, "policy": policy}, f"Run: {folder}")
+    return None
 
 
 @app.command()

@@ -201,6 +201,10 @@ def next_orders(run: Path, history: Path, state: Path | None, items: Path | None
         InputError: where files are faulty, or the history's items are not the run's.
     """
     record = read_manifest(run)
+    if "environment" in record:
+        raise InputError(
+            [f"{run}: is a training on {record['environment']}, which has no items; train on a history, --history FILE"]
+        )
     if state is None:
         raise InputError(["--state: is missing; orders depend on what is on hand and arriving"])
     files = {"data.history": history, "data.state": state} | ({} if items is None else {"data.items": items})

@@ -27,6 +27,10 @@ def _argument(help_text: str, metavar: str) -> Any:
 
 
 ConfigFile = Annotated[Path | None, _argument("TOML file; options given here override it.", "CONFIG.toml")]
+EnvironmentOrConfig = Annotated[
+    str | None,
+    _argument("A Gymnasium id, e.g. fractile/Perishable-v0, or a TOML file; options override it.", "ENV_ID|CONFIG"),
+]
 RunToReport = Annotated[Path, _argument("Folder of a study's run.", "FOLDER")]
 
 History = Annotated[
@@ -88,6 +92,13 @@ Only = Annotated[str, _option("--only", "Names of instances, as in a shell; all 
 Overwrite = Annotated[
     bool, _option("--overwrite", "Replace a run folder that stands there, once the new one is whole.", None)
 ]
+Steps = Annotated[
+    str | None, _option("--steps", "Transitions of an agent, or gradient steps of backprop, instead of the usual.", "N")
+]
+Track = Annotated[
+    bool, _option("--track", "Log an agent's training to TensorBoard in the run folder (extra `track`).", None)
+]
+ResumeTraining = Annotated[bool, _option("--resume", "Continue an interrupted training on an environment.", None)]
 Resume = Annotated[
     bool, _option("--resume", "Continue a run folder: forecasters that are finished there are not fitted again.", None)
 ]

@@ -302,3 +302,12 @@ def test_shares_move_actions_towards_the_level():
     np.testing.assert_allclose(replace(policy, share=0.5).action(obs), 0.5 * policy.action(obs))
     nothing = replace(policy, share=0.0).order(obs)
     np.testing.assert_allclose(nothing, np.maximum(policy.target(obs) - obs.inventory_position, 0.0))
+
+
+def test_agents_of_networks_are_simulated_and_compared():
+    env = fr.make_sb3_env("fractile/DualSourcing-v0", num_envs=3, periods=5, seed=0)
+    policy = SB3Policy(untrained(PPO, env), env)
+    scenario, params = env.batch.source.draw(np.random.default_rng(0), 6, 12)
+    other = fr.make_policy("single_index", regular_level=10, expedited_level=3)
+    table = fr.compare({"agent": policy, "index": other}, scenario, params, baseline="index").table
+    assert (table["cost"] > 0).all()
