@@ -68,7 +68,8 @@ def simulate(
             f"initial_state needs a pipeline of {slots} slots for what may be under way, got {len(state.pipeline)}"
         )
     if isinstance(policy, Planner):
-        plan = _Planned(policy.plan(scenario, params, state), type(policy).__name__)  # type: ignore[arg-type]  # planners check the system
+        orders = policy.plan(scenario, params, state)  # type: ignore[arg-type]  # planners check the system
+        plan = _Planned(orders, type(policy).__name__)
         params = policy.relaxed(params)
         policy = plan
     outcomes = [outcome for _, outcome in roll(policy, scenario, params, state, view)][warm_up:]
@@ -85,7 +86,8 @@ def prepare_scenario(policy: Any, scenario: Scenario, params: Any) -> Scenario:
     (True) and calls `obs.protection_total()`; for every other one nothing is computed. `compare` prepares a scenario
     for all of its policies; policies that are simulated on it one by one then find it prepared.
     """
-    if getattr(policy, "reads_protection_total", False) or scenario.protection_totals is not None:
+    reads = getattr(policy, "reads_protection_total", False) or scenario.protection_totals is not None
+    if reads and hasattr(params, "protection_interval"):  # in a network each link has a lead time of its own
         scenario = with_protection_totals(scenario, params)
     return policy.prepare(scenario, params) if isinstance(policy, PreparingPolicy) else scenario
 

@@ -11,7 +11,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from ..arrays import Array, FloatArray
-from ..envs.core.types import Observation
+from ..envs.core.types import Observation, Scenario
 from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.discrete import ActionGrid
 from ..envs.gym.encoders import StandardisedEncoder, encoder_from_config, level_of
@@ -99,6 +99,10 @@ class SB3Policy:
         if isinstance(self.encoder, ForecastEncoder):
             obs = self.encoder.with_features(obs)  # read once, for features and orders
         return self.encoder.decode(self.action(obs), obs)
+
+    def prepare(self, scenario: Scenario, params: Any) -> Scenario:
+        """Return the scenario with what the encoder reads of its forecasts, computed once for all periods."""
+        return self.encoder.prepare(scenario, params) if isinstance(self.encoder, ForecastEncoder) else scenario
 
     def action(self, obs: Observation) -> FloatArray:
         """Return actions in [−1, 1], shape (paths, items), or (paths, links) in a network."""
