@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -169,9 +169,9 @@ def train(
             "data.known": known,
             "seed": parse_number(seed),
         }
-        long = {"policy": policy, "steps": parse_number(steps), "track": track, "resume": resume}
+        long: dict[str, Any] = {"policy": policy, "steps": parse_number(steps), "track": track, "resume": resume}
         if is_environment(environment_or_config):
-            rest = {"quick": quick, "out": out, "overwrite": overwrite, "command": _command_line()}
+            rest: dict[str, Any] = {"quick": quick, "out": out, "overwrite": overwrite, "command": _command_line()}
             return train_on(terminal, str(environment_or_config), overrides, **long, **rest)
         overrides |= history_overrides(**long)
         config = None if environment_or_config is None else Path(environment_or_config)

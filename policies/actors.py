@@ -79,7 +79,7 @@ class MlpActor:
             "points": None if self.grid is None else int(self.grid.points),
             "orders": None if self.grid is None else self.grid.orders,
         }
-        arrays = {}
+        arrays: dict[str, np.ndarray[Any, Any]] = {}
         for i, (weight, bias) in enumerate(self.layers):
             arrays |= {f"weight_{i}": weight, f"bias_{i}": bias}
         return config, arrays

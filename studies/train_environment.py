@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class EnvironmentRun:
         """Return the table, the gap to the optimum, and the notes."""
         lines = [self.comparison.to_text()]
         if self.optimum is not None:
-            gap = self.comparison.table.loc[self.policy, "cost"] / self.optimum - 1.0
+            gap = float(self.comparison.table["cost"][self.policy]) / self.optimum - 1.0
             lines.append(f"Optimum: {self.optimum:.4f} a period; {self.policy} is {gap:.2%} above it.")
         lines += [f"{name}: {note}" for name, notes in self.notes.items() for note in notes]
         return "\n".join(lines)
@@ -137,7 +137,7 @@ def train_environment(
         save_policy(policy, trained, run.path / "models")
         run.write_frame("comparison.csv", comparison.table.rename_axis("policy").reset_index())
         _draw(run, policy, curve, comparison, optimum)
-        details = {
+        details: dict[str, Any] = {
             **record,
             "seconds": round(seconds, 1),
             "optimum": optimum,
@@ -156,7 +156,7 @@ def optimal_cost(source: EpisodeSource) -> float | None:
     from ..policies.exact.dynamic_programming import DynamicProgramming
     from ..policies.exact.markov_decision import optimal_policy
 
-    params, model = source.params, source.model
+    params, model = source.params, cast(Any, source.model)
     try:
         if isinstance(params, ItemParams):
             whole = params.pack_size is not None and bool(np.all(np.asarray(params.pack_size) == 1.0))
@@ -166,7 +166,7 @@ def optimal_cost(source: EpisodeSource) -> float | None:
                 return float(DynamicProgramming(model, params).average_cost)
         elif not getattr(params, "whole_units", False):
             return None
-        return float(optimal_policy(model, params).average_cost)  # type: ignore[arg-type]  # it checks the demand
+        return float(optimal_policy(model, params).average_cost)
     except FractileError:
         return None
 

@@ -217,8 +217,8 @@ def make_config(defaults: ConfigT, options: Mapping[str, Any]) -> ConfigT:
     Raises:
         FractileError: where a name is unknown; it lists the known ones.
     """
-    names = [field.name for field in fields(defaults)]
-    own = AGENT_OPTIONS if isinstance(defaults, AgentConfig) else ()
+    names: list[str] = [field.name for field in fields(defaults)]
+    own: tuple[str, ...] = AGENT_OPTIONS if isinstance(defaults, AgentConfig) else ()
     for name in options:
         if name not in names and name not in own:
             raise FractileError(f"unknown training option {name!r}{did_you_mean(name, [*names, *own])}")

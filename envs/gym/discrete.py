@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ class ActionGrid:
         grid: FloatArray = np.stack(np.meshgrid(*[line] * self.orders, indexing="ij"), axis=-1)
         return grid.reshape(-1, self.orders)
 
-    def chosen(self, action: NDArray[np.integer]) -> NDArray[np.integer]:
+    def chosen(self, action: NDArray[Any]) -> NDArray[np.integer]:
         """Return numbers of combinations, checked.
 
         Raises:

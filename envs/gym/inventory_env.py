@@ -106,17 +106,18 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
     def step(self, action: Float32Array) -> tuple[Float32Array, float, bool, bool, dict[str, Any]]:
         """Order, receive, meet demand and pay."""
         batch = self._batch
+        moved: Any = action
         if self.grid is not None and self._values is not None:
-            action = self._values[self.grid.chosen(action)]
+            moved = self._values[self.grid.chosen(action)]
         if self._in_numbers and self._one is not None:
-            number = float(np.ravel(action)[0]) if np.size(action) == 1 else math.nan
+            number = float(np.ravel(moved)[0]) if np.size(moved) == 1 else math.nan
             if not math.isfinite(number):
-                check_action(batch, action)
+                check_action(batch, moved)
             one, demand_now = self._one.step(min(max(number, -1.0), 1.0))
             known = {**one._asdict(), "demand": demand_now, "period": batch.period}
             return self._one.features(), -one.cost, False, batch.over, known
         demand = batch.scenario.demand[0, batch.period]
-        outcome = play(batch, action)
+        outcome = play(batch, moved)
         if self.render_mode is not None:
             self._history.append((demand, outcome))
         info = {name: plain(value[0]) for name, value in zip(outcome._fields, outcome, strict=True)}
@@ -189,9 +190,10 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
     def step(self, actions: Float32Array) -> tuple[Float32Array, NDArray[np.float64], Flags, Flags, dict[str, Any]]:
         """Order, receive, meet demand and pay, in every episode."""
         demand = self.batch.scenario.demand[:, self.batch.period]
+        moved: Any = actions
         if self.grid is not None and self._values is not None:
-            actions = self._values[self.grid.chosen(actions)]
-        outcome = play(self.batch, actions)
+            moved = self._values[self.grid.chosen(actions)]
+        outcome = play(self.batch, moved)
         every = np.ones(self.num_envs, dtype=bool)
         info: dict[str, Any] = {name: _column(value) for name, value in outcome._asdict().items()}
         info["demand"] = _column(demand)
