@@ -150,14 +150,15 @@ def train(
 ) -> None:
     """Train a policy on a history, and keep it with its forecaster for `fractile order`; or on an environment id."""
     with open_terminal(as_json=as_json, debug=debug) as terminal:
+        named = None if policy == opt.AUTO else policy
         overrides = {
             "data.history": history,
             "data.items": items,
             "data.state": state,
             "name": name,
-            "forecast.forecaster": forecaster,
-            "policies.names": [policy],
-            "policies.baseline": policy,
+            "forecast.forecaster": None if forecaster == opt.AUTO else forecaster,
+            "policies.names": named and [named],
+            "policies.baseline": named,
             "defaults.lead_time": parse_number(lead_time),
             "defaults.holding_cost": parse_number(holding_cost),
             "defaults.stockout_cost": parse_number(stockout_cost),
@@ -181,7 +182,8 @@ def train(
 
         with terminal.progress() as progress:
             command = _command_line()
-            folder = train_run(made, target, policy=policy, command=command, progress=progress, overwrite=overwrite)
+            rest = {"command": command, "progress": progress, "overwrite": overwrite}
+            folder = train_run(made, target, policy=policy, any_forecaster=forecaster == opt.AUTO, **rest)
         terminal.emit({"folder": folder, "policy": policy}, f"Run: {folder}")
     return None
 

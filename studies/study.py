@@ -22,7 +22,9 @@ from ..forecasters.scores import protection_interval_loss, score_forecast
 from ..forecasters.storage import load_forecaster, save_forecaster
 from ..policies.base import OrderUpToPolicy, Planner, Policy
 from ..policies.storage import load_policy, save_policy
+from ..training.config import HistoryConfig
 from ..training.train import needs_training
+from .automatic import AUTO, choose_pair
 from .backtest import Forecasts, Learning, Study, Trained, begin, new_forecaster
 from .compare import Comparison, summarise
 from .config import StudyConfig, load_config
@@ -31,6 +33,7 @@ from .folder import MANIFEST, RunFolder, manifest, new_run, read_manifest, sha25
 from .headline import choose_baseline
 from .league.run import study_lineage
 from .report.page import build_report
+from .sections import CHEAPEST
 from .statistics import paired_saving
 
 if TYPE_CHECKING:
@@ -159,28 +162,46 @@ def value_forecasters(study: Study, main: Forecasts, baseline: Trajectory) -> tu
 
 
 def train_run(
-    config: StudyConfig, out: Path, *, policy: str, command: str, progress: Progress, overwrite: bool = False
+    config: StudyConfig,
+    out: Path,
+    *,
+    policy: str,
+    command: str,
+    progress: Progress,
+    overwrite: bool = False,
+    any_forecaster: bool = False,
 ) -> Path:
-    """Fit a forecaster on the whole history, tune or train a policy on its last part, and keep both.
+    """Fit a forecaster on the whole history, tune or train a policy along it, and keep both.
 
     Args:
         config: of the study.
         out: the run folder.
-        policy: name of the policy.
+        policy: name of the policy, or "auto": the one that costs least on the periods kept for choosing.
         command: the command line, for the record.
         progress: receives what is being done.
         overwrite: replace a run folder that stands there.
+        any_forecaster: choose the forecaster likewise, among all that `config.forecast` names.
     """
     if policy in BOUNDS:
         raise InputError([f"--policy: {policy!r} is a bound that knows the future; choose a policy"])
+    if policy == AUTO:
+        config = config.with_overrides({"policies.names": HistoryConfig().references, "policies.baseline": CHEAPEST})
     study = begin(config, 0, progress)
     with new_run(out, overwrite=overwrite) as run:
-        name = config.forecast.forecaster
-        trained = needs_training(policy, config.policies.options.get(policy, {}))
-        learning = study.learn(name, config.training.simulated_paths) if trained else None
-        ready = study.train([policy], learning)
+        name, learning = config.forecast.forecaster, None
+        chosen: dict[str, Any] = {}
+        if policy == AUTO or any_forecaster:
+            names = config.forecast.names if any_forecaster else (name,)
+            pair = choose_pair(study, names, () if policy == AUTO else (policy,))
+            name, policy, learning, ready = pair.forecaster, pair.policy, pair.learning, pair.trained
+            chosen = {"forecaster": name, "chosen_among": pair.costs}
+        else:
+            if needs_training(policy, config.policies.options.get(policy, {})):
+                learning = study.learn(name, config.training.simulated_paths)
+            ready = study.train([policy], learning)
         _save_models(run, study.fit(name, study.window.end), ready.policies)
-        _write_manifest(run, study, command, kind="train", policy=policy, **learning_record(learning, ready))
+        record = learning_record(learning, ready)
+        _write_manifest(run, study, command, kind="train", policy=policy, **record, **chosen)
     return run.target
 
 

@@ -178,6 +178,20 @@ def test_train_keeps_one_policy(monkeypatch):
     assert calls[0].config.policies.names == ("ppo",)
 
 
+def test_train_chooses_where_it_is_told_auto(monkeypatch):
+    calls = []
+
+    def train_run(config, out, **rest):
+        calls.append(SimpleNamespace(config=config, out=out, **rest))
+        return out
+
+    monkeypatch.setattr(study_module, "train_run", train_run)
+    assert invoke("train", "--policy", "auto", "--forecaster", "auto").exit_code == 0
+    assert invoke("train", "--policy", "auto", "--forecaster", "ets").exit_code == 0
+    assert [(c.policy, c.any_forecaster) for c in calls] == [("auto", True), ("auto", False)]
+    assert calls[1].config.forecast.forecaster == "ets"
+
+
 @pytest.fixture
 def ordered(monkeypatch):
     """Stands in for the orders of a kept run."""

@@ -57,7 +57,9 @@ Validation = Annotated[str | None, _option("--validation", "Periods before them 
 Forecaster = Annotated[
     str | None, _option("--forecaster", "Name of the forecaster; see `fractile list`.", metavar="NAME")
 ]
-Policy = Annotated[str, _option("--policy", "Name of the policy; see `fractile list`.", "NAME")]
+Policy = Annotated[
+    str, _option("--policy", "Name of the policy, see `fractile list`; or auto: the cheapest on earlier weeks.", "NAME")
+]
 Policies = Annotated[
     list[str] | None,
     _option("--policy", "A policy to compare; may be repeated. The baseline is compared, too.", "NAME"),
@@ -106,6 +108,8 @@ Quick = Annotated[bool, _option("--quick", "Smaller work: a result within a minu
 Json = Annotated[bool, _option("--json", "Print one JSON document and nothing else.", None)]
 Debug = Annotated[bool, _option("--debug", "Show the whole traceback of an unexpected error.", None)]
 
+AUTO = "auto"
+"""In place of a forecaster's or a policy's name: see `studies.automatic`."""
 BOUNDS = ("hindsight",)
 """Planners that know the future: bounds, not policies."""
 FLAGS = {"data.columns": "--column", "policies.names": "--policy", "lineage.forecasters": "--forecasters"}
