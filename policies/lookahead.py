@@ -25,6 +25,9 @@ from .base import check_fractile
 DRAWS = 128
 """Demand paths of each decision, quasi-random; a power of two."""
 
+STEEP = 0.92
+"""Critical ratio beyond which twice as many are drawn: a dozen of them lie beyond the fractile at least."""
+
 CANDIDATES = 9
 """Orders that are compared at once: from none to the largest, then between the neighbours of the best."""
 
@@ -170,16 +173,18 @@ def _blocks(
     lead_times, reviews = (np.broadcast_to(x, shape).reshape(-1) for x in (params.lead_time, params.review_period))
     stock, arriving = obs.net_inventory.reshape(-1), obs.pipeline.reshape(len(obs.pipeline), obs.net_inventory.size)
     levels = np.zeros(stock.shape) if level is None else np.broadcast_to(level, shape).reshape(-1)
-    pairs = np.stack([lead_times, reviews])
-    for lead_time, review in np.unique(pairs, axis=1).T.tolist():
+    steep = np.broadcast_to(params.critical_ratio, shape).reshape(-1) > STEEP
+    kinds = np.stack([lead_times, reviews, steep])
+    for lead_time, review, often in np.unique(kinds, axis=1).T.tolist():
         periods = horizon(lead_time, review)
         known = min(periods, forecast.horizon)
-        same = np.flatnonzero((lead_times == lead_time) & (reviews == review))
-        step = max(1, BLOCK // (DRAWS * width))
+        same = np.flatnonzero((kinds == [[lead_time], [review], [often]]).all(0))
+        number = DRAWS * (1 + often)
+        step = max(1, BLOCK // (number * width))
         for first in range(0, len(same), step):
             at = same[first : first + step]
             path, item = np.divmod(at, shape[1])
-            demand = _draws(forecast, path, item, known)
+            demand = _draws(forecast, path, item, known, number)
             due = np.zeros((max(periods, len(arriving)), len(at)))
             due[: len(arriving)] = arriving[:, at]
             yield (
@@ -196,13 +201,13 @@ def _blocks(
             )
 
 
-def _draws(forecast: Any, path: IntArray, item: IntArray, periods: int) -> FloatArray:
+def _draws(forecast: Any, path: IntArray, item: IntArray, periods: int, number: int) -> FloatArray:
     """Return draws of demand of some decisions, (draws, periods, decisions); shared where paths share a forecast."""
     if len(forecast.origins) > 1:
-        drawn = forecast.take(item, path).draws(DRAWS, periods)[:, 0]
+        drawn = forecast.take(item, path).draws(number, periods)[:, 0]
         return np.ascontiguousarray(drawn.transpose(0, 2, 1))
     some, which = np.unique(item, return_inverse=True)
-    drawn = forecast.select(some).draws(DRAWS, periods)[:, :, 0]
+    drawn = forecast.select(some).draws(number, periods)[:, :, 0]
     return np.ascontiguousarray(drawn.transpose(0, 2, 1)[:, :, which])
 
 
@@ -272,9 +277,12 @@ def _myopic(decisions: Decisions) -> FloatArray:
 def _myopic_two(decisions: Decisions) -> FloatArray:
     lead_time, review, params = decisions.lead_time, decisions.review, decisions.params
     most = _myopic(decisions)
-    draws = decisions.demand[: DRAWS // 2]  # the first half of a Sobol sequence is balanced, every other point is not
+    draws = decisions.demand[
+        : len(decisions.demand) // 2
+    ]  # the first half of a Sobol sequence is balanced, every other point is not
     # With this period's demand known, the state at the next review: all draws of later periods go with each value.
-    first = np.sort(decisions.demand[:, 0], axis=0)[DRAWS // FIRST_DEMANDS // 2 :: DRAWS // FIRST_DEMANDS]
+    share = len(decisions.demand) // FIRST_DEMANDS
+    first = np.sort(decisions.demand[:, 0], axis=0)[share // 2 :: share]
     if lead_time:
         now = _after(decisions.stock + decisions.arriving[0], first, params)[0]
         stock = np.repeat(now[:, None], len(draws), axis=1)
