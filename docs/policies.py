@@ -17,7 +17,7 @@ import pandas as pd
 from policies_settings import Settings
 
 HERE = Path(__file__).parent
-SECTIONS = ("theory", "agents", "generalist", "panels")
+SECTIONS = ("theory", "classical", "agents", "generalist", "panels")
 INTRODUCTION = """\
 # What policies earn
 
