@@ -22,7 +22,7 @@ SECTION = "classical"
 
 ITEMS = ("base_stock", "capped_base_stock", "tuned_newsvendor")
 DRAWING = ("projected_level", "projected", "tuned_projected", "myopic", "myopic2", "lookahead")
-"""Policies that project stock in every decision: judged on fewer periods, beside the optimal policy on the same ones."""
+"""Policies that project stock in every decision: judged on fewer periods, beside the optimal policy on them."""
 
 SUPPLIERS = ("single_index", "dual_index", "capped_dual_index", "tailored_base_surge")
 
@@ -141,18 +141,6 @@ million fresh periods a seed; policies that project stock in every decision (`pr
 of one seed, beside the optimal policy on the same demand. *Untuned* has parameters from formulas; *best of its kind* is
 what the literature or an exact search says of the best parameters. `projected`, `myopic` and `myopic2` have none to
 tune. The mean and the worst are over instances, ± one standard error."""
-
-REMARKS}"
-
-
-HEADING = """\
-## Classical policies
-
-Each is tuned by `tune_policy` on 512 simulated paths of 100 periods, from its default configuration, and judged on 10
-million fresh periods a seed; policies that draw demand in every decision on 8,320, beside the optimal policy on the
-same demand. *Untuned* has parameters from formulas; *best of its kind* is what the literature or an exact search says
-of the best parameters. `projected`, `myopic` and `myopic2` have none. The mean and the worst are over instances, ± one
-standard error."""
 
 REMARKS = """\
 `lookahead` plays candidates through on the forecast's own paths, with a capped newsvendor after; it reads nothing but
