@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ..arrays import Array, FloatArray, IntArray
-from ..envs.core.backend import floor, indicator, straight_through, where
+from ..envs.core.backend import floor, straight_through, where
 from ..envs.core.types import InventoryState, ItemParams, Observation
 from ..forecasters.storage import save_state
 from ..policies.base import Policy
@@ -48,11 +48,13 @@ class GeneralistConfig:
         seasonal: problems of each pool whose demand moves with a season.
         seasonal_share: share of the steps that are taken on these.
         lead_times: weight of each lead time from 0 up among the steps.
+        rounding: how far from the nearest one orders in packs are rounded at random, as a share of a pack, at first and
+            at last.
         average: decay a step of the running average of the weights, which is what is kept.
         seed: of problems, episodes and network.
     """
 
-    steps: int = 4000
+    steps: int = 3600
     paths: int = 1024
     periods: int = 24
     warm_up: int = 6
@@ -63,6 +65,7 @@ class GeneralistConfig:
     seasonal: int = 200
     seasonal_share: float = 0.2
     lead_times: tuple[float, ...] = (0, 4, 4, 4, 4, 2, 2, 1, 1, 1, 1)
+    rounding: tuple[float, float] = (1.0, 0.1)
     average: float = 0.995
     seed: int = 0
 
@@ -122,7 +125,8 @@ def train_generalist(config: GeneralistConfig | None = None, *, progress: Progre
         for step in range(1, config.steps + 1):
             lead_time = int(rng.choice(len(shares), p=shares))
             pool = pools[lead_time, bool(rng.random() < config.seasonal_share)]
-            loss = relative_cost(policy, pool, rng, config)
+            first, last = config.rounding
+            loss = relative_cost(policy, pool, rng, config, rounding=first + (last - first) * step / config.steps)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip)
@@ -158,7 +162,7 @@ def make_pools(config: GeneralistConfig) -> dict[tuple[int, bool], Pool]:
 
 
 def relative_cost(
-    policy: Generalist, pool: Pool, rng: np.random.Generator, config: GeneralistConfig, item: IntArray | None = None
+    policy: Generalist, pool: Pool, rng: np.random.Generator, config: GeneralistConfig, *, rounding: float = 1.0
 ) -> torch.Tensor:
     """Return the cost per period of fresh episodes relative to that without the network, a scalar tensor.
 
@@ -167,11 +171,10 @@ def relative_cost(
         pool: where problems come from.
         rng: of problems and episodes.
         config: how many episodes of which length.
-        item: which problems, (paths,); random ones where None.
+        rounding: see `GeneralistConfig`.
     """
-    if item is None:
-        item = rng.integers(0, pool.problems.problems, config.paths)
-    cost = episode_cost(policy, pool.problems, item, rng, config, _tensor)
+    item = rng.integers(0, pool.problems.problems, config.paths)
+    cost = episode_cost(policy, pool.problems, item, rng, config, _tensor, rounding=rounding)
     return (cost / _tensor(pool.cost[item])).mean()
 
 
@@ -182,6 +185,8 @@ def episode_cost(
     rng: np.random.Generator,
     config: GeneralistConfig,
     convert: Callable[[Any], Array],
+    *,
+    rounding: float = 1.0,
 ) -> Array:
     """Return the mean cost a period of an episode of each of these problems, after the warm-up, money, (paths,).
 
@@ -192,6 +197,7 @@ def episode_cost(
         rng: of demand and the first state.
         config: length of an episode.
         convert: brings an array into numpy or torch.
+        rounding: see `GeneralistConfig`.
     """
     warm_up = config.warm_up + pool.slots
     scenario, params = pool.episodes(rng, item, warm_up + config.periods)
@@ -201,7 +207,11 @@ def episode_cost(
     parts = type(features.parts)(*(convert(part) for part in features.parts))
     scenario = replace(scenario, demand=convert(scenario.demand), features=replace(features, parts=parts))
     start = InventoryState(*(convert(x) for x in state))
-    packing = _InPacks.draw(policy, rng, params, warm_up + config.periods, convert)
+    shares = 0.5 + rounding * (rng.random((warm_up + config.periods, len(item), 1)) - 0.5)
+    last = np.where(rng.random((len(item), 1)) < 0.5, rng.integers(0, len(shares), (len(item), 1)), 0)
+    size = np.asarray(params.pack_size)
+    switch = np.where(size > 1.0, len(shares), np.where(size < 1.0, 0, last))
+    packing = _InPacks(policy, params, *map(convert, (size, switch, shares)))
     rolled = roll(packing, scenario, replace(params, pack_size=None), start)
     costs = [outcome.cost[:, 0] for _, outcome in rolled][warm_up:]
     return sum(costs[1:], costs[0]) / config.periods
@@ -214,14 +224,15 @@ class _InPacks:
     Costs have kinks at whole units, and an order that may be any number is drawn to the best whole one by its gradient;
     one that is rounded has no gradient that tells. Where units are single, half of the episodes therefore begin with
     orders that are rounded, so that states are whole, and go on with orders that are not. Orders in packs of more are
-    rounded up or down at random, so that they are right on average, and their gradient passes straight through.
+    rounded up or down at random, and their gradient passes straight through: it then weighs both. By and by less is
+    left to chance, since the policy's own orders will be rounded to the nearest pack.
 
     Attributes:
         policy: what is trained.
         params: with the packs, which the physics is not to round to.
         size: packs, units, (paths, 1).
         switch: the period from which on single units are not rounded, (paths, 1).
-        shares: random numbers in [0, 1), (periods, paths, 1).
+        shares: packs are rounded up from one minus this share on, (periods, paths, 1).
     """
 
     policy: Policy
@@ -230,21 +241,10 @@ class _InPacks:
     switch: Array
     shares: Array
 
-    @classmethod
-    def draw(
-        cls, policy: Policy, rng: np.random.Generator, params: ItemParams, periods: int, convert: Callable[[Any], Array]
-    ) -> _InPacks:
-        """Draw where rounding ends, and up or down."""
-        size = np.asarray(params.pack_size)
-        last = np.where(rng.random(size.shape) < 0.5, rng.integers(0, periods, size.shape), 0)
-        switch = np.where(size > 1.0, periods, np.where(size < 1.0, 0, last))
-        return cls(policy, params, convert(size), convert(switch), convert(rng.random((periods, *size.shape))))
-
     def order(self, obs: Observation) -> Array:
         wanted = self.policy.order(replace(obs, params=self.params))
         lots = self.size > 1.0
-        share = 0.5 + indicator(lots, wanted) * (self.shares[obs.period] - 0.5)
-        packs = floor(wanted / self.size + share) * self.size
+        packs = floor(wanted / self.size + where(lots, self.shares[obs.period], 0.5 + 0.0 * wanted)) * self.size
         packs = where(lots, straight_through(packs, wanted), packs)
         return where(self.switch > obs.period, packs, wanted)
 
