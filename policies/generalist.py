@@ -137,7 +137,7 @@ class Generalist:
         """Return units to order, shape (paths, items)."""
         params, found, now = obs.params, self._summary(obs), obs.net_inventory
         seen = _see(obs, found)
-        correction = self._correct(seen.features).reshape(tuple(now.shape))
+        correction = self._correct(found.rest, seen.units)
         wanted = seen.gap + like(_corrected(params), now) * found.scale * correction
         if params.order_charges[0]:
             return indicator(wanted >= found.reorder, wanted) * positive_part(wanted + found.extra)
@@ -147,8 +147,10 @@ class Generalist:
         return minimum(positive_part(wanted), most)
 
     def features(self, obs: Observation) -> Array:
-        """Return what the network reads before it is standardised, shape (features, paths·items)."""
-        return _see(obs, self._summary(obs)).features
+        """Return what the network reads before it is standardised, shape (features, paths, items)."""
+        found = self._summary(obs)
+        units = _see(obs, found).units
+        return concatenate([found.rest + 0.0 * units[:1], units])
 
     def target(self, obs: Observation) -> Array:
         """Return the newsvendor's level, units, shape (1 or paths, items). [S]"""
@@ -160,11 +162,10 @@ class Generalist:
             return scenario
         totals = scenario.protection_totals
         known = totals.totals if totals is not None and totals.fits(params) else None
-        shape = (scenario.paths, scenario.items)
 
         def read(forecast: DemandForecast, period: int) -> ForecastSummary:
             total = protection_total(forecast, params) if known is None else known[period]
-            return summarise(forecast, total, params, shape)
+            return summarise(forecast, total, params)
 
         return replace(scenario, features=ForecastFeatures.of(scenario.forecasts or (), read, MADE_FOR))
 
@@ -185,8 +186,7 @@ class Generalist:
 
     def _summary(self, obs: Observation) -> ForecastSummary:
         def read() -> ForecastSummary:
-            shape = tuple(obs.net_inventory.shape)
-            return summarise(obs.known_forecast(), obs.protection_total(), obs.params, shape)
+            return summarise(obs.known_forecast(), obs.protection_total(), obs.params)
 
         if not isinstance(obs.params, ItemParams):
             raise FractileError(
@@ -196,16 +196,25 @@ class Generalist:
         assert isinstance(found, ForecastSummary)
         return found
 
-    def _correct(self, features: Array) -> Array:
-        """Return the network's output for features (features, rows), shape (1, rows)."""
-        layers = self.layers
-        if not layers:
-            return 0.0 * features[:1]
-        x = clip((features - self.shift) / self.spread, -WIDEST_FEATURE, WIDEST_FEATURE)
-        for weight, bias in layers[:-1]:
-            x = positive_part(weight @ x + bias)
-        weight, bias = layers[-1]
-        return weight @ x + bias
+    def _correct(self, rest: Array, units: Array) -> Array:
+        """Return the network's output, shape (paths, items).
+
+        Args:
+            rest: features of the forecast, which all paths may share, shape (features, 1 or paths, items).
+            units: features of stock, shape (features, paths, items).
+        """
+        if not self.layers:
+            return 0.0 * units[0]
+        (weight, bias), *deeper = self.layers
+        split, parts = len(rest), []
+        for features, rows in ((rest, slice(None, split)), (units, slice(split, None))):
+            flat = features.reshape(len(features), -1)
+            x = clip((flat - self.shift[rows]) / self.spread[rows], -WIDEST_FEATURE, WIDEST_FEATURE)
+            parts.append((weight[:, rows] @ x).reshape(len(weight), *features.shape[1:]))
+        x = (parts[0] + parts[1]).reshape(len(weight), -1) + bias
+        for weight, bias in deeper:
+            x = weight @ positive_part(x) + bias
+        return x.reshape(tuple(units.shape[1:]))
 
 
 @lru_cache(maxsize=1)
@@ -214,16 +223,13 @@ def _shipped() -> Generalist:
     return Generalist.from_state(*load_state(WEIGHTS, "generalist"))
 
 
-def summarise(
-    forecast: DemandForecast, total: DemandForecast, params: ItemParams, shape: tuple[int, int]
-) -> ForecastSummary:
+def summarise(forecast: DemandForecast, total: DemandForecast, params: ItemParams) -> ForecastSummary:
     """Return what the policy reads of a forecast, in numpy.
 
     Args:
         forecast: values (items, 1 or paths, horizon, Q), reaching L + R periods ahead.
         total: of its demand over each item's protection interval.
         params: lead times, costs and order rules.
-        shape: (paths, items), for `rest`.
     """
     lead_time, review, ratio = (np.asarray(x) for x in (params.lead_time, params.review_period, params.critical_ratio))
     span = by_origin(params.protection_interval).T
@@ -250,7 +256,7 @@ def summarise(
         *(np.minimum(lead_time, LONGEST) == k for k in range(LONGEST + 1)),
         np.minimum(review - 1.0, 4.0),
     ]
-    rest = np.stack([np.broadcast_to(np.asarray(x, dtype=np.float64), shape) for x in features])
+    rest = np.stack(np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in features)))
     mean = before.mean().transpose(2, 1, 0)
     # The last bits of a quantile depend on how its forecast lies in memory; orders must not.
     numbers = (mean, spread, served, level, scale, reorder, extra, rest)
@@ -331,15 +337,21 @@ def project(obs: Observation, found: ForecastSummary) -> Projection:
 
 
 class _Seen(NamedTuple):
-    """What the order follows from: units of shape (paths, items), features (features, paths·items)."""
+    """What the order follows from besides the forecast.
+
+    Attributes:
+        gap: what projected stock lacks to its level, units, shape (paths, items).
+        room: what the inventory position lacks to the newsvendor's level, units, likewise.
+        units: what the network reads of stock, in units of demand's scale, shape (features, paths, items).
+    """
 
     gap: Array
     room: Array
-    features: Array
+    units: Array
 
 
 def _see(obs: Observation, found: ForecastSummary) -> _Seen:
-    """Project stock, and put it and `found.rest` into features: stock counts in units of demand's scale."""
+    """Project stock, and read it by arrival and by age."""
     params, now = obs.params, obs.net_inventory
     stock = project(obs, found)
     lost, lead_time = like(np.asarray(params.lost_share, dtype=np.float64), now), np.asarray(params.lead_time)
@@ -355,9 +367,7 @@ def _see(obs: Observation, found: ForecastSummary) -> _Seen:
         picks = [like((due == lead_time - 1 - j).astype(np.float64), now) for j in range(RECENT)]
         newest = [(pick * slots).sum(0) for pick in picks]
     units = [gap, room, now, stock.mean, stock.spread, stock.lost, *newest]
-    whole = concatenate([*(x[None] for x in units), slots[:LONGEST]]) / found.scale
-    features = concatenate([found.rest, whole]).reshape(len(found.rest) + len(whole), -1)
-    return _Seen(gap, room, features)
+    return _Seen(gap, room, concatenate([*(x[None] for x in units), slots[:LONGEST]]) / found.scale)
 
 
 def _until_arrival(mean: Array, params: ItemParams) -> Array:

@@ -54,7 +54,7 @@ class GeneralistConfig:
         seed: of problems, episodes and network.
     """
 
-    steps: int = 3600
+    steps: int = 2200
     paths: int = 1024
     periods: int = 24
     warm_up: int = 6
@@ -256,7 +256,8 @@ class _Watched:
         self.seen: list[FloatArray] = []
 
     def order(self, obs: Observation) -> Array:
-        self.seen.append(SILENT.features(obs))
+        features = SILENT.features(obs)
+        self.seen.append(features.reshape(len(features), -1))
         return SILENT.order(obs)
 
 

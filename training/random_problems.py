@@ -154,7 +154,7 @@ def draw_pool(rng: np.random.Generator, lead_time: int, problems: int, *, period
         known = forecast.forecast(lead_time + 1)
         if periods > 1:
             known = seasonal_forecast(forecast, factors[:, here], periods, lead_time)
-        found = summarise(known, protection_total(known, some), some, (periods, len(here)))
+        found = summarise(known, protection_total(known, some), some)
         # (1 or periods, ..., 1, problems), as `ForecastFeatures` has them.
         parts.append([np.moveaxis(part, -2, 0)[..., None, :] for part in found])
     stacked = ForecastSummary(*(np.concatenate(x, axis=-1).astype(np.float32) for x in zip(*parts, strict=True)))

@@ -72,7 +72,7 @@ def test_projected_stock_is_the_mean_of_simulated_stock(unmet):
     state = InventoryState(np.array([[18.0]]), np.array([14.0, 25.0, 20.0])[:, None, None])
     forecast = demand.forecast(4)
     obs = Observation(0, *state, params, forecast)
-    found = summarise(forecast, obs.protection_total(), params, (1, 1))
+    found = summarise(forecast, obs.protection_total(), params)
     draws, paths = keyed_generator(1, "demand").normal(20.0, 4.0, (3, 40_000)), 40_000
     stock = np.full(paths, 18.0)
     lost_in_all = np.zeros(paths)

@@ -58,7 +58,7 @@ def test_features_of_a_pool_are_those_of_its_forecasts():
     mean = pool.parts.mean[0, 0, 0, here]
     demand, params = Poisson(mean), pool.params.select(here)
     forecast = demand.forecast(3)
-    found = summarise(forecast, forecast.total(3), params, (1, len(here)))
+    found = summarise(forecast, forecast.total(3), params)
     np.testing.assert_array_equal(found.level[0], pool.parts.level[0, 0, here])
 
 
