@@ -285,13 +285,24 @@ def tuned(scenario: Scenario, params: ItemParams) -> dict[str, Any]:
 def rules(number: int) -> list[dict[str, Any]]:
     """Exact gaps with fixed order costs and with packs; both are lost sales but for Zheng and Federgruen's."""
     rows = []
-    cases = [("fixed cost", name, i.demand, i.params) for name, i in fr.instances.items() if i.system == "fixed_cost"]
+    cases = [
+        ("fixed cost, literature", name, i.demand, i.params)
+        for name, i in fr.instances.items()
+        if i.system == "fixed_cost"
+    ]
     rng = keyed_generator(SEED, "rules")
     for k in range(number):
         lead_time, pack = int(rng.integers(1, 4)), float(rng.integers(2, 7))
         demand = fr.NegativeBinomial(float(rng.uniform(0.5, 5.0)), float(rng.uniform(0.7, 8.0)))
         params = ItemParams(lead_time=lead_time, stockout_cost=float(2.0 * 50.0 ** rng.random()), pack_size=pack)
-        cases.append(("packs", f"packs {k}", demand, params))
+        cases.append(("packs, lost sales", f"packs {k}", demand, params))
+    for k in range(number):
+        unmet = "lost" if k % 2 else "backorder"
+        lead_time, mean = int(rng.integers(0, 2 if k % 2 else 4)), float(rng.uniform(0.5, 4.0 if k % 2 else 12.0))
+        demand = fr.NegativeBinomial(mean, mean / float(rng.uniform(0.1, 4.0)))
+        short, fixed = float(2.0 * 50.0 ** rng.random()), float(2.0 * 100.0 ** rng.random())
+        params = ItemParams(lead_time, 1, 1.0, short, fixed, unmet_demand=unmet, pack_size=1.0)
+        cases.append((f"fixed cost, {'lost sales' if k % 2 else 'backorders'}", f"fixed {k}", demand, params))
     for rule, name, demand, params in cases:
         try:
             problem = DynamicProgramming(demand, params)
@@ -364,8 +375,8 @@ def page(frame: pd.DataFrame) -> str:
                 [summary(name, rows) for name, rows in frame[frame.table == "literature"].groupby("family")],
                 ("demand", "problems", "mean gap %", "95th percentile", "largest"),
             ),
-            "**Fixed costs and packs** (exact; fixed costs are those of Zheng and Federgruen, and of Bijvank et al.; "
-            "packs of 2 to 6 units, lost sales, L = 1 to 3):",
+            "**Fixed costs and packs** (exact; the literature's are Zheng and Federgruen's and Bijvank et al.'s; "
+            "others are negative binomial demand, K = 2 to 200, or packs of 2 to 6 units with L = 1 to 3):",
             markdown(
                 [summary(name, rows) for name, rows in frame[frame.table == "rules"].groupby("family")],
                 ("", "problems", "mean gap %", "95th percentile", "largest"),

@@ -108,11 +108,12 @@ class Projection(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Generalist:
-    """One network for every problem of one item: see the module.
+    """Order by one network, trained once on random problems and shipped with the package.
 
-    It was trained on lead times from 1 to 10, critical ratios from 2/3 to 0.99, demand from intermittent to smooth,
-    lost sales and shares, with forecasts mostly right, and reviews in every period. What it never saw: perishable
-    stock, networks (refused), capacity (cut afterwards).
+    It was trained on single items with lead times from 1 to 10, critical ratios from 2/3 to 0.99, demand from
+    intermittent to smooth, with and without seasons, lost sales and lost shares, forecasts mostly right, and reviews in
+    every period; a tenth of the items came in packs. Fixed order costs change its order by a formula. Perishable stock
+    and shared capacity it never saw; networks are refused.
 
     Attributes:
         layers: weight (outputs, inputs) and bias (outputs, 1) of each layer, numpy or torch; the shipped ones where
@@ -158,7 +159,7 @@ class Generalist:
 
     def prepare(self, scenario: Scenario, params: Any) -> Scenario:
         """Return the scenario with all that is read of its forecasts, computed once for all steps."""
-        if not needs_features(scenario, MADE_FOR):
+        if not isinstance(params, ItemParams) or not needs_features(scenario, MADE_FOR):
             return scenario
         totals = scenario.protection_totals
         known = totals.totals if totals is not None and totals.fits(params) else None
@@ -290,7 +291,8 @@ def _read_served(forecast: DemandForecast, params: ItemParams) -> tuple[FloatArr
 def _lots(params: ItemParams, centre: FloatArray, mean: FloatArray, spread: FloatArray, level: FloatArray) -> Any:
     """Return by how much fixed order costs lower the reorder point and raise the order-up-to level, units.
 
-    The power approximation of Ehrhardt and Mosier (1984), with the protection interval for the lead time.
+    The power approximation of Ehrhardt and Mosier (1984), with the protection interval for the lead time. Lots that do
+    not last a period raise nothing.
     """
     if not params.order_charges[0]:
         return np.zeros_like(level), np.zeros_like(level)
@@ -302,7 +304,7 @@ def _lots(params: ItemParams, centre: FloatArray, mean: FloatArray, spread: Floa
     point = 0.973 * mean + deviation * (0.183 / z + 1.063 - 2.192 * z)
     reorder = np.where(lot > 0, np.maximum(level - point, 0.0), 0.0)
     extra = lot - reorder
-    return reorder, np.where(lot > 1.5 * demand, extra, np.minimum(extra, 0.0))
+    return reorder, np.where(lot > demand, extra, np.minimum(extra, 0.0))
 
 
 def project(obs: Observation, found: ForecastSummary) -> Projection:

@@ -141,6 +141,8 @@ def test_networks_are_refused():
     obs = Observation(0, np.zeros((1, 2)), np.zeros((2, 1, 2)), params)
     with pytest.raises(FractileError, match="generalist orders for items, not for a Network"):
         Generalist().order(obs)
+    scenario = fr.Poisson(5.0).scenario(keyed_generator(0, "network"), 1, 5, params.horizon)
+    assert Generalist().prepare(scenario, params) is scenario
 
 
 def test_the_shipped_file_says_how_it_was_made_and_is_small():
