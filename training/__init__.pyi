@@ -18,3 +18,8 @@ from .train import (
     TrainingProblem as TrainingProblem,
     train_policy as train_policy,
 )
+from .tune import (
+    TUNERS as TUNERS,
+    Tuned as Tuned,
+    tune_policy as tune_policy,
+)

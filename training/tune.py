@@ -149,6 +149,8 @@ def _compared(tuned: Tuned, kept: Scenario, params: Any) -> Tuned:
 def _tune_fixed(form_of: Callable[[fixed.History], fixed.Form], problem: _Problem) -> Tuned:
     """Tune a policy with fixed parameters, item by item; items that share a capacity have one setting."""
     trial = problem.trial
+    ended = trial.ended
+    trial = trial.without(ended)
     form = form_of(problem.history(trial))
     if getattr(problem.params, "capacity", None) is not None:
         one = replace(form, unit=form.unit.min(0, keepdims=True), typical=np.ones(1))
@@ -159,7 +161,8 @@ def _tune_fixed(form_of: Callable[[fixed.History], fixed.Form], problem: _Proble
         return trial.costs(form.make, u, untuned)
 
     found = search(costs, form.axes, form.typical, problem.steps(form), problem.config, recorded=problem.recorded)
-    return Tuned(form.make(found.theta), untuned, found.notes)
+    notes = (f"{ended.sum()} items whose demand has ended are not ordered any more",) if ended.any() else ()
+    return Tuned(form.make(found.theta), untuned, (*notes, *found.notes))
 
 
 def _tune_together(form: fixed.Form, spread: Callable[[FloatArray], FloatArray], problem: _Problem) -> Tuned:

@@ -228,6 +228,13 @@ def test_items_whose_demand_has_ended_do_not_tune_the_others():
     tuned = tune_policy("tuned_newsvendor", scenario, params)
     cost, plain = (fr.simulate(p, kept, params, warm_up=2).mean_cost for p in (tuned.policy, tuned.untuned))
     assert cost < 1.05 * plain
+    # A fixed level has no forecast to tell it that nothing is sold any more.
+    for name in ("base_stock", "capped_base_stock", "ss", "constant_order"):
+        fixed = tune_policy(name, scenario, params)
+        assert "16 items whose demand has ended are not ordered any more" in fixed.notes
+        run = fr.simulate(fixed.policy, kept, params, warm_up=2)
+        assert not run.order[..., ~live].any()
+        assert run.order[..., live].any()
 
 
 def test_slow_items_count_while_they_are_silent():

@@ -63,6 +63,18 @@ class Trial:
         object.__setattr__(self, "part", part)
 
     @property
+    def ended(self) -> BoolArray:
+        """Items whose demand has ended by the end of the stretch, on all paths, (columns,)."""
+        gone: BoolArray = ~self.counts[:, -1].any(0) & (np.asarray(self.scenario.demand) > 0).any((0, 1))
+        return gone
+
+    def without(self, columns: BoolArray) -> Trial:
+        """Return the same, with columns that do not count."""
+        trial = replace(self)
+        object.__setattr__(trial, "counts", self.counts & ~columns)
+        return trial
+
+    @property
     def columns(self) -> int:
         """Items, or locations of a network."""
         return int(self.scenario.demand.shape[2])

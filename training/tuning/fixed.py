@@ -57,6 +57,7 @@ class History:
     def __post_init__(self) -> None:
         demand = np.asarray(self.scenario.demand)
         number = np.maximum(self.counts.sum((0, 1)), 1)
+        # What has no period that counts has no demand to come.
         mean = (demand * self.counts).sum((0, 1)) / number
         variance = (((demand - mean) ** 2) * self.counts).sum((0, 1)) / number
         object.__setattr__(self, "mean", mean)

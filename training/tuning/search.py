@@ -13,7 +13,7 @@ the parts of the stretch that they were not made on; ties go to more pooling. On
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -122,6 +122,8 @@ def _widened(
         grid = _grid(wider)
         known = {tuple(point) for point in np.round(points, 9)}
         new = np.array([point for point in grid if tuple(np.round(point, 9)) not in known])
+        if not len(new):
+            break
         more = costs(np.broadcast_to(new[:, None], (len(new), columns, len(axes))))
         points, paid, axes = np.concatenate([points, new]), np.concatenate([paid, more]), wider
     notes = []
@@ -156,7 +158,7 @@ def _wider(
         if high:
             beyond = [float(p) for p in inside[-1] + spacing * np.arange(1, more + 1)]
             grid = sorted({*grid, *beyond})
-        wider.append(Axis(axis.name, tuple(grid), axis.lowest, axis.unit))
+        wider.append(replace(axis, points=tuple(grid)))
     return tuple(a if a.points == b.points else b for a, b in zip(axes, wider, strict=True))
 
 
