@@ -65,8 +65,8 @@ class Trial:
     @property
     def ended(self) -> BoolArray:
         """Items whose demand has ended by the end of the stretch, on all paths, (columns,)."""
-        gone: BoolArray = ~self.counts[:, -1].any(0) & (np.asarray(self.scenario.demand) > 0).any((0, 1))
-        return gone
+        sold = np.asarray(self.scenario.demand) > 0
+        return np.asarray(sold.any((0, 1)) & ~self.counts[:, -1].any(0))
 
     def without(self, columns: BoolArray) -> Trial:
         """Return the same, with columns that do not count."""
