@@ -103,7 +103,7 @@ def measured(name: str, seed: int, quick: bool) -> dict[str, Any]:
     gap = 100.0 * (cost / optimal - 1.0)
     shares = np.array([share for _, share in log])
     # Validation costs are of other paths: at the lowest of them the gap is the one that was simulated.
-    gaps = 100.0 * ((1.0 + gap / 100.0) * shares / shares.min() - 1.0)
+    gaps = 100.0 * ((1.0 + gap / 100.0) * shares / np.nanmin(shares) - 1.0)
     near = np.flatnonzero(gaps <= 1.0)
     return {
         "instance": name,

@@ -34,13 +34,13 @@ NO_ORDERS = 0.01
 SLOW_STEPS = 15
 """Steps in which the learning rate rises to the full one: the first step of Adam is as long as any other."""
 
-REORDER_RATE = 0.3
+REORDER_RATE = 0.1
 """Factor on the learning rate of the head "reorder" once it reads the state, for its gradient is noisy."""
 
 SLIP = 1.05
 """Cost, as a multiple of the lowest so far, from which on that head goes back to its best copy."""
 
-TEMPERATURES = (0.5, 0.05)
+TEMPERATURES = (0.3, 0.1)
 """Of random reorders (`Episodes.reorder_cost`), at the start and at the end of training."""
 
 FAILURES = 8
@@ -179,7 +179,7 @@ class _Descent:
     def __init__(self, training: _Training, head: Head | None) -> None:
         self.training, self.head = training, head
         self.step, self.attempt, self.failures, self.rate = 0, 0, 0, training.config.learning_rate
-        self.lowest, self.last = math.inf, math.nan
+        self.lowest, self.last = math.inf, training.newsvendor_cost
         self._begin()
 
     def _begin(self) -> None:
@@ -205,7 +205,7 @@ class _Descent:
             if self.head == "reorder" and self.step == self.opens:
                 self._open_eyes()
             # Costs differ by orders of magnitude between histories: relative to the newsvendor's, one clip fits all.
-            loss = self._cost(done) / self.training.newsvendor_cost
+            loss = self._cost() / self.training.newsvendor_cost
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, config.clip)
@@ -229,26 +229,31 @@ class _Descent:
         assert isinstance(encoder, ObservationEncoder)
         of_state = torch.arange(encoder.size) < encoder.size - encoder.of_forecast
         self.seeing = self.policy
-        with torch.no_grad():
-            self.policy.layers[0][0][of_state] = 0.0
+        if torch.isfinite(self.policy.spread[~of_state]).any():
+            with torch.no_grad():
+                self.policy.layers[0][0][of_state] = 0.0  # so that nothing jumps when the state is read
         spread = torch.where(of_state.to(self.policy.spread.device), torch.inf, self.policy.spread)
         self.policy = replace(self.policy, spread=spread)
         waits = not np.any(np.asarray(self.training.batch.source.params.lost_share))
-        self.opens = -1 if waits else self.began + (self.training.config.steps - self.began) // 2
+        self.opens = -1 if waits else self.began + 2 * (self.training.config.steps - self.began) // 5
 
     def _open_eyes(self) -> None:
-        """Read the state as well from here on; its weights begin at zero, so that nothing jumps."""
-        self.policy = self.seeing
+        """Read the state as well from here on.
+
+        Where forecasts vary, its weights begin at zero; else the last layer's do, for nothing but its bias has moved.
+        """
+        self.policy, self.began = self.seeing, self.step
         self.rate *= REORDER_RATE
 
-    def _cost(self, done: float) -> torch.Tensor:
+    def _cost(self) -> torch.Tensor:
         """Return the cost of fresh episodes as a scalar tensor whose gradient is to be descended."""
         training = self.training
         episodes = training.draw()
         if self.head != "reorder":
             return episodes.cost(self.policy)
         warm, cold = TEMPERATURES
-        return episodes.reorder_cost(self.policy, warm * (cold / warm) ** done, training.rng)
+        taken = self.step / training.config.steps
+        return episodes.reorder_cost(self.policy, warm * (cold / warm) ** taken, training.rng)
 
     def _evaluate(self) -> None:
         training = self.training
