@@ -104,7 +104,7 @@ class Episodes:
             temperature: of the probabilities, in units of a period's mean demand and a quarter of the lot. [τ]
             rng: of the orders placed.
         """
-        first, features = self.warm_up, self.features
+        first, features = self.first_review(), self.features
         if features is None:
             raise FractileError('the head "reorder" needs forecasts that are made beforehand: choose another head')
         shape = (len(self.scenario.demand[0]), *self.scenario.demand[:, 0].shape)
@@ -119,6 +119,12 @@ class Episodes:
         share = probability.detach()
         cost = share * costs[0].mean(0) + (1.0 - share) * costs[1].mean(0) + (probability - share) * dearer
         return (self.weight * cost).mean()
+
+    def first_review(self) -> int:
+        """Return the first period from the end of the warm-up on in which all items may be ordered, where there is one."""
+        cycle = int(np.lcm.reduce(np.asarray(self.params.review_period).reshape(-1)))
+        first = -(-self.warm_up // cycle) * cycle
+        return first if first < self.scenario.periods else self.warm_up
 
     def play(self, policy: NeuralPolicy, player: Any = None) -> list[tuple[Any, Any]]:
         """Return the state after each period and what the period did, under a policy.

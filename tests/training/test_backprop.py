@@ -284,6 +284,18 @@ def test_the_gradient_in_the_smallest_order_is_that_of_the_cost():
     assert abs(np.mean(slopes) - np.mean(differences)) < 4 * error + 0.1 * abs(np.mean(differences))
 
 
+def test_whether_to_reorder_is_learnt_in_a_period_of_review():
+    source = DemandSource(fr.Poisson(12.0), replace(FIXED, review_period=5))
+    policy = in_torch(random_network(source, "reorder"))
+    bias = policy.layers[-1][1].requires_grad_(True)
+    batch = InventoryBatch(source, paths=200, periods=20, encoder=policy.encoder)
+    batch.reset(np.random.default_rng(0))
+    episodes = Episodes(batch, replace(TINY, periods=20, warm_up=4))
+    assert episodes.first_review() == 5
+    episodes.reorder_cost(policy, 0.5, np.random.default_rng(0)).backward()
+    assert abs(bias.grad[1]) > 1e-4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mean", [12.0, 35.0])
 def test_fixed_costs_are_learnt(mean):
