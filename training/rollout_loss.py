@@ -121,7 +121,7 @@ class Episodes:
         return (self.weight * cost).mean()
 
     def first_review(self) -> int:
-        """Return the first period from the end of the warm-up on in which all items may be ordered, where there is one."""
+        """Return the first period after the warm-up in which all items may be ordered, where there is one."""
         cycle = int(np.lcm.reduce(np.asarray(self.params.review_period).reshape(-1)))
         first = -(-self.warm_up // cycle) * cycle
         return first if first < self.scenario.periods else self.warm_up
