@@ -120,7 +120,11 @@ class MlpActor:
                 continue
             if after == "tanh_of_clipped" and not found:
                 continue  # TD3's first layer has the same name
-            layers = tuple((_array(weights[f"{name}.weight"]).T, _array(weights[f"{name}.bias"])) for name in names)
+            # Rows one after another, as they come back from a file: products then agree to the last bit.
+            layers = tuple(
+                (np.ascontiguousarray(_array(weights[f"{name}.weight"]).T), _array(weights[f"{name}.bias"]))
+                for name in names
+            )
             end = "tanh" if squashed and after == "identity" else after
             return cls(layers, (*[activation or usual] * (len(layers) - 1), end), grid)
         return None

@@ -10,20 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from ..arrays import FloatArray
-from ..envs.core.dynamics import feasible_order
-from ..envs.core.forecast_features import by_origin
-from ..envs.core.period import observation, system_of
-from ..envs.core.types import Scenario, Trajectory
+from ..envs.core.types import Trajectory
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import DEFAULT_LEVELS
 from ..forecasters.scores import protection_interval_loss, score_forecast
 from ..forecasters.storage import load_forecaster, save_forecaster
-from ..policies.base import OrderUpToPolicy, Planner, Policy
+from ..policies.base import Planner, Policy
 from ..policies.storage import load_policy, save_policy
 from ..training.config import HistoryConfig
 from ..training.train import needs_training
+from . import orders
 from .automatic import AUTO, choose_pair
 from .backtest import Forecasts, Learning, Study, Trained, begin, new_forecaster
 from .compare import Comparison, summarise
@@ -56,8 +53,6 @@ DRAWN = 6
 """Items that the report draws."""
 RECENT = 60
 """Periods of history that are drawn before the held-out ones."""
-GRID = np.linspace(0.001, 0.999, 999)
-"""Levels among which an order's `critical_quantile` is found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,30 +241,8 @@ def next_orders(run: Path, history: Path, state: Path | None, items: Path | None
 
 
 def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Policy) -> pd.DataFrame:
-    """Return the orders of a policy at the history's end: see `next_orders`."""
-    span = int(np.max(data.params.protection_interval))
-    forecast = forecaster.predict(data.panel, span)
-    state = data.state or system_of(data.params).empty_state(1, data.panel.items)
-    obs = observation(state, 0, data.params, Scenario(np.zeros((1, 1, data.panel.items)), forecasts=[forecast]))
-    wanted = np.asarray(policy.order(obs))
-    order = np.asarray(feasible_order(wanted, data.params))[0]
-    # The level that orders go up to: the policy's target where that is its rule, else the position they reach.
-    level: FloatArray = np.asarray(obs.inventory_position) + wanted
-    if isinstance(policy, OrderUpToPolicy):
-        target: FloatArray = np.broadcast_to(policy.target(obs), wanted.shape)
-        follows = np.isclose(np.maximum(target - obs.inventory_position, 0.0), wanted)
-        level = np.where(follows, target, level)
-    level = level[0]
-    total = forecast.total(by_origin(data.params.protection_interval))
-    quantiles = np.stack([total.quantile(tau)[:, -1, 0] for tau in GRID])
-    covered = (quantiles <= level + 1e-9).sum(0)
-    table = {
-        "item_id": data.panel.item_ids,
-        "order": order.astype(np.int64) if (order == np.floor(order)).all() else order,
-        "order_up_to": level.round(6),
-        "critical_quantile": np.where(covered == 0, 0.0, GRID[np.maximum(covered, 1) - 1]).round(4),
-    }
-    return pd.DataFrame(table)
+    """Return the orders of a policy at the history's end: see `orders.next_orders`."""
+    return orders.next_orders(policy, forecaster, data.panel, data.params, data.state)
 
 
 def forecast_file(config: StudyConfig, horizon: int, levels: list[float] | None) -> pd.DataFrame:

@@ -77,8 +77,9 @@ def make_sb3_env(
         discrete: number of equally spaced actions of each order, for agents such as `DQN`; None = any in [−1, 1].
         encoder: of your own (see `Encoder`), or a function that makes one of the episodes' source; `action` and
             `memory` are then its own affair. None = the system's.
-        standardise: subtract means from features and divide by spreads, which are measured once, in episodes that the
-            newsvendor orders in: agents learn faster, and `fr.SB3Policy` carries the numbers.
+        standardise: bring features and rewards to about unit size, by what is measured once in episodes that the
+            newsvendor orders in: features less their means, over their spreads (`fr.SB3Policy` carries them); a reward
+            is then the share of the newsvendor's mean cost that a period saves. Agents learn much faster.
         start: see `InventoryBatch`.
         memory: see `InventoryEnv`.
         censored: likewise.
@@ -96,7 +97,7 @@ def make_sb3_env(
     from .catalogue import make_source
     from .encoders import make_encoder
     from .sb3_env import InventorySB3Env
-    from .standardise import standardised
+    from .standardise import measure_features
 
     if id not in ENVIRONMENTS:
         raise FractileError(f"unknown environment {id!r}{did_you_mean(id, ENVIRONMENTS)}")
@@ -106,8 +107,15 @@ def make_sb3_env(
         encoder = make_encoder(source, action=action, memory=memory)
     elif not hasattr(encoder, "encode"):
         encoder = encoder(source)
+    named = "scale_free" if scale_free_reward else reward
+    shift = 0.0
     if standardise:
-        encoder = standardised(encoder, source, periods=length, start=start, view=view, seed=seed or 0)
+        found = measure_features(
+            encoder, source, periods=length, start=start, view=view, seed=seed or 0, scale_free=named == "scale_free"
+        )
+        encoder = found.standardise(encoder)
+        if not callable(named):
+            shift, reward_scale = reward_scale, reward_scale / max(found.cost, 1e-9)
     env = InventorySB3Env(
         source,
         num_envs,
@@ -116,8 +124,9 @@ def make_sb3_env(
         start=start,
         view=view,
         discrete=discrete,
-        reward="scale_free" if scale_free_reward else reward,
+        reward=named,
         reward_scale=reward_scale,
+        reward_shift=shift,
         infos=infos,
     )
     env.seed(seed)

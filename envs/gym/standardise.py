@@ -61,7 +61,7 @@ def feature_statistics(batch: InventoryBatch, rng: np.random.Generator, scale_fr
     )
 
 
-def standardised(
+def measure_features(
     encoder: Encoder,
     source: EpisodeSource,
     *,
@@ -69,8 +69,9 @@ def standardised(
     start: str = "target",
     view: HistoryView | None = None,
     seed: int = 0,
-) -> StandardisedEncoder:
-    """Return an encoder with standardised features, measured in episodes of a source.
+    scale_free: bool = False,
+) -> FeatureStatistics:
+    """Return the statistics of an encoder's features and costs in episodes of a source.
 
     Args:
         encoder: whose features are meant.
@@ -79,9 +80,10 @@ def standardised(
         start: see `InventoryBatch`.
         view: what is seen of the past.
         seed: of the episodes.
+        scale_free: see `feature_statistics`.
     """
     batch = InventoryBatch(source, paths=MEASURED_PATHS, periods=periods, encoder=encoder, start=start, view=view)
-    return feature_statistics(batch, keyed_generator(seed, "features")).standardise(encoder)
+    return feature_statistics(batch, keyed_generator(seed, "features"), scale_free)
 
 
 def scale_free_weight(batch: InventoryBatch, obs: Any) -> FloatArray:

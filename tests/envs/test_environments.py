@@ -484,3 +484,96 @@ def test_grids_with_too_many_combinations_are_refused():
     env.reset()
     with pytest.raises(FractileError, match="action must be an integer from 0 to 3"):
         env.step(np.array([1, 4]))
+
+
+def test_standardised_environments_have_features_and_rewards_of_unit_size():
+    raw = fr.make_sb3_env("fractile/LostSales-v0", num_envs=64, seed=0)
+    env = fr.make_sb3_env("fractile/LostSales-v0", num_envs=64, seed=0, standardise=True)
+    raw.reset(), env.reset()
+    rows, rewards, costs = [], [], []
+    nothing = np.zeros((64, 1))
+    for _ in range(90):
+        obs, reward, *_ = env.step(nothing)
+        rows.append(obs)
+        rewards.append(reward)
+        costs.append(-raw.step(nothing)[1])
+    features = np.concatenate(rows)[:, :4]
+    np.testing.assert_allclose(features.mean(0), 0.0, atol=0.25)
+    np.testing.assert_allclose(features.std(0), 1.0, atol=0.25)
+    # The newsvendor itself saves nothing of its mean cost; 0.02 is four standard errors.
+    assert abs(np.mean(rewards)) < 0.03
+    rewards, costs = np.array(rewards), np.array(costs)
+    np.testing.assert_allclose(np.polyfit(costs.ravel(), rewards.ravel(), 1), [-1.0 / costs.mean(), 1.0], rtol=0.03)
+
+
+def test_rewards_of_ones_own():
+    seen = []
+
+    def service(outcome, params):
+        seen.append(params.stockout_cost)
+        return outcome.sales.sum(1) / np.maximum((outcome.sales + outcome.shortfall).sum(1), 1.0)
+
+    env = fr.make_sb3_env("fractile/LostSales-v0", num_envs=3, seed=0, reward=service)
+    env.reset()
+    _, reward, *_ = env.step(np.ones((3, 1)))
+    assert ((reward >= 0) & (reward <= 1)).all()
+    assert seen[0] == 4.0
+    broken = fr.make_sb3_env("fractile/LostSales-v0", num_envs=3, reward=lambda outcome, _: outcome.cost)
+    broken.reset()
+    with pytest.raises(FractileError, match=r"reward must return one number an episode, shape \(3,\), got \(3, 1\)"):
+        broken.step(np.ones((3, 1)))
+
+
+@every_id
+def test_infos_can_hold_the_cost_split(id_):
+    env = fr.make_sb3_env(id_, num_envs=3, periods=4, seed=0, infos="costs")
+    env.reset()
+    for action in actions(4, 3, width=width_of(id_)):
+        _, reward, done, infos = env.step(action)
+        for info, gained in zip(infos, reward, strict=True):
+            assert info["cost"] == pytest.approx(-gained, rel=1e-5, abs=1e-5)
+            assert {"holding", "stockout", "ordering"} <= set(info)
+        if "waste" not in infos[0] and id_ not in ("fractile/DualSourcing-v0",):
+            np.testing.assert_allclose(
+                [info["holding"] + info["stockout"] + info["ordering"] for info in infos], -reward, rtol=1e-4, atol=1e-4
+            )
+    assert done.all()
+
+
+def test_ends_of_episodes_tell_their_sums():
+    env = fr.make_sb3_env("fractile/LostSales-v0", num_envs=3, periods=4, seed=0)
+    env.reset()
+    rewards = []
+    for action in actions(8, 3):
+        _, reward, done, infos = env.step(action)
+        rewards.append(reward)
+        if done.all():
+            sums = np.sum(rewards[-4:], axis=0)
+            np.testing.assert_allclose([info["episode"]["r"] for info in infos], sums, rtol=1e-5)
+            assert all(info["episode"]["l"] == 4 for info in infos)
+
+
+def test_what_stable_baselines_offers_stays_usable(tmp_path):
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
+    from stable_baselines3.common.evaluation import evaluate_policy
+    from stable_baselines3.common.vec_env import VecCheckNan, VecMonitor, VecNormalize
+
+    def made(seed):
+        return fr.make_sb3_env("fractile/LostSales-v0", num_envs=4, periods=8, seed=seed)
+
+    env = VecNormalize(VecCheckNan(VecMonitor(made(0))))
+    judge = VecNormalize(VecCheckNan(VecMonitor(made(1))), training=False)
+    agent = PPO("MlpPolicy", env, n_steps=16, batch_size=32, n_epochs=1, seed=0, device="cpu")
+    callbacks = [
+        EvalCallback(judge, eval_freq=16, n_eval_episodes=4, best_model_save_path=str(tmp_path), verbose=0, warn=False),
+        CheckpointCallback(16, str(tmp_path)),
+    ]
+    agent.learn(128, callback=callbacks)
+    assert (tmp_path / "best_model.zip").is_file()
+    assert len(agent.ep_info_buffer) > 0
+    mean, _ = evaluate_policy(agent, judge, n_eval_episodes=4, warn=False)
+    assert mean < 0
+    plain = PPO("MlpPolicy", made(0), n_steps=16, batch_size=32, n_epochs=1, seed=0, device="cpu").learn(64)
+    # Without a wrapper, sums of rewards are logged all the same.
+    assert np.mean([info["r"] for info in plain.ep_info_buffer]) < 0
