@@ -242,7 +242,8 @@ def introduction(policies: pd.DataFrame) -> str:
         "blocks of time). *In simulation*: the same policies on demand that the forecaster itself draws along the "
         f"held-out periods, with common shocks, {PATHS:,} paths of {SIMULATED_ITEMS} items that sell; there forecasts "
         "are right. Stock-outs in the histories are draws of D | D ≥ sales; on the embedded panel the held-out demand "
-        f"is the true one. One seed; {seconds:.0f} CPU-seconds in all."
+        f"is the true one. One seed; {seconds:.0f} CPU-seconds in all. `lookahead` is left out of panels of more than "
+        f"{LOOKAHEAD_ITEMS:,} items: it takes ten times as long as `projected`."
     )
 
 
@@ -271,7 +272,9 @@ def panel_table(name: str, rows: pd.DataFrame) -> str:
 
 def verdicts(policies: pd.DataFrame) -> str:
     """Return what holds of what was asked, panel by panel."""
-    lines = ["| panel | tuned ≤ untuned where chosen | best learned policy, saving held out, % | simulated ± |"]
+    lines = [
+        "| panel | tuned ≤ untuned where chosen | best learned policy, saving held out | its saving in simulation |"
+    ]
     lines.append("|---|---|---|---:|")
     for name, rows in policies.groupby("panel", sort=False):
         kept = rows.set_index("policy")["kept_cost"]
@@ -280,10 +283,10 @@ def verdicts(policies: pd.DataFrame) -> str:
         learned = rows[rows["learned"]]
         best = learned.loc[learned["saving"].idxmax()]
         sure = "" if best["low"] > 0 else " (not proven)"
-        widest = float((rows["simulated_high"] - rows["simulated_low"]).max() / 2)
+        width = (best["simulated_high"] - best["simulated_low"]) / 2
         lines.append(
             f"| {CASES[name].title} | {'yes' if holds else 'no'} | {label(best['policy'])} {percent(best['saving'])} "
-            f"{interval(best['low'], best['high'])}{sure} | {percent(widest, 2)} |"
+            f"{interval(best['low'], best['high'])}{sure} | {percent(best['simulated_saving'])} ± {percent(width, 2)} |"
         )
     return "\n".join(lines)
 
