@@ -108,7 +108,9 @@ class TrainingProblem:
         otherwise; notes say so.
         """
         if name not in self._tuned:
-            tuned = tune_policy(name, self.tuning_scenario, self.params, seed=self.seed, progress=self.progress)
+            tuned = tune_policy(
+                name, self.tuning_scenario, self.params, seed=self.seed, later=self.kept, progress=self.progress
+            )
             policy = tuned.policy
             for note in tuned.notes:
                 self.note(name, note)

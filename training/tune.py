@@ -19,7 +19,7 @@ from ..policies.rollout import simulate
 from ..progress import Progress, no_progress
 from .config import TuningConfig
 from .tuning import fixed, networks
-from .tuning.candidates import Make, Trial, some_of
+from .tuning.candidates import Make, Trial, selling, some_of
 from .tuning.fractiles import Fractiles, one_by_one
 from .tuning.search import ALL, UNTUNED, Axis, search
 from .tuning.stationary import forecast_dp
@@ -53,6 +53,7 @@ class _Problem:
     config: TuningConfig
     demand: Any
     seed: int
+    later: Scenario | None = None
 
     @property
     def trial(self) -> Trial:
@@ -85,6 +86,7 @@ def tune_policy(
     config: TuningConfig | None = None,
     demand: Any = None,
     seed: int = 0,
+    later: Scenario | None = None,
     progress: Progress = no_progress,
 ) -> Tuned:
     """Find the parameters of a classical policy that cost least on a scenario.
@@ -103,6 +105,8 @@ def tune_policy(
         demand: the demand model of a policy that needs one (`projected_level`); the scenario's own frequencies where
             None.
         seed: of the items that a policy is tuned on where there are too many.
+        later: a later stretch that shows which items' demand has ended, so that no fixed parameter orders them; `kept`
+            where None.
         progress: called as the search moves on.
 
     Returns:
@@ -120,7 +124,8 @@ def tune_policy(
     if name not in TUNERS:
         raise FractileError(f"policy {name!r} has no tuner{did_you_mean(name, TUNERS)}")
     progress(f"tuning {name}")
-    tuned = TUNERS[name](_Problem(scenario, params, config or TuningConfig(), demand, seed))
+    problem = _Problem(scenario, params, config or TuningConfig(), demand, seed, kept if later is None else later)
+    tuned = TUNERS[name](problem)
     return tuned if kept is None else _compared(tuned, kept, params)
 
 
@@ -150,6 +155,8 @@ def _tune_fixed(form_of: Callable[[fixed.History], fixed.Form], problem: _Proble
     """Tune a policy with fixed parameters, item by item; items that share a capacity have one setting."""
     trial = problem.trial
     ended = trial.ended
+    if problem.later is not None and isinstance(problem.params, ItemParams):
+        ended = ended | ~selling(problem.later)[:, -1].any(0)
     trial = trial.without(ended)
     form = form_of(problem.history(trial))
     if getattr(problem.params, "capacity", None) is not None:

@@ -237,6 +237,18 @@ def test_items_whose_demand_has_ended_do_not_tune_the_others():
         assert run.order[..., live].any()
 
 
+def test_a_later_stretch_shows_which_items_have_ended():
+    rng = np.random.default_rng(0)
+    sold = rng.poisson(6.0, (1, 30, 3)).astype(float)
+    after = sold[:, :12] * [1.0, 0.0, 1.0]
+    forecasts = [forecast_of(np.full(3, 6.0))] * 30
+    params = fr.ItemParams(lead_time=1, stockout_cost=9.0, pack_size=1)
+    tuned = tune_policy(
+        "base_stock", fr.Scenario(sold, forecasts=forecasts), params, later=fr.Scenario(after, forecasts=forecasts[:12])
+    )
+    assert (tuned.policy.level > 0).tolist() == [True, False, True]
+
+
 def test_slow_items_count_while_they_are_silent():
     demand = np.zeros((1, 26, 1))
     demand[:, [3, 11]] = 1.0
