@@ -126,6 +126,7 @@ def cost_of(policy, instance, paths=1000, periods=130, warm_up=30):
 
 KNOWN = [
     *(("gijsbrechts2022-dual-L2-c105", name) for name in ("single_index", "dual_index", "tailored_base_surge")),
+    ("gijsbrechts2022-dual-L3-c105", "single_index"),  # a valley for each gap between the levels
     ("gijsbrechts2022-dual-L3-c110", "capped_dual_index"),
     ("bijvank2015-fixed-cost", "ss"),
     ("bijvank2015-fixed-cost", "rq"),

@@ -22,7 +22,10 @@ from .fixed import NO_CAP, Form, History
 from .search import Axis
 
 LEVELS = tuple(float(u) for u in np.round(np.arange(-2.5, 1.51, 0.5), 2))
-GAPS = tuple(float(u) for u in np.round(np.arange(-1.0, 3.01, 0.5), 2))
+POSITIONS = tuple(float(u) for u in np.round(np.arange(-4.0, 1.01, 0.25), 2))
+"""Of the single index: every gap between its levels has a valley of its own, narrow and far below the newsvendor's."""
+
+GAPS = tuple(float(u) for u in np.round(np.arange(-2.0, 3.01, 0.5), 2))
 CAPS = (-0.5, 0.0, 0.5, 1.0, NO_CAP)
 SHARES = tuple(float(u) for u in np.round(np.arange(-0.4, 0.11, 0.1), 2))
 BASE = 0.9
@@ -60,7 +63,7 @@ def single_index(history: History) -> Form:
         level = _whole(regular + u[..., 0] * deviation, history)
         return SingleIndex(level, level - _whole(np.maximum(gap + u[..., 1] * fast, 0.0), history))
 
-    axes = (Axis("the regular level", LEVELS), Axis("the gap between levels", GAPS))
+    axes = (Axis("the regular level", POSITIONS), Axis("the gap between levels", GAPS))
     return Form(axes, make, np.stack([deviation, fast], axis=-1), _typical(history, network))
 
 
