@@ -22,16 +22,16 @@ def gap(policy) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_backprop_is_within_one_per_cent(seed):
+def test_backprop_is_within_four_per_mille(seed):
     from fractile.training import BackpropConfig
     from fractile.training.backprop import train_backprop
 
     start = time.process_time()
     policy = train_backprop(DemandSource(fr.Poisson(5.0), PARAMS), BackpropConfig(seed=seed))
     print(f"backprop seed {seed}: {time.process_time() - start:.0f} CPU-seconds")
-    above = gap(policy)
-    print(f"{above:.2%} above the optimum")
-    assert above < 0.01
+    above = fr.exact.exact_cost(policy, fr.Poisson(5.0), PARAMS).average_cost / OPTIMUM - 1.0
+    print(f"{above:.3%} above the optimum")
+    assert -1e-5 < above < 0.004
 
 
 @pytest.mark.slow
