@@ -56,8 +56,8 @@ def next_orders(
     obs = observation(begin, 0, params, Scenario(np.zeros((1, 1, panel.items)), forecasts=[forecast]))
     wanted = np.asarray(policy.order(obs))
     if wanted.shape != (1, panel.items) or not are_quantities(wanted):
-        got = wanted.shape
-        if got == (1, panel.items):
+        got = str(wanted.shape)
+        if wanted.shape == (1, panel.items):
             item = first_fault(wanted)[1]
             got = f"{wanted[0, item]:g} for item {panel.item_ids[item]}"
         raise FractileError(f"{type(policy).__name__} must order a number >= 0 for each item, got {got}")

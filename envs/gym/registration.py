@@ -107,7 +107,7 @@ def make_sb3_env(
         encoder = make_encoder(source, action=action, memory=memory)
     elif not hasattr(encoder, "encode"):
         encoder = encoder(source)
-    named = "scale_free" if scale_free_reward else reward
+    named: Any = "scale_free" if scale_free_reward else reward
     shift = 0.0
     if standardise:
         found = measure_features(
