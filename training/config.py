@@ -119,7 +119,13 @@ AGENTS: dict[str, AgentConfig] = {
     ),
     "a2c": AgentConfig(steps=600_000, options={"n_steps": 8, "gae_lambda": 0.9}, policy_options={"log_std_init": -2.0}),
     "sac": AgentConfig(steps=24_000, num_envs=16, options={**_REPLAYED, "ent_coef": "auto_0.1"}),
-    "td3": AgentConfig(steps=32_000, num_envs=16, action_noise=0.1, options=_REPLAYED),
+    "td3": AgentConfig(
+        steps=24_000,
+        num_envs=16,
+        action_noise=0.1,
+        evaluations=24,
+        options={**_REPLAYED, "target_policy_noise": 0.05, "target_noise_clip": 0.1},
+    ),
     "ddpg": AgentConfig(steps=32_000, num_envs=16, action_noise=0.1, options=_REPLAYED),
     "dqn": AgentConfig(
         steps=100_000,
