@@ -185,7 +185,10 @@ class HistoryConfig:
     shortest_split: int = 9
     shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     margin: float = 2.0
-    references: tuple[str, ...] = ("newsvendor", "projected", "tuned_newsvendor", "tuned_projected", "generalist")
+    references: tuple[str, ...] = (
+        *("newsvendor", "projected", "tuned_newsvendor", "tuned_projected", "base_stock"),
+        "generalist",
+    )
     longest_episode: int = 40
 
 
