@@ -62,6 +62,9 @@ lost sales with Poisson(4), L 1, b 10, K 8 and Poisson(6), L 2, b 20, K 7. Rows 
 other seeds: dual sourcing L 3, c 110 (tanh for networks: with relu it stayed at 2 to 4 %), serial b 9, L 2, lost sales
 Poisson b 9, L 4, perishable first in, first out, and Bijvank's (at 1.5 % it showed that the state was not read). Which
 head costs less is found by training, on validation episodes. Times are of one thread on a machine that others shared.
+
+The cost of an (s, S) policy has several valleys in S, one for each number of periods that an order lasts: where two are
+nearly as deep (means 20 to 25 at K 64), gradients end in the one that they started in.
 """
 
 
