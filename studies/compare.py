@@ -101,7 +101,8 @@ class Comparison:
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
         lines.insert(1, "-" * max(map(len, lines)))
         lines.append(
-            f"{self.items} item{'s' * (self.items != 1)}, {self.periods} periods, {self.paths} demand path{'s' * (self.paths > 1)}; "
+            f"{self.items} item{'s' * (self.items != 1)}, {self.periods} periods, "
+            f"{self.paths} demand path{'s' * (self.paths > 1)}; "
             "costs are a period's, over all items"
         )
         if (self.table["kind"] == "bound").any():
