@@ -29,12 +29,24 @@ def test_the_first_example_prints_its_table():
     assert printed_by(CODE[0]).splitlines() == PRINTED[0].splitlines()
 
 
-def test_the_second_example_runs():
-    assert printed_by(CODE[1]) == ""
+def test_the_last_example_runs():
+    assert printed_by(CODE[2]) == ""
+
+
+def test_the_agent_of_the_readme_is_trained_compared_kept_and_orders(tmp_path, monkeypatch):
+    """Twelve lines; here with few items and steps."""
+    assert len([line for line in CODE[1].splitlines() if line.strip()]) <= 12
+    monkeypatch.chdir(tmp_path)
+    shorter = CODE[1].replace("items=40", "items=5").replace("learn(40_000)", "learn(320)")
+    assert shorter.count("items=5") == shorter.count("learn(320)") == 1
+    printed = printed_by(shorter)
+    assert "sac" in printed
+    assert "order_up_to" in printed
+    assert fr.SB3Policy.load("runs/sac").algorithm == "sac"
 
 
 def test_there_are_no_other_examples():
-    assert (len(CODE), len(PRINTED)) == (2, 1)
+    assert (len(CODE), len(PRINTED)) == (3, 1)
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"fractile/\w+-v\d", TEXT))))
