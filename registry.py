@@ -57,10 +57,10 @@ class Registry(Mapping[str, type[Any]]):
         Raises:
             FractileError: where the name is taken or no name, or the class lacks a method.
 
-        >>> from fractile import POLICIES
         >>> from fractile.policies.base_stock import BaseStock
-        >>> POLICIES.register("plain_base_stock", BaseStock)
-        >>> POLICIES.make("plain_base_stock", {"level": 20}).level
+        >>> policies = Registry("policy", "fractile.policies", {}, ("order",))  # as fr.POLICIES
+        >>> policies.register("plain_base_stock", BaseStock)
+        >>> policies.make("plain_base_stock", {"level": 20}).level
         20.0
         """
         if not name or ":" in name:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,11 @@ def candidate_heads(params: Any, encoder: Encoder, config: BackpropConfig) -> tu
     return ("direct", "order_up_to")
 
 
+LEVEL_STARTS = (-0.35, -0.25, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2)
+SMALLEST_STARTS = (-0.6, -0.45, -0.35, -0.3, -0.25, -0.2, -0.15, -0.1, 0.0, 0.15)
+"""Actions of the head "reorder" that training may begin at."""
+
+
 class _Training:
     """What all networks of one training share: episodes, validation, and the best network so far."""
 
@@ -188,6 +194,7 @@ class _Descent:
         self.policy = self.training.network(self.head, self.attempt)
         if self.head == "reorder":
             self._close_eyes()
+            self._choose_valley()
         self.parameters = [p.requires_grad_(True) for layer in self.policy.layers for p in layer]
         self.optimiser = torch.optim.Adam(self.parameters, lr=self.rate)
         self.good = [p.detach().clone() for p in self.parameters]
@@ -236,6 +243,24 @@ class _Descent:
         self.policy = replace(self.policy, spread=spread)
         waits = not np.any(np.asarray(self.training.batch.source.params.lost_share))
         self.opens = -1 if waits else self.began + 2 * (self.training.config.steps - self.began) // 5
+
+    def _choose_valley(self) -> None:
+        """Begin at the cheapest of a few levels and smallest orders on the validation episodes.
+
+        The cost of an (s, S) policy has a valley for each number of periods that an order lasts, and gradients end in
+        the one that they begin in.
+        """
+        bias = self.policy.layers[-1][1]
+        given = bias.clone()
+        costs = {}
+        for start in product(LEVEL_STARTS, SMALLEST_STARTS):
+            bias.copy_(given + torch.tensor(start, device=bias.device))
+            costs[start] = self.training.evaluate(self.policy)[0]
+        start = min(costs, key=costs.__getitem__)
+        bias.copy_(given + torch.tensor(start, device=bias.device))
+        self.lowest = costs[start]  # training that leaves the valley goes back
+        if self.lowest < self.training.lowest:
+            self.training.lowest, self.training.best = self.lowest, _to_numpy(self.policy)
 
     def _open_eyes(self) -> None:
         """Read the state as well from here on.
