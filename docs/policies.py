@@ -42,15 +42,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--quick", action="store_true", help="tiny runs, to try the script")
     parser.add_argument("--fresh", action="store_true", help="run again what is there")
+    parser.add_argument("--kept", action="store_true", help="run nothing: the page of what is in the work folder")
     given = parser.parse_args()
     chosen = [name for name in given.only.split(",") if name] or [*SECTIONS, "page"]
     unknown = sorted(set(chosen) - {*SECTIONS, "page"})
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; sections: {', '.join(SECTIONS)}, page")
     work, data = given.work.absolute(), given.data.absolute()
-    settings = Settings(
-        work, data if data.is_dir() else None, tuple(range(given.seeds)), quick=given.quick, fresh=given.fresh
-    )
+    seeds = tuple(range(given.seeds))
+    settings = Settings(work, data if data.is_dir() else None, seeds, given.quick, given.fresh, given.kept)
     work.mkdir(parents=True, exist_ok=True)
     for name in chosen:
         if name in SECTIONS:

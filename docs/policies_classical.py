@@ -44,6 +44,8 @@ def measure(settings: Settings) -> pd.DataFrame:
         names = [name for name in instances if name.startswith(prefix)]
         for name in names[:1] if settings.quick else names:
             for seed in settings.seeds[:1] if settings.quick else settings.seeds:
+                if settings.skips(SECTION, f"{name}-{seed}"):
+                    continue
                 some = [p for p in policies if p not in DRAWING or seed == settings.seeds[0]]
                 piece = settings.kept(
                     SECTION,

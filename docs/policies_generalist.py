@@ -67,6 +67,8 @@ def measure(settings: Settings) -> pd.DataFrame:
     }
     parts = []
     for name, make in tables.items():
+        if settings.skips(SECTION, name):
+            continue
         piece = settings.kept(SECTION, name, lambda make=make: {"rows": make()})
         rows = pd.DataFrame(piece["rows"]).assign(table=name, seed=SEED)
         parts.append(rows.assign(cpu_seconds=piece["cpu_seconds"] / len(rows)))

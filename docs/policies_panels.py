@@ -74,6 +74,8 @@ def measure(settings: Settings) -> pd.DataFrame:
         if name != "embedded" and (settings.data is None or not (settings.data / name).is_dir()):
             print(f"{name} is not in the data folder and is left out")
             continue
+        if settings.skips("panels", name):
+            continue
         rows += settings.kept("panels", name, lambda name=name: run_panel(name, settings))["rows"]
     return pd.DataFrame(rows)
 

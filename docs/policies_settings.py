@@ -20,6 +20,7 @@ class Settings:
         seeds: of networks and of simulated demand.
         quick: tiny runs, to try the script.
         fresh: run again what is there.
+        kept_only: run nothing: what is not there is left out.
     """
 
     work: Path
@@ -27,6 +28,11 @@ class Settings:
     seeds: tuple[int, ...] = (0, 1, 2)
     quick: bool = False
     fresh: bool = False
+    kept_only: bool = False
+
+    def skips(self, section: str, name: str) -> bool:
+        """Whether a piece is left out: it is not there, and nothing is to be run."""
+        return self.kept_only and not self._path(section, name).is_file()
 
     def kept(self, section: str, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return one piece of a section: read where it was kept, else made and kept.
@@ -38,7 +44,7 @@ class Settings:
             name: of the piece, a file name.
             make: returns what JSON can hold.
         """
-        path = self.work / section / f"{name}.json"
+        path = self._path(section, name)
         if path.is_file() and not self.fresh:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         start = time.process_time()
@@ -48,3 +54,6 @@ class Settings:
         path.write_text(json.dumps(piece, indent=1), encoding="utf-8")
         print(f"{section} {name}: {time.process_time() - start:.0f} CPU-seconds", flush=True)
         return piece
+
+    def _path(self, section: str, name: str) -> Path:
+        return self.work / section / f"{name}.json"

@@ -144,7 +144,8 @@ def measure(settings: Settings) -> pd.DataFrame:
                 def make(name: str = name, seed: int = seed) -> dict[str, Any]:
                     return measured(name, seed, settings.quick)
 
-                rows.append({"family": family, **settings.kept(SECTION, f"{name}-seed{seed}", make)})
+                if not settings.skips(SECTION, f"{name}-seed{seed}"):
+                    rows.append({"family": family, **settings.kept(SECTION, f"{name}-seed{seed}", make)})
     return pd.DataFrame(rows)
 
 
