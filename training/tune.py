@@ -168,7 +168,9 @@ def _tune_fixed(form_of: Callable[[fixed.History], fixed.Form], problem: _Proble
         return trial.costs(form.make, u, untuned)
 
     found = search(costs, form.axes, form.typical, problem.steps(form), problem.config, recorded=problem.recorded)
-    notes = (f"{ended.sum()} items whose demand has ended are not ordered any more",) if ended.any() else ()
+    number, one = ended.sum(), ended.sum() == 1
+    which = f"{number} item{'' if one else 's'} whose demand has ended {'is' if one else 'are'} not ordered any more"
+    notes = (which,) if number else ()
     return Tuned(form.make(found.theta), untuned, (*notes, *found.notes))
 
 
