@@ -409,7 +409,7 @@ FAILS = """\
 **Where it fails.** Items that sell less than a unit a period: the best order jumps by a unit where the network's rises
 smoothly, so that some close calls are rounded the wrong way. Intermittent and negative binomial demand at L = 8 to 10.
 Lost sales with a fixed cost: that is handled by a formula for backorders (power approximation), not by the network.
-Packs of several units were learnt on a tenth of the problems; reviews of several periods, perishable stock and shared
+Packs of several units made up a tenth of the training problems; reviews of several periods, perishable stock and shared
 capacity were never seen; networks are refused. What forecasts get wrong it cannot know: a tuned policy learns it on
 the history of its items, this one does not, and with backorders it does not hedge at all. Lead times beyond 10 are read
 as 10."""

@@ -226,7 +226,7 @@ def page(frame: pd.DataFrame) -> str:
     policies = frame[frame["what"] == "policy"]
     parts = ["## Sales histories: held out in time, and in simulation", introduction(policies)]
     parts += [panel_table(name, rows) for name, rows in policies.groupby("panel", sort=False)]
-    parts += ["### What was asked", VERDICTS_NOTE, verdicts(policies)]
+    parts += ["### Aims", VERDICTS_NOTE, verdicts(policies)]
     halves = frame[frame["what"] == "halves"]
     if len(halves):
         parts += ["### One policy for items that it never saw", halves_table(halves)]
@@ -281,7 +281,7 @@ def panel_table(name: str, rows: pd.DataFrame) -> str:
 
 
 def verdicts(policies: pd.DataFrame) -> str:
-    """Return what holds of what was asked, panel by panel."""
+    """Return which aims hold, panel by panel."""
     lines = [
         "| panel | tuned ≤ untuned where chosen | best learned policy, saving held out | its saving in simulation |"
     ]

@@ -52,7 +52,7 @@ FAMILIES = {
 
 BOUNDS = {"lost sales": (0.15, 0.6), "backorders": (0.1, 0.1), "fixed cost": (1.0, 1.0), "dual sourcing": (0.3, 0.3)}
 BOUNDS |= {"serial": (0.5, 0.5)}
-"""Family → the mean and the largest gap that are asked for, per cent."""
+"""Family → the mean and the largest gap that are aimed at, per cent."""
 
 
 NOTES = """
@@ -161,18 +161,18 @@ def page(frame: pd.DataFrame) -> str:
         f"{frame.item_periods[frame.family == 'lost sales'].max() / 1e6:.0f} million item-periods a row and seed for"
         " single items; to 1 %: CPU-seconds until an evaluation on the validation episodes is within it.",
         "",
-        "| family | rows | seeds | mean gap, % | worst row | worst run | asked: mean, worst | CPU-s a row | to 1 % |",
+        "| family | rows | seeds | mean gap, % | worst row | worst run | aim: mean, worst | CPU-s a row | to 1 % |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for family in FAMILIES:
         part = frame[frame.family == family]
         if len(part):
             by_row = part.groupby("instance").gap.mean()
-            asked = "{:g}, {:g}".format(*BOUNDS[family]) if family in BOUNDS else ""
+            aim = "{:g}, {:g}".format(*BOUNDS[family]) if family in BOUNDS else ""
             far = int(part.cpu_seconds_to_1_percent.isna().sum())
             lines.append(
                 f"| {family} | {len(by_row)} | {part.seed.nunique()} | {by_row.mean():.3f} | {by_row.max():.2f} | "
-                f"{part.gap.max():.2f} | {asked} | {part.cpu_seconds.mean():.1f} | "
+                f"{part.gap.max():.2f} | {aim} | {part.cpu_seconds.mean():.1f} | "
                 f"{part.cpu_seconds_to_1_percent.mean():.1f}{f' ({far} runs never)' if far else ''} |"
             )
     lines += ["", *_shortfalls(frame), "", *NOTES.strip().splitlines(), ""]
@@ -198,11 +198,11 @@ def page(frame: pd.DataFrame) -> str:
 
 
 def _shortfalls(frame: pd.DataFrame) -> list[str]:
-    """Return a line for each family that misses what is asked for."""
+    """Return a line for each family that misses its aim."""
     lines = []
     for family, (mean, worst) in BOUNDS.items():
         by_row = frame[frame.family == family].groupby("instance").gap.mean()
         if len(by_row) and (by_row.mean() > mean or by_row.max() > worst):
             over = ", ".join(f"{name} {gap:.2f}" for name, gap in by_row[by_row > worst].items())
-            lines.append(f"Short of what was asked: {family}, mean {by_row.mean():.3f} %{f'; {over}' if over else ''}.")
-    return lines or ["Nothing falls short of what was asked."]
+            lines.append(f"Short of its aim: {family}, mean {by_row.mean():.3f} %{f'; {over}' if over else ''}.")
+    return lines or ["Nothing falls short of its aim."]

@@ -32,7 +32,7 @@ from ..envs.core.backend import (
 )
 from ..envs.core.forecast_features import ForecastFeatures, by_origin, fractile_of, protection_total, shifted_ratio
 from ..envs.core.types import ItemParams, Observation, Scenario
-from ..envs.gym.observation import features_of, fit_slots, needs_features
+from ..envs.gym.observation import SMALLEST_SCALE, WIDEST_FEATURE, features_of, fit_slots, needs_features
 from ..errors import FractileError
 from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.storage import load_state
@@ -54,12 +54,6 @@ LONGEST = 10
 
 RECENT = 3
 """Orders placed last that are read by their age, beside the slots that are read by their arrival."""
-
-SMALLEST_SCALE = 0.05
-"""Units a period; an item that hardly sells is scaled by this."""
-
-WIDEST_FEATURE = 8.0
-"""Standardised features are clipped to ± this."""
 
 DIGITS = 9
 """Decimals that are kept of what is read of a forecast."""

@@ -17,12 +17,9 @@ from ..envs.core.backend import (
 from ..envs.core.types import Observation
 from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.encoders import encoder_from_config
-from ..envs.gym.observation import Encoder, ForecastEncoder, ObservationEncoder
+from ..envs.gym.observation import WIDEST_FEATURE, Encoder, ForecastEncoder, ObservationEncoder
 from ..errors import FractileError
 from .rollout import roll
-
-WIDEST_FEATURE = 8.0
-"""Standardised features are clipped to ± this, so that an outlier among items cannot throw the network."""
 
 ACTIVATIONS = {"tanh": tanh, "relu": positive_part}
 

@@ -71,7 +71,7 @@ class TunedNewsvendor:
     """The newsvendor with a scale and a safety factor found by simulation: the headline baseline.
 
     `S = scale · F⁻¹(σ(logit(b / (b + h)) + shift))`: the two numbers absorb what the formula leaves out, such as lost
-    sales, packs and a forecaster that is too sure of itself. `tune_newsvendor` finds them.
+    sales, packs and a forecaster that is too sure of itself. `training.tune_policy` finds them.
 
     Attributes:
         scale: factor on the level.

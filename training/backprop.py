@@ -27,7 +27,7 @@ from ..policies.rollout import NO_HISTORY
 from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
 from .config import BackpropConfig
-from .rollout_loss import Episodes
+from .rollout_loss import Episodes, in_torch
 
 NO_ORDERS = 0.01
 """Share of mean demand below which a policy counts as one that has stopped ordering."""
@@ -143,7 +143,7 @@ class _Training:
         self.lowest, self.best = self.newsvendor_cost, _to_numpy(newsvendor)
 
     def network(self, head: Head | None, attempt: int) -> NeuralPolicy:
-        """Return a network that nothing was learnt in, in torch, its features standardised.
+        """Return a network without any training, in torch, its features standardised.
 
         Args:
             head: what its output moves; None = the encoder's own.
@@ -155,15 +155,10 @@ class _Training:
         rng = keyed_generator(config.seed, "backprop", "network", *([attempt] if attempt else []))
         *hidden, (weight, bias) = initial_layers(rng, (encoder.size, *config.hidden, encoder.outputs))
         bias[: 1 if head == "reorder" else None] += attempt
-
-        def tensor(x: Any) -> torch.Tensor:
-            return torch.tensor(x, dtype=torch.float32, device=config.device)
-
-        layers = tuple((tensor(w), tensor(b)) for w, b in (*hidden, (weight, bias)))
-        shift, spread = (tensor(x) for x in self.statistics)
         usual = "relu" if isinstance(encoder, ObservationEncoder) else "tanh"
         activation = usual if config.activation == "auto" else config.activation
-        return NeuralPolicy(encoder, layers, shift, spread, activation=activation)
+        layers = (*hidden, (weight, bias))
+        return in_torch(NeuralPolicy(encoder, layers, *self.statistics, activation=activation), config.device)
 
     def evaluate(self, policy: NeuralPolicy) -> tuple[float, float]:
         """Return the weighted cost per period on the validation episodes, and orders as a share of mean demand."""

@@ -18,10 +18,10 @@ from ..envs.core.forecast_features import ForecastFeatures
 from ..envs.core.period import system_of
 from ..envs.core.types import InventoryState, Observation
 from ..envs.gym.batch import InventoryBatch
-from ..envs.gym.observation import ItemFeatures, ObservationEncoder
+from ..envs.gym.observation import WIDEST_FEATURE, ItemFeatures, ObservationEncoder
 from ..envs.networks.network import Network
 from ..errors import FractileError
-from ..policies.neural import ACTIVATIONS, WIDEST_FEATURE, NeuralPolicy
+from ..policies.neural import ACTIVATIONS, NeuralPolicy
 from ..policies.rollout import roll
 from .config import BackpropConfig
 

@@ -12,7 +12,6 @@ from ..arrays import FloatArray
 from ..envs.core.types import ItemParams, Scenario, with_protection_totals
 from ..errors import FractileError, did_you_mean
 from ..policies.base import Policy
-from ..policies.base_stock import BaseStock, ConstantOrder
 from ..policies.lookahead import Lookahead
 from ..policies.newsvendor import Newsvendor, Projected, TunedNewsvendor, TunedProjected
 from ..policies.rollout import simulate
@@ -318,32 +317,9 @@ TUNERS: Mapping[str, Callable[[_Problem], Tuned]] = {
 """How each policy is tuned, by its name."""
 
 
-def tune_newsvendor(scenario: Scenario, params: ItemParams, config: TuningConfig | None = None) -> TunedNewsvendor:
-    """Find the scale and the safety factor that cost least on a scenario: see `tune_policy`."""
-    policy = tune_policy("tuned_newsvendor", scenario, params, config=config).policy
-    return policy if isinstance(policy, TunedNewsvendor) else TunedNewsvendor()
-
-
-def tune_base_stock(scenario: Scenario, params: ItemParams, config: TuningConfig | None = None) -> BaseStock:
-    """Find each item's cheapest fixed level on a scenario: see `tune_policy`."""
-    policy = tune_policy("base_stock", scenario, params, config=config).policy
-    assert isinstance(policy, BaseStock)
-    return policy
-
-
-def tune_constant_order(scenario: Scenario, params: ItemParams, config: TuningConfig | None = None) -> ConstantOrder:
-    """Find each item's cheapest fixed order on a scenario: see `tune_policy`."""
-    policy = tune_policy("constant_order", scenario, params, config=config).policy
-    assert isinstance(policy, ConstantOrder)
-    return policy
-
-
 __all__ = [
     "TUNERS",
     "Tuned",
-    "tune_base_stock",
-    "tune_constant_order",
-    "tune_newsvendor",
     "tune_policy",
     "warm_up_of",
 ]

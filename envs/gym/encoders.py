@@ -15,7 +15,7 @@ from ..core.forecast_features import ForecastFeatures
 from ..core.types import Observation, Scenario
 from ..networks.encoder import NetworkEncoder
 from ..networks.network import Network
-from .observation import ActionMode, Encoder, ForecastEncoder, ObservationEncoder
+from .observation import WIDEST_FEATURE, ActionMode, Encoder, ForecastEncoder, ObservationEncoder
 from .sources import EpisodeSource
 
 
@@ -128,7 +128,7 @@ class StandardisedEncoder:
     encoder: Encoder
     shift: FloatArray
     spread: FloatArray
-    widest: float = 8.0
+    widest: float = WIDEST_FEATURE
 
     @property
     def names(self) -> tuple[str, ...]:

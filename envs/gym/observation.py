@@ -42,6 +42,9 @@ LEVEL_WEIGHTS = np.array([0.2, 0.2, 0.2, 0.2, 0.125, 0.045, 0.03])
 SOFTPLUS_ONE = float(np.log(np.expm1(1.0)))
 """softplus of it is 1: a network that puts out 0 orders the mean."""
 
+WIDEST_FEATURE = 8.0
+"""Standardised features are clipped to ± this, so that an outlier among items cannot throw a network."""
+
 SMALLEST_SCALE = 0.05
 """Units per period; an item that hardly sells is scaled by this."""
 

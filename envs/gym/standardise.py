@@ -22,7 +22,7 @@ SMALLEST_SPREAD = 1e-3
 
 
 class FeatureStatistics(NamedTuple):
-    """What is known of episodes before anything is learnt.
+    """What is known of episodes before any training.
 
     Attributes:
         shift: mean of each feature, shape (features,).

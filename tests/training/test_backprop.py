@@ -19,7 +19,7 @@ from fractile.policies.neural import NeuralPolicy, feature_statistics
 from fractile.policies.rollout import roll
 from fractile.training import BackpropConfig
 from fractile.training.backprop import candidate_heads, train_backprop
-from fractile.training.rollout_loss import Episodes, NoisyOrders, RandomReorders, unit_value
+from fractile.training.rollout_loss import Episodes, NoisyOrders, RandomReorders, in_torch, unit_value
 
 PARAMS = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=4.0, pack_size=1)
 SOURCE = DemandSource(fr.Poisson(5.0), PARAMS)
@@ -39,12 +39,6 @@ def random_network(source, head, seed=0, **options):
         for n, m in ((encoder.size, 6), (6, 5), (5, encoder.outputs))
     ]
     return NeuralPolicy(encoder, tuple(layers), *feature_statistics(encoder, batch), **options)
-
-
-def in_torch(policy):
-    layers = tuple(tuple(torch.as_tensor(x, dtype=torch.float32) for x in layer) for layer in policy.layers)
-    shift, spread = (torch.as_tensor(x, dtype=torch.float32) for x in (policy.shift, policy.spread))
-    return replace(policy, layers=layers, shift=shift, spread=spread)
 
 
 MANY = fr.ItemParams(

@@ -23,7 +23,7 @@ from fractile.training.backprop import (
     rollout_cost,
     train_backprop,
 )
-from fractile.training.tune import tune_base_stock, tune_constant_order, tune_newsvendor
+from fractile.training.tune import tune_policy
 
 PARAMS = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=4.0, pack_size=1)
 SOURCE = DemandSource(fr.Poisson(5.0), PARAMS)
@@ -48,7 +48,7 @@ def constant_network(action, **options):
 
 
 def test_the_tuned_newsvendor_beats_the_plain_one_on_fresh_demand():
-    tuned = tune_newsvendor(scenario_of(0), PARAMS)
+    tuned = tune_policy("tuned_newsvendor", scenario_of(0), PARAMS).policy
     fresh = scenario_of(1)
     plain, better = (fr.simulate(p, fresh, PARAMS, warm_up=10).mean_cost for p in (fr.make_policy("newsvendor"), tuned))
     assert better < 0.96 * plain
@@ -56,12 +56,12 @@ def test_the_tuned_newsvendor_beats_the_plain_one_on_fresh_demand():
 
 def test_the_tuned_base_stock_finds_the_best_level():
     # Zipkin's instance: the best level is 16 (4.6386); its neighbours cost within a few hundredths.
-    level = tune_base_stock(scenario_of(0, paths=256), PARAMS).level
+    level = tune_policy("base_stock", scenario_of(0, paths=256), PARAMS).policy.level
     assert abs(level[0] - 16) <= 3
 
 
 def test_the_tuned_constant_order_is_below_mean_demand():
-    assert 3.0 <= tune_constant_order(scenario_of(0), PARAMS).quantity[0] <= 5.0
+    assert 3.0 <= tune_policy("constant_order", scenario_of(0), PARAMS).policy.quantity[0] <= 5.0
 
 
 def test_gradients_of_the_simulator_match_differences():
