@@ -1,42 +1,60 @@
-"""The report as one HTML file that loads nothing from outside."""
+"""The report as one HTML file that loads nothing from outside, and the data of its figures beside it.
+
+A part of the report is a module `NAME.py` with its template `NAME.html.j2` and two functions: `NAME_section(run)`
+returns its HTML ("": nothing to show), `NAME_figures(run)` the frames that its figures are drawn from, by name. Both
+take a `Run`; files that only one part needs are read with `run.frame` and `run.document`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from ..folder import read_manifest, replace_file
 from ..league.page import build_lineage_page, lineage_section
-from . import figures as plots, findings
+from .answer import answer_figures, answer_section
+from .comparison import comparison_section
+from .costs import costs_figures, costs_section
+from .figure_data import write_figures
+from .forecasters import forecasters_figures, forecasters_section
+from .items import items_figures, items_section
+from .orders import orders_section
 from .read import LEAGUE, Run, read_run
-from .text import label, number, percent
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
+from .record import record_section
+from .template import as_markup, render_template, style_sheet
 
 REPORT = "report.html"
 
 
-@dataclass(frozen=True)
-class ItemPicture:
-    """The figure of one item.
+def league_section(run: Run) -> str:
+    """Return the league of forecasters, where the study made one."""
+    return lineage_section(run.lineage) if run.lineage else ""
 
-    Attributes:
-        item: its id.
-        facts: its saving, lead time and critical ratio.
-        svg: the figure.
-    """
 
-    item: str
-    facts: str
-    svg: Markup
+SECTIONS: tuple[Callable[[Run], str], ...] = (
+    answer_section,
+    comparison_section,
+    costs_section,
+    items_section,
+    forecasters_section,
+    league_section,
+    orders_section,
+    record_section,
+)
+"""The parts of the report, in order."""
+FIGURES: tuple[Callable[[Run], Mapping[str, pd.DataFrame]], ...] = (
+    answer_figures,
+    costs_figures,
+    items_figures,
+    forecasters_figures,
+)
+"""What figures are drawn from, in the order of their parts."""
 
 
 def build_report(folder: Path) -> Path:
-    """Write `report.html` from the files of a run folder, the same bytes for the same files.
+    """Write `report.html` and `figures/*.csv` from the files of a run folder, the same bytes for the same files.
 
     A folder of `fractile lineage` gets its `lineage.html`.
 
@@ -52,77 +70,18 @@ def build_report(folder: Path) -> Path:
     folder = Path(folder)
     if read_manifest(folder).get("kind") == LEAGUE:
         return build_lineage_page(folder)
-    page = render(read_run(folder))
+    run = read_run(folder)
+    files = write_figures(folder, {name: frame for part in FIGURES for name, frame in part(run).items()})
+    page = render(run, files)
     return replace_file(folder / REPORT, lambda path: path.write_text(page, encoding="utf-8", newline="\n"))
 
 
-def render(run: Run) -> str:
-    """Return the page."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
+def render(run: Run, files: list[str]) -> str:
+    """Return the page.
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"label": label, "percent": percent, "number": number}
-    texts = files(__package__ or "")
-    template = environment.from_string(texts.joinpath("report.html.j2").read_text(encoding="utf-8"))
-    changes, table, period = findings.compare_items(run), run.comparison, run.periods(1)
-    compared: dict[str, Any] = {"baseline": run.baseline, "level": run.level}
-    value, scores, several = run.forecast_value, findings.all_horizons(run.scores), len(table) > 1
-    figures = {
-        "forest": plots.draw_savings(table, **compared) if several else None,
-        "forest_narrow": plots.draw_savings(table, **compared, width=380, key="narrow") if several else None,
-        "split": plots.draw_cost_split(table, baseline=run.baseline, period=period),
-        "service": plots.draw_service(table, baseline=run.baseline, period=period),
-        "item_savings": plots.draw_item_savings(changes.saving, period=period) if changes else None,
-        "value": plots.draw_forecast_value(value, **compared, best=run.best) if len(value) else None,
-        "calibration": plots.draw_calibration(scores) if len(scores) else None,
-    }
-    seconds = run.manifest.get("cpu_seconds") or {}
-    # Waste, revenue and salvage are costs, too, but in none of the three parts that the table shows.
-    parts = table["holding"] + table["stockout"] + table["ordering"]
-    other_costs = bool(((table["cost"] - parts).abs() > 1e-6 * (1 + table["cost"].abs())).any())
-    return template.render(
-        css=Markup(texts.joinpath("report.css").read_text(encoding="utf-8")),
-        run=run,
-        manifest=run.manifest,
-        answer=findings.summarise(run),
-        figures={name: svg and Markup(svg) for name, svg in figures.items()},
-        rows=findings.comparison_rows(run),
-        other_costs=other_costs,
-        items=list(_items(run, changes)),
-        worse_off=changes,
-        forecasters=findings.forecaster_rows(run),
-        forecaster_sentence=findings.describe_forecasters(run),
-        valued_policies=findings.valued_policies(run),
-        lineage=Markup(lineage_section(run.lineage)) if run.lineage else "",
-        orders=findings.summarise_orders(run),
-        policy_notes=findings.policy_notes(run),
-        baseline_sentence=findings.describe_baseline(run),
-        interval_method=findings.describe_intervals(run),
-        data_rows=findings.data_rows(run),
-        method_rows=findings.method_rows(run),
-        cpu=sorted(seconds.items(), key=lambda entry: -entry[1]),
-        cpu_total=sum(seconds.values()),
-    )
-
-
-def _items(run: Run, changes: findings.ItemChanges | None) -> Iterator[ItemPicture]:
-    """Draw the items that the run kept forecasts or history of."""
-    from markupsafe import Markup
-
-    paths = dict(list(run.trajectories.groupby("item_id", sort=False)))
-    for i, item in enumerate(dict.fromkeys([*run.fans["item_id"], *run.history["item_id"]])):
-        if item not in paths or not {run.baseline, run.best} <= set(paths[item]["policy"]):
-            continue
-        fan = run.fans[run.fans["item_id"] == item]
-        svg = plots.draw_item(
-            f"item{i}",
-            paths[item],
-            fan[fan["origin_date"] == fan["origin_date"].min()],
-            run.history[run.history["item_id"] == item],
-            baseline=run.baseline,
-            best=run.best,
-            period=run.periods(1),
-        )
-        facts = findings.describe_item(run, changes, item)
-        yield ItemPicture(str(item), facts, Markup(svg))
+    Args:
+        run: what it shows.
+        files: paths of the figures' data, relative to the page.
+    """
+    sections = [as_markup(html) for html in (section(run) for section in SECTIONS) if html]
+    return render_template("report", css=style_sheet(), manifest=run.manifest, sections=sections, files=files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ class Run:
         items: lead times and costs.
         orders: the next period's.
         lineage: the league of forecasters, where the study made one.
+        folder: the run folder itself.
     """
 
     manifest: Mapping[str, Any]
@@ -61,6 +63,26 @@ class Run:
     items: pd.DataFrame
     orders: pd.DataFrame
     lineage: LeagueFiles | None = None
+    folder: Path = Path()
+
+    def frame(self, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+        """Read a file that only one part of the report needs; an empty frame where the run has none.
+
+        Args:
+            name: of the file in the run folder, `.parquet` or `.csv`.
+            columns: those that it must have.
+        """
+        return _frame(self.folder / name, columns)
+
+    def document(self, name: str) -> Any:
+        """Read a JSON file of the run folder; None where the run has none."""
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FractileError(f"{path}: cannot be read ({error}); run the study again") from None
 
     @property
     def baseline(self) -> str:
@@ -105,7 +127,7 @@ def read_run(folder: Path) -> Run:
         raise InputError([f"{folder / name}: is missing; `fractile study` writes it: run it again" for name in missing])
     frames = {name: _frame(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()}
     league = read_league(folder / LEAGUE) if (folder / LEAGUE).is_dir() else None
-    run = Run(manifest, **frames, orders=_frame(folder / "orders.csv", ORDERS), lineage=league)
+    run = Run(manifest, **frames, orders=_frame(folder / "orders.csv", ORDERS), lineage=league, folder=folder)
     lacking = [key for key in ("baseline", "level") if key not in manifest]
     if lacking:
         raise FractileError(f"{folder / 'manifest.json'}: lacks {', '.join(lacking)}; run the study again")
@@ -114,6 +136,11 @@ def read_run(folder: Path) -> Run:
             f"{folder / 'comparison.parquet'}: has no row of the baseline {run.baseline!r}; run the study again"
         )
     return run
+
+
+def rows_of(frame: pd.DataFrame) -> list[Any]:
+    """Return the rows of a frame, its columns as attributes."""
+    return list(frame.itertuples(index=False))
 
 
 def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

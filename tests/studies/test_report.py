@@ -12,8 +12,10 @@ import pytest
 
 from fractile import FractileError
 from fractile.studies.report import figures as plots
+from fractile.studies.report.answer import summarise
 from fractile.studies.report.drawing import BLUE, INK, MUTED, ORANGE, colours_of
-from fractile.studies.report.findings import compare_items, describe_forecasters, forecaster_rows, summarise
+from fractile.studies.report.forecasters import describe_forecasters, forecaster_rows
+from fractile.studies.report.items import compare_items
 from fractile.studies.report.page import build_report
 from fractile.studies.report.read import read_run
 
@@ -220,7 +222,7 @@ def words(text):
 def test_sections_stand_in_order(whole):
     sections = re.findall(r'<section id="([^"]+)"', whole)
     first = ["answer", "comparison", "costs", "trajectories", "worse-off", "forecasters", "orders"]
-    assert sections == [*first, "timeline", "data", "method"]
+    assert sections == [*first, "timeline", "data", "method", "figures"]
 
 
 def test_the_answer_comes_first_and_names_the_interval(folder, whole):
@@ -271,9 +273,23 @@ def test_same_files_give_the_same_bytes(folder, whole):
     assert page(folder) == whole
 
 
+def test_the_data_of_every_figure_stand_beside_the_page_and_are_linked(folder):
+    linked = [reference for reference in outline(page(folder)).references if reference.startswith("figures/")]
+    assert linked == sorted(linked, key=linked.index)
+    assert {folder / file for file in linked} == set((folder / "figures").iterdir())
+    kept = {file: (folder / file).read_bytes() for file in linked}
+    savings = pd.read_csv(folder / "figures" / "savings.csv")
+    np.testing.assert_allclose(savings["saving"], comparison()["saving"], atol=1e-9)
+    assert {"costs", "item_savings", "item_series", "item_forecasts", "forecast_value", "calibration"} <= {
+        (folder / file).stem for file in linked
+    }
+    build_report(folder)
+    assert {file: (folder / file).read_bytes() for file in linked} == kept
+
+
 def test_nothing_is_asked_for_from_outside(whole):
     found = outline(whole)
-    assert all(reference.startswith("#") for reference in found.references)
+    assert all(reference.startswith(("#", "figures/")) for reference in found.references)
     assert not {"script", "link", "img", "iframe", "object"} & set(found.tags)
     assert re.findall(r"url\((?!#)", whole) == []
     assert "@import" not in whole
@@ -283,7 +299,7 @@ def test_nothing_is_asked_for_from_outside(whole):
 def test_ids_are_unique_and_references_lead_somewhere(whole):
     found = outline(whole)
     assert len(found.ids) == len(set(found.ids))
-    assert {reference[1:] for reference in found.references} <= set(found.ids)
+    assert {reference[1:] for reference in found.references if reference[0] == "#"} <= set(found.ids)
     assert set(re.findall(r"url\(#([^)]+)\)", whole)) <= set(found.ids)
 
 
@@ -317,7 +333,7 @@ def test_a_report_without_an_optional_file_is_whole(folder, name):
     (folder / name).unlink()
     text = page(folder)
     outline(text)
-    assert text.count("<section") == 10
+    assert text.count("<section") == 11
 
 
 @pytest.mark.parametrize(

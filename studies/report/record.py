@@ -1,0 +1,105 @@
+"""The record of a run: the events of a period, the data used, and how it was computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .read import Run
+from .template import render_template
+from .text import percent
+
+
+def record_section(run: Run) -> str:
+    """Return the timeline, the data and the method of a run."""
+    seconds = run.manifest.get("cpu_seconds") or {}
+    return render_template(
+        "record",
+        run=run,
+        manifest=run.manifest,
+        interval_method=describe_intervals(run),
+        data_rows=data_rows(run),
+        method_rows=method_rows(run),
+        cpu=sorted(seconds.items(), key=lambda entry: -entry[1]),
+        cpu_total=sum(seconds.values()),
+    )
+
+
+def describe_intervals(run: Run) -> str:
+    """Return how the intervals were computed, in a sentence or two."""
+    block, clusters = run.manifest.get("block"), run.manifest.get("clusters", "auto")
+    start = (
+        f"The intervals have a level of {percent(run.level, 0)}. A saving is one minus the ratio of summed costs "
+        "over the same demand; its error follows from each cell’s influence on that ratio (delta method)"
+    )
+    if clusters == "path":
+        return f"{start}, with demand paths as independent clusters, each left out once (jackknife), and Student’s t."
+    blocks = f"blocks of {block} {run.periods(int(block))}" if block else f"blocks of {run.periods()}"
+    return (
+        f"{start}, with two-way clusters over items × {blocks}, so that shocks common to all items and shocks that "
+        "last within an item count (Cameron, Gelbach and Miller 2011), each cluster left out once (jackknife), and "
+        "Student’s t with one degree of freedom less than the smaller number of clusters."
+    )
+
+
+def data_rows(run: Run) -> list[tuple[str, str]]:
+    """Describe the data, name and text."""
+    data: Mapping[str, Any] = run.manifest.get("data", {})
+    test: Mapping[str, Any] = run.manifest.get("backtest", {})
+    rows = [
+        ("source", data.get("source")),
+        ("items", data.get("items") and f"{data['items']:,}"),
+        ("history", data.get("periods") and f"{data['periods']:,} {run.periods()}"),
+        ("from", data.get("first_date")),
+        ("to", data.get("last_date")),
+        ("frequency", data.get("freq")),
+        ("out of stock", data.get("stockout_share") is not None and percent(data["stockout_share"])),
+        ("no sale", data.get("zero_share") is not None and percent(data["zero_share"])),
+        ("held out", test.get("periods") and f"{test['periods']} {run.periods()}"),
+        ("held out from", test.get("first_date")),
+        ("held out to", test.get("last_date")),
+    ]
+    return [(name, str(text)) for name, text in rows if text]
+
+
+def method_rows(run: Run) -> list[tuple[str, str]]:
+    """Return how the run was computed, name and text."""
+    made, test = run.manifest, run.manifest.get("backtest", {})
+    warm, weeks = test.get("warm_up_periods"), run.periods()
+    rows = [
+        ("command", made.get("command")),
+        ("seed", made.get("seed")),
+        ("created", made.get("created")),
+        ("forecaster", made.get("forecaster")),
+        ("learning", _learning(run)),
+        ("validation", _validation(run)),
+        ("warm-up", warm and f"{warm} {weeks} were simulated before the held-out ones, and do not count"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())),
+    ]
+    return [(name, str(text)) for name, text in rows if text is not None and text != ""]
+
+
+def _learning(run: Run) -> str | None:
+    """Return how much policies learned from, in a sentence; None where the manifest does not say."""
+    size, test = run.manifest.get("learning"), run.manifest.get("backtest", {})
+    if not size:
+        return None
+    refits = test.get("refits") or ()
+    fits = f", forecast by forecasters refitted {len(refits)} times along the way" if refits else ""
+    draws, simulated = size["history_paths"], size["simulated_paths"]
+    beside = f" and {simulated} simulated one{'s' * (simulated > 1)} beside" if simulated else ""
+    return (
+        f"{size['items']:,} items × {size['periods']} {run.periods()}{fits}; {draws} path{'s' * (draws > 1)} of the "
+        f"history{beside}: {size['item_periods']:,} item-{run.periods()} in all"
+    )
+
+
+def _validation(run: Run) -> str | None:
+    """Return what the periods before the held-out ones were for."""
+    test, size = run.manifest.get("backtest", {}), run.manifest.get("learning") or {}
+    periods, weeks = test.get("validation_periods"), run.periods()
+    if not periods:
+        return None
+    if size.get("kept_periods") == 0 or not test.get("refits"):
+        return f"policies were tuned on the {periods} {weeks} before the held-out ones"
+    return f"policies were chosen on the {periods} {weeks} before the held-out ones, which nothing was trained on"
