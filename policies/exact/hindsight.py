@@ -6,11 +6,12 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray
+from ...arrays import BoolArray, FloatArray, IntArray
 from ...envs.core.types import InventoryState, ItemParams, Scenario
 from ...errors import Faults, FractileError
 from ..base_stock import ConstantOrder
 from ..rollout import roll
+from .lot_sizing import MOST_STATES, LotRules, are_whole, plan_lots, states_needed
 
 MEMORY = 8_000_000
 """Numbers that one block of paths and items may hold at once."""
@@ -22,8 +23,12 @@ class Hindsight:
 
     Time is cut into intervals, each served by one arrival at most; a unit of demand is served by its interval's
     arrival, from stock or, where it can wait, late, or not at all, whichever is cheapest. Dynamic programming over
-    the cuts is exact. Pack sizes, minimum and maximum orders and a shared capacity are ignored, so that no
-    admissible policy costs less.
+    the cuts is exact without rules on orders.
+
+    Where packs, a minimum or a maximum order bind, orders are whole lots, found by dynamic programming over stock
+    (`lot_sizing`): exact where demand, stock and rules are whole numbers and unmet demand is lost or waits. For all
+    other items, and where items share a capacity, these rules are ignored: a relaxation, so that no admissible policy
+    costs less. `exact_items` tells which is which.
     """
 
     def plan(self, scenario: Scenario, params: ItemParams, state: InventoryState) -> FloatArray:
@@ -48,29 +53,114 @@ class Hindsight:
         if scenario.prices is not None:
             faults.add("hindsight bounds holding, stock-out and fixed cost: leave out Scenario.prices")
         faults.raise_if_any()
-        params = self.relaxed(params)
-        owed, residual = _unmet_demand(scenario, params, state)
-        paths, periods, items = residual.shape
-        series = residual.transpose(1, 0, 2).reshape(periods, -1)
-        names = ("lead_time", "review_period", "holding_cost", "stockout_cost", "lost_share", "fixed_order_cost")
-        values = [np.asarray(getattr(params, name), dtype=np.float64) for name in names]
-        if all(value.ndim == 0 for value in values):
-            columns = _Columns(*(value.reshape(1) for value in values))
-        else:
-            columns = _Columns(*(np.broadcast_to(value, (paths, items)).reshape(-1) for value in values))
-        if not np.any(params.fixed_order_cost):
-            orders = _plan_free(owed.reshape(-1), series, columns)
-        else:
-            whole = columns.over(series.shape[1])
-            block = max(1, MEMORY // (periods + 1) ** 2)
-            cuts = [slice(i, i + block) for i in range(0, series.shape[1], block)]
-            parts = [_plan_block(owed.reshape(-1)[cut], series[:, cut], whole.part(cut)) for cut in cuts]
-            orders = np.concatenate(parts, axis=1)
-        return orders.reshape(periods, paths, items).transpose(1, 0, 2)
+        shape = (scenario.paths, scenario.items)
+        lots = _series_in_lots(scenario, params, state)
+        orders = np.zeros((scenario.periods, scenario.paths * scenario.items))
+        for rules, chosen in lots:
+            orders[:, chosen] = plan_lots(*_by_series(scenario, state, chosen), rules)
+        rest = np.ones(orders.shape[1], dtype=bool)
+        for _, chosen in lots:
+            rest[chosen] = False
+        if rest.any():
+            params = self.relaxed(params)
+            owed, residual = _unmet_demand(scenario, params, state)
+            series = residual.transpose(1, 0, 2).reshape(scenario.periods, -1)
+            orders[:, rest] = _plan_without_rules(owed.reshape(-1)[rest], series[:, rest], _columns(params, shape, rest))
+        return orders.reshape(scenario.periods, *shape).transpose(1, 0, 2)
+
+    def exact_items(self, scenario: Scenario, params: ItemParams, state: InventoryState) -> BoolArray:
+        """Return for which items the plan is the cheapest of all, shape (items,); for the others it costs no more.
+
+        Args:
+            scenario: see `plan`.
+            params: likewise.
+            state: likewise.
+        """
+        shape = (scenario.paths, scenario.items)
+        lost = np.broadcast_to(np.asarray(params.lost_share, dtype=np.float64), shape)
+        exact = ((lost == 0.0) | (lost == 1.0)) & ~_bound_by_rules(params, shape) & (params.capacity is None)
+        if params.order_rules:  # packs of one change no plan for whole demand
+            pack = 1.0 if params.pack_size is None else params.pack_size
+            whole = are_whole(*_by_series(scenario, state, np.arange(exact.size))).reshape(shape)
+            exact = exact & whole & (np.asarray(pack) == 1.0)
+        exact = exact.reshape(-1)
+        for rules, chosen in _series_in_lots(scenario, params, state):
+            exact[chosen] = params.capacity is None
+        found: BoolArray = exact.reshape(shape).all(0)
+        return found
 
     def relaxed(self, params: ItemParams) -> ItemParams:
         """Return the parameters without pack size, minimum and maximum order, and capacity."""
         return replace(params, pack_size=None, minimum_order=None, maximum_order=None, capacity=None)
+
+
+def _by_series(
+    scenario: Scenario, state: InventoryState, chosen: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return net inventory (n,), old orders by the period they arrive in and demand (periods, n) of some series."""
+    demand = np.asarray(scenario.demand, dtype=np.float64).transpose(1, 0, 2).reshape(scenario.periods, -1)[:, chosen]
+    pipeline = np.asarray(state.pipeline, dtype=np.float64)[: scenario.periods]
+    arriving = np.zeros_like(demand)
+    arriving[: len(pipeline)] = pipeline.reshape(len(pipeline), scenario.paths * scenario.items)[:, chosen]
+    return np.asarray(state.net_inventory, dtype=np.float64).reshape(-1)[chosen], arriving, demand
+
+
+def _bound_by_rules(params: ItemParams, shape: tuple[int, int]) -> BoolArray:
+    """Return where orders cannot be any whole number of units, shape (paths, items)."""
+    pack = 0.0 if params.pack_size is None else params.pack_size
+    least, most = params.order_range
+    rules = (np.asarray(pack) > 1.0) | (np.asarray(least) > np.maximum(pack, 1.0)) | np.isfinite(most)
+    bound: BoolArray = np.broadcast_to(rules, shape)
+    return bound
+
+
+def _series_in_lots(
+    scenario: Scenario, params: ItemParams, state: InventoryState
+) -> list[tuple[LotRules, IntArray]]:
+    """Return the series that are planned in whole lots, together with those of the same rules."""
+    shape = (scenario.paths, scenario.items)
+    if not params.order_rules or not _bound_by_rules(params, shape).any():
+        return []
+    pack = np.asarray(1.0 if params.pack_size is None else params.pack_size)
+    least, most = params.order_range
+    least = np.maximum(least, pack)
+    names = ("lead_time", "review_period", "holding_cost", "stockout_cost", "lost_share", "fixed_order_cost")
+    values = [*(getattr(params, name) for name in names), pack, least, most]
+    table = np.stack([np.broadcast_to(np.asarray(v, dtype=np.float64), shape).reshape(-1) for v in values])
+    net, arriving, demand = _by_series(scenario, state, np.arange(table.shape[1]))
+    lost = table[4]
+    possible = _bound_by_rules(params, shape).reshape(-1) & ((lost == 0.0) | ((lost == 1.0) & (net >= 0)))
+    possible &= are_whole(net, arriving, demand, *table[6:8], np.where(np.isfinite(table[8]), table[8], 0.0))
+    found = []
+    for kind in np.unique(table[:, possible], axis=1).T:
+        chosen = np.flatnonzero(possible & (table == kind[:, None]).all(0))
+        rules = LotRules(
+            int(kind[0]), int(kind[1]), kind[2], kind[3], kind[4] == 1.0, kind[5], int(kind[6]), int(kind[7]), kind[8]
+        )
+        few = states_needed(net[chosen], arriving[:, chosen], demand[:, chosen], rules) <= MOST_STATES
+        if few.any():
+            found.append((rules, chosen[few]))
+    return found
+
+
+def _columns(params: ItemParams, shape: tuple[int, int], chosen: BoolArray) -> _Columns:
+    """Return the parameters of some series, of length 1 where all are the same."""
+    names = ("lead_time", "review_period", "holding_cost", "stockout_cost", "lost_share", "fixed_order_cost")
+    values = [np.asarray(getattr(params, name), dtype=np.float64) for name in names]
+    if all(value.ndim == 0 for value in values):
+        return _Columns(*(value.reshape(1) for value in values))
+    return _Columns(*(np.broadcast_to(value, shape).reshape(-1)[chosen] for value in values))
+
+
+def _plan_without_rules(owed: FloatArray, series: FloatArray, columns: _Columns) -> FloatArray:
+    """Plan where an order may be any quantity; series (periods, n) in, orders of that shape out."""
+    if not columns.fixed.any():
+        return _plan_free(owed, series, columns)
+    periods, n = series.shape
+    whole = columns.over(n)
+    block = max(1, MEMORY // (periods + 1) ** 2)
+    cuts = [slice(i, i + block) for i in range(0, n, block)]
+    return np.concatenate([_plan_block(owed[cut], series[:, cut], whole.part(cut)) for cut in cuts], axis=1)
 
 
 def _unmet_demand(scenario: Scenario, params: ItemParams, state: InventoryState) -> tuple[FloatArray, FloatArray]:

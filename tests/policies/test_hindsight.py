@@ -13,6 +13,7 @@ from fractile import (
     InventoryState,
     Scenario,
 )
+from fractile.envs.core.dynamics import feasible_order
 from fractile.envs.core.types import ItemParams
 from fractile.policies.base_stock import BaseStock, CappedBaseStock, ConstantOrder
 from fractile.policies.exact.hindsight import Hindsight
@@ -42,6 +43,17 @@ INSTANCES = {
     "partial, fixed cost": {"lead_time": 2, "unmet_demand": 0.4, "fixed_order_cost": 15.0},
     "partial, mixed": {"lead_time": np.array([0, 1, 2]), "unmet_demand": np.array([0.0, 0.5, 1.0]), "review_period": 2},
     "packs": {"lead_time": 1, "pack_size": 6.0, "minimum_order": 12.0, "fixed_order_cost": 5.0},
+    "packs, backorders": {"lead_time": 2, "pack_size": 4.0, "unmet_demand": "backorder", "review_period": 2},
+    "largest order": {"lead_time": 1, "pack_size": 1.0, "maximum_order": 5.0},
+    "mixed rules": {
+        "lead_time": np.array([0, 1, 2]),
+        "pack_size": np.array([1.0, 5.0, 2.0]),
+        "minimum_order": np.array([0.0, 10.0, 2.0]),
+        "maximum_order": np.array([4.0, np.inf, 6.0]),
+        "unmet_demand": np.array([1.0, 0.0, 0.5]),
+        "fixed_order_cost": np.array([0.0, 3.0, 2.0]),
+    },
+    "packs of half units": {"lead_time": 1, "pack_size": 1.5, "unmet_demand": "backorder"},
 }
 
 
@@ -98,6 +110,14 @@ TINY = [
     {"lead_time": 2, "fixed_order_cost": 3.0, "unmet_demand": "backorder"},
     {"lead_time": 0, "review_period": 2, "unmet_demand": "backorder", "fixed_order_cost": 1.0},
     {"lead_time": 1, "unmet_demand": "backorder"},
+    {"lead_time": 0, "pack_size": 3.0},
+    {"lead_time": 1, "pack_size": 2.0, "fixed_order_cost": 1.5},
+    {"lead_time": 1, "pack_size": 3.0, "unmet_demand": "backorder", "fixed_order_cost": 2.0},
+    {"lead_time": 0, "minimum_order": 3.0, "pack_size": 1.0},
+    {"lead_time": 1, "minimum_order": 4.0, "unmet_demand": "backorder"},
+    {"lead_time": 0, "maximum_order": 2.0},
+    {"lead_time": 1, "maximum_order": 4.0, "pack_size": 2.0, "unmet_demand": "backorder", "review_period": 2},
+    {"lead_time": 0, "minimum_order": 2.0, "maximum_order": 3.0, "fixed_order_cost": 2.0},
 ]
 
 
@@ -110,10 +130,15 @@ def test_hindsight_is_the_best_of_all_plans(options):
         low = -2 if params.lost_share == 0 else 0
         net = np.array([[float(rng.integers(low, 3))]])
         state = InventoryState(net, rng.integers(0, 3, (params.slots, 1, 1)).astype(float))
-        most = int(demand.sum() + max(-net.item(), 0.0))
+        scenario, most = Scenario(demand[None, :, None]), int(demand.sum() + max(-net.item(), 0.0))
+        if params.order_rules:  # a lot may hold more than is ever needed
+            most = min(most + int(max(params.pack_size or 1, params.minimum_order or 1)) - 1, 12)
         best = cheapest(demand, params, state, most)
-        got = fr.simulate(Hindsight(), Scenario(demand[None, :, None]), params, initial_state=state).cost.sum()
-        assert got == pytest.approx(best, abs=1e-9), (demand, net, state.pipeline.ravel())
+        got = fr.simulate(Hindsight(), scenario, params, initial_state=state)
+        assert got.cost.sum() == pytest.approx(best, abs=1e-9), (demand, net, state.pipeline.ravel())
+        assert Hindsight().exact_items(scenario, params, state).all()
+        # What is planned can be ordered.
+        np.testing.assert_array_equal(feasible_order(got.order, params), got.order)
 
 
 @pytest.mark.parametrize("fixed", [0.0, 3.0])
@@ -144,6 +169,55 @@ def test_plans_are_of_the_scenarios_shape():
     assert plan.min() >= 0.0
     # An order of item 2 in the last two periods arrives too late to serve anything.
     assert not plan[:, -2:, 1].any()
+
+
+@pytest.mark.parametrize("unmet", ["lost", "backorder"])
+def test_no_whole_order_sequence_costs_less(unmet):
+    """Random rules against all orders of up to three packs beyond what is needed."""
+    rng = np.random.default_rng(11)
+    for _ in range(25):
+        pack = float(rng.integers(1, 4))
+        params = ItemParams(
+            lead_time=int(rng.integers(0, 3)),
+            review_period=int(rng.integers(1, 3)),
+            holding_cost=float(rng.integers(1, 3)),
+            stockout_cost=float(rng.integers(1, 8)),
+            fixed_order_cost=float(rng.integers(0, 5)),
+            pack_size=pack,
+            minimum_order=pack * rng.integers(0, 3),
+            maximum_order=pack * rng.integers(2, 4),
+            unmet_demand=unmet,
+        )
+        demand = rng.integers(0, 4, 4).astype(float)
+        net = np.array([[float(rng.integers(0 if unmet == "lost" else -2, 3))]])
+        state = InventoryState(net, rng.integers(0, 3, (params.slots, 1, 1)).astype(float))
+        best = cheapest(demand, params, state, 9)
+        got = fr.simulate(Hindsight(), Scenario(demand[None, :, None]), params, initial_state=state).cost.sum()
+        assert got == pytest.approx(best, abs=1e-9), (params, demand, net)
+
+
+def test_it_is_known_where_the_bound_is_a_relaxation():
+    params = ItemParams(
+        pack_size=np.array([3.0, 3.0, 1.0, 1.5]), unmet_demand=np.array([1.0, 0.5, 1.0, 1.0]), stockout_cost=4.0
+    )
+    scenario = fr.draw_scenario(fr.Poisson(np.full(4, 3.0)), 0, 2, 6, 1)
+    state = InventoryState.empty(2, 4, 0)
+    assert Hindsight().exact_items(scenario, params, state).tolist() == [True, False, True, False]
+    # Demand that is not whole has no lattice of stock.
+    halves = Scenario(scenario.demand + 0.5)
+    assert not Hindsight().exact_items(halves, params, state).any()
+
+
+def test_series_of_unlike_size_are_planned_as_one_by_one(monkeypatch):
+    params = ItemParams(lead_time=1, pack_size=4.0, stockout_cost=5.0, fixed_order_cost=2.0)
+    scenario = fr.draw_scenario(fr.Poisson(np.array([0.4, 3.0, 25.0])), 0, 4, 9, 2)
+    state = InventoryState.empty(4, 3, 1)
+    whole = Hindsight().plan(scenario, params, state)
+    for item in range(3):
+        one = Hindsight().plan(scenario.select(np.array([item])), params, InventoryState.empty(4, 1, 1))
+        np.testing.assert_array_equal(whole[:, :, [item]], one)
+    monkeypatch.setattr("fractile.policies.exact.lot_sizing.MEMORY", 300)
+    np.testing.assert_array_equal(Hindsight().plan(scenario, params, state), whole)
 
 
 def test_blocks_change_nothing(monkeypatch):
