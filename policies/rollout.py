@@ -79,6 +79,32 @@ def simulate(
     return Trajectory(**common, demand=demand, params=params, extra=arrays)
 
 
+def state_after(
+    policy: Policy, scenario: Scenario, params: Any, periods: int, *, initial_state: StockState | None = None
+) -> StockState:
+    """Return what a policy leaves after the first periods of a scenario: what the next one begins with.
+
+    Args:
+        policy: turns observations into orders; no planner.
+        scenario: see `simulate`.
+        params: likewise.
+        periods: how many the policy orders in, at most the scenario's; 0 returns what the first period begins with.
+        initial_state: what the first period begins with; None = the policy's own target.
+
+    >>> from fractile.policies.base_stock import BaseStock
+    >>> params = ItemParams(lead_time=1, stockout_cost=4.0)
+    >>> scenario = Scenario(np.full((1, 3, 1), 5.0))
+    >>> state = state_after(BaseStock(12.0), scenario, params, 2)
+    >>> state.net_inventory.item(), state.pipeline.item()
+    (2.0, 5.0)
+    """
+    scenario = prepare_scenario(policy, scenario, params)
+    state = starting_state(policy, scenario, params) if initial_state is None else initial_state
+    for after, _ in islice(roll(policy, scenario, params, state), periods):
+        state = after
+    return state
+
+
 def prepare_scenario(policy: Any, scenario: Scenario, params: Any) -> Scenario:
     """Return the scenario with all that a policy reads of its forecasts, computed once.
 

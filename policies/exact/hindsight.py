@@ -65,7 +65,9 @@ class Hindsight:
             params = self.relaxed(params)
             owed, residual = _unmet_demand(scenario, params, state)
             series = residual.transpose(1, 0, 2).reshape(scenario.periods, -1)
-            orders[:, rest] = _plan_without_rules(owed.reshape(-1)[rest], series[:, rest], _columns(params, shape, rest))
+            orders[:, rest] = _plan_without_rules(
+                owed.reshape(-1)[rest], series[:, rest], _columns(params, shape, rest)
+            )
         return orders.reshape(scenario.periods, *shape).transpose(1, 0, 2)
 
     def exact_items(self, scenario: Scenario, params: ItemParams, state: InventoryState) -> BoolArray:
@@ -84,7 +86,7 @@ class Hindsight:
             whole = are_whole(*_by_series(scenario, state, np.arange(exact.size))).reshape(shape)
             exact = exact & whole & (np.asarray(pack) == 1.0)
         exact = exact.reshape(-1)
-        for rules, chosen in _series_in_lots(scenario, params, state):
+        for _, chosen in _series_in_lots(scenario, params, state):
             exact[chosen] = params.capacity is None
         found: BoolArray = exact.reshape(shape).all(0)
         return found
@@ -114,9 +116,7 @@ def _bound_by_rules(params: ItemParams, shape: tuple[int, int]) -> BoolArray:
     return bound
 
 
-def _series_in_lots(
-    scenario: Scenario, params: ItemParams, state: InventoryState
-) -> list[tuple[LotRules, IntArray]]:
+def _series_in_lots(scenario: Scenario, params: ItemParams, state: InventoryState) -> list[tuple[LotRules, IntArray]]:
     """Return the series that are planned in whole lots, together with those of the same rules."""
     shape = (scenario.paths, scenario.items)
     if not params.order_rules or not _bound_by_rules(params, shape).any():
