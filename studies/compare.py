@@ -12,7 +12,7 @@ from ..arrays import FloatArray
 from ..envs.core.types import InventoryState, ItemParams, Scenario, Trajectory
 from ..errors import FractileError, did_you_mean
 from ..policies.base import Planner, Policy
-from ..policies.rollout import prepare_scenario, simulate
+from ..policies.rollout import prepare_scenario, simulate, state_after
 from .statistics import Clusters, paired_saving
 
 LARGE = 10_000.0
@@ -106,7 +106,7 @@ class Comparison:
             "costs are a period's, over all items"
         )
         if (self.table["kind"] == "bound").any():
-            lines.append("* a bound: knows the future, free of packs and minimum orders; no policy can reach it")
+            lines.append("* a bound: knows the future, from the baseline's first stock on; no policy can reach it")
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -141,11 +141,18 @@ def compare(
     _check_baseline(baseline, policies)
     for policy in policies.values():
         scenario = prepare_scenario(policy, scenario, params)
+    bounds = [name for name, policy in policies.items() if isinstance(policy, Planner)]
+    against, begins = policies[baseline], None
+    if bounds and not isinstance(against, Planner):
+        # A bound begins with what the baseline has when costs begin to count: nothing of it is free.
+        begins = state_after(against, scenario, params, warm_up, initial_state=initial_state)
+    counted = scenario.window(warm_up, scenario.periods) if begins is not None else scenario
     trajectories = {
-        name: simulate(policy, scenario, params, initial_state=initial_state, warm_up=warm_up)
+        name: simulate(policy, counted, params, initial_state=begins)
+        if name in bounds and begins is not None
+        else simulate(policy, scenario, params, initial_state=initial_state, warm_up=warm_up)
         for name, policy in policies.items()
     }
-    bounds = [name for name, policy in policies.items() if isinstance(policy, Planner)]
     return summarise(trajectories, baseline=baseline, level=level, clusters=clusters, block=block, bounds=bounds)
 
 

@@ -211,7 +211,7 @@ def test_salvage_value_of_each_item():
 
 
 def test_planners_are_charged_without_the_rules_they_ignore():
-    params = ItemParams(pack_size=50.0, fixed_order_cost=3.0)
+    params = ItemParams(pack_size=50.0, fixed_order_cost=3.0, unmet_demand=0.5)
     got = fr.simulate(Hindsight(), drawn(), params)
     assert (got.order % 50.0 != 0).any()
     assert got.params.pack_size is None
