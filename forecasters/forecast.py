@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ..arrays import FloatArray, IntArray
-from ..errors import FractileError
+from ..errors import Faults, FractileError
 from .calibration.dependence import Dependence, Method
 from .data.calendar import later_dates
+from .data.long import collect_long, correlation_columns
 from .data.nixtla import Point, Style, long_frame, nixtla_frame, read_nixtla
 from .data.panel import SalesPanel
 from .demand_forecast import (
@@ -27,6 +28,7 @@ from .demand_forecast import (
     sample_forecast,
 )
 from .interpolation import (
+    CROSSING,
     increasing_inside,
     interpolation_weights,
     mean_weights,
@@ -39,10 +41,6 @@ DEFAULT_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98,
 
 BLOCK = 8_000_000
 """Draws in memory at once."""
-
-CROSSING = 1e-9
-"""How far a quantile may lie below that of a lower level, as a share of it (of one unit where it is less than one):
-what rounding does to forecasts that were sorted. Anything beyond is a fault of the forecaster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,9 +278,40 @@ class QuantileForecast:
         """Return the same quantiles with another dependence over the horizon; independent where None."""
         return self._with(dependence=dependence)
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return a long frame: `item_id, origin, horizon, level, value`, and `origin_date, date` where known."""
-        return long_frame(self)
+    def to_frame(self, *, dependence: bool = False) -> pd.DataFrame:
+        """Return a long frame: `item_id, origin, horizon, level, value`, and `origin_date, date` where known.
+
+        Args:
+            dependence: whether columns `correlation_1 … correlation_H` follow: the copula of each step's error with
+                that of every step, so that `from_frame` gives back sums over periods, too.
+        """
+        frame = long_frame(self)
+        if dependence:
+            columns = correlation_columns(self.dependence, self.values.shape[:3])
+            each = {name: np.repeat(cells.reshape(-1), len(self.levels)) for name, cells in columns.items()}
+            frame = frame.assign(**each)
+        return frame
+
+    @classmethod
+    def from_frame(cls, df: pd.DataFrame, panel: SalesPanel) -> Self:
+        """Build a forecast from a long frame of quantiles that were made elsewhere.
+
+        Args:
+            df: a row for each item, origin, date and level: `item_id, origin_date, date, level, value`, as `to_frame`
+                gives it. `origin_date` is the date of the first forecast period: sales before it were known.
+                `correlation_1 …` are read where they are there (see `to_frame`), other columns are ignored. An item
+                needs no rows of origins at which it was not listed yet: it is forecast at zero there.
+            panel: the history that was forecast; it gives the period of each date.
+
+        Raises:
+            InputError: with every fault of the frame.
+        """
+        faults = Faults()
+        found = collect_long(df, panel, faults)
+        faults.raise_if_any()
+        if found is None:
+            raise FractileError("the frame holds no forecast")
+        return cls(*found)
 
     def to_nixtla(self, style: Style = "quantiles", model: str = "Fractile") -> pd.DataFrame:
         """Return a wide frame as Nixtla's libraries give it: `unique_id, cutoff, ds`, and the quantiles.

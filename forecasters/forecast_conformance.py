@@ -14,8 +14,7 @@ from ..arrays import FloatArray
 from ..errors import FractileError
 from .calibration.dependence import Dependence
 from .demand_forecast import DemandForecast
-from .forecast import CROSSING
-from .interpolation import increasing_inside
+from .interpolation import CROSSING, increasing_inside
 
 EXACT = 1e-6
 """Relative error of what must be equal: floats, and the bisection that some quantiles are found by."""

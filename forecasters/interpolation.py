@@ -12,6 +12,9 @@ from ..arrays import FloatArray, IntArray
 
 SOBOL_BUNDLE = 64
 """Dimensions that quasi-random points are drawn in at once: horizons up to it share their points."""
+CROSSING = 1e-9
+"""How far a quantile may lie below that of a lower level, as a share of it (of one unit where it is less than one):
+what rounding does to forecasts that were sorted. Anything beyond is a fault of the forecaster."""
 
 
 def interpolation_weights(levels: FloatArray, level: ArrayLike) -> FloatArray:
