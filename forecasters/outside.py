@@ -178,7 +178,7 @@ def _dates_from(panel: SalesPanel) -> pd.DatetimeIndex:
     """Return the first dates of a panel's periods and of the one after its end."""
     after = later_dates(panel.dates[-1:], panel.freq, 1)
     assert after is not None
-    return panel.dates.append(after)
+    return pd.DatetimeIndex(panel.dates.append(after))
 
 
 def tail_levels(forecast: QuantileForecast, critical_ratio: ArrayLike) -> FloatArray:

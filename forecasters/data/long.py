@@ -117,7 +117,7 @@ def _calendar(panel: SalesPanel, target: pd.DatetimeIndex) -> pd.DatetimeIndex:
     """Return the first dates of the panel's periods, of the one after them, and of those up to the last target."""
     later = pd.date_range(panel.dates[-1], periods=2, freq=panel.freq)
     last = max(later[-1], target.max()) if target.notna().any() else later[-1]
-    return panel.dates.append(pd.date_range(panel.dates[-1], last, freq=panel.freq)[1:])
+    return pd.DatetimeIndex(panel.dates.append(pd.date_range(panel.dates[-1], last, freq=panel.freq)[1:]))
 
 
 def _check_dates(
