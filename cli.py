@@ -178,7 +178,7 @@ def train(
         config = None if environment_or_config is None else Path(environment_or_config)
         made = make_config(config, overrides, quick=quick, flags={"policies.baseline": "--policy"})
         target = _run_target(out, f"{made.name}-{policy}", overwrite=overwrite)
-        from .studies.study import train_run
+        from .studies.kept_runs import train_run
 
         with terminal.progress() as progress:
             command = _command_line()
@@ -202,7 +202,7 @@ def order(
     with open_terminal(as_json=as_json, debug=debug) as terminal:
         _check_table(out)
         read_manifest(run)
-        from .studies.study import next_orders
+        from .studies.kept_runs import next_orders
 
         with terminal.progress() as progress:
             progress("ordering")
@@ -246,7 +246,7 @@ def forecast(
         made = make_config(config, overrides, quick=quick)
         if made.forecast.horizon is None:
             raise InputError(["--horizon: is missing; say how many periods to forecast, e.g. --horizon 8"])
-        from .studies.study import forecast_file
+        from .studies.kept_runs import forecast_file
 
         with terminal.progress() as progress:
             progress("forecasting")

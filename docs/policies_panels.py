@@ -23,7 +23,7 @@ from fractile.envs.demand.model import uncensored
 from fractile.policies.base import Planner
 from fractile.policies.rollout import policy_of_items
 from fractile.randomness import keyed_generator
-from fractile.studies.backtest import Forecasts, Study, begin
+from fractile.studies.backtest import Backtest, Study, begin
 from fractile.studies.config import StudyConfig, load_config
 from fractile.studies.data import StudyData, item_params, load_data
 from fractile.studies.headline import choose_baseline
@@ -114,15 +114,14 @@ def run_panel(name: str, settings: Settings) -> dict[str, Any]:
     """Run a panel's backtest, the simulated world beside it, and the exchange of halves."""
     config, data = load_case(name, settings)
     study = begin(config, config.backtest.periods, lambda *_: None, data)
-    forecasts = study.forecast(config.forecast.forecaster, config.training.simulated_paths)
     names = [n for n in config.policies.names if n != "hindsight"]
     if data.panel.items <= LOOKAHEAD_ITEMS and "lookahead" not in names:
         names.append("lookahead")
-    trained = study.train(names, forecasts.learning)
-    baseline = choose_baseline("cheapest", trained)
+    backtest = study.backtest(config.forecast.forecaster, names)
+    trained, played, learning = backtest.trained, backtest.trajectories, backtest.learning
+    baseline = choose_baseline("cheapest", backtest.folds[0].trained)
     policies = {n: p for n, p in trained.policies.items() if not isinstance(p, Planner)}
-    played = study.simulate(policies, forecasts)
-    simulated = simulate_world(study, forecasts, policies, baseline, quick=settings.quick)
+    simulated = simulate_world(study, backtest, policies, baseline, quick=settings.quick)
     shared = {
         "panel": name,
         "seed": settings.seeds[0],
@@ -130,8 +129,8 @@ def run_panel(name: str, settings: Settings) -> dict[str, Any]:
         "baseline": baseline,
         "items": data.panel.items,
         "held_out": config.backtest.periods,
-        "kept_periods": forecasts.learning.size["kept_periods"],
-        "item_periods": forecasts.learning.size["item_periods"],
+        "kept_periods": learning.size["kept_periods"],
+        "item_periods": learning.size["item_periods"],
         "refits": len(study.window.refits),
         "fit_seconds": sum(s for stage, s in study.seconds.items() if not stage.startswith("training ")),
     }
@@ -155,12 +154,12 @@ def run_panel(name: str, settings: Settings) -> dict[str, Any]:
             }
         )
     if name in HALVES:
-        rows += [{**shared, "what": "halves", **row} for row in exchange_halves(study, forecasts)]
+        rows += [{**shared, "what": "halves", **row} for row in exchange_halves(study, backtest)]
     return {"rows": rows}
 
 
 def simulate_world(
-    study: Study, forecasts: Forecasts, policies: Mapping[str, Any], baseline: str, *, quick: bool
+    study: Study, backtest: Backtest, policies: Mapping[str, Any], baseline: str, *, quick: bool
 ) -> dict[str, dict[str, float]]:
     """Return each policy's saving on demand drawn from the forecaster itself along the held-out periods.
 
@@ -174,9 +173,9 @@ def simulate_world(
     sells = data.panel.sales[:, max(0, window.cutoff - 8) : window.cutoff].sum(1) > 0
     chosen = np.sort(chosen[sells[chosen]][:items])
     past = data.panel.until(window.cutoff)
-    model = ForecastDemand(forecasts.fitted, past, mode="rolled", start=window.cutoff)
+    model = ForecastDemand(backtest.fitted, past, mode="rolled", start=window.cutoff)
     shocks = model.fitted_shocks()
-    model = ForecastDemand(forecasts.fitted, past.select(chosen), mode="rolled", start=window.cutoff, shocks=shocks)
+    model = ForecastDemand(backtest.fitted, past.select(chosen), mode="rolled", start=window.cutoff, shocks=shocks)
     params, warm_up = data.params.select(chosen), 2 * window.span
     rng = keyed_generator(study.config.seed, "simulated world", "demand")
     scenario = with_protection_totals(model.scenario(rng, paths, warm_up + window.horizon, window.span), params)
@@ -191,9 +190,9 @@ def simulate_world(
     }
 
 
-def exchange_halves(study: Study, forecasts: Forecasts) -> list[dict[str, Any]]:
+def exchange_halves(study: Study, backtest: Backtest) -> list[dict[str, Any]]:
     """Train `backprop` on either half of the items, and compare both networks on each half's held-out periods."""
-    learning, data = forecasts.learning, study.data
+    learning, data = backtest.learning, study.data
     order = keyed_generator(study.config.seed, "halves").permutation(data.panel.items)
     halves = [np.sort(order[k::2]) for k in range(2)]
     networks, seconds = [], process_time()
@@ -210,7 +209,7 @@ def exchange_halves(study: Study, forecasts: Forecasts) -> list[dict[str, Any]]:
         )
         networks.append(train_policy("backprop", problem))
     seconds = process_time() - seconds
-    played = [study.simulate({"backprop": network}, forecasts)["backprop"].cost for network in networks]
+    played = [study.simulate(backtest, {"backprop": network})["backprop"].cost for network in networks]
     rows = []
     for k, half in enumerate(halves):
         own, other = played[k][:, :, half], played[1 - k][:, :, half]

@@ -10,32 +10,55 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from time import process_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ..arrays import FloatArray
-from ..envs.core.types import Scenario, Trajectory, with_protection_totals
+from ..envs.core.types import ItemParams, Scenario, Trajectory, with_protection_totals
 from ..envs.demand.forecast_demand import ForecastDemand
 from ..envs.demand.model import uncensored
 from ..envs.demand.shock_moments import FEWEST_PERIODS
 from ..envs.demand.shocks import CommonShocks
-from ..errors import InputError
+from ..errors import FractileError, InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.registry import FORECASTERS, make_forecaster
 from ..policies.base import Planner, Policy
-from ..policies.rollout import simulate
+from ..policies.rollout import prepare_scenario, simulate, starting_state
 from ..randomness import keyed_generator
 from ..registry import option_names
 from ..training.train import TrainingProblem, train_policy
 from .config import StudyConfig
 from .data import StudyData, load_data
+from .folds import (
+    Backtest,
+    Fold,
+    Forecasts,
+    Learning,
+    PolicyByFold,
+    Trained,
+    concatenate_paths,
+    join_periods,
+    policies_by_seed,
+)
 from .windows import Windows, place_windows
 
 if TYPE_CHECKING:
     from ..progress import Progress
+
+# What `Study` works with: read from here by whoever reads `Study`.
+__all__ = [
+    "Backtest",
+    "Fold",
+    "Forecasts",
+    "Learning",
+    "Study",
+    "Trained",
+    "begin",
+    "new_forecaster",
+]
 
 NEEDS_A_MODEL = ("dynamic_programming", "projected_level")
 """Policies that need a theoretical demand model; a sales history is none."""
@@ -56,72 +79,6 @@ def new_forecaster(name: str, options: Mapping[str, Any], horizon: int, seed: in
     return make_forecaster(name, **{**defaults, **options})
 
 
-@dataclass(frozen=True, eq=False)
-class Learning:
-    """What policies learn from and are chosen on, all of it before the cutoff.
-
-    Attributes:
-        history: the learning window as it was, with forecasts from each of its origins by forecasters that did not
-            know it; a path for each draw of the demand that stock-outs hid. Classical policies are tuned on it.
-        training: the same and, beside it, simulated paths; networks are trained on them.
-        kept: the validation window, likewise, after a run-in of the periods before it; None where the history is too
-            short for a learning window, so that policies learn from the validation window.
-        run_in: periods at the start of `kept` that do not count.
-        before: the validation window as it was, one path: what a comparison runs through before the held-out periods.
-        simulated: paths of `training` that are simulated.
-    """
-
-    history: Scenario
-    training: Scenario
-    kept: Scenario | None
-    run_in: int
-    before: Scenario
-    simulated: int = 0
-
-    @property
-    def size(self) -> dict[str, int]:
-        """How much policies learn from, for the record."""
-        return {
-            "items": self.history.items,
-            "periods": self.history.periods,
-            "history_paths": self.training.paths - self.simulated,
-            "simulated_paths": self.simulated,
-            "item_periods": int(self.training.demand.size),
-            "kept_periods": 0 if self.kept is None else self.kept.periods - self.run_in,
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Forecasts:
-    """A forecaster on both sides of the cutoff.
-
-    Attributes:
-        fitted: on everything before the cutoff.
-        learning: from earlier fits.
-        after: forecasts from the held-out origins.
-    """
-
-    fitted: Forecaster
-    learning: Learning
-    after: QuantileForecast
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """Policies that are ready, and what was found on the way.
-
-    Attributes:
-        policies: by name.
-        notes: by name, what a reader should know of how a policy came about.
-        kept_cost: of each policy but bounds, money a period over all items, on the periods kept for choosing; empty
-            where nothing had to be learned.
-    """
-
-    policies: Mapping[str, Policy | Planner]
-    notes: Mapping[str, list[str]]
-    kept_cost: Mapping[str, float]
-
-
 @dataclass(eq=False)
 class Study:
     """A study in progress: its stages, in the order in which they are run. Only `seconds` changes.
@@ -129,14 +86,14 @@ class Study:
     Attributes:
         config: of the study.
         data: panel, parameters and demand.
-        window: where validation and held-out periods begin.
+        windows: of each fold, in the order of time.
         progress: receives what is being done.
         seconds: CPU time of each stage so far.
     """
 
     config: StudyConfig
     data: StudyData
-    window: Windows
+    windows: tuple[Windows, ...]
     progress: Progress
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -147,6 +104,11 @@ class Study:
         began = process_time()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + process_time() - began
+
+    @property
+    def window(self) -> Windows:
+        """The windows before the first fold, and the end of the last one."""
+        return replace(self.windows[0], end=self.windows[-1].end)
 
     @property
     def block(self) -> int:
@@ -163,45 +125,47 @@ class Study:
             return forecaster.fit(self.data.panel.until(until))
 
     def learn(self, name: str, paths: int) -> Learning:
-        """Fit a forecaster at each refit and before the validation window, and forecast what policies learn from.
+        """Fit a forecaster before each stretch of the history, and forecast what policies learn from.
 
         Args:
             name: of the forecaster.
             paths: simulated, beside the history.
         """
-        window, settings = self.window, self.config.training
+        return self._learn(Refits(self, name), self.windows[0], paths)
+
+    def _learn(self, refits: Refits, window: Windows, paths: int) -> Learning:
+        settings = self.config.training
         past = self.data.panel.until(window.cutoff)
         draws = settings.history_draws if past.ran_out.any() else 1
         demand = np.stack([uncensored(past, seed=k) for k in range(draws)])
-        fits = [self.fit(name, first) for first, _ in window.stretches]
-        last = self.fit(name, window.start) if window.refits else fits[0]
-        with self.stage(f"forecasting with {name}"):
-            found = [self._predict(f, *stretch) for f, stretch in zip(fits, window.stretches, strict=True)]
-            chosen = self._predict(last, window.start, window.cutoff) if window.refits else found[0]
+        found = [refits.forecast(*stretch) for stretch in window.forecast]
+        with self.stage(f"forecasting with {refits.name}"):
             # Policies are tuned in hundreds of simulations of it, and networks trained on pieces of it.
-            history = self._prepared(self._replay(found, demand))
-            before = self._replay([chosen], self.data.demand[None])
+            whole = self._prepared(self._replay(found, demand))
+        history = whole.window(0, window.learning)
         kept, run_in = None, 0
         if window.refits:
-            after = self._prepared(self._replay([chosen], demand))
             run_in = min(2 * window.span, history.periods)
-            kept = join_periods(history.window(history.periods - run_in, history.periods), after)
+            kept = whole.window(history.periods - run_in, whole.periods)
         training = history
         if paths:
-            with self.stage(f"simulating demand from {name}"):
-                training = self._beside(history, settings.history_draws, self._simulate_demand(fits, found, paths))
-        return Learning(history, training, kept, run_in, before, paths)
+            with self.stage(f"simulating demand from {refits.name}"):
+                training = self._beside(history, settings.history_draws, self._simulate_demand(refits, window, paths))
+        return Learning(history, training, kept, run_in, paths)
 
-    def _simulate_demand(self, fits: Sequence[Forecaster], found: Sequence[QuantileForecast], paths: int) -> Scenario:
+    def _simulate_demand(self, refits: Refits, window: Windows, paths: int) -> Scenario:
         """Draw demand from forecasters along the stretches that they were fitted for."""
-        window, parts = self.window, []
+        parts = []
         past = self.data.panel.until(window.start if window.refits else window.cutoff)
         shocks: Any = "fitted"
         if window.learning >= FEWEST_PERIODS and window.refits:
             # Errors of forecasts that did not know what came, not of those that were fitted to it.
-            shocks = CommonShocks.from_forecast(concatenate_origins([f.head(1) for f in found]), past)
+            found = zip(window.forecast, window.stretches, strict=False)
+            near = [refits.forecast(*whole).at_origin(np.arange(end - first)) for whole, (first, end) in found]
+            shocks = CommonShocks.from_forecast(concatenate_origins([f.head(1) for f in near]), past)
         rng = keyed_generator(self.config.seed, "training demand")
-        for forecaster, (first, end) in zip(fits, window.stretches, strict=True):
+        for first, end in window.stretches:
+            forecaster = refits.fitted(first)
             model = ForecastDemand(forecaster, self.data.panel.until(end), mode="rolled", start=first, shocks=shocks)
             parts.append(self._prepared(model.scenario(rng, paths, end - first, window.span)))
         return reduce(join_periods, parts)
@@ -221,12 +185,45 @@ class Study:
         demand = np.concatenate([np.asarray(history.demand)[rows], simulated.demand])
         return Scenario(demand, forecasts, protection_totals=totals)
 
-    def forecast(self, name: str, paths: int) -> Forecasts:
-        """Forecast with one forecaster before the cutoff and, fitted again, after it."""
-        learning = self.learn(name, paths)
-        fitted = self.fit(name, self.window.cutoff)
+    def forecast(self, name: str, paths: int) -> Backtest:
+        """Forecast with one forecaster in every fold; no policies yet.
+
+        Args:
+            name: of the forecaster.
+            paths: simulated, beside the history, for policies to learn from.
+        """
+        refits, folds = Refits(self, name), []
+        for window in self.windows:
+            learning = self._learn(refits, window, paths)
+            before, after = refits.forecast(*window.forecast[-1]), refits.forecast(window.cutoff, window.end)
+            forecasts = Forecasts(refits.fitted(window.cutoff), learning, before, after)
+            folds.append(Fold(window.cutoff, window.end, forecasts, Trained({}, {}, {})))
         with self.stage(f"forecasting with {name}"):
-            return Forecasts(fitted, learning, self._predict(fitted, self.window.cutoff, self.window.end))
+            scenario = self._prepared(self._held_out(folds, self.window.span, self.data.demand))
+        return Backtest(name, tuple(folds), scenario, self.window.warm_up, {})
+
+    def backtest(self, forecaster: str, policies: Iterable[str], *, paths: int | None = None) -> Backtest:
+        """Forecast, train and simulate in every fold, each on what was known before it.
+
+        Args:
+            forecaster: name of the forecaster that policies see.
+            policies: names.
+            paths: simulated, beside the history, for policies to learn from; as configured where None.
+        """
+        paths = self.config.training.simulated_paths if paths is None else paths
+        return self.with_policies(self.forecast(forecaster, paths), policies)
+
+    def with_policies(self, backtest: Backtest, names: Iterable[str]) -> Backtest:
+        """Return a backtest of other policies on the same forecasts.
+
+        Args:
+            backtest: with its forecasts.
+            names: of the policies.
+        """
+        names = list(names)
+        folds = [replace(f, trained=self.train(names, f.forecasts.learning)) for f in backtest.folds]
+        backtest = replace(backtest, folds=tuple(folds), trajectories={})
+        return replace(backtest, trajectories=self.simulate(backtest))
 
     def train(self, names: Iterable[str], learning: Learning | None) -> Trained:
         """Tune or train policies by name, and cost them where they are chosen."""
@@ -243,47 +240,100 @@ class Study:
             ppo_steps=settings.ppo_steps,
             progress=self.progress,
         )
-        policies: dict[str, Policy | Planner] = {}
+        policies: dict[str, tuple[Policy | Planner, ...]] = {}
         costs: dict[str, float] = {}
         for name in names:
             with self.stage(f"training {name}"):
-                policy = policies[name] = train_policy(name, problem, self.config.policies.options.get(name))
+                policy = train_policy(name, problem, self.config.policies.options.get(name))
+                policies[name] = (policy,)
                 if learning is not None and not isinstance(policy, Planner):
                     costs[name] = float(problem.cost_on_kept(policy).sum(2).mean())
         return Trained(policies, problem.notes, costs)
 
-    def simulate(self, policies: Mapping[str, Policy | Planner], forecasts: Forecasts) -> dict[str, Trajectory]:
-        """Simulate policies on the held-out periods, after a warm-up on the last periods before them.
+    def simulate(
+        self,
+        backtest: Backtest,
+        policies: Mapping[str, Policy | Planner | Sequence[Policy | Planner]] | None = None,
+        *,
+        params: ItemParams | None = None,
+        demand: FloatArray | None = None,
+    ) -> dict[str, Trajectory]:
+        """Simulate policies on the held-out periods of all folds, after a warm-up on the last periods before them.
 
-        A policy with a target of its own starts there, any other at the newsvendor's. A bound needs no warm-up and
-        begins at the cutoff.
+        Stock and what is under way are carried from fold to fold. A policy with a target of its own starts there, any
+        other at the newsvendor's. A bound needs no warm-up and begins at the first fold.
+
+        Args:
+            backtest: whose folds and forecasts are replayed.
+            policies: by name, one policy, or one a fold; those that were trained in each fold where None, every
+                training seed on a path of its own.
+            params: lead times, costs and order rules in place of the study's.
+            demand: units, shape (items, periods of the panel), in place of the study's.
+
+        Returns:
+            A trajectory a policy, arrays (1 or seeds, held-out periods, items).
+
+        Raises:
+            FractileError: where forecasts do not reach as far as the parameters need.
         """
-        warm_up, params = self.window.warm_up, self.data.params
-        before, held_out = forecasts.learning.before, self._replay([forecasts.after], self.data.demand[None])
-        warm = before.window(before.periods - warm_up, before.periods)
-        scenario = with_protection_totals(join_periods(warm, held_out), params)
+        scenario, params = self.replay(backtest, params, demand), params or self.data.params
         trajectories = {}
         with self.stage("simulating"):
-            for name, policy in policies.items():
-                if isinstance(policy, Planner):
-                    trajectories[name] = simulate(policy, scenario.window(warm_up, scenario.periods), params)
-                    continue
-                trajectories[name] = simulate(policy, scenario, params, warm_up=warm_up)
+            for name, runs in policies_by_seed(backtest, policies).items():
+                paths = [self._simulate_folds(run, backtest, scenario, params) for run in runs]
+                trajectories[name] = paths[0] if len(paths) == 1 else concatenate_paths(paths)
         return trajectories
 
-    def _predict(self, forecaster: Forecaster, first: int, last: int) -> QuantileForecast:
-        """Forecast from each of the origins first … last − 1."""
-        return forecaster.predict(self.data.panel, self.window.horizon, origins=np.arange(first, last))
+    def replay(
+        self, backtest: Backtest, params: ItemParams | None = None, demand: FloatArray | None = None
+    ) -> Scenario:
+        """Return what policies are simulated on: a warm-up and all held-out periods; arguments as for `simulate`."""
+        if params is None or int(np.max(params.protection_interval)) <= self.window.span:
+            scenario = backtest.scenario
+        else:
+            span, horizon = int(np.max(params.protection_interval)), self.window.horizon
+            if span > horizon:
+                raise FractileError(
+                    f"forecasts reach {horizon} periods ahead, and a protection interval of {span} needs as many; "
+                    f"set forecast.horizon to {span} or more"
+                )
+            scenario = self._held_out(backtest.folds, span, self.data.demand)
+        if demand is not None:
+            first = self.window.cutoff - backtest.warm_up
+            scenario = replace(scenario, demand=demand[:, first : self.window.end].T[None])
+        return with_protection_totals(scenario, params or self.data.params)
 
-    def _replay(self, found: Sequence[QuantileForecast], demand: FloatArray) -> Scenario:
+    def _held_out(self, folds: Sequence[Fold], span: int, demand: FloatArray) -> Scenario:
+        """Return a warm-up and all held-out periods with forecasts that reach `span` periods ahead."""
+        found = [folds[0].forecasts.before, *(fold.forecasts.after for fold in folds)]
+        scenario = self._replay(found, demand[None], span)
+        run_in = len(folds[0].forecasts.before.origins) - self.window.warm_up
+        return scenario.window(run_in, scenario.periods)
+
+    def _simulate_folds(
+        self, policies: Sequence[Policy | Planner], backtest: Backtest, scenario: Scenario, params: ItemParams
+    ) -> Trajectory:
+        """Simulate one policy a fold as one history without a break."""
+        first, warm_up = policies[0], backtest.warm_up
+        if isinstance(first, Planner):
+            return simulate(first, scenario.window(warm_up, scenario.periods), params)
+        if all(policy is first for policy in policies):
+            return simulate(first, scenario, params, warm_up=warm_up)
+        ends = [warm_up + fold.end - backtest.folds[0].first for fold in backtest.folds]
+        state = starting_state(first, prepare_scenario(first, scenario, params), params)
+        policy = PolicyByFold(tuple(cast(Sequence[Policy], policies)), tuple(ends))
+        return simulate(policy, scenario, params, initial_state=state, warm_up=warm_up)
+
+    def _replay(self, found: Sequence[QuantileForecast], demand: FloatArray, span: int | None = None) -> Scenario:
         """Return demand of the periods that forecasts have origins for, with those forecasts.
 
         Args:
             found: whose origins follow each other.
             demand: units, shape (paths, items, periods).
+            span: periods ahead that forecasts are shown; the longest protection interval where None.
         """
         origins = np.concatenate([forecast.origins for forecast in found])
-        near = [forecast.head(self.window.span) for forecast in found]
+        near = [forecast.head(span or self.window.span) for forecast in found]
         forecasts = [forecast.at_origin(i) for forecast in near for i in range(len(forecast.origins))]
         return Scenario(np.swapaxes(demand[:, :, origins], 1, 2), forecasts=forecasts)
 
@@ -291,15 +341,36 @@ class Study:
         return with_protection_totals(scenario, self.data.params)
 
 
-def join_periods(first: Scenario, then: Scenario) -> Scenario:
-    """Return the periods of one scenario after those of another, of the same paths and items."""
-    forecasts = [*(first.forecasts or ()), *(then.forecasts or ())]
-    totals = None
-    if first.protection_totals is not None and then.protection_totals is not None:
-        both = [*first.protection_totals.totals, *then.protection_totals.totals]
-        totals = replace(first.protection_totals, forecasts=forecasts, totals=both)
-    demand = np.concatenate([first.demand, then.demand], axis=1)
-    return Scenario(demand, forecasts, protection_totals=totals)
+@dataclass(eq=False)
+class Refits:
+    """A forecaster that is fitted again along the history.
+
+    No value object: each fit and its forecasts are made when they are first needed, and kept, since folds share them.
+
+    Attributes:
+        study: whose panel it is fitted on.
+        name: of the forecaster.
+    """
+
+    study: Study
+    name: str
+    _fitted: dict[int, Forecaster] = field(default_factory=dict, init=False, repr=False)
+    _forecasts: dict[tuple[int, int], QuantileForecast] = field(default_factory=dict, init=False, repr=False)
+
+    def fitted(self, until: int) -> Forecaster:
+        """Return the forecaster fitted on the periods before `until`."""
+        if until not in self._fitted:
+            self._fitted[until] = self.study.fit(self.name, until)
+        return self._fitted[until]
+
+    def forecast(self, first: int, end: int) -> QuantileForecast:
+        """Return forecasts from each of the origins first … end − 1, by the forecaster fitted before `first`."""
+        if (first, end) not in self._forecasts:
+            fitted, study = self.fitted(first), self.study
+            with study.stage(f"forecasting with {self.name}"):
+                found = fitted.predict(study.data.panel, study.window.horizon, origins=np.arange(first, end))
+            self._forecasts[first, end] = found
+        return self._forecasts[first, end]
 
 
 def begin(config: StudyConfig, held_out: int, progress: Progress, data: StudyData | None = None) -> Study:
@@ -330,4 +401,4 @@ def begin(config: StudyConfig, held_out: int, progress: Progress, data: StudyDat
         )
     settings = config.backtest.validation, config.forecast.horizon, config.training.refits
     window = place_windows(data, held_out, *settings)
-    return Study(config, data, window, progress)
+    return Study(config, data, (window,), progress)

@@ -38,9 +38,8 @@ class Windows:
         end: the panel's number of periods.
         span: the longest protection interval: periods ahead that decisions need.
         horizon: periods ahead that are forecast.
-        refits: first periods of the stretches of the learning window, each forecast by a forecaster fitted just
-            before it; none where the history is too short for such a window: policies then learn from the validation
-            window.
+        fits: periods before the cutoff that a forecaster is fitted at, on everything before each: it forecasts from
+            every origin up to the next fit. The first one is where policies begin to learn.
         notes: what a reader should know, e.g. that the validation window had to be shortened.
     """
 
@@ -49,7 +48,7 @@ class Windows:
     end: int
     span: int
     horizon: int
-    refits: tuple[int, ...] = ()
+    fits: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -58,16 +57,28 @@ class Windows:
         return min(2 * self.span, self.cutoff - self.start)
 
     @property
+    def refits(self) -> tuple[int, ...]:
+        """Those of the fits whose forecasts policies learn from, ahead of the validation window.
+
+        None where the history is too short for such a window: policies then learn from the validation window.
+        """
+        return tuple(t for t in self.fits if t < self.start)
+
+    @property
     def learning(self) -> int:
         """Periods that policies learn from."""
-        return self.start - self.refits[0] if self.refits else self.cutoff - self.start
+        return (self.start if self.refits else self.cutoff) - self.fits[0]
+
+    @property
+    def forecast(self) -> tuple[tuple[int, int], ...]:
+        """First period of each stretch that one fit forecasts from, and the one after its last, up to the cutoff."""
+        return tuple(zip(self.fits, (*self.fits[1:], self.cutoff), strict=True))
 
     @property
     def stretches(self) -> tuple[tuple[int, int], ...]:
-        """First period of each stretch that policies learn from, and the one after its last."""
-        if not self.refits:
-            return ((self.start, self.cutoff),)
-        return tuple(zip(self.refits, (*self.refits[1:], self.start), strict=True))
+        """Those of the stretches that policies learn from; the last one may end where the validation window begins."""
+        last = self.start if self.refits else self.cutoff
+        return tuple((first, min(end, last)) for first, end in self.forecast if first < last)
 
 
 def place_windows(data: StudyData, periods: int, validation: int, horizon: int | None, refits: int = 2) -> Windows:
@@ -98,7 +109,7 @@ def place_windows(data: StudyData, periods: int, validation: int, horizon: int |
         notes = notes if cutoff - start < validation else []
         if number < refits:
             notes.append(f"{SHORT}: forecasters are refitted {number} times for policies, not {refits}")
-        return Windows(start, cutoff, end, span, horizon, tuple(int(t) for t in begins), tuple(notes))
+        return Windows(start, cutoff, end, span, horizon, (*(int(t) for t in begins), start), tuple(notes))
     # The first forecaster keeps half of what precedes the cutoff, however long a validation is configured.
     fits = min(validation, cutoff - max(SHORTEST_HISTORY, cutoff // 2))
     if fits < span + 1:
@@ -112,4 +123,4 @@ def place_windows(data: StudyData, periods: int, validation: int, horizon: int |
     notes = [f"{SHORT}: policies were tuned on {fits} periods, not on {validation}"] if fits < validation else []
     if refits:
         notes.append(f"{SHORT}: policies learn from the periods that they are chosen on")
-    return Windows(cutoff - fits, cutoff, end, span, horizon, (), tuple(notes))
+    return Windows(cutoff - fits, cutoff, end, span, horizon, (cutoff - fits,), tuple(notes))

@@ -10,7 +10,8 @@ import pytest
 
 import fractile as fr
 from fractile.studies.config import load_config
-from fractile.studies.study import next_orders, run_study, train_run
+from fractile.studies.kept_runs import next_orders, train_run
+from fractile.studies.study import run_study
 
 DATA = Path(fr.__file__).parents[1] / "shared" / "data"
 VN2, UCI = DATA / "vn2", DATA / "online_retail_uci"

@@ -42,9 +42,7 @@ def data_of(panel, items):
 def orders_of(data, forecaster):
     config = config_of(forecaster)
     study = begin(config, HELD_OUT, lambda message, share=None: None, data)
-    forecasts = study.forecast(forecaster, 1)
-    trained = study.train(POLICIES, forecasts.learning)
-    trajectories = study.simulate(trained.policies, forecasts)
+    trajectories = study.backtest(forecaster, POLICIES).trajectories
     return {name: trajectory.order[0] for name, trajectory in trajectories.items()}
 
 
@@ -112,3 +110,41 @@ def test_too_short_a_history_is_refused():
     retail = fr.retail_panel(items=4, periods=20, seed=0)
     with pytest.raises(fr.InputError, match="longer history"):
         place_windows(data_of(retail.panel, retail.items), 12, 26, None)
+
+
+@pytest.fixture(scope="module")
+def replayed():
+    retail = fr.retail_panel(items=8, periods=90, seed=3)
+    study = begin(config_of("seasonal_naive"), HELD_OUT, lambda *_: None, data_of(retail.panel, retail.items))
+    return study, study.backtest("seasonal_naive", ["newsvendor", "tuned_newsvendor", "hindsight"], paths=0)
+
+
+def test_a_replay_of_what_was_trained_gives_the_backtest_again(replayed):
+    study, backtest = replayed
+    again = study.simulate(backtest)
+    named = study.simulate(backtest, backtest.trained.policies)
+    for name, trajectory in backtest.trajectories.items():
+        assert trajectory.cost.shape == (1, HELD_OUT, 8)
+        np.testing.assert_array_equal(again[name].cost, trajectory.cost, err_msg=name)
+        np.testing.assert_array_equal(named[name].cost, trajectory.cost, err_msg=name)
+
+
+def test_parameters_and_demand_can_be_replaced_in_a_replay(replayed):
+    study, backtest = replayed
+    dearer = replace(study.data.params, stockout_cost=3.0 * study.data.params.stockout_cost)
+    cautious = study.simulate(backtest, {"newsvendor": fr.make_policy("newsvendor")}, params=dearer)["newsvendor"]
+    assert cautious.on_hand.sum() > backtest.trajectories["newsvendor"].on_hand.sum()
+    demand = 2.0 * study.data.demand
+    more = study.simulate(backtest, demand=demand)["newsvendor"]
+    np.testing.assert_array_equal(more.demand, 2.0 * backtest.trajectories["newsvendor"].demand)
+    assert more.sales.sum() > backtest.trajectories["newsvendor"].sales.sum()
+
+
+def test_a_longer_lead_time_in_a_replay_reads_as_many_periods_of_the_forecast(replayed):
+    study, backtest = replayed
+    longer = replace(study.data.params, lead_time=study.data.params.lead_time + 1)
+    late = study.simulate(backtest, {"newsvendor": fr.make_policy("newsvendor")}, params=longer)["newsvendor"]
+    assert late.on_hand.sum() > backtest.trajectories["newsvendor"].on_hand.sum()
+    never = replace(study.data.params, lead_time=study.window.horizon + 1)
+    with pytest.raises(fr.FractileError, match=r"set forecast.horizon to \d+ or more"):
+        study.simulate(backtest, {"newsvendor": fr.make_policy("newsvendor")}, params=never)

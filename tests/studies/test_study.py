@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,9 @@ from fractile.policies.storage import load_policy
 from fractile.studies.backtest import Study, begin
 from fractile.studies.config import load_config
 from fractile.studies.data import load_data
-from fractile.studies.study import forecast_file, next_orders, orders_at_end, run_study, train_run
+from fractile.studies.kept_runs import forecast_file, next_orders, orders_at_end, train_run
+from fractile.studies.study import run_study
+from fractile.studies.windows import Windows
 from fractile.training.train import is_learned
 
 SMALL = {
@@ -113,9 +114,9 @@ def test_each_forecaster_is_scored_and_valued_on_its_own_forecasts(study, files)
 @pytest.mark.parametrize(("periods", "span", "block"), [(12, 1, 1), (12, 3, 2), (26, 3, 3), (26, 9, 4), (4, 3, 1)])
 def test_a_time_block_is_the_inventorys_memory_and_there_are_six_at_least(periods, span, block):
     config = load_config(None, {"backtest.periods": periods})
-    window = SimpleNamespace(span=span)
-    assert Study(config, None, window, silent).block == block
-    assert Study(config.with_overrides({"statistics.block": 5}), None, window, silent).block == 5
+    windows = (Windows(0, 0, 0, span, span, (0,)),)
+    assert Study(config, None, windows, silent).block == block
+    assert Study(config.with_overrides({"statistics.block": 5}), None, windows, silent).block == 5
 
 
 def test_the_manifest_says_what_was_done(study):
@@ -153,8 +154,8 @@ def test_policies_begin_alike_whatever_the_baseline_is(files):
     own = begin(config, 8, silent)
     forecasts = own.forecast("seasonal_naive", 0)
     policies = {"projected": fr.make_policy("projected"), "big": fr.make_policy("base_stock", level=1000.0)}
-    alone = own.simulate({"projected": policies["projected"]}, forecasts)["projected"]
-    np.testing.assert_array_equal(own.simulate(policies, forecasts)["projected"].cost, alone.cost)
+    alone = own.simulate(forecasts, {"projected": policies["projected"]})["projected"]
+    np.testing.assert_array_equal(own.simulate(forecasts, policies)["projected"].cost, alone.cost)
 
 
 def test_a_baseline_can_be_named(files, tmp_path):

@@ -1,0 +1,199 @@
+"""What a backtest is made of: forecasts on both sides of a cutoff, policies that are ready, folds and trajectories."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from ..arrays import Array
+from ..envs.core.types import Observation, PeriodOutcome, Scenario, Trajectory
+from ..forecasters.base import Forecaster
+from ..forecasters.forecast import QuantileForecast, concatenate_origins
+from ..policies.base import Planner, Policy
+
+
+@dataclass(frozen=True, eq=False)
+class Learning:
+    """What policies learn from and are chosen on, all of it before the cutoff.
+
+    Attributes:
+        history: the learning window as it was, with forecasts from each of its origins by forecasters that did not
+            know it; a path for each draw of the demand that stock-outs hid. Classical policies are tuned on it.
+        training: the same and, beside it, simulated paths; networks are trained on them.
+        kept: the validation window, likewise, after a run-in of the periods before it; None where the history is too
+            short for a learning window, so that policies learn from the validation window.
+        run_in: periods at the start of `kept` that do not count.
+        simulated: paths of `training` that are simulated.
+    """
+
+    history: Scenario
+    training: Scenario
+    kept: Scenario | None
+    run_in: int
+    simulated: int = 0
+
+    @property
+    def size(self) -> dict[str, int]:
+        """How much policies learn from, for the record."""
+        return {
+            "items": self.history.items,
+            "periods": self.history.periods,
+            "history_paths": self.training.paths - self.simulated,
+            "simulated_paths": self.simulated,
+            "item_periods": int(self.training.demand.size),
+            "kept_periods": 0 if self.kept is None else self.kept.periods - self.run_in,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Forecasts:
+    """A forecaster on both sides of a cutoff.
+
+    Attributes:
+        fitted: on everything before the cutoff.
+        learning: from earlier fits.
+        before: forecasts from the last origins before the cutoff, of an earlier fit.
+        after: forecasts from the held-out origins.
+    """
+
+    fitted: Forecaster
+    learning: Learning
+    before: QuantileForecast
+    after: QuantileForecast
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Policies that are ready, and what was found on the way.
+
+    Attributes:
+        seeds: by name; one policy a training seed where a policy is learned, else one.
+        notes: by name, what a reader should know of how a policy came about.
+        kept_cost: of each policy but bounds, money a period over all items, on the periods kept for choosing; empty
+            where nothing had to be learned.
+    """
+
+    seeds: Mapping[str, tuple[Policy | Planner, ...]]
+    notes: Mapping[str, list[str]]
+    kept_cost: Mapping[str, float]
+
+    @property
+    def policies(self) -> dict[str, Policy | Planner]:
+        """The policies by name, those that are learned with the first seed."""
+        return {name: seeds[0] for name, seeds in self.seeds.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A stretch of held-out periods, and what was ready before it.
+
+    Attributes:
+        first: its first period.
+        end: the one after its last.
+        forecasts: of a forecaster fitted on everything before `first`.
+        trained: policies tuned and trained on periods before `first`.
+    """
+
+    first: int
+    end: int
+    forecasts: Forecasts
+    trained: Trained
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """One forecaster and the policies on it over all held-out periods, fold after fold.
+
+    Attributes:
+        forecaster: its name.
+        folds: in the order of time.
+        scenario: demand and forecasts of the held-out periods, after those of a warm-up; one path.
+        warm_up: periods at its start that do not count.
+        trajectories: of each policy, arrays (seeds, held-out periods, items): one path for a policy that is not
+            learned, one a training seed for a learned one. Stock is carried from fold to fold.
+    """
+
+    forecaster: str
+    folds: tuple[Fold, ...]
+    scenario: Scenario
+    warm_up: int
+    trajectories: Mapping[str, Trajectory]
+
+    @property
+    def after(self) -> QuantileForecast:
+        """Forecasts from all held-out origins, each by its own fold's forecaster."""
+        if len(self.folds) == 1:
+            return self.folds[0].forecasts.after
+        return concatenate_origins([fold.forecasts.after for fold in self.folds])
+
+    @property
+    def fitted(self) -> Forecaster:
+        """The last fold's forecaster."""
+        return self.folds[-1].forecasts.fitted
+
+    @property
+    def trained(self) -> Trained:
+        """The last fold's policies."""
+        return self.folds[-1].trained
+
+    @property
+    def learning(self) -> Learning:
+        """What the last fold's policies learned from."""
+        return self.folds[-1].forecasts.learning
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyByFold:
+    """Order by one policy in each fold.
+
+    Attributes:
+        policies: one a fold.
+        ends: the period after each fold's last, counted from the simulation's first.
+    """
+
+    reads_protection_total: ClassVar[bool] = True
+
+    policies: tuple[Policy, ...]
+    ends: tuple[int, ...]
+
+    def order(self, obs: Observation) -> Array:
+        """Return units to order, shape (paths, items)."""
+        return self.policies[bisect_right(self.ends, obs.period)].order(obs)
+
+
+def policies_by_seed(
+    backtest: Backtest, policies: Mapping[str, Policy | Planner | Sequence[Policy | Planner]] | None
+) -> dict[str, list[Sequence[Policy | Planner]]]:
+    """Return, by name, one policy a fold for each path that is simulated."""
+    folds = backtest.folds
+    if policies is None:
+        seeds = {name: [fold.trained.seeds[name] for fold in folds] for name in folds[0].trained.seeds}
+        return {name: list(zip(*of_folds, strict=True)) for name, of_folds in seeds.items()}
+    return {
+        name: [policy if isinstance(policy, Sequence) else [policy] * len(folds)] for name, policy in policies.items()
+    }
+
+
+def concatenate_paths(trajectories: Sequence[Trajectory]) -> Trajectory:
+    """Return trajectories of one scenario as paths beside each other."""
+    first = trajectories[0]
+    arrays = {
+        name: np.concatenate([getattr(t, name) for t in trajectories]) for name in (*PeriodOutcome._fields, "demand")
+    }
+    extra = {name: np.concatenate([t.extra[name] for t in trajectories]) for name in first.extra}
+    return replace(first, **arrays, extra=extra)
+
+
+def join_periods(first: Scenario, then: Scenario) -> Scenario:
+    """Return the periods of one scenario after those of another, of the same paths and items."""
+    forecasts = [*(first.forecasts or ()), *(then.forecasts or ())]
+    totals = None
+    if first.protection_totals is not None and then.protection_totals is not None:
+        both = [*first.protection_totals.totals, *then.protection_totals.totals]
+        totals = replace(first.protection_totals, forecasts=forecasts, totals=both)
+    demand = np.concatenate([first.demand, then.demand], axis=1)
+    return Scenario(demand, forecasts, protection_totals=totals)

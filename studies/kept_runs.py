@@ -1,0 +1,146 @@
+"""Runs that are kept: a policy is trained on the whole history, and its next orders follow from later files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from ..forecasters.base import Forecaster
+from ..forecasters.forecast import DEFAULT_LEVELS
+from ..forecasters.storage import load_forecaster, save_forecaster
+from ..policies.base import Planner, Policy
+from ..policies.storage import load_policy, save_policy
+from ..training.config import HistoryConfig
+from ..training.train import needs_training
+from . import orders
+from .automatic import AUTO, choose_pair
+from .backtest import begin, new_forecaster
+from .config import StudyConfig, load_config
+from .data import StudyData, load_data
+from .folder import RunFolder, new_run, read_manifest
+from .record import learning_record, write_manifest
+from .sections import CHEAPEST
+
+if TYPE_CHECKING:
+    from ..progress import Progress
+
+BOUNDS = ("hindsight",)
+"""Planners that know the future: bounds, not policies."""
+
+
+def train_run(
+    config: StudyConfig,
+    out: Path,
+    *,
+    policy: str,
+    command: str,
+    progress: Progress,
+    overwrite: bool = False,
+    any_forecaster: bool = False,
+) -> Path:
+    """Fit a forecaster on the whole history, tune or train a policy along it, and keep both.
+
+    Args:
+        config: of the study.
+        out: the run folder.
+        policy: name of the policy, or "auto": the one that costs least on the periods kept for choosing.
+        command: the command line, for the record.
+        progress: receives what is being done.
+        overwrite: replace a run folder that stands there.
+        any_forecaster: choose the forecaster likewise, among all that `config.forecast` names.
+    """
+    if policy in BOUNDS:
+        raise InputError([f"--policy: {policy!r} is a bound that knows the future; choose a policy"])
+    if policy == AUTO:
+        config = config.with_overrides({"policies.names": HistoryConfig().references, "policies.baseline": CHEAPEST})
+    study = begin(config, 0, progress)
+    with new_run(out, overwrite=overwrite) as run:
+        name, learning = config.forecast.forecaster, None
+        chosen: dict[str, Any] = {}
+        if policy == AUTO or any_forecaster:
+            names = config.forecast.names if any_forecaster else (name,)
+            pair = choose_pair(study, names, () if policy == AUTO else (policy,))
+            name, policy, learning, ready = pair.forecaster, pair.policy, pair.learning, pair.trained
+            chosen = {"forecaster": name, "chosen_among": pair.costs}
+        else:
+            if needs_training(policy, config.policies.options.get(policy, {})):
+                learning = study.learn(name, config.training.simulated_paths)
+            ready = study.train([policy], learning)
+        save_models(run, study.fit(name, study.window.end), ready.policies)
+        record = learning_record(learning, ready)
+        write_manifest(run, study, command, kind="train", policy=policy, **record, **chosen)
+    return run.target
+
+
+def next_orders(run: Path, history: Path, state: Path | None, items: Path | None) -> pd.DataFrame:
+    """Return the order of every item for the period after the history's end, by a kept run.
+
+    Args:
+        run: folder written by `fractile train` or `fractile study`.
+        history: sales up to the end of the last period.
+        state: units on hand and arriving at the start of the next period.
+        items: lead times and costs; those of the run where None.
+
+    Returns:
+        `item_id`, `order` (units), `order_up_to` (units) and `critical_quantile`: the level of demand over the
+        protection interval that the order covers.
+
+    Raises:
+        InputError: where files are faulty, or the history's items are not the run's.
+    """
+    record = read_manifest(run)
+    if "environment" in record:
+        raise InputError(
+            [f"{run}: is a training on {record['environment']}, which has no items; train on a history, --history FILE"]
+        )
+    if state is None:
+        raise InputError(["--state: is missing; orders depend on what is on hand and arriving"])
+    files = {"data.history": history, "data.state": state} | ({} if items is None else {"data.items": items})
+    data = load_data(load_config(run / "config.toml", files))
+    policy = load_policy(record["policy"], run / "models")
+    # Policies keep parameters by item in the run's order: bring the items into it.
+    item_ids, found = record["data"]["item_ids"], data.panel.item_ids
+    new, gone = sorted(set(found) - set(item_ids)), sorted(set(item_ids) - set(found))
+    faults = [f"history: item {name!r} was not in the run's history; train again" for name in new[:5]]
+    faults += [f"history: item {name!r} of the run is missing; give its history, too" for name in gone[:5]]
+    if faults:
+        raise InputError([*faults, f"history: {len(new)} items are new and {len(gone)} are missing in all"])
+    position = {name: i for i, name in enumerate(found)}
+    order = np.array([position[name] for name in item_ids])
+    start = data.state and type(data.state)(*(part[..., order] for part in data.state))
+    ordered = StudyData(data.panel.select(order), data.params.select(order), data.demand[order], start)
+    return orders_at_end(ordered, load_forecaster(run / "models"), policy)
+
+
+def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Policy) -> pd.DataFrame:
+    """Return the orders of a policy at the history's end: see `orders.next_orders`."""
+    return orders.next_orders(policy, forecaster, data.panel, data.params, data.state)
+
+
+def forecast_file(config: StudyConfig, horizon: int, levels: list[float] | None) -> pd.DataFrame:
+    """Return quantile forecasts of every item beyond the history's end, a long frame.
+
+    Args:
+        config: data and forecaster.
+        horizon: periods ahead.
+        levels: quantile levels; `DEFAULT_LEVELS` where None.
+    """
+    data, name = load_data(config), config.forecast.forecaster
+    forecaster = new_forecaster(name, config.forecast.options.get(name, {}), horizon, config.seed)
+    wanted = set(levels or DEFAULT_LEVELS)
+    # The usual levels are always forecast, so that no value depends on which others are printed.
+    frame = forecaster.fit(data.panel).predict(data.panel, horizon, sorted(wanted | set(DEFAULT_LEVELS))).to_frame()
+    return frame[frame["level"].isin(wanted)].reset_index(drop=True)
+
+
+def save_models(run: RunFolder, fitted: Forecaster, policies: Mapping[str, Policy | Planner]) -> None:
+    """Keep a forecaster and policies in a run folder; bounds are left out."""
+    save_forecaster(fitted, run.path / "models")
+    for name, policy in policies.items():
+        if name not in BOUNDS:
+            save_policy(name, policy, run.path / "models")

@@ -1,0 +1,83 @@
+"""What a manifest says of a run: its data, its windows, and how its policies came about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .backtest import Learning, Study, Trained
+from .folder import MANIFEST, RunFolder, manifest, sha256
+
+TIMELINE = (
+    "The policy observes net inventory, what is under way, and the forecast: nothing of the period's demand.",
+    "It orders; the nearest feasible order (packs, minimum, maximum) is placed.",
+    "What is due arrives: the order placed a lead time ago.",
+    "Demand occurs; what stock cannot meet is lost or backordered.",
+    "Costs are charged on the period's end: holding on stock, stock-out on what is short, and fixed order cost.",
+)
+
+
+def learning_record(learning: Learning | None, trained: Trained) -> dict[str, Any]:
+    """Return what a manifest keeps of how policies came about: how much they learned from, costs and notes."""
+    return {
+        "learning": None if learning is None else learning.size,
+        "kept_cost": trained.kept_cost,
+        "policy_notes": trained.notes,
+    }
+
+
+def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **details: Any) -> None:
+    """Write the resolved config and the record of the run, with further details."""
+    config, window, panel = study.config, study.window, study.data.panel
+    run.write_text("config.toml", config.to_toml())
+    test: dict[str, Any] = {"periods": window.end - window.cutoff, "validation_periods": window.cutoff - window.start}
+    test |= {"learning_periods": window.learning, "refits": [panel.dates[t].date() for t in window.refits]}
+    if window.cutoff < window.end:
+        held_out = panel.dates[window.cutoff :]
+        dates = {"first_date": held_out[0].date(), "last_date": held_out[-1].date()}
+        test = {**dates, **test, "warm_up_periods": window.warm_up}
+    record = manifest(name=config.name, command=command, seed=config.seed)
+    record |= {
+        "kind": kind,
+        "data": _data_record(study),
+        "timeline": list(TIMELINE),
+        "backtest": test,
+        "baseline_rule": config.policies.baseline,
+        "level": config.statistics.level,
+        "clusters": config.statistics.clusters,
+        "block": study.block,
+        "forecaster": config.forecast.forecaster,
+        "cpu_seconds": {stage: round(seconds, 2) for stage, seconds in study.seconds.items()},
+        **details,
+    }
+    run.write_json(MANIFEST, record)
+    for stage, seconds in study.seconds.items():
+        run.append_metrics({"stage": stage, "cpu_seconds": round(seconds, 3)})
+
+
+def _data_record(study: Study) -> dict[str, Any]:
+    """Return which data a study used, with hashes of its files and notes on them."""
+    panel, files, window = study.data.panel, study.config.data, study.window
+    listed = panel.listed
+    notes = [*panel.notes, *window.notes]
+    held_out = panel.window(window.cutoff, window.end)
+    blind = int(held_out.ran_out.sum())
+    if blind and files.history is not None:
+        notes.append(
+            f"in {blind} of {held_out.listed.sum()} held-out item-periods the item was out of stock, so that demand is "
+            "not known: the last sales while in stock stand in"
+        )
+    named = (files.history, files.items, files.state)
+    return {
+        "source": "embedded panel" if files.history is None else Path(files.history).name,
+        "items": panel.items,
+        "item_ids": list(panel.item_ids),
+        "periods": panel.periods,
+        "first_date": panel.dates[0].date(),
+        "last_date": panel.dates[-1].date(),
+        "freq": panel.freq,
+        "stockout_share": float((~panel.in_stock[listed]).mean()),
+        "zero_share": float((panel.sales[listed] == 0).mean()),
+        "hashes": {path.name: sha256(path) for path in named if path is not None},
+        "notes": notes,
+    }
