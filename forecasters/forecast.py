@@ -35,6 +35,7 @@ from .interpolation import (
     quantiles_of,
     sorted_quantiles,
 )
+from .plot import FAN_LEVELS, check_plotted, plot_forecast
 
 DEFAULT_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Quantile levels forecast where the caller names none."""
@@ -338,6 +339,21 @@ class QuantileForecast:
             point: whether a bare `<model>` column is the median, as it is of a Gaussian model.
         """
         return cls(*read_nixtla(df, panel, model, point))
+
+    def plot(self, item: str, panel: SalesPanel | None = None, *, origin: int = -1, ax: Any = None) -> Any:
+        """Draw the fan chart of one item on matplotlib's axes, and return them.
+
+        Args:
+            item: its id.
+            panel: the history, whose sales before and after the origin are drawn; None: the forecast alone.
+            origin: position of the origin.
+            ax: axes to draw on; None: a new figure.
+        """
+        check_plotted(item, self.item_ids, panel)
+        one = self.select(np.array([self.item_ids.index(item)])).at_origin(range(len(self.origins))[origin])
+        levels = np.array([level for level in FAN_LEVELS if one.levels[0] <= level <= one.levels[-1]])
+        fan = one._with(levels=levels, values=np.stack([one.quantile(level) for level in levels], axis=-1))
+        return plot_forecast(fan.to_frame(), panel, item, ax)
 
     def _with(self, **changes: Any) -> QuantileForecast:
         """Return the forecast with other fields, whose values are right because these are: see `unchecked`."""

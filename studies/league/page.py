@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from ...forecasters.plot import FAN
 from ..folder import read_manifest, replace_file
-from ..report.figures import FAN
 from ..report.text import MINUS, capitalise, column, interval, join_words, label, number, percent
 from . import plots
 from .table import LeagueFiles, read_league

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...arrays import FloatArray
+from ...forecasters.plot import FAN
 from ..report.drawing import (
     BLUE,
     GRID,
@@ -25,7 +26,7 @@ from ..report.drawing import (
     pad_limits,
     strip_axes,
 )
-from ..report.figures import FAN, WIDTH
+from ..report.figures import WIDTH
 from ..report.text import label, tick
 from .task import ERAS, FORESTS, NETS, OUTSIDE, TEXTBOOK, TRUTH, era_of
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ...arrays import FloatArray
+from ...forecasters.plot import INK, MUTED, PAPER, SKY
 from .text import interval, percent, tick
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-INK, MUTED, GRID, PAPER = "#1f2933", "#5a6775", "#dde3e9", "#fefefe"
-BLUE, ORANGE, TEAL, RED, PURPLE, SKY = "#0072b2", "#b87400", "#009e73", "#d55e00", "#a8578a", "#56b4e9"
+GRID = "#dde3e9"
+BLUE, ORANGE, TEAL, RED, PURPLE = "#0072b2", "#b87400", "#009e73", "#d55e00", "#a8578a"
 ROLES = {
     "ink": INK,
     "muted": MUTED,

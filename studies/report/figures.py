@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ...forecasters.plot import draw_demand, draw_fan, draw_sales
 from .drawing import (
     BLUE,
     INK,
     MUTED,
     ORANGE,
-    PAPER,
     PURPLE,
     RED,
     SKY,
@@ -45,8 +45,6 @@ COSTS = {"holding": ("holding", TEAL), "stockout": ("stock-out", RED), "ordering
 """Name and colour of each column of costs."""
 FORECASTERS = (PURPLE, TEAL, RED, INK, SKY, MUTED)
 MARKERS = "osD^vP"
-FAN = ((0.05, 0.95), (0.1, 0.9), (0.2, 0.8), (0.3, 0.7), (0.4, 0.6))
-"""Pairs of levels that a fan is drawn between, as far as the forecast has them."""
 
 
 def draw_savings(table: pd.DataFrame, *, baseline: str, level: float, width: float = 700, key: str = "forest") -> str:
@@ -269,21 +267,12 @@ def _pairs(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _draw_demand(axes: Axes, rows: pd.DataFrame, fan: pd.DataFrame, history: pd.DataFrame) -> None:
-    table = fan.pivot(index="date", columns="level", values="value") if len(fan) else pd.DataFrame()
-    have = {round(float(level), 6): level for level in table.columns}
-    for low, high in FAN:
-        if low in have and high in have:
-            axes.fill_between(table.index, table[have[low]], table[have[high]], color=SKY, alpha=0.2, lw=0)
-    if 0.5 in have:
-        axes.plot(table.index, table[have[0.5]], color=SKY, lw=1.6)
+    draw_fan(axes, fan)
     start = rows["date"].min()
-    past = history[history["date"] < start].sort_values("date").tail(len(rows)) if len(history) else history
     axes.axvline(start - _step(rows["date"]) / 2, color=MUTED, lw=0.8, ls=(0, (4, 3)))
-    if len(past):
-        axes.plot(past["date"], past["sales"], color=MUTED, lw=1.0)
-        out = past[~past["in_stock"].astype(bool)]
-        axes.plot(out["date"], out["sales"], "o", color=MUTED, mfc=PAPER, ms=4)
-    axes.plot(rows["date"], rows["demand"], color=INK, lw=1.3, marker="o", ms=3.2)
+    if len(history):
+        draw_sales(axes, history[history["date"] < start].sort_values("date").tail(len(rows)))
+    draw_demand(axes, rows["date"], rows["demand"])
 
 
 def _step(dates: pd.Series[pd.Timestamp]) -> Any:

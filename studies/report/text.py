@@ -8,6 +8,8 @@ from typing import Any
 
 UNITS = {"W": "week", "D": "day", "B": "business day", "M": "month", "Q": "quarter", "Y": "year", "H": "hour"}
 """First letter of a pandas frequency, and what a period is called then."""
+PERIODS_A_YEAR = {"W": 365.25 / 7, "D": 365.25, "B": 365.25 * 5 / 7, "M": 12.0, "Q": 4.0, "Y": 1.0, "H": 24 * 365.25}
+"""Periods that a year has, by the first letter of their pandas frequency."""
 MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 
 
@@ -24,6 +26,37 @@ def period_of(freq: str | None, number: int = 2) -> str:
     """
     word = UNITS.get((freq or "?").lstrip("0123456789")[:1].upper(), "period")
     return word if number == 1 else f"{word}s"
+
+
+def periods_a_year(freq: str | None) -> float | None:
+    """Return how many periods of a frequency a year has; None where that is not known.
+
+    >>> round(periods_a_year("W-MON"), 2), periods_a_year("MS"), periods_a_year("2D"), periods_a_year(None)
+    (52.18, 12.0, 182.625, None)
+    """
+    text = freq or ""
+    name = text.lstrip("0123456789")
+    year = PERIODS_A_YEAR.get(name[:1].upper())
+    return None if year is None else year / int(text[: len(text) - len(name)] or 1)
+
+
+def money(value: Any, currency: str | None = None, digits: int = 3) -> str:
+    r"""Return an amount for readers, with its currency where one is known.
+
+    >>> money(1234.4, "EUR"), money(-0.5), money(float("nan"), "EUR")
+    ('1,234\xa0EUR', '−0.5', '–')
+    """
+    shown = number(value, digits)
+    return f"{shown}{NO_BREAK}{currency}" if currency and shown != "–" else shown
+
+
+def money_interval(low: Any, high: Any, digits: int = 3) -> str:
+    """Return an interval of amounts.
+
+    >>> money_interval(-12.34, 1234.0)
+    '[−12.3, 1,234]'
+    """
+    return f"[{number(low, digits)}, {number(high, digits)}]"
 
 
 def number(value: Any, digits: int = 4) -> str:

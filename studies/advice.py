@@ -1,0 +1,125 @@
+"""What to do after a comparison, in one sentence: keep the baseline, switch to a policy, or wait for more periods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from .report.text import interval, join_words, label, percent, period_of, periods_a_year
+
+Action = Literal["keep", "switch", "wait"]
+PATIENCE = 2.0
+"""Years at most that are worth waiting for a proof; where more are needed, the saving is too small to decide on."""
+USUAL_PATIENCE = 104
+"""Periods, likewise, where it is not known how many a year has."""
+SAME = 1e-9
+"""Savings that differ from zero by less are none."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to do after a comparison.
+
+    Attributes:
+        action: "keep" the baseline; "switch" to a policy whose saving is proven; or "wait": keep the baseline until
+            there are enough held-out periods to prove the saving that was seen.
+        policy: the one to order with: the baseline but where the advice is to switch.
+        candidate: the policy that the advice is about; the baseline where there is no other.
+        periods: held-out periods more until the saving seen is proven; None but where the advice is to wait.
+        sentence: the advice for readers.
+    """
+
+    action: Action
+    policy: str
+    candidate: str
+    periods: int | None
+    sentence: str
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as a manifest keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Advice:
+        """Return the advice that a manifest keeps."""
+        return cls(**{name: record[name] for name in cls.__dataclass_fields__})
+
+
+def advise(
+    table: pd.DataFrame,
+    baseline: str,
+    *,
+    freq: str | None = None,
+    periods_to_prove: float | None = None,
+    trusted: bool = True,
+) -> Advice:
+    """Advise on a comparison.
+
+    A switch is advised only to a policy whose saving is proven although several were compared (column `proven`, a
+    simultaneous interval); without that column, to one whose interval lies above zero.
+
+    Args:
+        table: a row a policy: `policy`, `kind`, `cost`, `saving`, `saving_low`, `saving_high` (shares of the
+            baseline's cost), `proven`.
+        baseline: the policy that savings are measured against.
+        freq: pandas frequency of the periods.
+        periods_to_prove: held-out periods more that would prove the largest saving seen; None: not known.
+        trusted: whether the intervals hold; nothing is proven where they do not.
+
+    >>> rows = [("tuned", "policy", 96.0, 0.04, 0.01, 0.07), ("plain", "policy", 100.0, 0.0, 0.0, 0.0)]
+    >>> names = ["policy", "kind", "cost", "saving", "saving_low", "saving_high"]
+    >>> advise(pd.DataFrame(rows, columns=names), "plain").action
+    'switch'
+    """
+    rivals = table[(table["kind"] == "policy") & (table["policy"] != baseline)].sort_values("cost", kind="stable")
+    base = f"the {label(baseline)} policy"
+    if not len(rivals):
+        return Advice("keep", baseline, baseline, None, f"Keep {base}: there is no other to compare it with.")
+    best: Any = rivals.iloc[0]
+    name, seen = f"the {label(str(best['policy']))} policy", f"{percent(best['saving'])} {_interval(best)}"
+    if not trusted:
+        why = "shocks outlast the held-out periods, so that no interval can be trusted and nothing is proven"
+        return Advice("keep", baseline, str(best["policy"]), None, f"Keep {base}: {why}.")
+    proven = rivals[_proven(rivals) & (rivals["saving"] > SAME)]
+    if len(proven):
+        return _switch(rivals, proven, baseline)
+    if best["saving"] <= SAME:
+        return Advice("keep", baseline, str(best["policy"]), None, f"Keep {base}: no other was cheaper.")
+    year, word = periods_a_year(freq), period_of(freq)
+    patience = PATIENCE * year if year else USUAL_PATIENCE
+    if periods_to_prove is not None and math.isfinite(periods_to_prove) and periods_to_prove <= patience:
+        wait = max(1, math.ceil(periods_to_prove))
+        sentence = (
+            f"Keep {base} for now and compare again after {wait} more {period_of(freq, wait)}: {name} saves {seen}, "
+            "which is not proven yet."
+        )
+        return Advice("wait", baseline, str(best["policy"]), wait, sentence)
+    long = f"more {word} would not settle it soon" if periods_to_prove is not None else "it may be chance"
+    sentence = f"Keep {base}: the saving of {name}, {seen}, is not proven, and {long}."
+    return Advice("keep", baseline, str(best["policy"]), None, sentence)
+
+
+def _switch(rivals: pd.DataFrame, proven: pd.DataFrame, baseline: str) -> Advice:
+    chosen: Any = proven.iloc[0]
+    several = f", proven although {len(rivals)} policies were compared" if len(rivals) > 1 else ", which is proven"
+    sentence = (
+        f"Switch to the {label(str(chosen['policy']))} policy: it saves {percent(chosen['saving'])} "
+        f"{_interval(chosen)} of the cost of the {label(baseline)} policy{several}."
+    )
+    cheaper = rivals[rivals["cost"] < chosen["cost"] - SAME]
+    if len(cheaper):
+        names = join_words([label(str(name)) for name in cheaper["policy"]])
+        sentence += f" Cheaper still, but not proven: {names}."
+    return Advice("switch", str(chosen["policy"]), str(chosen["policy"]), None, sentence)
+
+
+def _proven(rivals: pd.DataFrame) -> pd.Series[bool]:
+    return rivals["proven"].astype(bool) if "proven" in rivals else rivals["saving_low"] > 0
+
+
+def _interval(row: Any) -> str:
+    return interval(row["saving_low"], row["saving_high"])

@@ -1,0 +1,90 @@
+"""Advice: a switch only to what is proven, a wait only where it ends, one policy to order with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fractile.studies.advice import Advice, advise
+
+
+def table(*rows, proven=None):
+    names = ["policy", "kind", "saving", "saving_low", "saving_high"]
+    frame = pd.DataFrame([("plain", "policy", 0.0, 0.0, 0.0), *rows], columns=names)
+    frame["cost"] = 100.0 * (1 - frame["saving"])
+    if proven is not None:
+        frame["proven"] = [name in proven for name in frame["policy"]]
+    return frame.sort_values("cost")
+
+
+SEEN = ("learned", "policy", 0.05, -0.01, 0.11)
+SURE = ("tuned", "policy", 0.03, 0.01, 0.05)
+BOUND = ("hindsight", "bound", 0.9, 0.8, 0.95)
+
+
+def plain(text):
+    return " ".join(text.split())
+
+
+def test_a_proven_saving_is_a_reason_to_switch():
+    found = advise(table(SURE, BOUND), "plain")
+    assert (found.action, found.policy, found.candidate) == ("switch", "tuned", "tuned")
+    assert plain(found.sentence) == (
+        "Switch to the tuned policy: it saves 3.0 % [1.0, 5.0] of the cost of the plain policy, which is proven."
+    )
+
+
+def test_the_cheapest_is_not_ordered_with_where_only_another_is_proven():
+    found = advise(table(SEEN, SURE, BOUND), "plain", periods_to_prove=3)
+    assert (found.action, found.policy) == ("switch", "tuned")
+    assert "although 2 policies were compared" in found.sentence
+    assert found.sentence.endswith("Cheaper still, but not proven: learned.")
+
+
+def test_an_interval_above_zero_proves_nothing_where_several_were_compared():
+    found = advise(table(SURE, proven=()), "plain")
+    assert (found.action, found.policy, found.candidate) == ("keep", "plain", "tuned")
+    assert advise(table(SURE, proven=("tuned",)), "plain").policy == "tuned"
+
+
+@pytest.mark.parametrize(
+    ("periods", "freq", "action", "shown"),
+    [
+        (33.2, "W-MON", "wait", 34),
+        (0.0, "W-MON", "wait", 1),
+        (104.0, "W-MON", "wait", 104),
+        (105.0, "W-MON", "keep", None),
+        (700.0, "D", "wait", 700),
+        (24.0, "MS", "wait", 24),
+        (25.0, "MS", "keep", None),
+        (104.0, None, "wait", 104),
+        (np.inf, "W-MON", "keep", None),
+        (None, "W-MON", "keep", None),
+    ],
+)
+def test_a_saving_seen_is_worth_waiting_for_two_years_at_most(periods, freq, action, shown):
+    found = advise(table(SEEN), "plain", freq=freq, periods_to_prove=periods)
+    assert (found.action, found.policy, found.candidate, found.periods) == (action, "plain", "learned", shown)
+
+
+def test_waiting_says_how_long():
+    found = advise(table(SEEN), "plain", freq="W-MON", periods_to_prove=33.2)
+    assert plain(found.sentence) == (
+        "Keep the plain policy for now and compare again after 34 more weeks: the learned policy saves "
+        "5.0 % [−1.0, 11.0], which is not proven yet."
+    )
+
+
+def test_nothing_cheaper_nothing_else_or_no_trust_is_a_reason_to_keep():
+    dearer = ("learned", "policy", -0.05, -0.1, 0.0)
+    assert advise(table(dearer), "plain", periods_to_prove=3).sentence == "Keep the plain policy: no other was cheaper."
+    assert "no other to compare" in advise(table(BOUND), "plain").sentence
+    found = advise(table(SURE, proven=("tuned",)), "plain", trusted=False)
+    assert (found.action, found.policy) == ("keep", "plain")
+    assert "no interval can be trusted" in found.sentence
+
+
+def test_a_record_is_read_back():
+    found = advise(table(SEEN), "plain", freq="W-MON", periods_to_prove=3)
+    assert Advice.from_record(found.to_record()) == found
