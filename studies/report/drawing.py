@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ...arrays import FloatArray
-from ...forecasters.plot import INK, MUTED, PAPER, SKY
+from ...forecasters.plot import INK as INK, MUTED as MUTED, PAPER as PAPER, SKY as SKY
 from .text import interval, percent, tick
 
 if TYPE_CHECKING:
