@@ -73,6 +73,7 @@ def study(
     stockout_cost: opt.StockoutCost = None,
     periods: opt.Periods = None,
     validation: opt.Validation = None,
+    currency: opt.Currency = None,
     freq: opt.Freq = None,
     missing: opt.Missing = None,
     column: opt.Columns = None,
@@ -97,6 +98,7 @@ def study(
             "defaults.stockout_cost": parse_number(stockout_cost),
             "backtest.periods": parse_number(periods),
             "backtest.validation": parse_number(validation),
+            "report.currency": currency,
             "data.freq": freq,
             "data.missing": missing,
             "data.columns": parse_columns(column),
@@ -109,14 +111,7 @@ def study(
 
         with terminal.progress() as progress:
             result = run_study(made, target, command=_command_line(), progress=progress, overwrite=overwrite)
-        report = Path(result.folder) / "report.html"
-        document = {
-            "folder": result.folder,
-            "report": report,
-            "baseline": result.comparison.baseline,
-            "table": records(result.comparison.table),
-        }
-        terminal.emit(document, f"{result.comparison.to_text()}\n\nReport: {report}")
+        terminal.emit(result.to_document(), result.to_text())
         _fail_if(result.failed)
 
 

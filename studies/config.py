@@ -19,6 +19,7 @@ from .sections import (
     ForecastConfig,
     LineageConfig,
     PoliciesConfig,
+    ReportConfig,
     Section,
     StatisticsConfig,
     TrainingConfig,
@@ -33,6 +34,7 @@ __all__ = [
     "ForecastConfig",
     "LineageConfig",
     "PoliciesConfig",
+    "ReportConfig",
     "StatisticsConfig",
     "StudyConfig",
     "TrainingConfig",
@@ -69,6 +71,7 @@ class StudyConfig(Section):
     policies: Annotated[PoliciesConfig, Field(description="a table")] = PoliciesConfig()
     training: Annotated[TrainingConfig, Field(description="a table")] = TrainingConfig()
     statistics: Annotated[StatisticsConfig, Field(description="a table")] = StatisticsConfig()
+    report: Annotated[ReportConfig, Field(description="a table")] = ReportConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -104,7 +107,7 @@ class StudyConfig(Section):
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> StudyConfig:
         """Return a checked copy in which dotted keys, e.g. "training.ppo_steps", have other values."""
-        return self.from_mapping(_override(self.model_dump(), overrides))
+        return self.from_mapping(_override(self.model_dump(exclude_unset=True), overrides))
 
     def quick(self) -> StudyConfig:
         """Return a copy that takes about a minute: fewer items, forecasters and training steps."""

@@ -28,12 +28,14 @@ class StudyData:
         demand: of replays, units, shape (items, periods): sales, with what stands in for them in
             stock-outs, or the truth where the panel is synthetic.
         state: what is on hand and under way at the history's end; None where it is not given.
+        items: the items file as read, a row an item in the panel's order; None where there is none.
     """
 
     panel: SalesPanel
     params: ItemParams
     demand: FloatArray
     state: StockState | None = None
+    items: pd.DataFrame | None = None
 
 
 def load_data(config: StudyConfig) -> StudyData:
@@ -47,11 +49,11 @@ def load_data(config: StudyConfig) -> StudyData:
 
         retail = retail_panel(config.data.embedded_items, config.data.embedded_periods, config.seed)
         params = item_params(retail.panel, retail.items, config.defaults)
-        return StudyData(retail.panel, params, retail.demand, read_stock(retail.state, params))
+        return StudyData(retail.panel, params, retail.demand, read_stock(retail.state, params), retail.items)
     inputs = read_inputs(config.data)
     params = item_params(inputs.panel, inputs.items, config.defaults)
     state = None if inputs.state is None else read_stock(inputs.state, params)
-    return StudyData(inputs.panel, params, uncensored(inputs.panel), state)
+    return StudyData(inputs.panel, params, uncensored(inputs.panel), state, inputs.items)
 
 
 def read_inputs(data: DataConfig) -> Inputs:

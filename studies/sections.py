@@ -343,3 +343,15 @@ class StatisticsConfig(Section):
         Literal["auto", "path", "item_time"], Field(description="one of 'auto', 'path', 'item_time'")
     ] = "auto"
     block: OptionalCount = None
+
+
+class ReportConfig(Section):
+    """`[report]`: how a study is shown.
+
+    Attributes:
+        currency: written after amounts of money, e.g. "EUR"; None: amounts have no unit.
+    """
+
+    currency: Annotated[
+        str | None, Field(min_length=1, max_length=12, pattern=r"^\S(.*\S)?$", description="a short text such as EUR")
+    ] = None

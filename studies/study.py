@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ import pandas as pd
 from ..envs.core.types import Trajectory
 from ..forecasters.scores import protection_interval_loss, score_forecast
 from ..policies.base import Policy
+from .advice import Advice, advise
+from .assumptions import Assumption, describe_defaults, list_assumptions
 from .backtest import Backtest, Study, begin
 from .compare import Comparison, summarise
 from .config import StudyConfig
@@ -33,6 +36,8 @@ SERIES = ("demand", "order", "received", "sales", "shortfall", "on_hand", "cost"
 ITEM_COLUMNS = ("lead_time", "review_period", "holding_cost", "stockout_cost", "fixed_order_cost", "critical_ratio")
 DRAWN = 6
 """Items that the report draws."""
+WIDTH = 100
+"""Columns of text."""
 RECENT = 60
 """Periods of history that are drawn before the held-out ones."""
 
@@ -45,11 +50,38 @@ class StudyResult:
         comparison: every policy on the held-out periods.
         folder: the run folder.
         failed: errors of forecasters that failed in the league, by name.
+        advice: what to do, and the policy that orders are made with.
+        assumptions: what was taken for granted.
     """
 
     comparison: Comparison
     folder: Path
     failed: Mapping[str, str] = field(default_factory=dict)
+    advice: Advice | None = None
+    assumptions: tuple[Assumption, ...] = ()
+
+    @property
+    def report(self) -> Path:
+        """Its page."""
+        return self.folder / "report.html"
+
+    def to_text(self) -> str:
+        """Return the table, the advice, what holds by default, and where the report is."""
+        said = [] if self.advice is None else [textwrap.fill(self.advice.sentence, WIDTH)]
+        defaults = describe_defaults(self.assumptions)
+        said += [textwrap.fill(defaults, WIDTH)] if defaults else []
+        return "\n\n".join([self.comparison.to_text(), *said, f"Report: {self.report}"])
+
+    def to_document(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "folder": self.folder,
+            "report": self.report,
+            "baseline": self.comparison.baseline,
+            "table": self.comparison.table.reset_index().to_dict("records"),
+            "advice": self.advice and self.advice.to_record(),
+            "assumptions": [assumption.to_record() for assumption in self.assumptions],
+        }
 
 
 def run_study(
@@ -82,6 +114,8 @@ def run_study(
             block=study.block,
             bounds=BOUNDS,
         )
+        advice = advise(comparison.table.reset_index(), baseline, freq=study.data.panel.freq)
+        assumptions = list_assumptions(config, study.data)
         value, scores = value_forecasters(study, backtest, comparison.trajectories[baseline])
         league = study_lineage(study, run)
         with study.stage("writing"):
@@ -90,12 +124,19 @@ def run_study(
             run.write_frame("scores.parquet", scores)
             _write_comparison(run, study, comparison, backtest)
             if study.data.state is not None:
-                best = cast(Policy, policies[comparison.cheapest])  # never a bound
-                run.write_frame("orders.csv", orders_at_end(study.data, backtest.fitted, best))
-        record = {"policy": baseline, "baseline": baseline, "clusters": comparison.clusters}
+                chosen = cast(Policy, policies[advice.policy])  # never a bound
+                run.write_frame("orders.csv", orders_at_end(study.data, backtest.fitted, chosen))
+        record = {
+            "policy": advice.policy,  # what `fractile order` orders with: the same list
+            "baseline": baseline,
+            "clusters": comparison.clusters,
+            "advice": advice.to_record(),
+            "assumptions": [assumption.to_record() for assumption in assumptions],
+            "currency": config.report.currency,
+        }
         write_manifest(run, study, command, kind="study", **record, **learning_record(backtest.learning, trained))
         build_report(run.path)
-    return StudyResult(comparison, run.target, league.failed if league else {})
+    return StudyResult(comparison, run.target, league.failed if league else {}, advice, assumptions)
 
 
 def value_forecasters(study: Study, main: Backtest, baseline: Trajectory) -> tuple[pd.DataFrame, pd.DataFrame]:

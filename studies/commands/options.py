@@ -53,6 +53,7 @@ HoldingCost = Annotated[str | None, _option("--holding-cost", "Money per unit an
 StockoutCost = Annotated[str | None, _option("--stockout-cost", "Money per unit short, likewise.", "N")]
 Periods = Annotated[str | None, _option("--periods", "Periods held out at the end.", "N")]
 Validation = Annotated[str | None, _option("--validation", "Periods before them in which policies are tuned.", "N")]
+Currency = Annotated[str | None, _option("--currency", "Written after amounts of money, e.g. EUR.")]
 
 Forecaster = Annotated[
     str | None, _option("--forecaster", "Name of the forecaster; see `fractile list`.", metavar="NAME")
