@@ -13,10 +13,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..errors import InputError
 from .sections import (
+    OUTSIDE,
     BacktestConfig,
     DataConfig,
     DefaultsConfig,
     ForecastConfig,
+    ImpactConfig,
     LineageConfig,
     PoliciesConfig,
     ReportConfig,
@@ -32,6 +34,7 @@ __all__ = [
     "DataConfig",
     "DefaultsConfig",
     "ForecastConfig",
+    "ImpactConfig",
     "LineageConfig",
     "PoliciesConfig",
     "ReportConfig",
@@ -68,6 +71,7 @@ class StudyConfig(Section):
     backtest: Annotated[BacktestConfig, Field(description="a table")] = BacktestConfig()
     forecast: Annotated[ForecastConfig, Field(description="a table")] = ForecastConfig()
     lineage: Annotated[LineageConfig, Field(description="a table")] = LineageConfig()
+    impact: Annotated[ImpactConfig, Field(description="a table")] = ImpactConfig()
     policies: Annotated[PoliciesConfig, Field(description="a table")] = PoliciesConfig()
     training: Annotated[TrainingConfig, Field(description="a table")] = TrainingConfig()
     statistics: Annotated[StatisticsConfig, Field(description="a table")] = StatisticsConfig()
@@ -101,7 +105,7 @@ class StudyConfig(Section):
             InputError: with every fault, each with its dotted path.
         """
         try:
-            return cls.model_validate(dict(raw))
+            return cls.model_validate(dict(raw), context={OUTSIDE: _outside_names(raw)})
         except ValidationError as error:
             raise InputError(list_faults(cls, error)) from None
 
@@ -119,6 +123,8 @@ class StudyConfig(Section):
                 "forecast.also": [name for name in self.forecast.also if name == "seasonal_naive"],
                 "forecast.options.mqcnn.steps": min(steps, QUICK_STEPS) if isinstance(steps, int) else steps,
                 "lineage.quick": True,
+                "impact.simulated_items": min(self.impact.simulated_items, 12),
+                "impact.simulated_paths": min(self.impact.simulated_paths, 12),
                 "training.refits": min(training.refits, 1),
                 "training.simulated_paths": min(training.simulated_paths, 1),
                 "training.backprop_steps": min(training.backprop_steps, 100),
@@ -167,11 +173,22 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError([f"{path}: is not UTF-8 text; save it as UTF-8"]) from None
     except tomllib.TOMLDecodeError as error:
         raise InputError([f"{path}: is not valid TOML: {error}"]) from None
-    data = raw.get("data")
+    data, forecast = raw.get("data"), raw.get("forecast")
     if isinstance(data, dict):
         beside = {k: path.parent / Path(data[k]).expanduser() for k in FILES if isinstance(data.get(k), str)}
         raw["data"] = {**data, **beside}
+    if isinstance(forecast, dict) and isinstance(forecast.get("files"), dict):
+        given = forecast["files"].items()
+        beside = {k: path.parent / Path(v).expanduser() if isinstance(v, str) else v for k, v in given}
+        raw["forecast"] = {**forecast, "files": beside}
     return raw
+
+
+def _outside_names(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of forecasts made elsewhere that a config gives, whatever else is wrong with it."""
+    forecast = raw.get("forecast")
+    files = forecast.get("files") if isinstance(forecast, Mapping) else getattr(forecast, "files", None)
+    return tuple(map(str, files)) if isinstance(files, Mapping) else ()
 
 
 def _override(raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

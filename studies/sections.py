@@ -19,6 +19,7 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 from pydantic.fields import FieldInfo
@@ -33,10 +34,31 @@ def absolute(path: Path) -> Path:
     return Path(os.path.abspath(path.expanduser()))
 
 
-def _check_forecaster(name: str) -> str:
+OUTSIDE = "outside"
+"""Key of a validation's context: names of forecasts made elsewhere (`forecast.files`)."""
+TRUTH = "truth"
+"""Name of the quantiles that a synthetic panel's demand was drawn from."""
+
+
+def _check_forecaster(name: str, info: ValidationInfo) -> str:
     from ..forecasters.registry import FORECASTERS
 
-    return _check_known(name, FORECASTERS)
+    outside = tuple((info.context or {}).get(OUTSIDE, ()))
+    return name if name in outside else _check_known(name, FORECASTERS, outside)
+
+
+def _check_valued(name: str, info: ValidationInfo) -> str:
+    return name if name == TRUTH else _check_forecaster(name, info)
+
+
+def _check_outside_name(name: str) -> str:
+    from ..forecasters.registry import FORECASTERS
+
+    if name in (*FORECASTERS, TRUTH, "auto", "all") or not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(
+            f"must be a name of letters, digits, '_', '-' and '.' that no forecaster has, got {name!r}; call it otherwise"
+        )
+    return name
 
 
 def _check_policy(name: str) -> str:
@@ -49,11 +71,12 @@ def _check_baseline(name: str) -> str:
     return name if name == CHEAPEST else _check_policy(name)
 
 
-def _check_known(name: str, registry: Registry) -> str:
+def _check_known(name: str, registry: Registry, others: tuple[str, ...] = ()) -> str:
     if is_address(name):
         registry.known(name)
     elif name not in list(registry):  # a registry's own `in` may import the module
-        raise ValueError(f"unknown {registry.kind} {name!r}{did_you_mean(name, registry)}; or my_module:MyClass")
+        known = (*registry, *others)
+        raise ValueError(f"unknown {registry.kind} {name!r}{did_you_mean(name, known)}; or my_module:MyClass")
     return name
 
 
@@ -75,6 +98,11 @@ File = Annotated[Annotated[Path, AfterValidator(absolute)] | None, Field(descrip
 Texts = Annotated[tuple[str, ...], AfterValidator(_check_distinct)]
 OptionalTexts = Annotated[Texts | None, Field(description="a list of column names")]
 ForecasterName = Annotated[str, AfterValidator(_check_forecaster), Field(description="a forecaster's name")]
+ValuedName = Annotated[
+    str, AfterValidator(_check_valued), Field(description=f"a forecaster's name, or {TRUTH!r} on the embedded panel")
+]
+OutsideName = Annotated[str, AfterValidator(_check_outside_name)]
+GivenFile = Annotated[Path, AfterValidator(absolute), Field(description="the path of a file")]
 PolicyName = Annotated[str, AfterValidator(_check_policy), Field(description="a policy's name")]
 CHEAPEST = "cheapest"
 """The baseline that is chosen on the validation window."""
@@ -225,6 +253,7 @@ class ForecastConfig(Section):
         also: forecasters that are scored as well.
         horizon: periods ahead; None: as far as the longest protection interval reaches.
         options: keyword arguments by forecaster name.
+        files: forecasts made elsewhere, a CSV or Parquet file each, by a name that then stands beside the forecasters'.
     """
 
     forecaster: ForecasterName = "mqcnn"
@@ -235,11 +264,15 @@ class ForecastConfig(Section):
     options: Annotated[
         Mapping[ForecasterName, Options], Field(description=f"a table by forecaster name of {OPTIONS_RULE}")
     ] = Field(default_factory=dict)
+    files: Annotated[
+        Mapping[OutsideName, GivenFile],
+        Field(description="a table of names, each with the path of a file of forecasts"),
+    ] = Field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every forecaster of the study, once, the one that policies see first."""
-        return tuple(dict.fromkeys((self.forecaster, *self.also)))
+        """Every forecaster of the study, once, the one that policies see first, forecasts made elsewhere last."""
+        return tuple(dict.fromkeys((self.forecaster, *self.also, *self.files)))
 
 
 def _expand_all(names: object) -> object:
@@ -271,6 +304,31 @@ class LineageConfig(Section):
     spacing: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
     volatility_items: Count = 1000
     quick: Annotated[bool, Field(strict=True, description="true or false")] = False
+
+
+class ImpactConfig(Section):
+    """`[impact]`: what forecasts are worth, each forecaster under each policy.
+
+    Attributes:
+        forecasters: names of those compared, `truth` included where demand is synthetic; none: `DEFAULT_VALUED`, those
+            of `[forecast]`, and the truth where it is known.
+        policies: under which they are.
+        reference: the pair that savings are measured against, "forecaster/policy"; the first of each where None.
+        simulated_items: items at most of the study of miscalibrated forecasts; 0 leaves it out.
+        simulated_paths: demand paths of it.
+    """
+
+    forecasters: Annotated[
+        tuple[ValuedName, ...], AfterValidator(_check_distinct), Field(description="a list of forecaster names")
+    ] = ()
+    policies: Annotated[
+        tuple[PolicyName, ...],
+        AfterValidator(_check_distinct),
+        Field(min_length=1, description="a list of at least one policy name"),
+    ] = ("newsvendor", "projected", "tuned_newsvendor", "generalist")
+    reference: Annotated[str | None, Field(min_length=1, description="a text, forecaster/policy")] = None
+    simulated_items: Annotated[int, Field(strict=True, ge=0, description="a whole number >= 0")] = 40
+    simulated_paths: Annotated[int, Field(strict=True, ge=2, description="a whole number >= 2")] = 40
 
 
 class PoliciesConfig(Section):

@@ -58,6 +58,15 @@ Currency = Annotated[str | None, _option("--currency", "Written after amounts of
 Forecaster = Annotated[
     str | None, _option("--forecaster", "Name of the forecaster; see `fractile list`.", metavar="NAME")
 ]
+Forecasts = Annotated[
+    list[str] | None,
+    _option(
+        "--forecasts",
+        "Forecasts made elsewhere, a CSV or Parquet file (item_id, origin_date, date, level, value), under a name of "
+        "yours; may be repeated.",
+        "NAME=FILE",
+    ),
+]
 Policy = Annotated[
     str, _option("--policy", "Name of the policy, see `fractile list`; or auto: the cheapest on earlier weeks.", "NAME")
 ]
@@ -113,7 +122,12 @@ AUTO = "auto"
 """In place of a forecaster's or a policy's name: see `studies.automatic`."""
 BOUNDS = ("hindsight",)
 """Planners that know the future: bounds, not policies."""
-FLAGS = {"data.columns": "--column", "policies.names": "--policy", "lineage.forecasters": "--forecasters"}
+FLAGS = {
+    "data.columns": "--column",
+    "policies.names": "--policy",
+    "lineage.forecasters": "--forecasters",
+    "forecast.files": "--forecasts",
+}
 """Flags whose name is not the last part of the config key that they override."""
 
 
@@ -195,6 +209,22 @@ def parse_columns(texts: list[str] | None) -> dict[str, str] | None:
     if wrong:
         raise InputError(f"--column: must be OURS=THEIRS, e.g. sales=units, got {text!r}" for text in wrong)
     return {ours.strip(): theirs.strip() for ours, _, theirs in (text.partition("=") for text in texts or ())} or None
+
+
+def parse_forecasts(texts: list[str] | None) -> dict[str, str] | None:
+    """Return `{"mine": "forecasts.csv"}` for `["mine=forecasts.csv"]`, and None where nothing was typed."""
+    pairs = [text.partition("=") for text in texts or ()]
+    faults = [
+        f"--forecasts: must be NAME=FILE, e.g. mine=forecasts.csv, got {text!r}"
+        for text, pair in zip(texts or (), pairs, strict=True)
+        if not all(pair)
+    ]
+    names = [name.strip() for name, _, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    faults += [f"--forecasts: the name {name!r} stands more than once; give each file its own" for name in twice]
+    if faults:
+        raise InputError(faults)
+    return {name.strip(): file.strip() for name, _, file in pairs} or None
 
 
 def parse_names(text: str | None) -> list[str] | None:
