@@ -56,7 +56,7 @@ def _check_outside_name(name: str) -> str:
 
     if name in (*FORECASTERS, TRUTH, "auto", "all") or not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
-            f"must be a name of letters, digits, '_', '-' and '.' that no forecaster has, got {name!r}; call it otherwise"
+            f"must be a name of letters, digits, '_', '-' and '.' that no forecaster has, got {name!r}; change it"
         )
     return name
 
@@ -75,7 +75,7 @@ def _check_known(name: str, registry: Registry, others: tuple[str, ...] = ()) ->
     if is_address(name):
         registry.known(name)
     elif name not in list(registry):  # a registry's own `in` may import the module
-        known = (*registry, *others)
+        known = dict.fromkeys((*registry, *others))
         raise ValueError(f"unknown {registry.kind} {name!r}{did_you_mean(name, known)}; or my_module:MyClass")
     return name
 
@@ -266,7 +266,7 @@ class ForecastConfig(Section):
     ] = Field(default_factory=dict)
     files: Annotated[
         Mapping[OutsideName, GivenFile],
-        Field(description="a table of names, each with the path of a file of forecasts"),
+        Field(description="a table of names, each with a file of forecasts"),
     ] = Field(default_factory=dict)
 
     @property

@@ -216,6 +216,7 @@ def test_quick_is_smaller_and_never_larger():
             "forecast.also": [],
             "forecast.options.mqcnn.steps": 1,
             "training": {"refits": 1, "simulated_paths": 1, "backprop_steps": 2, "ppo_steps": 3},
+            "impact": {"simulated_items": 12, "simulated_paths": 12},
         },
     )
     assert small.quick() == small.with_overrides({"lineage.quick": True})
