@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from time import process_time
@@ -24,12 +25,13 @@ from ..errors import FractileError, InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
+from ..forecasters.outside import OutsideForecaster
 from ..forecasters.registry import FORECASTERS, make_forecaster
 from ..policies.base import Planner, Policy
 from ..policies.rollout import prepare_scenario, simulate, starting_state
 from ..randomness import keyed_generator
 from ..registry import option_names
-from ..training.train import TrainingProblem, train_policy
+from ..training.train import TrainingProblem, needs_training, train_policy
 from .config import StudyConfig
 from .data import StudyData, load_data
 from .folds import (
@@ -43,6 +45,7 @@ from .folds import (
     join_periods,
     policies_by_seed,
 )
+from .outside import own_windows, with_outside
 from .windows import Windows, place_windows
 
 if TYPE_CHECKING:
@@ -72,8 +75,12 @@ NEEDS_A_NETWORK = (
 """Policies that order on the links of a network, which a sales history of single items is not."""
 
 
-def new_forecaster(name: str, options: Mapping[str, Any], horizon: int, seed: int) -> Forecaster:
-    """Build a forecaster with this horizon and seed, where it has such options and `options` lack them."""
+def new_forecaster(
+    name: str, options: Mapping[str, Any], horizon: int, seed: int, given: Mapping[str, Forecaster] | None = None
+) -> Forecaster:
+    """Build a forecaster with this horizon and seed, where it has such options, or copy one of `StudyData.given`."""
+    if given and name in given:
+        return copy(given[name])
     known = option_names(FORECASTERS.known(name))
     defaults = {k: v for k, v in {"horizon": horizon, "seed": seed}.items() if k in known}
     return make_forecaster(name, **{**defaults, **options})
@@ -117,11 +124,18 @@ class Study:
             return self.config.statistics.block
         return max(1, min(self.window.span, self.config.backtest.periods // 6))
 
+    def along(self, forecaster: str) -> Study:
+        """Return the study with the windows that a forecaster's origins allow: its own, where they are not limited."""
+        given = self.data.given.get(forecaster)
+        if not isinstance(given, OutsideForecaster):
+            return self
+        return replace(self, windows=tuple(own_windows(given, self.data.panel, window) for window in self.windows))
+
     def fit(self, name: str, until: int) -> Forecaster:
         """Fit a forecaster on the periods before `until`."""
         options = self.config.forecast.options.get(name, {})
         with self.stage(f"fitting {name}"):
-            forecaster = new_forecaster(name, options, self.window.horizon, self.config.seed)
+            forecaster = new_forecaster(name, options, self.window.horizon, self.config.seed, self.data.given)
             return forecaster.fit(self.data.panel.until(until))
 
     def learn(self, name: str, paths: int) -> Learning:
@@ -130,10 +144,25 @@ class Study:
         Args:
             name: of the forecaster.
             paths: simulated, beside the history.
-        """
-        return self._learn(Refits(self, name), self.windows[0], paths)
 
-    def _learn(self, refits: Refits, window: Windows, paths: int) -> Learning:
+        Raises:
+            InputError: where forecasts made elsewhere have no origins to learn from.
+        """
+        own = self.along(name)
+        found = own._learn(Refits(own, name), own.windows[0], paths)
+        if found is None:
+            first = self.data.panel.dates[self.window.fits[0]].date()
+            raise InputError(
+                [
+                    f"forecasts {name}: no origins to learn from before the end; add forecasts from earlier ones (best "
+                    f"from {first} on), or take a policy without parameters to find, e.g. newsvendor"
+                ]
+            )
+        return found
+
+    def _learn(self, refits: Refits, window: Windows, paths: int) -> Learning | None:
+        if not window.fits:
+            return None
         settings = self.config.training
         past = self.data.panel.until(window.cutoff)
         draws = settings.history_draws if past.ran_out.any() else 1
@@ -192,15 +221,17 @@ class Study:
             name: of the forecaster.
             paths: simulated, beside the history, for policies to learn from.
         """
-        refits, folds = Refits(self, name), []
-        for window in self.windows:
-            learning = self._learn(refits, window, paths)
-            before, after = refits.forecast(*window.forecast[-1]), refits.forecast(window.cutoff, window.end)
+        own = self.along(name)
+        refits, folds = Refits(own, name), []
+        for window in own.windows:
+            learning = own._learn(refits, window, paths)
+            before = refits.forecast(*window.forecast[-1]) if window.fits else None
+            after = refits.forecast(window.cutoff, window.end)
             forecasts = Forecasts(refits.fitted(window.cutoff), learning, before, after)
             folds.append(Fold(window.cutoff, window.end, forecasts, Trained({}, {}, {})))
         with self.stage(f"forecasting with {name}"):
-            scenario = self._prepared(self._held_out(folds, self.window.span, self.data.demand))
-        return Backtest(name, tuple(folds), scenario, self.window.warm_up, {})
+            scenario = self._prepared(own._held_out(folds, self.window.span, self.data.demand))
+        return Backtest(name, tuple(folds), scenario, own.window.warm_up, {})
 
     def backtest(self, forecaster: str, policies: Iterable[str], *, paths: int | None = None) -> Backtest:
         """Forecast, train and simulate in every fold, each on what was known before it.
@@ -218,10 +249,16 @@ class Study:
 
         Args:
             backtest: with its forecasts.
-            names: of the policies.
+            names: of the policies. Where there are no forecasts to learn from, those with parameters to find are left
+                out, and a note says so.
         """
-        names = list(names)
-        folds = [replace(f, trained=self.train(names, f.forecasts.learning)) for f in backtest.folds]
+        names, left_out = list(names), dict[str, list[str]]()
+        if any(fold.forecasts.learning is None for fold in backtest.folds):
+            given, why = self.config.policies.options, f"{backtest.forecaster} has no forecasts of earlier origins"
+            left_out = {n: [f"left out: {why} to learn from"] for n in names if needs_training(n, given.get(n, {}))}
+        trained = [self.train([n for n in names if n not in left_out], f.forecasts.learning) for f in backtest.folds]
+        trained = [replace(each, notes={**left_out, **each.notes}) for each in trained]
+        folds = [replace(fold, trained=each) for fold, each in zip(backtest.folds, trained, strict=True)]
         backtest = replace(backtest, folds=tuple(folds), trajectories={})
         return replace(backtest, trajectories=self.simulate(backtest))
 
@@ -305,10 +342,11 @@ class Study:
 
     def _held_out(self, folds: Sequence[Fold], span: int, demand: FloatArray) -> Scenario:
         """Return a warm-up and all held-out periods with forecasts that reach `span` periods ahead."""
-        found = [folds[0].forecasts.before, *(fold.forecasts.after for fold in folds)]
-        scenario = self._replay(found, demand[None], span)
-        run_in = len(folds[0].forecasts.before.origins) - self.window.warm_up
-        return scenario.window(run_in, scenario.periods)
+        before, after = folds[0].forecasts.before, [fold.forecasts.after for fold in folds]
+        if before is None:
+            return self._replay(after, demand[None], span)
+        scenario = self._replay([before, *after], demand[None], span)
+        return scenario.window(max(0, len(before.origins) - self.window.warm_up), scenario.periods)
 
     def _simulate_folds(
         self, policies: Sequence[Policy | Planner], backtest: Backtest, scenario: Scenario, params: ItemParams
@@ -401,4 +439,5 @@ def begin(config: StudyConfig, held_out: int, progress: Progress, data: StudyDat
         )
     settings = config.backtest.validation, config.forecast.horizon, config.training.refits
     window = place_windows(data, held_out, *settings)
+    data, window = with_outside(data, window, config.forecast.files)
     return Study(config, data, (window,), progress)

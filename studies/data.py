@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from ..envs.core.period import StockState, system_of
 from ..envs.core.types import ItemParams
 from ..envs.demand.model import uncensored
 from ..errors import InputError
+from ..forecasters.base import Forecaster
 from ..forecasters.data.panel import Inputs, SalesPanel, load_inputs
 from .config import DataConfig, DefaultsConfig, StudyConfig
 
@@ -29,6 +31,7 @@ class StudyData:
             stock-outs, or the truth where the panel is synthetic.
         state: what is on hand and under way at the history's end; None where it is not given.
         items: the items file as read, a row an item in the panel's order; None where there is none.
+        given: forecasters that no registry has, by name: forecasts made elsewhere. They are copied before each fit.
     """
 
     panel: SalesPanel
@@ -36,6 +39,7 @@ class StudyData:
     demand: FloatArray
     state: StockState | None = None
     items: pd.DataFrame | None = None
+    given: Mapping[str, Forecaster] = field(default_factory=dict)
 
 
 def load_data(config: StudyConfig) -> StudyData:

@@ -55,14 +55,14 @@ class Forecasts:
 
     Attributes:
         fitted: on everything before the cutoff.
-        learning: from earlier fits.
-        before: forecasts from the last origins before the cutoff, of an earlier fit.
+        learning: from earlier fits; None where there are no forecasts of earlier origins.
+        before: forecasts from the last origins before the cutoff, of an earlier fit; None likewise.
         after: forecasts from the held-out origins.
     """
 
     fitted: Forecaster
-    learning: Learning
-    before: QuantileForecast
+    learning: Learning | None
+    before: QuantileForecast | None
     after: QuantileForecast
 
 
@@ -141,8 +141,8 @@ class Backtest:
         return self.folds[-1].trained
 
     @property
-    def learning(self) -> Learning:
-        """What the last fold's policies learned from."""
+    def learning(self) -> Learning | None:
+        """What the last fold's policies learned from; None where there was nothing to learn from."""
         return self.folds[-1].forecasts.learning
 
 

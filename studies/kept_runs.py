@@ -134,7 +134,8 @@ def forecast_file(config: StudyConfig, horizon: int, levels: list[float] | None)
     forecaster = new_forecaster(name, config.forecast.options.get(name, {}), horizon, config.seed)
     wanted = set(levels or DEFAULT_LEVELS)
     # The usual levels are always forecast, so that no value depends on which others are printed.
-    frame = forecaster.fit(data.panel).predict(data.panel, horizon, sorted(wanted | set(DEFAULT_LEVELS))).to_frame()
+    found = forecaster.fit(data.panel).predict(data.panel, horizon, sorted(wanted | set(DEFAULT_LEVELS)))
+    frame = found.to_frame(dependence=True)  # so that orders from the file are the forecaster's
     return frame[frame["level"].isin(wanted)].reset_index(drop=True)
 
 

@@ -67,7 +67,7 @@ def _data_record(study: Study) -> dict[str, Any]:
             f"in {blind} of {held_out.listed.sum()} held-out item-periods the item was out of stock, so that demand is "
             "not known: the last sales while in stock stand in"
         )
-    named = (files.history, files.items, files.state)
+    named = (files.history, files.items, files.state, *study.config.forecast.files.values())
     return {
         "source": "embedded panel" if files.history is None else Path(files.history).name,
         "items": panel.items,

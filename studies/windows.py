@@ -39,7 +39,8 @@ class Windows:
         span: the longest protection interval: periods ahead that decisions need.
         horizon: periods ahead that are forecast.
         fits: periods before the cutoff that a forecaster is fitted at, on everything before each: it forecasts from
-            every origin up to the next fit. The first one is where policies begin to learn.
+            every origin up to the next fit. The first one is where policies begin to learn; none where nothing can be
+            learned, since forecasts made elsewhere begin at the cutoff.
         notes: what a reader should know, e.g. that the validation window had to be shortened.
     """
 
@@ -67,12 +68,12 @@ class Windows:
     @property
     def learning(self) -> int:
         """Periods that policies learn from."""
-        return (self.start if self.refits else self.cutoff) - self.fits[0]
+        return (self.start if self.refits else self.cutoff) - self.fits[0] if self.fits else 0
 
     @property
     def forecast(self) -> tuple[tuple[int, int], ...]:
         """First period of each stretch that one fit forecasts from, and the one after its last, up to the cutoff."""
-        return tuple(zip(self.fits, (*self.fits[1:], self.cutoff), strict=True))
+        return tuple(zip(self.fits, (*self.fits[1:], self.cutoff), strict=False))
 
     @property
     def stretches(self) -> tuple[tuple[int, int], ...]:

@@ -174,9 +174,14 @@ class Entry:
 
 
 def entry_key(task: LeagueTask, name: str, options: Options) -> str:
-    """Return a hash of the task, a forecaster and its options."""
+    """Return a hash of the task, a forecaster and its options, or of forecasts made elsewhere."""
     text = json.dumps(plain([task.fingerprint, name, dict(options)]), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode())
+    if name in task.given:
+        _, arrays = task.given[name].to_state()
+        for key in sorted(arrays):
+            digest.update(np.ascontiguousarray(arrays[key]).tobytes())
+    return digest.hexdigest()
 
 
 def make_entry(task: LeagueTask, name: str, options: Options) -> Entry:
@@ -208,7 +213,7 @@ def _forecast(
             raise FractileError("the true quantiles of this panel are not known; leave them out")
         truth = task.reference(task.horizon, DEFAULT_LEVELS, task.origins)
         return truth, task.reference(task.horizon, FINE_LEVELS, task.successive).select(followed), {}
-    forecaster = new_forecaster(name, options, task.horizon, task.seed)
+    forecaster = new_forecaster(name, options, task.horizon, task.seed, task.given)
     history, panel = task.history, task.panel
     began = cpu_seconds()
     forecaster.fit(history)

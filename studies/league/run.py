@@ -27,6 +27,7 @@ from ...registry import is_address, option_names
 from ..config import StudyConfig
 from ..data import item_params, read_inputs
 from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run, sha256
+from ..outside import read_outside
 from .entry import Entry, entry_file, entry_key, load_entry, make_entry, save_entry
 from .table import League, describe_task, league_document, make_league, write_league
 from .task import TRUTH, LeagueTask, league_task, sort_by_history
@@ -93,9 +94,10 @@ def run_league(
         progress: called with each forecaster and the share that is done.
     """
     chosen = sort_by_history(names)
-    unknown = [name for name in chosen if name not in list(FORECASTERS) and not is_address(name)]
+    known = (*FORECASTERS, *task.given)
+    unknown = [name for name in chosen if name not in known and not is_address(name)]
     if unknown:
-        raise InputError(f"unknown forecaster {name!r}{did_you_mean(name, FORECASTERS)}" for name in unknown)
+        raise InputError(f"unknown forecaster {name!r}{did_you_mean(name, known)}" for name in unknown)
     if task.reference is not None:
         chosen = (*chosen, TRUTH)
     entries = []
@@ -129,7 +131,7 @@ def quick_options(names: Iterable[str], options: Mapping[str, Mapping[str, Any]]
 
 def _quick(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        known = option_names(FORECASTERS.known(name))
+        known = option_names(FORECASTERS.known(name)) if name in list(FORECASTERS) or is_address(name) else ()
     except ImportError:
         known = ()  # a library is missing; the fit will report it
     short: dict[str, Any] = {k: v for k, v in QUICK.items() if k in known}
@@ -219,22 +221,25 @@ def task_from_config(config: StudyConfig) -> LeagueTask:
         panel = retail.panel
         known = {"truth": retail.demand, "reference": partial(retail.true_forecast, known="record")}
     longest = int(np.max(item_params(panel, panel.static, config.defaults).protection_interval))
+    given = read_outside(config.forecast.files, panel)
+    reach = min([USUAL_HORIZON, *(forecaster.max_horizon for forecaster in given.values())])
     return league_task(
         panel,
-        settings.horizon or config.forecast.horizon or max(USUAL_HORIZON, longest),
+        settings.horizon or config.forecast.horizon or max(reach, longest),
         origins=settings.origins,
         spacing=settings.spacing,
         defaults=config.defaults,
         seed=config.seed,
         level=config.statistics.level,
         volatility_items=settings.volatility_items,
+        given=given,
         **known,
     )
 
 
 def league_names(config: StudyConfig) -> tuple[str, ...]:
-    """Return the forecasters of a league: those that the config names, or all."""
-    return config.lineage.forecasters or tuple(FORECASTERS)
+    """Return the forecasters of a league: those that the config names, or all, and forecasts made elsewhere."""
+    return tuple(dict.fromkeys((*(config.lineage.forecasters or FORECASTERS), *config.forecast.files)))
 
 
 def league_options(config: StudyConfig) -> dict[str, dict[str, Any]]:
@@ -254,7 +259,7 @@ def command_document(out: Path, found: League) -> dict[str, Any]:
 
 def _record(config: StudyConfig, task: LeagueTask, command: str) -> dict[str, Any]:
     files = {name: getattr(config.data, name) for name in ("history", "items")}
-    given = {name: Path(path) for name, path in files.items() if path is not None}
+    given = {name: Path(path) for name, path in files.items() if path is not None} | dict(config.forecast.files)
     data = {
         "source": "embedded panel" if config.data.history is None else Path(config.data.history).name,
         "freq": task.panel.freq,

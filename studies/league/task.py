@@ -6,7 +6,7 @@ First the names and which of them are compared; then the items that are drawn as
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,7 @@ from ...forecasters.base import check_horizon
 from ...forecasters.data.fingerprint import panel_fingerprint
 from ...forecasters.data.panel import SalesPanel
 from ...forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
+from ...forecasters.outside import OutsideForecaster
 from ...forecasters.scores.outcomes import Outcomes, outcomes_at
 from ...randomness import keyed_generator
 from ..config import DefaultsConfig
@@ -199,6 +200,7 @@ class LeagueTask:
         seed: of everything random.
         level: of the intervals.
         volatility_items: items at most that are forecast from successive origins as well.
+        given: forecasts made elsewhere, by name.
         examples: items that are drawn, chosen on the history before the first origin.
         fingerprint: a hash of the panel, the truth and the task.
     """
@@ -213,6 +215,7 @@ class LeagueTask:
     seed: int = 0
     level: float = 0.95
     volatility_items: int = VOLATILITY_ITEMS
+    given: Mapping[str, OutsideForecaster] = field(default_factory=dict)
     examples: tuple[ExampleItem, ...] = field(init=False)
     fingerprint: str = field(init=False)
 

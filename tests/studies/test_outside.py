@@ -1,0 +1,148 @@
+"""Forecasts made elsewhere in studies, leagues and kept runs: what is refused, what is learned, what is noted."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from fractile import InputError, make_forecaster, retail_panel
+from fractile.cli import app
+from fractile.progress import no_progress
+from fractile.studies.backtest import begin
+from fractile.studies.config import load_config
+
+HELD_OUT, PERIODS = 8, 90
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A history, and forecasts of `ets` from every origin that a study looks at."""
+    path = tmp_path_factory.mktemp("outside")
+    retail = retail_panel(items=8, periods=PERIODS, seed=2)
+    retail.write(path)
+    fitted = make_forecaster("ets", horizon=6).fit(retail.panel.until(40))
+    frame = fitted.predict(retail.panel, 6, origins=np.arange(20, PERIODS + 1)).to_frame()
+    frame[["item_id", "origin_date", "date", "level", "value"]].to_csv(path / "whole.csv", index=False)
+    frame[frame["origin"] >= 62].to_parquet(path / "late.parquet")
+    frame[frame["origin"] >= PERIODS - HELD_OUT].to_parquet(path / "held_out.parquet")
+    frame[frame["origin"] >= PERIODS - HELD_OUT + 2].to_parquet(path / "gap.parquet")
+    frame[frame["horizon"] <= 2].to_parquet(path / "short.parquet")
+    return path
+
+
+def config_of(folder, file, **more):
+    files = {f"data.{name}": folder / f"{name}.csv" for name in ("history", "items", "state")}
+    given = {"backtest.periods": HELD_OUT, "backtest.validation": 20, "forecast.files": {"mine": folder / file}}
+    given |= {"forecast.forecaster": "mine", "forecast.also": [], "training.simulated_paths": 1}
+    return load_config(None, {**files, **given, **more})
+
+
+def begun(folder, file, **more):
+    return begin(config_of(folder, file, **more), HELD_OUT, no_progress)
+
+
+def test_policies_see_the_forecasts_of_the_file(folder):
+    study = begun(folder, "whole.csv")
+    backtest = study.backtest("mine", ["newsvendor", "tuned_newsvendor"])
+    own = study.data.given["mine"].forecast
+    shown = backtest.after
+    np.testing.assert_array_equal(shown.values, own.values[:, -HELD_OUT - 1 : -1, : shown.horizon])
+    assert set(backtest.trajectories) == {"newsvendor", "tuned_newsvendor"}
+    assert backtest.trajectories["newsvendor"].cost.shape == (1, HELD_OUT, 8)
+    assert study.config.forecast.names == ("mine",)
+
+
+def test_policies_learn_from_the_origins_that_are_there(folder):
+    whole, late = (begun(folder, file).forecast("mine", 0).learning for file in ("whole.csv", "late.parquet"))
+    assert late.history.periods < whole.history.periods
+    assert late.history.periods <= PERIODS - HELD_OUT - 62
+    assert any("policies learn from the" in note for note in begun(folder, "late.parquet").window.notes)
+
+
+def test_without_earlier_origins_untuned_policies_are_left(folder):
+    study = begun(folder, "held_out.parquet")
+    backtest = study.backtest("mine", ["newsvendor", "tuned_newsvendor", "generalist"])
+    assert set(backtest.trajectories) == {"newsvendor", "generalist"}
+    assert backtest.warm_up == 0
+    assert backtest.trained.notes["tuned_newsvendor"] == [
+        "left out: mine has no forecasts of earlier origins to learn from"
+    ]
+    notes = " ".join(study.window.notes)
+    assert "policies with parameters to find are left out" in notes
+    assert "taken to be independent" in notes
+    with pytest.raises(InputError, match="mine: no origins to learn from"):
+        study.learn("mine", 0)
+
+
+def test_held_out_origins_must_be_there(folder):
+    with pytest.raises(InputError, match="forecasts mine: no forecast was made at 2 of 8 origins: '2025-05-12', "):
+        begun(folder, "gap.parquet")
+
+
+def test_forecasts_must_reach_over_the_protection_interval(folder):
+    with pytest.raises(InputError, match="mine: reach 2 periods ahead, and the longest protection interval"):
+        begun(folder, "short.parquet")
+
+
+def test_critical_ratios_beyond_the_levels_are_noted(folder):
+    frame = pd.read_csv(folder / "whole.csv", dtype={"item_id": str})
+    frame[frame["level"].between(0.2, 0.8)].to_csv(folder / "narrow.csv", index=False)
+    notes = " ".join(begun(folder, "narrow.csv").window.notes)
+    assert "lie beyond its levels, 0.2 to 0.8" in notes
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_a_kept_run_orders_what_the_forecaster_would(folder, tmp_path):
+    files = [*("--history", folder / "history.csv"), *("--items", folder / "items.csv")]
+    asked = ["--forecaster", "ets", "--horizon", 8, "--out", tmp_path / "f.csv"]
+    assert run("forecast", *files, *asked).exit_code == 0
+    orders = []
+    for forecaster in (["--forecaster", "ets"], ["--forecasts", f"mine={tmp_path / 'f.csv'}", "--forecaster", "mine"]):
+        out = tmp_path / forecaster[-1]
+        done = run("train", *files, *forecaster, "--policy", "newsvendor", "--out", out, "--periods", HELD_OUT)
+        assert done.exit_code == 0, done.output
+        state = ["--history", folder / "history.csv", "--state", folder / "state.csv"]
+        assert run("order", "--run", out, *state, "--out", out / "orders.csv").exit_code == 0
+        orders.append(pd.read_csv(out / "orders.csv"))
+    pd.testing.assert_frame_equal(*orders)
+    assert orders[0]["order"].sum() > 0
+
+
+def test_forecasts_stand_in_the_league(folder, tmp_path):
+    arguments = ["--forecasters", "seasonal_naive", "--forecasts", f"mine={folder / 'whole.csv'}", "--json"]
+    done = run("lineage", "--history", folder / "history.csv", *arguments, "--out", tmp_path / "league")
+    assert done.exit_code == 0, done.output
+    table = pd.DataFrame(json.loads(done.stdout)["table"])
+    assert table["forecaster"].tolist() == ["seasonal_naive", "mine"]
+    assert table["wql"].notna().all()
+    assert (tmp_path / "league" / "lineage.html").is_file()
+
+
+FAULTS = {
+    "no file": ("mine", "--forecasts: must be NAME=FILE, e.g. mine=forecasts.csv, got 'mine'"),
+    "taken": ("ets={}", "must be a name of letters, digits, '_', '-' and '.' that no forecaster has, got 'ets'"),
+    "not there": ("mine=none.csv", "none.csv: no such file"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_options_that_name_no_forecasts_are_refused(folder, tmp_path, name):
+    text, message = FAULTS[name]
+    given = ["--history", folder / "history.csv", "--forecasts", text.format(folder / "whole.csv")]
+    done = run("study", *given, "--out", tmp_path / "run")
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_files_of_a_config_are_relative_to_it(folder):
+    (folder / "study.toml").write_text('[forecast]\nforecaster = "mine"\n[forecast.files]\nmine = "whole.csv"\n')
+    config = load_config(folder / "study.toml")
+    assert config.forecast.files["mine"] == folder / "whole.csv"
+    assert load_config(None, {"forecast.files": config.forecast.files}).forecast.files == config.forecast.files
