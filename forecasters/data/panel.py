@@ -16,6 +16,7 @@ from .calendar import make_calendar
 from .covariates import covariate_arrays, sales_records
 from .oddities import oddities
 from .read import Source
+from .records import order_records
 from .resample import (
     CORE_COLUMNS,
     Cells,
@@ -28,7 +29,7 @@ from .resample import (
     row_notes,
     stock_arrays,
 )
-from .rules import DISCONTINUED, ITEM_RULES
+from .rules import DISCONTINUED, ITEM_RULES, LEVEL_RULES
 from .tables import (
     KNOWN_AHEAD,
     NIXTLA_NAMES,
@@ -161,7 +162,7 @@ class SalesPanel:
         A forecast must not depend on lead times, costs and order rules: the same demand is forecast alike, whatever
         it costs to miss it. That an item is sold no more is what `listed` says, and no trait of its demand before.
         """
-        return self.static.drop(columns=[name for name in self.static if name in (*ITEM_RULES, DISCONTINUED)])
+        return self.static.drop(columns=[name for name in self.static if name in (*ITEM_RULES, *LEVEL_RULES, DISCONTINUED)])
 
     @property
     def informative(self) -> BoolArray:
@@ -285,11 +286,13 @@ class Inputs:
         panel: the sales history.
         items: a row an item in the panel's order, columns as `read_items` gives them, or None.
         state: the same for `read_state`.
+        records: `ordered` and `on_hand` where the history has them: see `order_records`.
     """
 
     panel: SalesPanel
     items: pd.DataFrame | None = None
     state: pd.DataFrame | None = None
+    records: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def load_panel(
@@ -374,7 +377,8 @@ def load_inputs(
     static = _static(item_frame, panel, sales is not None and "listed" in sales)
     panel = replace(panel, static=static)
     panel = replace(panel, notes=(*panel.notes, *(oddities(panel) if check else ())))
-    return Inputs(panel, item_frame, state_frame)
+    records = {} if sales is None else order_records(sales, panel.item_ids, panel.dates, panel.freq)
+    return Inputs(panel, item_frame, state_frame, records)
 
 
 def _collect_panel(
