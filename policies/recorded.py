@@ -33,5 +33,5 @@ class RecordedOrders:
             FractileError: where nothing is on record for the period.
         """
         if obs.period >= len(self.orders):
-            raise FractileError(f"orders are on record for {len(self.orders)} periods, and period {obs.period} is asked")
+            raise FractileError(f"orders are on record for {len(self.orders)} periods, none for {obs.period}")
         return np.broadcast_to(self.orders[obs.period], obs.net_inventory.shape).astype(np.float64)

@@ -9,53 +9,76 @@ have come from, starting with none, and nothing is left where an item ran out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from ..arrays import FloatArray
+from ..arrays import FloatArray, IntArray
 from ..envs.core.period import StockState, system_of
 from ..envs.core.types import ItemParams, Scenario, Trajectory
 from ..errors import InputError
-from ..forecasters.data.panel import SalesPanel
 from ..policies.base import Policy
 from ..policies.base_stock import BaseStock, ReorderPointOrderUpTo
 from ..policies.recorded import RecordedOrders
 from ..policies.rollout import simulate
+from .config import StudyConfig
 from .data import StudyData
 from .sections import OWN_LEVELS, OWN_ORDERS
 
 
 def own_policies(data: StudyData) -> tuple[str, ...]:
-    """Return which of `own_levels` and `own_orders` the data has: the first one is the baseline."""
+    """Return which of `own_levels` and `own_orders` the data has; the first one is the baseline."""
     static = data.panel.static
     levels = "order_up_to" in static or "base_stock_level" in static
     return (OWN_LEVELS,) * levels + (OWN_ORDERS,) * ("ordered" in data.records)
 
 
-def check_own(names: tuple[str, ...], data: StudyData) -> None:
-    """Refuse policies of the user's own for which the files have no columns.
+def with_own(config: StudyConfig, data: StudyData, *, compared: bool) -> StudyConfig:
+    """Return the config of a study whose policies include those that the files describe.
+
+    Args:
+        config: as given.
+        data: what its files hold.
+        compared: whether policies are compared: for a training none is added.
 
     Raises:
-        InputError: names each.
+        InputError: names each policy of the user's own for which the files have no columns.
     """
     needs = {
         OWN_LEVELS: "columns reorder_point and order_up_to, or base_stock_level, in the items file",
         OWN_ORDERS: "a column ordered in the history (units ordered in each period; --column ordered=YOURS)",
     }
-    missing = [name for name in needs if name in names and name not in own_policies(data)]
+    found, named = own_policies(data), config.policies
+    wanted = {name for name in (*named.names, named.baseline) if name in needs}
+    missing = [name for name in needs if name in wanted and name not in found]
     if missing:
-        raise InputError(f"policies.names: {name!r} needs {needs[name]}; add it or leave the policy out" for name in missing)
+        raise InputError(
+            f"policies.names: {name!r} needs {needs[name]}; add it or leave the policy out" for name in missing
+        )
+    new = [name for name in found if name not in named.names] if compared else []
+    return config.with_overrides({"policies.names": [*named.names, *new]}) if new else config
 
 
-def own_levels(panel: SalesPanel) -> Policy:
-    """Return the policy with the levels in use, one for each item."""
-    static = panel.static
+def own_policy(name: str, data: StudyData) -> Policy:
+    """Return `own_levels`, or `own_orders` with a row for each period of the panel."""
+    if name == OWN_ORDERS:
+        return RecordedOrders(np.ascontiguousarray(data.records["ordered"].T))
+    static = data.panel.static
     if "base_stock_level" in static:
         return BaseStock(static["base_stock_level"].to_numpy(dtype=np.float64))
-    pair = (static[name].to_numpy(dtype=np.float64) for name in ("reorder_point", "order_up_to"))
+    pair = (static[level].to_numpy(dtype=np.float64) for level in ("reorder_point", "order_up_to"))
     return ReorderPointOrderUpTo(*pair)
+
+
+def own_note(name: str, data: StudyData) -> str:
+    """Return what a reader should know of a policy of the user's own."""
+    if name == OWN_LEVELS:
+        return "orders by the levels of the items file"
+    if "on_hand" in data.records:
+        start = "the stock on record"
+    else:
+        start = "the least stock that recorded sales can have come from, since no column on_hand says what was there"
+    return f"replays the orders on record from {start}; they do not react to another demand"
 
 
 def stock_at(data: StudyData, period: int) -> StockState:
@@ -69,7 +92,7 @@ def stock_at(data: StudyData, period: int) -> StockState:
     lead_time = np.broadcast_to(params.lead_time, (panel.items,)).astype(np.int64)
     items = np.arange(panel.items)
 
-    def placed(when: FloatArray) -> FloatArray:
+    def placed(when: IntArray) -> FloatArray:
         """Return units ordered in one period of each item; none before the history."""
         return np.where(when >= 0, ordered[items, np.maximum(when, 0)], 0.0)
 
@@ -84,35 +107,23 @@ def stock_at(data: StudyData, period: int) -> StockState:
     return system_of(params).fresh_state(on_hand[None], pipeline[:, None, :])
 
 
-def replay_own_orders(data: StudyData, first: int, end: int, demand: FloatArray | None = None) -> Trajectory:
+def replay_orders(
+    policy: RecordedOrders, data: StudyData, params: ItemParams, scenario: Scenario, first: int
+) -> Trajectory:
     """Simulate the orders on record from the stock on record.
 
     Packs and limits do not bind: what was ordered was ordered.
 
     Args:
+        policy: with a row for each period of the panel.
         data: with `ordered` on record.
-        first: first period that counts.
-        end: the one after the last.
-        demand: units, shape (items, periods) of the whole panel; the data's own where None.
+        params: what costs are charged with.
+        scenario: demand of the periods from `first` on.
+        first: period of the panel.
 
     Returns:
-        arrays (1, end − first, items).
+        arrays (1, periods of the scenario, items).
     """
-    demand = data.demand if demand is None else demand
-    scenario = Scenario(np.ascontiguousarray(demand[:, first:end].T)[None])
-    policy = RecordedOrders(np.ascontiguousarray(data.records["ordered"][:, first:end].T))
-    return simulate(policy, scenario, _unlimited(data.params), initial_state=stock_at(data, first))
-
-
-def _unlimited(params: ItemParams) -> ItemParams:
-    return replace(params, pack_size=None, minimum_order=None, maximum_order=None)
-
-
-def own_note(name: str, records: Mapping[str, FloatArray]) -> str:
-    """Return what a reader should know of a policy of the user's own."""
-    if name == OWN_LEVELS:
-        return "orders by the levels of the items file"
-    start = "the stock on record" if "on_hand" in records else (
-        "the least stock that the recorded sales can have come from, for no column on_hand says what was there"
-    )
-    return f"replays the recorded orders from {start}; they do not react to the demand of a simulation"
+    orders = RecordedOrders(policy.orders[first : first + scenario.periods])
+    params = replace(params, pack_size=None, minimum_order=None, maximum_order=None)
+    return simulate(orders, scenario, params, initial_state=stock_at(replace(data, params=params), first))

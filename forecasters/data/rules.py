@@ -81,6 +81,9 @@ ORDER_RECORDS = {
 DISCONTINUED = "discontinued"
 """Column of the items: the date from which an item is no longer sold, empty where it is; no feature either."""
 
+NO_FEATURES = (*ITEM_RULES, *LEVEL_RULES, DISCONTINUED)
+"""Columns of the items that forecasters do not learn from."""
+
 
 def no_order_possible(
     minimum: ArrayLike | None, maximum: ArrayLike | None, pack_size: ArrayLike | None
