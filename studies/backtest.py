@@ -23,7 +23,6 @@ from ..envs.demand.shock_moments import FEWEST_PERIODS
 from ..envs.demand.shocks import CommonShocks
 from ..errors import FractileError, InputError
 from ..forecasters.base import Forecaster
-from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.outside import OutsideForecaster
 from ..forecasters.registry import FORECASTERS, make_forecaster
@@ -44,6 +43,7 @@ from .folds import (
     Trained,
     concatenate_paths,
     join_periods,
+    lay_beside,
     policies_by_seed,
 )
 from .outside import own_windows, with_outside
@@ -187,7 +187,7 @@ class Study:
         training = history
         if paths:
             with self.stage(f"simulating demand from {refits.name}"):
-                training = self._beside(history, settings.history_draws, self._simulate_demand(refits, window, paths))
+                training = lay_beside(history, settings.history_draws, self._simulate_demand(refits, window, paths))
         return Learning(history, training, kept, run_in, paths)
 
     def _simulate_demand(self, refits: Refits, window: Windows, paths: int) -> Scenario:
@@ -206,21 +206,6 @@ class Study:
             model = ForecastDemand(forecaster, self.data.panel.until(end), mode="rolled", start=first, shocks=shocks)
             parts.append(self._prepared(model.scenario(rng, paths, end - first, self.shown)))
         return reduce(join_periods, parts)
-
-    def _beside(self, history: Scenario, draws: int, simulated: Scenario) -> Scenario:
-        """Lay simulated paths beside the history's, each of whose draws counts once: `draws` paths in all."""
-        rows = np.resize(np.arange(history.paths), draws)
-
-        def pair(one: DemandForecast, other: DemandForecast) -> DemandForecast:
-            return concatenate_origins([*[one] * draws, other])
-
-        forecasts = list(map(pair, history.forecasts or (), simulated.forecasts or ()))
-        totals = None
-        if history.protection_totals is not None and simulated.protection_totals is not None:
-            pairs = zip(history.protection_totals.totals, simulated.protection_totals.totals, strict=True)
-            totals = replace(history.protection_totals, forecasts=forecasts, totals=[pair(*p) for p in pairs])
-        demand = np.concatenate([np.asarray(history.demand)[rows], simulated.demand])
-        return Scenario(demand, forecasts, protection_totals=totals)
 
     def forecast(self, name: str, paths: int) -> Backtest:
         """Forecast with one forecaster in every fold; no policies yet.
