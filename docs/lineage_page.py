@@ -59,7 +59,8 @@ are it at one level. An item-period out of stock says that demand was at least w
 loss of what is bought on, demand summed over the protection interval, at the critical ratio, from successive origins.
 *10, 50, 90*: per cent of demand at or below that quantile; *80 %*: between the quantiles 0.1 and
 0.9. *Bias*: of the mean, per cent of demand. *Volatility*: excess volatility. *Fit* and *ask*: CPU-seconds of one core.
-Intervals are paired where two forecasters are compared, with two-way clusters: items × blocks of target periods.
+Intervals are paired where two forecasters are compared, by the jackknife over items and the
+long-run variance of what the items share (docs/statistics.md).
 
 Excess volatility is by how much the belief that demand stays below a quantile moves from origin to origin beyond what
 news can justify; it is 0 for the truth. In the pictures of calibration, filled dots are the observed share at each

@@ -136,7 +136,7 @@ def run_panel(name: str, settings: Settings) -> dict[str, Any]:
     }
     rows = []
     for policy in policies:
-        found = paired_saving(played[baseline].cost, played[policy].cost, block=study.block)
+        found = paired_saving(played[baseline].cost, played[policy].cost)
         rows.append(
             {
                 **shared,
@@ -247,8 +247,8 @@ def introduction(policies: pd.DataFrame) -> str:
         "Each panel is a backtest as `fractile study` makes it: forecasters refitted along the first part of the "
         "history give forecasts that knew nothing of what came; policies are tuned and trained on these, chosen on a "
         "later stretch that nothing was trained on, and compared on the last one. Savings are against the classical "
-        "policy that cost least on the stretch kept for choosing, with 95 % intervals (two-way clusters over items and "
-        "blocks of time). *In simulation*: the same policies on demand that the forecaster itself draws along the "
+        "policy that cost least on the stretch kept for choosing, with 95 % intervals (docs/statistics.md). "
+        "*In simulation*: the same policies on demand that the forecaster itself draws along the "
         f"held-out periods, with common shocks, {PATHS:,} paths of {SIMULATED_ITEMS} items that sell; there forecasts "
         "are right. Stock-outs in the histories are draws of D | D ≥ sales; on the embedded panel the held-out demand "
         f"is the true one. One seed; {seconds:.0f} CPU-seconds in all. `lookahead` is left out of panels of more than "

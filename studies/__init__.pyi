@@ -1,3 +1,3 @@
 """What a policy is worth."""
 
-from . import league as league
+from . import league as league, statistics as statistics

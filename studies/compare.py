@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -12,12 +14,18 @@ from ..arrays import FloatArray
 from ..envs.core.types import InventoryState, ItemParams, Scenario, Trajectory
 from ..errors import FractileError, did_you_mean
 from ..policies.base import Planner, Policy
+from ..policies.neural import NeuralPolicy
 from ..policies.rollout import prepare_scenario, simulate, state_after
-from .statistics import Clusters, paired_saving
+from ..policies.sb3 import SB3Policy
+from .statistics import Clusters, Intervals, Ranking, describe_intervals, power_sentence, rank_policies
 
 LARGE = 10_000.0
 """Costs at and above which a table in text has no cents."""
 LONGEST_NAME = 18
+WIDTH = 100
+"""Columns of a table in text."""
+NUMBERED = re.compile(r"[\s_.#-]*(seed[\s_.#-]*)?\d+$", re.IGNORECASE)
+"""What tells the training runs of one learner apart in their names, e.g. "ppo seed 3"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +35,17 @@ class Comparison:
     Attributes:
         table: a row a policy, cheapest first: `cost`, `holding`, `stockout`, `ordering`, `waste` (money a period,
             over all items), `fill_rate`, `mean_on_hand` (units a period, over all items), `volatility_ratio`, `saving`,
-            `saving_low`, `saving_high` (shares of the baseline's cost), `kind` ("policy", or "bound": not attainable).
+            `saving_low`, `saving_high` (shares of the baseline's cost), `proven` (whether it saves though several were
+            compared), `among_best` (whether it cannot be told from the cheapest), `seeds` (of its training),
+            `seed_sd` (standard deviation between them, a share of the baseline's cost), `kind` ("policy", or "bound":
+            not attainable).
         trajectories: the simulation of each policy.
         baseline: the policy that savings are measured against.
         level: of the intervals.
         clusters: what the intervals treat as independent: "path" or "item_time".
+        ranking: what can be said of all policies at once.
+        intervals: how they were computed, and how far they hold.
+        warnings: what a careful reader should know, each a sentence.
     """
 
     table: pd.DataFrame
@@ -39,6 +53,9 @@ class Comparison:
     baseline: str
     level: float
     clusters: str
+    ranking: Ranking
+    intervals: Intervals
+    warnings: tuple[str, ...] = ()
 
     @property
     def paths(self) -> int:
@@ -107,7 +124,17 @@ class Comparison:
         )
         if (self.table["kind"] == "bound").any():
             lines.append("* a bound: knows the future, from the baseline's first stock on; no policy can reach it")
+        for sentence in (*self.statements(), *self.warnings):
+            lines.extend(wrap(sentence, WIDTH))
         return "\n".join(lines)
+
+    def statements(self) -> tuple[str, ...]:
+        """Return what is proven, what cannot be told apart, what would prove more, and what cannot be trusted."""
+        if not self.ranking.together:
+            return ()
+        saving = self.ranking.savings[self.intervals.candidate].saving
+        found = (*self.intervals.sentences, power_sentence(self.intervals, saving), self.intervals.note)
+        return tuple(sentence for sentence in found if sentence)
 
     def __str__(self) -> str:
         return self.to_text()
@@ -121,7 +148,6 @@ def compare(
     baseline: str,
     level: float = 0.95,
     clusters: Clusters = "auto",
-    block: int | None = None,
     initial_state: InventoryState | None = None,
     warm_up: int = 0,
 ) -> Comparison:
@@ -134,7 +160,6 @@ def compare(
         baseline: the name of the policy that savings are measured against.
         level: of the intervals.
         clusters: what the intervals treat as independent; see `paired_saving`.
-        block: periods in a time block; see `paired_saving`.
         initial_state: what the first period begins with; None = each policy's own target.
         warm_up: periods at the start that do not count.
     """
@@ -153,7 +178,20 @@ def compare(
         else simulate(policy, scenario, params, initial_state=initial_state, warm_up=warm_up)
         for name, policy in policies.items()
     }
-    return summarise(trajectories, baseline=baseline, level=level, clusters=clusters, block=block, bounds=bounds)
+    runs = find_training_runs(policies)
+    return summarise(trajectories, baseline=baseline, level=level, clusters=clusters, bounds=bounds, families=runs)
+
+
+def find_training_runs(policies: Mapping[str, Policy | Planner]) -> dict[str, str]:
+    """Return the learner of each policy that is one of several training runs of it: by name, and by what it is.
+
+    Networks of one type whose names differ by a number alone, "ppo 1" and "ppo 2", are runs of "ppo".
+    """
+    found: dict[str, str] = {}
+    for name, policy in policies.items():
+        if isinstance(policy, NeuralPolicy | SB3Policy) and NUMBERED.search(name):
+            found[name] = f"{NUMBERED.sub('', name)} ({type(policy).__name__})"
+    return {name: run for name, run in found.items() if list(found.values()).count(run) > 1}
 
 
 def summarise(
@@ -162,8 +200,9 @@ def summarise(
     baseline: str,
     level: float = 0.95,
     clusters: Clusters = "auto",
-    block: int | None = None,
     bounds: Collection[str] = ("hindsight",),
+    seeds: bool | None = None,
+    families: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Return the comparison of trajectories over the same demand.
 
@@ -172,11 +211,21 @@ def summarise(
         baseline: see `compare`.
         level: likewise.
         clusters: likewise.
-        block: likewise.
         bounds: names that no policy can reach.
+        seeds: whether paths are training seeds on one history; None: where policies have different numbers of them.
+        families: learner by policy, where several policies are training runs of one; see `rank_policies`.
     """
-    _check_baseline(baseline, trajectories)
-    rows, used = {}, ""
+    ranking = rank_policies(
+        {name: trajectory.cost for name, trajectory in trajectories.items()},
+        baseline=baseline,
+        level=level,
+        clusters=clusters,
+        seeds=seeds,
+        bounds=bounds,
+        families=families,
+    )
+    intervals = describe_intervals(ranking)
+    rows = {}
     for name, trajectory in trajectories.items():
         money = {
             "cost": trajectory.cost,
@@ -185,10 +234,7 @@ def summarise(
             "ordering": trajectory.ordering,
             "waste": trajectory.waste_cost,
         }
-        saving = paired_saving(
-            trajectories[baseline].cost, trajectory.cost, level=level, clusters=clusters, block=block
-        )
-        used = saving.clusters
+        saving = ranking.savings[name]
         rows[name] = {
             **{column: _per_period(values) for column, values in money.items()},
             "fill_rate": trajectory.fill_rate,
@@ -197,10 +243,15 @@ def summarise(
             "saving": saving.saving,
             "saving_low": saving.low,
             "saving_high": saving.high,
+            "proven": name in intervals.proven,
+            "among_best": name in intervals.among_best,
+            "seeds": saving.seeds,
+            "seed_sd": saving.seed_sd,
             "kind": "bound" if name in bounds else "policy",
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("policy").sort_values("cost", kind="stable")
-    return Comparison(table, trajectories, baseline, level, used)
+    used = ranking.savings[baseline].clusters
+    return Comparison(table, trajectories, baseline, level, used, ranking, intervals)
 
 
 def _per_period(values: FloatArray) -> float:

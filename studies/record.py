@@ -45,7 +45,6 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **d
         "baseline_rule": config.policies.baseline,
         "level": config.statistics.level,
         "clusters": config.statistics.clusters,
-        "block": study.block,
         "forecaster": config.forecast.forecaster,
         "cpu_seconds": {stage: round(seconds, 2) for stage, seconds in study.seconds.items()},
         **details,

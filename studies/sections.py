@@ -62,8 +62,6 @@ def _check_outside_name(name: str) -> str:
 
 
 def _check_policy(name: str) -> str:
-    if name in OWN:
-        return name
     from ..policies.registry import POLICIES
 
     return _check_known(name, POLICIES)
@@ -93,7 +91,6 @@ Count = Annotated[int, Field(strict=True, ge=1, description="a whole number >= 1
 Periods = Annotated[int, Field(strict=True, ge=1, description="a whole number of periods >= 1")]
 NotNegative = Annotated[float, Field(strict=True, ge=0, description="a number >= 0")]
 Positive = Annotated[float, Field(strict=True, gt=0, description="a number > 0")]
-OptionalCount = Annotated[Count | None, Field(description="a whole number >= 1")]
 OptionalPositive = Annotated[Positive | None, Field(description="a number of units > 0")]
 OptionalText = Annotated[str | None, Field(min_length=1, description="a text")]
 File = Annotated[Annotated[Path, AfterValidator(absolute)] | None, Field(description="the path of a file")]
@@ -106,8 +103,6 @@ ValuedName = Annotated[
 OutsideName = Annotated[str, AfterValidator(_check_outside_name)]
 GivenFile = Annotated[Path, AfterValidator(absolute), Field(description="the path of a file")]
 PolicyName = Annotated[str, AfterValidator(_check_policy), Field(description="a policy's name")]
-OWN = OWN_LEVELS, OWN_ORDERS = "own_levels", "own_orders"
-"""What the user does today, by the columns of the files: see `studies.own`; compared wherever the columns are there."""
 CHEAPEST = "cheapest"
 """The baseline that is chosen on the validation window."""
 BaselineName = Annotated[str, AfterValidator(_check_baseline), Field(description="a policy's name, or 'cheapest'")]
@@ -368,7 +363,7 @@ class PoliciesConfig(Section):
 
     @model_validator(mode="after")
     def _baseline_is_compared(self) -> PoliciesConfig:
-        if self.baseline not in (CHEAPEST, *OWN, *self.names):
+        if self.baseline not in (CHEAPEST, *self.names):
             raise InputError(
                 [
                     f"policies.baseline: must be one of policies.names ({', '.join(self.names)}) "
@@ -398,13 +393,12 @@ class TrainingConfig(Section):
 
 
 class StatisticsConfig(Section):
-    """`[statistics]`: level of the intervals, what is resampled together, and periods a time block."""
+    """`[statistics]`: level of the intervals, and what they treat as independent."""
 
     level: Annotated[float, Field(strict=True, gt=0, lt=1, description="a number between 0 and 1")] = 0.95
     clusters: Annotated[
         Literal["auto", "path", "item_time"], Field(description="one of 'auto', 'path', 'item_time'")
     ] = "auto"
-    block: OptionalCount = None
 
 
 class ReportConfig(Section):

@@ -111,10 +111,15 @@ def run_study(
             baseline=baseline,
             level=settings.level,
             clusters=settings.clusters,
-            block=study.block,
             bounds=BOUNDS,
         )
-        advice = advise(comparison.table.reset_index(), baseline, freq=study.data.panel.freq)
+        advice = advise(
+            comparison.table.reset_index(),
+            baseline,
+            freq=study.data.panel.freq,
+            periods_to_prove=comparison.intervals.weeks_to_prove,
+            trusted=comparison.intervals.trusted,
+        )
         assumptions = list_assumptions(config, study.data)
         value, scores = value_forecasters(study, backtest, comparison.trajectories[baseline])
         league = study_lineage(study, run)
@@ -125,11 +130,12 @@ def run_study(
             _write_comparison(run, study, comparison, backtest)
             if study.data.state is not None:
                 chosen = cast(Policy, policies[advice.policy])  # never a bound
-                run.write_frame("orders.csv", orders_at_end(study.data, backtest.fitted, chosen, study.shown))
+                run.write_frame("orders.csv", orders_at_end(study.data, backtest.fitted, chosen))
         record = {
             "policy": advice.policy,  # what `fractile order` orders with: the same list
             "baseline": baseline,
             "clusters": comparison.clusters,
+            "intervals": comparison.intervals.to_record(),
             "advice": advice.to_record(),
             "assumptions": [assumption.to_record() for assumption in assumptions],
             "currency": config.report.currency,
@@ -159,7 +165,6 @@ def value_forecasters(study: Study, main: Backtest, baseline: Trajectory) -> tup
                 trajectory.cost,
                 level=config.statistics.level,
                 clusters=config.statistics.clusters,
-                block=study.block,
             )
             rows.append(
                 {

@@ -97,7 +97,7 @@ def by_target(values: FloatArray, origins: IntArray) -> FloatArray:
 
 
 def ratio(cells: Cells, task: LeagueTask) -> Interval:
-    """Return Σ value / Σ weight with its interval (two-way clusters: items × blocks of periods); NaN without weight."""
+    """Return Σ value / Σ weight with its interval (one history); NaN without weight."""
     if not cells.weight.any():
         return Interval(np.nan, np.nan, np.nan, np.nan)
     found = paired_saving(cells.weight[None], cells.value[None], **_how(task))
@@ -125,7 +125,7 @@ def change(earlier: Cells, later: Cells, task: LeagueTask) -> Interval:
 
 
 def _how(task: LeagueTask) -> dict[str, Any]:
-    return {"level": task.level, "clusters": "item_time", "block": task.block}
+    return {"level": task.level, "clusters": "item_time"}
 
 
 Options = Mapping[str, Any]

@@ -5,7 +5,7 @@
 
 Each forecaster is fitted once, on the periods before the first origin, and forecasts a horizon from every origin,
 knowing what was on record there. Losses are compared on the same item-periods; intervals and paired differences
-hold under shocks common to all items (two-way clusters: items × blocks of target periods).
+hold under shocks common to all items (see `statistics.variance`).
 """
 
 from __future__ import annotations

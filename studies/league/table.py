@@ -279,7 +279,7 @@ def league_document(league: League) -> dict[str, Any]:
 
 
 def describe_task(task: LeagueTask) -> dict[str, Any]:
-    """Describe a task and its data: periods, origins, blocks, and how much demand is known."""
+    """Describe a task and its data: periods, origins, and how much demand is known."""
     panel, outcomes = task.panel, task.outcomes()
     listed, known = panel.listed, outcomes.known
     return {
@@ -291,8 +291,6 @@ def describe_task(task: LeagueTask) -> dict[str, Any]:
         "horizon": task.horizon,
         "origins": [day.date() for day in panel.dates[task.origins]],
         "level": task.level,
-        "block": task.block,
-        "blocks": max(1, len(task.targets) // task.block),
         "scored": int(known.sum()),
         "bound_share": float(outcomes.ran_out[known].mean()),
         "protection": describe_span(task),

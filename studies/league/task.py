@@ -175,8 +175,6 @@ def _share(what: BoolArray, among: BoolArray) -> FloatArray:
 
 LOSS_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Levels that the mean weighted quantile loss is taken over."""
-BLOCKS = 6
-"""Time blocks of an interval at least, where there are as many periods."""
 VOLATILITY_ITEMS = 1000
 """Items at most whose forecasts are followed from origin to origin."""
 
@@ -243,11 +241,6 @@ class LeagueTask:
     def targets(self) -> IntArray:
         """The periods that are forecast, each once, shape (targets,)."""
         return np.unique(self.origins[:, None] + np.arange(self.horizon))
-
-    @property
-    def block(self) -> int:
-        """Periods of a time block of the intervals: a horizon, but six blocks at least."""
-        return max(1, min(self.horizon, len(self.targets) // BLOCKS))
 
     @property
     def successive(self) -> IntArray:

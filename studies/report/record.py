@@ -34,11 +34,16 @@ def describe_intervals(run: Run) -> str:
     )
     if clusters == "path":
         return f"{start}, with demand paths as independent clusters, each left out once (jackknife), and Student’s t."
-    blocks = f"blocks of {block} {run.periods(int(block))}" if block else f"blocks of {run.periods()}"
+    if block:  # a run of an earlier version
+        return (
+            f"{start}, with two-way clusters over items × blocks of {block} {run.periods(int(block))} (Cameron, "
+            "Gelbach and Miller 2011), each cluster left out once (jackknife), and Student’s t."
+        )
     return (
-        f"{start}, with two-way clusters over items × {blocks}, so that shocks common to all items and shocks that "
-        "last within an item count (Cameron, Gelbach and Miller 2011), each cluster left out once (jackknife), and "
-        "Student’s t with one degree of freedom less than the smaller number of clusters."
+        f"{start}, each item left out once (jackknife), beside the long-run variance of what all items share, from a "
+        "few equally weighted cosines over the held-out periods (Müller 2007; Lazarus, Lewis, Stock and Watson 2018), "
+        "and Student’s t with about as many degrees of freedom as cosines. Where a policy is learned, the spread "
+        "between its training seeds counts, too."
     )
 
 

@@ -75,7 +75,6 @@ def test_a_config_is_frozen():
             "defaults.maximum_order: must be >= minimum_order = 5, got 2",
         ),
         ({"statistics": {"level": 1}}, "statistics.level: must be a number between 0 and 1, got 1"),
-        ({"statistics": {"block": 0}}, "statistics.block: must be a whole number >= 1, got 0"),
         ({"data": {"items": "a.csv"}}, "data.items: needs a history; give data.history (--history), too"),
         (
             {"data": {"embedded_periods": 38}},
@@ -259,7 +258,7 @@ def configs(draw):
             "horizon": draw(st.none() | st.integers(1, 99)),
             "options": draw(st.dictionaries(names, st.dictionaries(TEXTS, SCALARS | st.lists(SCALARS, max_size=3)))),
         },
-        "statistics": {"level": draw(st.floats(0.01, 0.99)), "block": draw(st.none() | st.integers(1, 9))},
+        "statistics": {"level": draw(st.floats(0.01, 0.99))},
     }
     return StudyConfig.from_mapping(raw)
 

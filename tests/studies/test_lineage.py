@@ -228,7 +228,7 @@ def test_paired_intervals_are_those_of_paired_savings():
                 loss = 2 * np.maximum(np.multiply(LOSS_LEVELS, excess), (np.array(LOSS_LEVELS) - 1) * excess).mean(1)
                 cells[4 * o + h] = np.where(PANEL.listed[:, origin + h], loss, 0.0)
         losses.append(cells[None])
-    expected = paired_saving(*losses, clusters="item_time", block=2)  # a horizon, but six blocks at least
+    expected = paired_saving(*losses, clusters="item_time")
     got = found.differences.set_index(["earlier", "later", "why"]).loc[("seasonal_naive", "ets", "step")]
     np.testing.assert_allclose(
         got[["reduction", "reduction_low", "reduction_high"]].to_numpy(dtype=float),

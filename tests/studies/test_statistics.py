@@ -7,6 +7,7 @@ import pytest
 
 from fractile import FractileError
 from fractile.studies.statistics import mean_interval, paired_saving
+from fractile.studies.statistics.variance import cosines, count_cosines
 
 
 def test_saving_is_the_share_of_the_baselines_cost():
@@ -25,25 +26,33 @@ def test_path_clusters_by_hand():
     assert saving.degrees_of_freedom == 1
 
 
-def test_two_way_clusters_by_hand():
-    # One path, 4 periods, 2 items, baseline 1 a cell; the policy costs more in the second half, for both items.
-    baseline = np.ones((1, 4, 2))
-    cost = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0]])[None]
-    saving = paired_saving(baseline, cost, clusters="item_time", block=1)
-    # Influence of a cell ± .5/8 = ± .0625. Items sum to 0. Periods: ± .125, four of them: 4 · .125² · 4/3.
-    # Cells: 8 · .0625² · 8/7. Two-way: 0 + .083333 − .035714 < the one-way over periods, which guards.
-    np.testing.assert_allclose(saving.standard_error, np.sqrt(4 * 0.125**2 * 4 / 3))
-    assert saving.degrees_of_freedom == 1
+def test_one_items_history_by_hand():
+    # One item, 4 periods, baseline 1; influences of the periods ± .125. Three cosines are all there are beside the
+    # constant, so that their squares sum to those of the influences: variance 4 · (4 · .125²) / 3, t with 3.
+    saving = paired_saving(np.ones((1, 4, 1)), np.array([0.0, 0.0, 1.0, 1.0]).reshape(1, 4, 1), level=0.5)
+    np.testing.assert_allclose(saving.standard_error, np.sqrt(4 * 4 * 0.125**2 / 3))
+    assert saving.degrees_of_freedom == pytest.approx(3)
+    np.testing.assert_allclose(saving.high - saving.saving, 0.764892 * saving.standard_error, rtol=1e-5)  # t(3) at 75 %
 
 
-def test_two_way_clusters_count_what_both_ways_share_once():
+def test_what_an_item_and_a_period_share_counts_once():
     # One path, 4 periods, 2 items, baseline 1 a cell, cost .5 + a (item: ± .1) + b (period: ± .2).
     # Influence of a cell −(a + b)/8. Items: sums ± .05, each moves the ratio by twice that: 2 · .01 · 1/2 = .01.
-    # Periods: sums ± .05, moves ± .2/3: 4 · .04/9 · 3/4 = .013333. Cells: moves (a + b)/7: 8 · .05/49 · 7/8 = .007143.
+    # Periods: sums ± .05: 4 · (4 · .05²) / 3 = .013333. Cells: of each item ± .025 about its mean, 4 · (8 · .025²) / 3
+    # = .006667: common to the items .006667, and with the items .016667.
     baseline = np.ones((1, 4, 2))
     cost = 0.5 + np.array([0.1, -0.1]) + np.array([0.2, -0.2, 0.2, -0.2])[:, None]
-    saving = paired_saving(baseline, cost[None], clusters="item_time", block=1)
-    np.testing.assert_allclose(saving.standard_error**2, 0.01 + 0.04 / 3 - 0.05 / 7)
+    found = paired_saving(baseline, cost[None], clusters="item_time")
+    variance = found.variance
+    np.testing.assert_allclose([variance.total, variance.common], [0.01 + 0.02 / 3, 0.02 / 3])
+    np.testing.assert_allclose([variance.items, variance.cells], [0.01 - 0.02 / 3, 0.02 / 3])
+
+
+def test_cosines_are_orthonormal_and_blind_to_the_mean():
+    shapes = cosines(count_cosines(26), 26)
+    np.testing.assert_allclose(shapes @ shapes.T, np.eye(5), atol=1e-12)
+    np.testing.assert_allclose(shapes.sum(1), 0, atol=1e-12)
+    np.testing.assert_allclose(shapes[0, 0], np.sqrt(2 / 26) * np.cos(np.pi / 52))
 
 
 def test_auto_clusters_by_path_where_there_are_many():
@@ -99,7 +108,7 @@ def test_intervals_hold_under_shocks_that_all_items_share():
         shock = rng.normal(0.0, 0.2, (1, 24, 1))
         baseline = np.full((1, 24, 40), 10.0)
         cost = baseline * (0.8 + shock + rng.normal(0.0, 0.1, baseline.shape))
-        saving = paired_saving(baseline, cost, block=1)
+        saving = paired_saving(baseline, cost)
         clustered.append((saving.low, saving.high))
         naive = mean_interval(cost.swapaxes(0, 2), clusters="path")  # every item a replication of its own
         by_item.append((1 - naive.high / 10, 1 - naive.low / 10))
@@ -135,13 +144,6 @@ def test_one_cell_has_no_finite_interval():
     assert (saving.saving, saving.low, saving.high) == (0.25, -np.inf, np.inf)
 
 
-@pytest.mark.parametrize(("block", "blocks"), [(1, 13), (2, 6), (3, 4), (9, 4), (None, 13)])
-def test_time_blocks_are_four_at_least_and_hold_every_period(block, blocks):
-    rng = np.random.default_rng(5)
-    saving = paired_saving(*rng.random((2, 1, 13, 1)) + 1.0, block=block)
-    assert saving.degrees_of_freedom == blocks - 1
-
-
 def test_two_way_intervals_hold_where_a_few_items_carry_the_cost():
     rng = np.random.default_rng(6)
     intervals = []
@@ -149,7 +151,7 @@ def test_two_way_intervals_hold_where_a_few_items_carry_the_cost():
         size = np.exp(1.5 * rng.standard_normal(50))
         baseline = size * rng.gamma(2.0, 0.5, (12, 50))
         cost = baseline * (0.9 + 0.1 * rng.standard_normal(50) + 0.1 * rng.standard_normal((12, 1)))
-        saving = paired_saving(baseline[None], cost[None], block=1)
+        saving = paired_saving(baseline[None], cost[None])
         intervals.append((saving.low, saving.high))
     assert abs(covered(intervals, 0.1) - 0.95) < 0.028
 
@@ -184,9 +186,9 @@ def test_a_weighted_mean_leaves_out_what_weighs_nothing():
     values, weight = rng.normal(size=(1, 12, 7)), rng.integers(1, 4, size=(1, 12, 7)).astype(float)
     weight[:, :, 3] = 0.0
     few = np.delete(values, 3, axis=2), np.delete(weight, 3, axis=2)
-    one, other = mean_interval(values, weight=weight, block=2), mean_interval(few[0], weight=few[1], block=2)
+    one, other = mean_interval(values, weight=weight), mean_interval(few[0], weight=few[1])
     assert one.mean == pytest.approx((values * weight).sum() / weight.sum())
-    assert one.mean == pytest.approx(other.mean)
+    np.testing.assert_allclose([one.mean, one.low, one.high], [other.mean, other.low, other.high])
     equal, plain = mean_interval(values, weight=np.full(values.shape, 2.0)), mean_interval(values)
     np.testing.assert_allclose([equal.mean, equal.standard_error], [plain.mean, plain.standard_error], rtol=1e-12)
 

@@ -11,12 +11,11 @@ import pytest
 import fractile as fr
 from fractile.forecasters.storage import load_forecaster
 from fractile.policies.storage import load_policy
-from fractile.studies.backtest import Study, begin
+from fractile.studies.backtest import begin
 from fractile.studies.config import load_config
 from fractile.studies.data import load_data
 from fractile.studies.kept_runs import forecast_file, next_orders, orders_at_end, train_run
 from fractile.studies.study import run_study
-from fractile.studies.windows import Windows
 from fractile.training.train import is_learned
 
 SMALL = {
@@ -126,14 +125,6 @@ def test_each_forecaster_is_scored_and_valued_on_its_own_forecasts(study, files)
     for policy in ("newsvendor", "tuned_newsvendor"):
         assert value.loc[("seasonal_naive", policy), "cost"] == table.loc[policy, "cost"]
         assert value.loc[("ets", policy), "cost"] != table.loc[policy, "cost"]
-
-
-@pytest.mark.parametrize(("periods", "span", "block"), [(12, 1, 1), (12, 3, 2), (26, 3, 3), (26, 9, 4), (4, 3, 1)])
-def test_a_time_block_is_the_inventorys_memory_and_there_are_six_at_least(periods, span, block):
-    config = load_config(None, {"backtest.periods": periods})
-    windows = (Windows(0, 0, 0, span, span, (0,)),)
-    assert Study(config, None, windows, silent).block == block
-    assert Study(config.with_overrides({"statistics.block": 5}), None, windows, silent).block == 5
 
 
 def test_the_manifest_says_what_was_done(study):
