@@ -23,11 +23,11 @@ from ..envs.demand.shock_moments import FEWEST_PERIODS
 from ..envs.demand.shocks import CommonShocks
 from ..errors import FractileError, InputError
 from ..forecasters.base import Forecaster
-from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.outside import OutsideForecaster
 from ..forecasters.registry import FORECASTERS, make_forecaster
 from ..policies.base import Planner, Policy
+from ..policies.recorded import RecordedOrders
 from ..policies.rollout import prepare_scenario, simulate, starting_state
 from ..randomness import keyed_generator
 from ..registry import option_names
@@ -43,10 +43,13 @@ from .folds import (
     Trained,
     concatenate_paths,
     join_periods,
+    lay_beside,
     policies_by_seed,
 )
 from .outside import own_windows, with_outside
-from .windows import Windows, place_windows
+from .own import own_note, own_policy, replay_orders, with_own
+from .sections import OWN
+from .windows import Windows, place_windows, shown_periods
 
 if TYPE_CHECKING:
     from ..progress import Progress
@@ -117,6 +120,11 @@ class Study:
         """The windows before the first fold, and the end of the last one."""
         return replace(self.windows[0], end=self.windows[-1].end)
 
+    @property
+    def shown(self) -> int:
+        """Periods ahead that policies are shown of a forecast."""
+        return shown_periods(self.data.params, self.window.horizon)
+
     def along(self, forecaster: str) -> Study:
         """Return the study with the windows that a forecaster's origins allow: its own, where they are not limited."""
         given = self.data.given.get(forecaster)
@@ -172,7 +180,7 @@ class Study:
         training = history
         if paths:
             with self.stage(f"simulating demand from {refits.name}"):
-                training = self._beside(history, settings.history_draws, self._simulate_demand(refits, window, paths))
+                training = lay_beside(history, settings.history_draws, self._simulate_demand(refits, window, paths))
         return Learning(history, training, kept, run_in, paths)
 
     def _simulate_demand(self, refits: Refits, window: Windows, paths: int) -> Scenario:
@@ -189,23 +197,8 @@ class Study:
         for first, end in window.stretches:
             forecaster = refits.fitted(first)
             model = ForecastDemand(forecaster, self.data.panel.until(end), mode="rolled", start=first, shocks=shocks)
-            parts.append(self._prepared(model.scenario(rng, paths, end - first, window.span)))
+            parts.append(self._prepared(model.scenario(rng, paths, end - first, self.shown)))
         return reduce(join_periods, parts)
-
-    def _beside(self, history: Scenario, draws: int, simulated: Scenario) -> Scenario:
-        """Lay simulated paths beside the history's, each of whose draws counts once: `draws` paths in all."""
-        rows = np.resize(np.arange(history.paths), draws)
-
-        def pair(one: DemandForecast, other: DemandForecast) -> DemandForecast:
-            return concatenate_origins([*[one] * draws, other])
-
-        forecasts = list(map(pair, history.forecasts or (), simulated.forecasts or ()))
-        totals = None
-        if history.protection_totals is not None and simulated.protection_totals is not None:
-            pairs = zip(history.protection_totals.totals, simulated.protection_totals.totals, strict=True)
-            totals = replace(history.protection_totals, forecasts=forecasts, totals=[pair(*p) for p in pairs])
-        demand = np.concatenate([np.asarray(history.demand)[rows], simulated.demand])
-        return Scenario(demand, forecasts, protection_totals=totals)
 
     def forecast(self, name: str, paths: int) -> Backtest:
         """Forecast with one forecaster in every fold; no policies yet.
@@ -223,7 +216,7 @@ class Study:
             forecasts = Forecasts(refits.fitted(window.cutoff), learning, before, after)
             folds.append(Fold(window.cutoff, window.end, forecasts, Trained({}, {}, {})))
         with self.stage(f"forecasting with {name}"):
-            scenario = self._prepared(own._held_out(folds, self.window.span, self.data.demand))
+            scenario = self._prepared(own._held_out(folds, own.shown, self.data.demand))
         return Backtest(name, tuple(folds), scenario, own.window.warm_up, {})
 
     def backtest(self, forecaster: str, policies: Iterable[str], *, paths: int | None = None) -> Backtest:
@@ -274,9 +267,13 @@ class Study:
         costs: dict[str, float] = {}
         for name in names:
             with self.stage(f"training {name}"):
-                policy = train_policy(name, problem, self.config.policies.options.get(name))
+                if name in OWN:
+                    policy: Policy | Planner = own_policy(name, self.data)
+                    problem.note(name, own_note(name, self.data))
+                else:
+                    policy = train_policy(name, problem, self.config.policies.options.get(name))
                 policies[name] = (policy,)
-                if learning is not None and not isinstance(policy, Planner):
+                if learning is not None and not isinstance(policy, Planner | RecordedOrders):
                     costs[name] = float(problem.cost_on_kept(policy).sum(2).mean())
         return Trained(policies, problem.notes, costs)
 
@@ -327,7 +324,7 @@ class Study:
                     f"forecasts reach {horizon} periods ahead, and a protection interval of {span} needs as many; "
                     f"set forecast.horizon to {span} or more"
                 )
-            scenario = self._held_out(backtest.folds, span, self.data.demand)
+            scenario = self._held_out(backtest.folds, shown_periods(params, horizon), self.data.demand)
         if demand is not None:
             first = self.window.cutoff - backtest.warm_up
             scenario = replace(scenario, demand=demand[:, first : self.window.end].T[None])
@@ -348,6 +345,10 @@ class Study:
         first, warm_up = policies[0], backtest.warm_up
         if isinstance(first, Planner):
             return simulate(first, scenario.window(warm_up, scenario.periods), params)
+        if isinstance(first, RecordedOrders):  # they are what was done from the stock that there was
+            return replay_orders(
+                first, self.data, params, scenario.window(warm_up, scenario.periods), self.window.cutoff
+            )
         if all(policy is first for policy in policies):
             return simulate(first, scenario, params, warm_up=warm_up)
         ends = [warm_up + fold.end - backtest.folds[0].first for fold in backtest.folds]
@@ -361,10 +362,10 @@ class Study:
         Args:
             found: whose origins follow each other.
             demand: units, shape (paths, items, periods).
-            span: periods ahead that forecasts are shown; the longest protection interval where None.
+            span: periods ahead that forecasts are shown; as `shown` where None.
         """
         origins = np.concatenate([forecast.origins for forecast in found])
-        near = [forecast.head(span or self.window.span) for forecast in found]
+        near = [forecast.head(span or self.shown) for forecast in found]
         forecasts = [forecast.at_origin(i) for forecast in near for i in range(len(forecast.origins))]
         return Scenario(np.swapaxes(demand[:, :, origins], 1, 2), forecasts=forecasts)
 
@@ -423,6 +424,7 @@ def begin(config: StudyConfig, held_out: int, progress: Progress, data: StudyDat
         raise InputError(f"policies.names: {name!r} {reasons[name]}; leave it out" for name in impossible)
     progress("reading")
     data = data or load_data(config)
+    config = with_own(config, data, compared=held_out > 0)
     if data.params.shelf_life is not None and "hindsight" in config.policies.names:
         raise InputError(
             [

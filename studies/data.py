@@ -32,6 +32,7 @@ class StudyData:
         state: what is on hand and under way at the history's end; None where it is not given.
         items: the items file as read, a row an item in the panel's order; None where there is none.
         given: forecasters that no registry has, by name: forecasts made elsewhere. They are copied before each fit.
+        records: `ordered` and `on_hand`, units, shape (items, periods), where the history has them.
     """
 
     panel: SalesPanel
@@ -40,6 +41,7 @@ class StudyData:
     state: StockState | None = None
     items: pd.DataFrame | None = None
     given: Mapping[str, Forecaster] = field(default_factory=dict)
+    records: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def load_data(config: StudyConfig) -> StudyData:
@@ -57,7 +59,7 @@ def load_data(config: StudyConfig) -> StudyData:
     inputs = read_inputs(config.data)
     params = item_params(inputs.panel, inputs.items, config.defaults)
     state = None if inputs.state is None else read_stock(inputs.state, params)
-    return StudyData(inputs.panel, params, uncensored(inputs.panel), state, inputs.items)
+    return StudyData(inputs.panel, params, uncensored(inputs.panel), state, inputs.items, records=inputs.records)
 
 
 def read_inputs(data: DataConfig) -> Inputs:

@@ -12,6 +12,7 @@ import numpy as np
 from ..arrays import Array
 from ..envs.core.types import Observation, PeriodOutcome, Scenario, Trajectory
 from ..forecasters.base import Forecaster
+from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..policies.base import Planner, Policy
 
@@ -196,4 +197,20 @@ def join_periods(first: Scenario, then: Scenario) -> Scenario:
         both = [*first.protection_totals.totals, *then.protection_totals.totals]
         totals = replace(first.protection_totals, forecasts=forecasts, totals=both)
     demand = np.concatenate([first.demand, then.demand], axis=1)
+    return Scenario(demand, forecasts, protection_totals=totals)
+
+
+def lay_beside(history: Scenario, draws: int, simulated: Scenario) -> Scenario:
+    """Lay simulated paths beside the history's, each of whose draws counts once: `draws` paths in all."""
+    rows = np.resize(np.arange(history.paths), draws)
+
+    def pair(one: DemandForecast, other: DemandForecast) -> DemandForecast:
+        return concatenate_origins([*[one] * draws, other])
+
+    forecasts = list(map(pair, history.forecasts or (), simulated.forecasts or ()))
+    totals = None
+    if history.protection_totals is not None and simulated.protection_totals is not None:
+        pairs = zip(history.protection_totals.totals, simulated.protection_totals.totals, strict=True)
+        totals = replace(history.protection_totals, forecasts=forecasts, totals=[pair(*p) for p in pairs])
+    demand = np.concatenate([np.asarray(history.demand)[rows], simulated.demand])
     return Scenario(demand, forecasts, protection_totals=totals)

@@ -14,6 +14,7 @@ from ..forecasters.base import Forecaster
 from ..forecasters.forecast import DEFAULT_LEVELS
 from ..forecasters.storage import load_forecaster, save_forecaster
 from ..policies.base import Planner, Policy
+from ..policies.recorded import RecordedOrders
 from ..policies.storage import load_policy, save_policy
 from ..training.config import HistoryConfig
 from ..training.train import needs_training
@@ -24,7 +25,8 @@ from .config import StudyConfig, load_config
 from .data import StudyData, load_data
 from .folder import RunFolder, new_run, read_manifest
 from .record import learning_record, write_manifest
-from .sections import CHEAPEST
+from .sections import CHEAPEST, OWN_ORDERS
+from .windows import forecast_periods, shown_periods
 
 if TYPE_CHECKING:
     from ..progress import Progress
@@ -101,7 +103,8 @@ def next_orders(run: Path, history: Path, state: Path | None, items: Path | None
     if state is None:
         raise InputError(["--state: is missing; orders depend on what is on hand and arriving"])
     files = {"data.history": history, "data.state": state} | ({} if items is None else {"data.items": items})
-    data = load_data(load_config(run / "config.toml", files))
+    config = load_config(run / "config.toml", files)
+    data = load_data(config)
     policy = load_policy(record["policy"], run / "models")
     # Policies keep parameters by item in the run's order: bring the items into it.
     item_ids, found = record["data"]["item_ids"], data.panel.item_ids
@@ -114,12 +117,30 @@ def next_orders(run: Path, history: Path, state: Path | None, items: Path | None
     order = np.array([position[name] for name in item_ids])
     start = data.state and type(data.state)(*(part[..., order] for part in data.state))
     ordered = StudyData(data.panel.select(order), data.params.select(order), data.demand[order], start)
-    return orders_at_end(ordered, load_forecaster(run / "models"), policy)
+    shown = shown_periods(data.params, forecast_periods(data.params, config.forecast.horizon))
+    return orders_at_end(ordered, load_forecaster(run / "models"), policy, shown)
 
 
-def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Policy) -> pd.DataFrame:
-    """Return the orders of a policy at the history's end: see `orders.next_orders`."""
-    return orders.next_orders(policy, forecaster, data.panel, data.params, data.state)
+def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Policy, shown: int | None = None) -> pd.DataFrame:
+    """Return the orders of a policy at the history's end: see `orders.next_orders`.
+
+    Args:
+        data: with the state at the history's end.
+        forecaster: fitted.
+        policy: likewise.
+        shown: periods ahead that the policy is shown of the forecast, see `shown_periods`; as in a study that does
+            not say how far it forecasts where None.
+
+    Raises:
+        InputError: where the policy is the orders on record.
+    """
+    if isinstance(policy, RecordedOrders):
+        raise InputError(
+            ["policy: own_orders are those on record and say nothing of the next period; name another one"]
+        )
+    if shown is None:
+        shown = shown_periods(data.params, forecast_periods(data.params, None))
+    return orders.next_orders(policy, forecaster, data.panel, data.params, data.state, horizon=shown)
 
 
 def forecast_file(config: StudyConfig, horizon: int, levels: list[float] | None) -> pd.DataFrame:
@@ -143,5 +164,5 @@ def save_models(run: RunFolder, fitted: Forecaster, policies: Mapping[str, Polic
     """Keep a forecaster and policies in a run folder; bounds are left out."""
     save_forecaster(fitted, run.path / "models")
     for name, policy in policies.items():
-        if name not in BOUNDS:
+        if name not in (*BOUNDS, OWN_ORDERS):
             save_policy(name, policy, run.path / "models")

@@ -27,6 +27,8 @@ def next_orders(
     panel: SalesPanel,
     params: ItemParams,
     state: StockState | None = None,
+    *,
+    horizon: int | None = None,
 ) -> pd.DataFrame:
     """Return the order of every item for the period after the history's end.
 
@@ -36,6 +38,7 @@ def next_orders(
         panel: sales up to the end of the last period.
         params: lead times, costs and order rules of its items.
         state: units on hand and arriving at the start of the next period, one path; None = nothing.
+        horizon: periods ahead that the policy is shown of the forecast; the longest protection interval where None.
 
     Returns:
         `item_id`, `order` (units), `order_up_to` (units) and `critical_quantile`: the level of demand over the
@@ -51,7 +54,7 @@ def next_orders(
     >>> list(orders.columns)
     ['item_id', 'order', 'order_up_to', 'critical_quantile']
     """
-    forecast = forecaster.predict(panel, int(np.max(params.protection_interval)))
+    forecast = forecaster.predict(panel, horizon or int(np.max(params.protection_interval)))
     begin = state or system_of(params).empty_state(1, panel.items, int(params.slots))
     obs = observation(begin, 0, params, Scenario(np.zeros((1, 1, panel.items)), forecasts=[forecast]))
     wanted = np.asarray(policy.order(obs))

@@ -62,6 +62,8 @@ def _check_outside_name(name: str) -> str:
 
 
 def _check_policy(name: str) -> str:
+    if name in OWN:
+        return name
     from ..policies.registry import POLICIES
 
     return _check_known(name, POLICIES)
@@ -103,6 +105,8 @@ ValuedName = Annotated[
 OutsideName = Annotated[str, AfterValidator(_check_outside_name)]
 GivenFile = Annotated[Path, AfterValidator(absolute), Field(description="the path of a file")]
 PolicyName = Annotated[str, AfterValidator(_check_policy), Field(description="a policy's name")]
+OWN = OWN_LEVELS, OWN_ORDERS = "own_levels", "own_orders"
+"""What the user does today, by the columns of the files: see `studies.own`; compared wherever the columns are there."""
 CHEAPEST = "cheapest"
 """The baseline that is chosen on the validation window."""
 BaselineName = Annotated[str, AfterValidator(_check_baseline), Field(description="a policy's name, or 'cheapest'")]
@@ -363,7 +367,7 @@ class PoliciesConfig(Section):
 
     @model_validator(mode="after")
     def _baseline_is_compared(self) -> PoliciesConfig:
-        if self.baseline not in (CHEAPEST, *self.names):
+        if self.baseline not in (CHEAPEST, *OWN, *self.names):
             raise InputError(
                 [
                     f"policies.baseline: must be one of policies.names ({', '.join(self.names)}) "

@@ -130,7 +130,7 @@ def run_study(
             _write_comparison(run, study, comparison, backtest)
             if study.data.state is not None:
                 chosen = cast(Policy, policies[advice.policy])  # never a bound
-                run.write_frame("orders.csv", orders_at_end(study.data, backtest.fitted, chosen))
+                run.write_frame("orders.csv", orders_at_end(study.data, backtest.fitted, chosen, study.shown))
         record = {
             "policy": advice.policy,  # what `fractile order` orders with: the same list
             "baseline": baseline,

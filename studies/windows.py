@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from ..envs.core.types import ItemParams
     from .data import StudyData
 
 SHORTEST_HISTORY = 8
@@ -82,6 +83,24 @@ class Windows:
         return tuple((first, min(end, last)) for first, end in self.forecast if first < last)
 
 
+def forecast_periods(params: ItemParams, horizon: int | None) -> int:
+    """Return the periods ahead that are forecast: as configured, `USUAL_HORIZON` otherwise, or the longest L + R."""
+    return max(horizon or USUAL_HORIZON, int(np.max(params.protection_interval)))
+
+
+def shown_periods(params: ItemParams, horizon: int) -> int:
+    """Return the periods ahead that policies are shown of a forecast, the same in studies and for real orders.
+
+    They are what `lookahead` plays through: until an order placed now has arrived, served and been followed by the
+    next one, 2 L + R periods, or as far as forecasts reach.
+
+    Args:
+        params: lead times and review periods.
+        horizon: periods ahead that are forecast, a protection interval at least.
+    """
+    return min(horizon, int(np.max(2 * np.asarray(params.lead_time) + np.asarray(params.review_period))))
+
+
 def place_windows(data: StudyData, periods: int, validation: int, horizon: int | None, refits: int = 2) -> Windows:
     """Place the windows of a backtest.
 
@@ -100,7 +119,7 @@ def place_windows(data: StudyData, periods: int, validation: int, horizon: int |
         InputError: where the history is too short.
     """
     end, span = data.panel.periods, int(np.max(data.params.protection_interval))
-    cutoff, horizon = end - periods, max(horizon or USUAL_HORIZON, span)
+    cutoff, horizon = end - periods, forecast_periods(data.params, horizon)
     start = cutoff - min(validation, cutoff // 3)
     first = max(SHORTEST_HISTORY, start // 2)
     number = min(refits, (start - first) // (span + 1))

@@ -16,6 +16,7 @@ from .calendar import make_calendar
 from .covariates import covariate_arrays, sales_records
 from .oddities import oddities
 from .read import Source
+from .records import order_records
 from .resample import (
     CORE_COLUMNS,
     Cells,
@@ -28,7 +29,7 @@ from .resample import (
     row_notes,
     stock_arrays,
 )
-from .rules import DISCONTINUED, ITEM_RULES
+from .rules import DISCONTINUED, NO_FEATURES
 from .tables import (
     KNOWN_AHEAD,
     NIXTLA_NAMES,
@@ -156,12 +157,12 @@ class SalesPanel:
 
     @property
     def attributes(self) -> pd.DataFrame:
-        """What forecasters may learn from in `static`: all but parameters (`rules.ITEM_RULES`) and `discontinued`.
+        """What forecasters may learn from in `static`: all but `rules.NO_FEATURES`.
 
         A forecast must not depend on lead times, costs and order rules: the same demand is forecast alike, whatever
         it costs to miss it. That an item is sold no more is what `listed` says, and no trait of its demand before.
         """
-        return self.static.drop(columns=[name for name in self.static if name in (*ITEM_RULES, DISCONTINUED)])
+        return self.static.drop(columns=[name for name in self.static if name in NO_FEATURES])
 
     @property
     def informative(self) -> BoolArray:
@@ -285,11 +286,13 @@ class Inputs:
         panel: the sales history.
         items: a row an item in the panel's order, columns as `read_items` gives them, or None.
         state: the same for `read_state`.
+        records: `ordered` and `on_hand` where the history has them: see `order_records`.
     """
 
     panel: SalesPanel
     items: pd.DataFrame | None = None
     state: pd.DataFrame | None = None
+    records: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def load_panel(
@@ -308,7 +311,7 @@ def load_panel(
         history: columns item_id, date, sales (units >= 0); optional in_stock, availability (share of the day or
             period in stock), listed (false: not on sale); any other column is a covariate.
         items: column item_id and any others, optional discontinued (the date from which an item is no longer sold);
-            all of them become `panel.static`, and those that are no item parameters (`rules.ITEM_RULES`)
+            all of them become `panel.static`, and those that are not in `rules.NO_FEATURES` are
             `panel.attributes`, which forecasters learn from.
         freq: pandas frequency of the panel, named by the first day of a period: "W-MON" is weeks that start
             on Monday. Finer data is added up to it; None takes the data's own.
@@ -374,7 +377,8 @@ def load_inputs(
     static = _static(item_frame, panel, sales is not None and "listed" in sales)
     panel = replace(panel, static=static)
     panel = replace(panel, notes=(*panel.notes, *(oddities(panel) if check else ())))
-    return Inputs(panel, item_frame, state_frame)
+    records = {} if sales is None else order_records(sales, panel.item_ids, panel.dates, panel.freq)
+    return Inputs(panel, item_frame, state_frame, records)
 
 
 def _collect_panel(

@@ -31,10 +31,11 @@ from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import Faults
 from .calendar import Calendar
 from .read import MOST_LISTED, listing
+from .rules import ORDER_RECORDS
 
 Missing = Literal["error", "zero", "unknown"]
 
-CORE_COLUMNS = ("item_id", "date", "sales", "in_stock", "availability", "listed")
+CORE_COLUMNS = ("item_id", "date", "sales", "in_stock", "availability", "listed", *ORDER_RECORDS)
 """Columns of a history that are no covariates."""
 _HALF_DAY = 0.5
 

@@ -67,8 +67,22 @@ ITEM_RULES = {
 }
 """Parameters of items: a column of the items file and a field of `ItemParams` each."""
 
+_LEVEL = NumberRule(0, "write units, the level that is in use")
+
+LEVEL_RULES = {"reorder_point": _LEVEL, "order_up_to": _LEVEL, "base_stock_level": _LEVEL}
+"""Levels that the items are ordered by today, columns of the items file: a baseline, and no features."""
+
+ORDER_RECORDS = {
+    "ordered": NumberRule(0, "write the units ordered in the period, 0 where none were"),
+    "on_hand": NumberRule(0, "write the units on hand at the period's end"),
+}
+"""What was ordered, and what was on hand at the end, period by period: columns of the history, and no covariates."""
+
 DISCONTINUED = "discontinued"
 """Column of the items: the date from which an item is no longer sold, empty where it is; no feature either."""
+
+NO_FEATURES = (*ITEM_RULES, *LEVEL_RULES, DISCONTINUED)
+"""Columns of the items that forecasters do not learn from."""
 
 
 def no_order_possible(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import Faults
 from .read import Source, Table, listing, read_raw
-from .rules import DISCONTINUED, ITEM_RULES, NumberRule, no_order_possible
+from .rules import DISCONTINUED, ITEM_RULES, LEVEL_RULES, ORDER_RECORDS, NumberRule, no_order_possible
 
 NIXTLA_NAMES = {"item_id": "unique_id", "date": "ds", "sales": "y"}
 """Our name of a column → theirs."""
@@ -103,7 +103,7 @@ def collect_history(source: Source, faults: Faults, columns: Mapping[str, str] |
         return None
     table = Table(raw, faults)
     table.rename(columns)
-    table.refuse_lookalikes(["in_stock", "availability", "listed", *KNOWN_AHEAD])
+    table.refuse_lookalikes(["in_stock", "availability", "listed", "ordered", *KNOWN_AHEAD])
     if not table.require(HISTORY_COLUMNS):
         return None
     optional = [name for name in ("in_stock", "availability", "listed") if name in table.frame]
@@ -127,7 +127,10 @@ def collect_history(source: Source, faults: Faults, columns: Mapping[str, str] |
         frame["listed"] = table.flags("listed")
         sold = ~frame["listed"].to_numpy() & (frame["sales"] > 0).to_numpy()
         table.fault(sold, "sales must be 0 where listed is false", "correct one of them", frame["sales"].to_numpy())
-    others = table.frame.drop(columns=[*HISTORY_COLUMNS, *optional])
+    records = [name for name in ORDER_RECORDS if name in table.frame]
+    for name in records:
+        frame[name] = table.numbers(name, ORDER_RECORDS[name])
+    others = table.frame.drop(columns=[*HISTORY_COLUMNS, *optional, *records])
     for column in others.columns.difference(["price"]):
         table.covariate(column)
     if "price" in others:
@@ -140,12 +143,13 @@ def collect_items(source: Source, faults: Faults) -> pd.DataFrame | None:
     table = _item_table(source, faults, "items", attributes=True)
     if table is None:
         return None
-    table.refuse_lookalikes([*ITEM_RULES, DISCONTINUED])
+    table.refuse_lookalikes([*ITEM_RULES, *LEVEL_RULES, DISCONTINUED])
     frame = table.frame.assign(item_id=_unique_ids(table))
     for column in [name for name in ITEM_RULES if name in frame]:
         frame[column] = table.numbers(column, ITEM_RULES[column])
     if DISCONTINUED in frame:
         frame[DISCONTINUED] = table.dates(DISCONTINUED, optional=True)
+    _collect_levels(table, frame)
     _refuse_impossible_orders(table, frame)
     if "stockout_cost" not in frame and {"price", "unit_cost"} <= set(frame.columns):
         frame["stockout_cost"] = frame["price"] - frame["unit_cost"]
@@ -261,6 +265,24 @@ def _refuse_impossible_orders(table: Table, frame: pd.DataFrame) -> None:
         stuck = f"item {frame['item_id'].iloc[at]!r} can never be ordered"
         rule = f"{stuck}: pack_size {pack[at]:g} has no multiple in {limits}"
         table.fault(np.arange(len(frame)) == at, rule, "correct pack_size, minimum_order or maximum_order")
+
+
+def _collect_levels(table: Table, frame: pd.DataFrame) -> None:
+    """Check the levels that items are ordered by today: (s, S), or a base-stock level, for every item."""
+    names = [name for name in LEVEL_RULES if name in frame]
+    for name in names:
+        frame[name] = table.numbers(name, LEVEL_RULES[name])
+    pair = [name for name in ("reorder_point", "order_up_to") if name in names]
+    if len(pair) == 1:
+        other = "order_up_to" if pair == ["reorder_point"] else "reorder_point"
+        table.faults.add(f"{table.name}: {pair[0]} needs a column {other}, too; add it, or give base_stock_level alone")
+    elif pair and "base_stock_level" in names:
+        rule = "reorder_point and order_up_to, or base_stock_level, are the levels in use, not both"
+        table.faults.add(f"{table.name}: {rule}; leave one of them out")
+    elif pair:
+        crossed = (frame["reorder_point"] > frame["order_up_to"]).to_numpy()
+        rule = "reorder_point must not exceed order_up_to"
+        table.fault(crossed, rule, "correct one of them", frame["reorder_point"].to_numpy() if crossed.any() else None)
 
 
 def _one_sided(here: str, ids: Collection[str], there: str, others: Collection[str]) -> list[str]:
