@@ -10,3 +10,4 @@ from .saving import (
     mean_interval as mean_interval,
     paired_saving as paired_saving,
 )
+from .simulated import SimulatedSaving as SimulatedSaving, simulated_saving as simulated_saving

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fractile import FractileError
-from fractile.studies.statistics import mean_interval, paired_saving
+from fractile.studies.statistics import mean_interval, paired_saving, simulated_saving
 from fractile.studies.statistics.variance import cosines, count_cosines
 
 
@@ -197,3 +197,43 @@ def test_a_weighted_mean_leaves_out_what_weighs_nothing():
 def test_weights_that_weigh_nothing_are_refused(weight):
     with pytest.raises(FractileError, match="weight must have the shape of values"):
         mean_interval(np.ones((1, 8, 2)), weight=weight)
+
+
+def test_one_simulated_history_in_twenty_falls_outside_the_second_interval():
+    """2,000 histories draw 400 more: binomial error of both, 4 √(.05 · .95 (1/400 + 1/2000))."""
+    rng = np.random.default_rng(11)
+
+    def draw(histories):
+        shock = rng.gamma(2.0, 0.5, (histories, 12, 1))
+        baseline = shock * rng.gamma(4.0, 1.0, (histories, 12, 5))
+        return baseline, baseline * (0.9 + 0.1 * (shock - 1))
+
+    found = simulated_saving(*draw(2000))
+    baseline, cost = draw(400)
+    truth = 1 - 0.9 - 0.1 * 0.5  # E[shock²] = 1.5: dear weeks save less
+    ends = [found.around(1 - c.sum() / b.sum()) for b, c in zip(baseline, cost, strict=True)]
+    share = np.mean([low <= truth <= high for low, high in ends])
+    assert abs(share - 0.95) < 4 * np.sqrt(0.05 * 0.95 * (1 / 400 + 1 / 2000))
+    assert found.mean.low <= truth <= found.mean.high
+    assert found.mean.high - found.mean.low < 0.2 * (ends[0][1] - ends[0][0])
+
+
+def test_truths_that_differ_widen_both_simulated_intervals():
+    rng = np.random.default_rng(12)
+    truths = np.repeat(np.arange(5), 40)
+    baseline = rng.gamma(50.0, 1.0, (200, 4, 3))
+    cost = baseline * (0.8 + 0.02 * (truths - 2)[:, None, None])
+    one, five = simulated_saving(baseline, cost), simulated_saving(baseline, cost, truths=truths)
+    assert five.mean.degrees_of_freedom == 4
+    # Savings of .24, .22, .20, .18, .16: standard error √(.001 / 5) over five truths.
+    np.testing.assert_allclose(five.mean.standard_error, np.sqrt(0.001 / 5), rtol=0.05)
+    assert one.mean.standard_error < 0.3 * five.mean.standard_error
+    np.testing.assert_allclose(five.spread, np.sqrt(0.0008), rtol=0.05)
+
+
+def test_few_simulated_histories_give_a_t_interval():
+    baseline = np.full((3, 1, 1), 10.0)
+    found = simulated_saving(baseline, np.array([8.0, 9.0, 10.0]).reshape(3, 1, 1), level=0.8)
+    np.testing.assert_allclose(found.spread, 0.1)
+    # t(2) at 90 % is 1.885618; times .1 √(4/3).
+    np.testing.assert_allclose(found.around(0.2), [0.2 - 0.217732, 0.2 + 0.217732], rtol=1e-5)
