@@ -19,6 +19,7 @@ from .assumptions import Assumption, describe_defaults, list_assumptions
 from .backtest import Backtest, Study, begin
 from .compare import Comparison, summarise
 from .config import StudyConfig
+from .fold_savings import savings_by_fold
 from .folder import RunFolder, new_run
 from .headline import choose_baseline
 from .kept_runs import BOUNDS, orders_at_end, save_models
@@ -127,6 +128,8 @@ def run_study(
             save_models(run, backtest.fitted, policies)
             run.write_frame("forecast_value.parquet", value)
             run.write_frame("scores.parquet", scores)
+            ends = [fold.end - backtest.folds[0].first for fold in backtest.folds]
+            run.write_frame("folds.parquet", savings_by_fold(backtest.trajectories, ends, baseline))
             _write_comparison(run, study, comparison, backtest)
             if study.data.state is not None:
                 chosen = cast(Policy, policies[advice.policy])  # never a bound

@@ -1,58 +1,157 @@
-"""The section of the comparison: its table, and how policies and the baseline came about."""
+"""The section of the comparison: its tables, its folds, and how policies and the baseline came about."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
+from .answer import has_simulated
 from .read import Run, rows_of
-from .template import render_template
-from .text import column, interval, label, number, percent
+from .savings import HELD_OUT, SIMULATED, draw_folds, followed, merge_alike
+from .template import as_markup, render_template
+from .text import capitalise, column, interval, join_words, label, number, percent
+
+FOLDS = ("policy", "fold", "seed", "saving")
+"""Columns of `folds.parquet`."""
 
 
 def comparison_section(run: Run) -> str:
-    """Return the table of policies, and how they and the baseline came about."""
+    """Return the tables of policies, savings fold by fold, and how policies and the baseline came about."""
     table = run.comparison
     # Waste, revenue and salvage are costs, too, but in none of the three parts that the table shows.
     parts = table["holding"] + table["stockout"] + table["ordering"]
     other_costs = bool(((table["cost"] - parts).abs() > 1e-6 * (1 + table["cost"].abs())).any())
+    folds, drawn = comparison_figures(run).get("folds", pd.DataFrame()), None
+    if len(folds):
+        drawn = [as_markup(draw_folds(folds, baseline=run.baseline, width=w, key=f"folds{w}")) for w in (700, 380)]
     return render_template(
         "comparison",
         run=run,
         rows=comparison_rows(run),
+        simulated=has_simulated(run),
         other_costs=other_costs,
+        alike=explain_alike(run),
         policy_notes=policy_notes(run),
+        learning=describe_learning(run),
+        folds=drawn,
+        seeds=bool(len(folds)) and folds["seed"].nunique() > 1,
+        folds_sentence=describe_folds(run),
         baseline_sentence=describe_baseline(run),
     )
 
 
+def comparison_figures(run: Run) -> dict[str, pd.DataFrame]:
+    """Return what the figure of folds is drawn from: none where there is one fold and one seed."""
+    folds = run.frame("folds.parquet", FOLDS)
+    if not len(folds) or (folds["fold"].nunique() < 2 and folds["seed"].nunique() < 2):
+        return {}
+    return {"folds": followed(folds, run.comparison, run.baseline)}
+
+
 def comparison_rows(run: Run) -> list[dict[str, Any]]:
-    """Return the comparison's cells as text, cheapest first; `role` is what a row stands for."""
-    table = run.comparison.sort_values("cost", kind="stable")
+    """Return the comparison's cells as text, cheapest first, bounds last; policies alike in one row.
+
+    `role` is what a row stands for: "baseline", "best", "bound" or "policy".
+    """
+    table = merge_alike(run.comparison.sort_values("cost", kind="stable"))
+    table = pd.concat([table[table["kind"] == "policy"], table[table["kind"] != "policy"]])
     names = ["cost", "holding", "stockout", "ordering"]
     money = column(table[names].to_numpy().reshape(-1))
     units = {name: money[i :: len(names)] for i, name in enumerate(names)}
     units |= {"mean_on_hand": column(table["mean_on_hand"]), "volatility_ratio": column(table["volatility_ratio"], 3)}
     rows = []
     for i, row in enumerate(rows_of(table)):
-        role = "baseline" if row.policy == run.baseline else "bound" if row.kind == "bound" else "policy"
+        role = "baseline" if run.baseline in row.policies else "bound" if row.kind == "bound" else "policy"
+        others = [label(name) for name in row.policies if name != run.baseline]
+        cells = row._asdict()
         rows.append(
             {
-                "policy": label(row.policy),
-                "role": role,
+                "policies": [label(run.baseline), *others] if role == "baseline" else others,
+                "role": "best" if run.best in row.policies and role == "policy" else role,
                 **{name: texts[i] for name, texts in units.items()},
                 "fill_rate": percent(row.fill_rate),
-                "saving": "baseline" if role == "baseline" else percent(row.saving),
-                "interval": "" if role == "baseline" else interval(row.saving_low, row.saving_high),
+                "held_out": () if role == "baseline" else _saved(cells, HELD_OUT),
+                "simulated": () if role == "baseline" else _saved(cells, SIMULATED),
+                "seeds": _seeds(cells),
+                "verdict": _verdict(cells, role),
             }
         )
     return rows
 
 
+def _saved(cells: Mapping[str, Any], columns: list[str]) -> tuple[str, ...]:
+    low, middle, high = (cells.get(name) for name in columns)
+    return () if middle is None or pd.isna(middle) else (percent(middle), interval(low, high))
+
+
+def _seeds(cells: Mapping[str, Any]) -> str:
+    """Return how many training seeds a saving is the mean of, and how far they differ."""
+    seeds, spread = cells.get("seeds"), cells.get("seed_sd")
+    if not seeds or seeds < 2 or spread is None or pd.isna(spread):
+        return ""
+    return f"{int(seeds)} seeds, ± {percent(spread)}"
+
+
+def _verdict(cells: Mapping[str, Any], role: str) -> str:
+    if role != "policy":
+        return role
+    sure = cells["proven"] if "proven" in cells else cells["saving_low"] > 0
+    if sure and cells["saving"] > 0:
+        return "proven"
+    return "costs more" if cells["saving_high"] < 0 else "not proven"
+
+
 def policy_notes(run: Run) -> list[tuple[str, str]]:
-    """Return how each policy came about, its name and sentences; those with nothing to say are left out."""
+    """Return how each policy came about, its name and sentences; those with nothing to say are left out.
+
+    Policies alike are explained by `explain_alike`.
+    """
     notes: Mapping[str, list[str]] = run.manifest.get("policy_notes") or {}
-    return [(label(name), "; ".join(found)) for name, found in notes.items() if found]
+    alike = {name for names in merge_alike(run.comparison)["policies"] if len(names) > 1 for name in names}
+    return [(label(name), "; ".join(found)) for name, found in notes.items() if found and name not in alike]
+
+
+def explain_alike(run: Run) -> list[str]:
+    """Return why policies placed the same orders, a sentence a group: what learned nothing better orders as others."""
+    notes: Mapping[str, list[str]] = run.manifest.get("policy_notes") or {}
+    sentences = []
+    for row in rows_of(merge_alike(run.comparison.sort_values("cost", kind="stable"))):
+        if len(row.policies) < 2:
+            continue
+        why = [f"{capitalise(label(name))}: {'; '.join(notes[name])}." for name in row.policies if notes.get(name)]
+        names = capitalise(join_words([label(name) for name in row.policies]))
+        sentences.append(" ".join([f"{names} placed the same orders.", *why]))
+    return sentences
+
+
+def describe_learning(run: Run) -> str:
+    """Return how much policies learned from, in a sentence; "" where the manifest does not say."""
+    size, test = run.manifest.get("learning"), run.manifest.get("backtest", {})
+    if not size:
+        return ""
+    refits = test.get("refits") or ()
+    fits = f", forecast by forecasters refitted {len(refits)} times along the way" if refits else ""
+    draws, simulated = size["history_paths"], size["simulated_paths"]
+    beside = f" and {simulated} simulated one{'s' * (simulated > 1)} beside" if simulated else ""
+    return (
+        f"{size['items']:,} items × {size['periods']} {run.periods()}{fits}; {draws} path{'s' * (draws > 1)} of the "
+        f"history{beside}: {size['item_periods']:,} item-{run.periods()} in all"
+    )
+
+
+def describe_folds(run: Run) -> str:
+    """Return when the folds are and until when their forecasters were fitted; "" where there is but one."""
+    folds = run.manifest.get("backtest", {}).get("folds") or []
+    if len(folds) < 2:
+        return ""
+    told = [
+        f"{i}: {fold['first_date']} to {fold['last_date']}, {fold['periods']} {run.periods()}, forecasters fitted "
+        f"until {fold['fitted_until']}"
+        for i, fold in enumerate(folds, 1)
+    ]
+    return f"The folds. {'; '.join(told)}. Stock is carried from fold to fold."
 
 
 def describe_baseline(run: Run) -> str:

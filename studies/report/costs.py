@@ -13,11 +13,11 @@ def costs_section(run: Run) -> str:
     """Return the figures of cost by cause, and of cost against fill rate."""
     table, period = run.comparison, run.periods(1)
     split = plots.draw_cost_split(table, baseline=run.baseline, period=period)
-    service = plots.draw_service(table, baseline=run.baseline, period=period)
+    service = plots.draw_service(table, baseline=run.baseline, period=period, best=run.best)
     return render_template("costs", split=as_markup(split), service=as_markup(service))
 
 
 def costs_figures(run: Run) -> dict[str, pd.DataFrame]:
     """Return what the figures of costs are drawn from."""
-    columns = ["policy", "kind", "cost", "holding", "stockout", "ordering", "fill_rate"]
+    columns = ["policy", "kind", "cost", "holding", "stockout", "ordering", "fill_rate", "mean_on_hand"]
     return {"costs": run.comparison[columns]}

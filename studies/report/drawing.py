@@ -12,7 +12,7 @@ import pandas as pd
 
 from ...arrays import FloatArray
 from ...forecasters.plot import INK as INK, MUTED as MUTED, PAPER as PAPER, SKY as SKY
-from .text import interval, percent, tick
+from .text import tick
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,10 +120,16 @@ def colour_of(policy: str, *, baseline: str, best: str, kind: str = "policy") ->
     return MUTED if kind == "bound" else BLUE if policy == best else INK
 
 
-def colours_of(table: pd.DataFrame, baseline: str) -> list[str]:
-    """Return the colour of each row of a comparison; see `colour_of`."""
+def colours_of(table: pd.DataFrame, baseline: str, best: str | None = None) -> list[str]:
+    """Return the colour of each row of a comparison; see `colour_of`.
+
+    Args:
+        table: columns policy, kind, cost.
+        baseline: the policy at zero.
+        best: the policy that the report is about; the cheapest but the baseline where None.
+    """
     rivals = table[(table["kind"] == "policy") & (table["policy"] != baseline)].sort_values("cost", kind="stable")
-    best = str(rivals["policy"].iloc[0]) if len(rivals) else baseline
+    best = best or (str(rivals["policy"].iloc[0]) if len(rivals) else baseline)
     pairs = zip(table["policy"], table["kind"], strict=True)
     return [colour_of(str(name), baseline=baseline, best=best, kind=str(kind)) for name, kind in pairs]
 
@@ -136,38 +142,51 @@ def format_thousands(*axes: Axis) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
 
 
-def draw_intervals(axes: Axes, rows: pd.DataFrame, labels: list[str], colours: list[str]) -> None:
-    """Draw dots with intervals and their numbers, a row each."""
-    points = rows[["saving_low", "saving", "saving_high"]].to_numpy(dtype=float) * 100
-    scale = scale_of(points[(rows["kind"] == "policy").to_numpy()])
-    for y, (point, colour) in enumerate(zip(points, colours, strict=True)):
-        draw_interval(axes, point, y, scale, colour)
-        low, middle, high = point / 100
-        text = f"{percent(middle)} {interval(low, high)}"
-        axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center_baseline")
-    frame_intervals(axes, labels, scale)
+def draw_interval(
+    axes: Axes, point: FloatArray, y: float, scale: tuple[float, float], colour: str, *, marker: str = "o"
+) -> None:
+    """Draw one dot with its interval, per cent; an arrow head at each end of the scale that it goes beyond.
 
-
-def draw_interval(axes: Axes, point: FloatArray, y: float, scale: tuple[float, float], colour: str) -> None:
-    """Draw one dot with its interval, per cent; what lies off the scale becomes an arrow head at its edge."""
+    Args:
+        axes: to draw on.
+        point: low, middle and high.
+        y: where.
+        scale: first and last value of the axis.
+        colour: of line and dot.
+        marker: of the dot: hollow where the interval covers zero. A small diamond has a thin line.
+    """
     low, middle, high = point
-    first, last = scale
+    (first, last), thin = scale, marker != "o"
     if low < last and high > first:
-        axes.plot([max(low, first), min(high, last)], [y, y], color=colour, lw=2.2, solid_capstyle="butt")
+        line: dict[str, Any] = {"lw": 1.3 if thin else 2.2, "solid_capstyle": "butt"}
+        axes.plot([max(low, first), min(high, last)], [y, y], color=colour, **line)
     if first <= middle <= last:
         sure = low > 0 or high < 0
-        axes.plot(middle, y, "o", color=colour, mfc=colour if sure else PAPER, mew=1.6, ms=7, zorder=3)
-    else:
-        axes.plot(first if middle < first else last, y, "<" if middle < first else ">", color=colour, ms=7)
+        style: dict[str, Any] = {"mfc": colour if sure else PAPER, "mew": 1.3 if thin else 1.6, "ms": 5 if thin else 7}
+        axes.plot(middle, y, marker, color=colour, zorder=3, **style)
+    if low < first:
+        axes.plot(first, y, "<", color=colour, ms=7, mew=0, zorder=2)
+    if high > last:
+        axes.plot(last, y, ">", color=colour, ms=7, mew=0, zorder=2)
 
 
-def frame_intervals(axes: Axes, labels: list[str], scale: tuple[float, float]) -> None:
-    """Name the rows, mark zero, and leave out what is not needed."""
+def frame_intervals(
+    axes: Axes, labels: list[str], scale: tuple[float, float], places: FloatArray | None = None
+) -> None:
+    """Name the rows, mark zero, and leave out what is not needed.
+
+    Args:
+        axes: to draw on.
+        labels: one a row, from below.
+        scale: first and last value of the axis.
+        places: where the rows are; 0, 1, … where None.
+    """
     margin = 0.04 * (scale[1] - scale[0])
+    at = np.arange(len(labels), dtype=float) if places is None else places
     axes.axvline(0, color=INK, lw=1.0)
     axes.set_xlim(scale[0] - margin, scale[1] + margin)
-    axes.set_ylim(-0.6, len(labels) - 0.4)
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(at[0] - 0.6, at[-1] + 0.6)
+    axes.set_yticks(at, labels)
     axes.spines["left"].set_visible(False)
     strip_axes(axes, grid="x")
 
@@ -221,3 +240,22 @@ def spread(places: FloatArray, gap: float) -> FloatArray:
     low = np.maximum.accumulate(places - steps) + steps
     high = np.minimum.accumulate((places - steps)[::-1])[::-1] + steps
     return np.asarray((low + high) / 2)
+
+
+def part_dots(points: FloatArray, size: FloatArray) -> FloatArray:
+    """Shift dots sideways, as little as it takes, so that none hides another.
+
+    Args:
+        points: shape (dots, 2).
+        size: of a dot in each direction, shape (2,).
+
+    >>> part_dots(np.array([[0.0, 0.0], [0.1, 0.0], [9.0, 0.0]]), np.array([1.0, 1.0])).round(9).tolist()
+    [[0.0, 0.0], [1.1, 0.0], [9.0, 0.0]]
+    """
+    placed = points.copy()
+    for i in range(1, len(placed)):
+        taken = placed[:i][np.abs(placed[:i, 1] - points[i, 1]) < size[1], 0]
+        steps = sorted(range(-i, i + 1), key=lambda step: (abs(step), -step))  # one of them is free
+        places = [points[i, 0] + step * size[0] for step in steps]
+        placed[i, 0] = next(x for x in places if not (np.abs(taken - x) < size[0] * (1 - 1e-9)).any())
+    return placed

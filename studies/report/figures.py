@@ -21,14 +21,15 @@ from .drawing import (
     colours_of,
     draw,
     draw_interval,
-    draw_intervals,
     format_thousands,
     frame_intervals,
     label_beside,
     pad_limits,
+    part_dots,
     scale_of,
     strip_axes,
 )
+from .savings import join_labels, merge_alike, row_places
 from .text import label, number, percent
 
 if TYPE_CHECKING:
@@ -47,29 +48,6 @@ FORECASTERS = (PURPLE, TEAL, RED, INK, SKY, MUTED)
 MARKERS = "osD^vP"
 
 
-def draw_savings(table: pd.DataFrame, *, baseline: str, level: float, width: float = 700, key: str = "forest") -> str:
-    """Draw each policy's saving with its interval; a hollow dot where the interval covers zero.
-
-    Args:
-        table: columns policy, kind, cost, saving, saving_low, saving_high (shares of the baseline's cost).
-        baseline: the policy at zero.
-        level: of the intervals.
-        width: natural width, pixels.
-        key: names the figure.
-    """
-    rows = table[table["policy"] != baseline].sort_values("saving", kind="stable")
-    colours = dict(zip(table["policy"].astype(str), colours_of(table, baseline), strict=True))
-    labels = [label(str(name)) + (" (bound)" if kind == "bound" else "") for name, kind in _pairs(rows)]
-    caption = f"Saving of each policy against {label(baseline)}, with its {level:.0%} interval"
-
-    def paint(figure: Figure) -> None:
-        axes = figure.subplots()
-        draw_intervals(axes, rows, labels, [colours[str(name)] for name in rows["policy"]])
-        axes.set_xlabel(f"saving, % of the {label(baseline)}’s cost")
-
-    return draw(key, caption, width, 62 + 27 * len(rows), paint)
-
-
 def draw_cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
     """Draw the cost of each policy, split into holding, stock-outs and ordering, cheapest on top.
 
@@ -78,10 +56,12 @@ def draw_cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
         baseline: its name is set bold.
         period: what a period is called, e.g. "week".
     """
-    rows = table.sort_values("cost", ascending=False, kind="stable")
+    rows = merge_alike(table).sort_values("cost", ascending=False, kind="stable")
+    labels = [join_labels(names) for names in rows["policies"]]
+    places = row_places(labels)
     paid = rows[list(COSTS)].to_numpy(dtype=float)
     costs = paid.sum(1)
-    far = FAR * float(rows.loc[rows["policy"] == baseline, "cost"].iloc[0])
+    far = FAR * float(table.loc[table["policy"] == baseline, "cost"].iloc[0])
     limit = float(costs[costs <= far].max()) if (costs <= far).any() else float(costs.max())
 
     def paint(figure: Figure) -> None:
@@ -90,48 +70,53 @@ def draw_cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
         for column, (name, colour) in COSTS.items():
             part = rows[column].to_numpy(dtype=float)
             if part.any():
-                axes.barh(range(len(rows)), part, left=left, color=colour, height=0.66, label=name)
+                axes.barh(places, part, left=left, color=colour, height=0.66, label=name)
             left = left + part
-        for y, total in enumerate(costs):
+        for y, total in zip(places, costs, strict=True):
             shown = number(total) + (" →" if total > limit else "")
             axes.annotate(shown, (min(total, limit), y), (4, 0), textcoords="offset points", va="center_baseline")
         axes.set_xlim(0, 1.2 * limit)
         axes.set_xlabel(f"money a {period}, all items")
         format_thousands(axes.xaxis)
-        axes.set_yticks(range(len(rows)), [label(str(name)) for name in rows["policy"]])
-        for text, name in zip(axes.get_yticklabels(), rows["policy"], strict=True):
-            text.set_fontweight("bold" if name == baseline else "normal")
+        axes.set_yticks(places, labels)
+        for text, names in zip(axes.get_yticklabels(), rows["policies"], strict=True):
+            text.set_fontweight("bold" if baseline in names else "normal")
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0, handlelength=1.0)
         strip_axes(axes, grid="x")
 
-    return draw("split", "Cost of each policy, split by cause", WIDTH, 84 + 26 * len(rows), paint)
+    lines = sum(text.count("\n") for text in labels)
+    return draw("split", "Cost of each policy, split by cause", WIDTH, 84 + 26 * len(rows) + 13 * lines, paint)
 
 
-def draw_service(table: pd.DataFrame, *, baseline: str, period: str) -> str:
-    """Draw fill rate against cost: right and low is better.
+def draw_service(table: pd.DataFrame, *, baseline: str, period: str, best: str | None = None) -> str:
+    """Draw fill rate against cost: right and low is better. Policies alike share a dot, others never hide each other.
 
     Args:
-        table: columns policy, kind, cost (money a period), fill_rate.
+        table: columns policy, kind, cost (money a period), fill_rate, mean_on_hand.
         baseline: drawn in its own colour; what is far from it, bounds too, is set at the edge with its numbers.
         period: what a period is called.
+        best: drawn in blue; the cheapest other policy where None.
     """
-    rows = table.sort_values("cost", kind="stable")
+    rows = merge_alike(table).sort_values("cost", kind="stable")
     values = np.stack([100 * rows["fill_rate"].to_numpy(dtype=float), rows["cost"].to_numpy(dtype=float)], axis=1)
-    near = values[:, 1] <= NEAR * values[(rows["policy"] == baseline).to_numpy(), 1]
+    near = values[:, 1] <= NEAR * float(table.loc[table["policy"] == baseline, "cost"].iloc[0])
     low, high = pad_limits(values[near & (rows["kind"] == "policy").to_numpy()], np.array([0.5, 1e-6]))
     points = np.clip(values, low, high)
     off = (points != values).any(1)
-    colours = colours_of(rows, baseline)
+    own = dict(zip(table["policy"].astype(str), colours_of(table, baseline, best), strict=True))
+    colours = [next((own[name] for name in names if own[name] != INK), INK) for names in rows["policies"]]
     labels = [
-        label(name) + (f": {percent(fill / 100)}, {number(cost)}" if away else "")
-        for (name, _), (fill, cost), away in zip(_pairs(rows), values, off, strict=True)
+        join_labels(names, 40) + (f": {percent(fill / 100)}, {number(cost)}" if away else "")
+        for names, (fill, cost), away in zip(rows["policies"], values, off, strict=True)
     ]
+    # Dots closer than their size stand side by side: label and line lead to where the dot really is.
+    shown = part_dots(points, (high - low) * np.array([0.03, 0.035]))
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        for (x, y), colour, away in zip(points, colours, off, strict=True):
+        for (x, y), colour, away in zip(shown, colours, off, strict=True):
             axes.plot(x, y, "s" if away else "o", color=colour, ms=6.5, zorder=3)
-        label_beside(axes, points, labels, low, high)
+        label_beside(axes, shown, labels, low, high)
         axes.set_xlabel("fill rate, % of demanded units met at once")
         axes.set_ylabel(f"cost, money a {period}")
         format_thousands(axes.yaxis)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .answer import read_advice
 from .read import Run
 from .template import render_template
 from .text import column, label, percent, tick
@@ -36,12 +37,11 @@ def summarise_orders(run: Run) -> NextOrders | None:
     table = run.orders
     if not len(table):
         return None
-    policies = run.comparison[run.comparison["kind"] == "policy"]
-    cheapest = str(policies.sort_values("cost", kind="stable")["policy"].iloc[0])
     last = run.manifest.get("data", {}).get("last_date")
     when = f" for the {run.periods(1)} after that of {last}" if last else f" for the next {run.periods(1)}"
+    policy, why = _ordering_policy(run)
     sentence = (
-        f"The cheapest policy here, {label(cheapest)}, orders {tick(table['order'].sum())} units in all{when}: "
+        f"By the {label(policy)} policy, {why}: {tick(table['order'].sum())} units in all{when}; "
         f"{(table['order'] > 0).sum():,} of {len(table):,} items are ordered."
     )
     shown = table.head(LISTED_ORDERS)
@@ -53,3 +53,18 @@ def summarise_orders(run: Run) -> NextOrders | None:
     }
     rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
     return NextOrders(sentence, rows, len(table) - len(rows))
+
+
+def _ordering_policy(run: Run) -> tuple[str, str]:
+    """Return the policy that the orders are by, and whether it is proven."""
+    if "advice" in run.manifest:
+        advice = read_advice(run)
+        if advice.action == "switch":
+            return advice.policy, "whose saving is proven"
+        return advice.policy, "the baseline, since no saving is proven"
+    # Runs of before there was advice ordered with the cheapest policy, proven or not.
+    policies = run.comparison[run.comparison["kind"] == "policy"].sort_values("cost", kind="stable")
+    cheapest, low = str(policies["policy"].iloc[0]), float(policies["saving_low"].iloc[0])
+    if cheapest == run.baseline:
+        return cheapest, "the baseline and the cheapest one"
+    return cheapest, "the cheapest one, whose saving is " + ("proven" if low > 0 else "not proven")

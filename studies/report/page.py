@@ -15,10 +15,11 @@ import pandas as pd
 from ..folder import read_manifest, replace_file
 from ..league.page import build_lineage_page, lineage_section
 from .answer import answer_figures, answer_section
-from .comparison import comparison_section
+from .comparison import comparison_figures, comparison_section
 from .costs import costs_figures, costs_section
 from .figure_data import write_figures
 from .forecasters import forecasters_figures, forecasters_section
+from .glossary import glossary_section
 from .items import items_figures, items_section
 from .orders import orders_section
 from .read import LEAGUE, Run, read_run
@@ -41,11 +42,13 @@ SECTIONS: tuple[Callable[[Run], str], ...] = (
     forecasters_section,
     league_section,
     orders_section,
+    glossary_section,
     record_section,
 )
 """The parts of the report, in order."""
 FIGURES: tuple[Callable[[Run], Mapping[str, pd.DataFrame]], ...] = (
     answer_figures,
+    comparison_figures,
     costs_figures,
     items_figures,
     forecasters_figures,

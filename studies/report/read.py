@@ -103,7 +103,13 @@ class Run:
 
     @property
     def best(self) -> str:
-        """The cheapest policy but the baseline; the baseline where there is no other."""
+        """The policy that the report is about: the one that the advice is, else the cheapest but the baseline.
+
+        The baseline where there is no other.
+        """
+        advised = (self.manifest.get("advice") or {}).get("candidate")
+        if advised in set(self.rivals["policy"]):
+            return str(advised)
         return str(self.rivals["policy"].iloc[0]) if len(self.rivals) else self.baseline
 
     def periods(self, number: int = 2) -> str:

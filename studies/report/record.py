@@ -76,27 +76,11 @@ def method_rows(run: Run) -> list[tuple[str, str]]:
         ("seed", made.get("seed")),
         ("created", made.get("created")),
         ("forecaster", made.get("forecaster")),
-        ("learning", _learning(run)),
         ("validation", _validation(run)),
         ("warm-up", warm and f"{warm} {weeks} were simulated before the held-out ones, and do not count"),
         ("versions", ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())),
     ]
     return [(name, str(text)) for name, text in rows if text is not None and text != ""]
-
-
-def _learning(run: Run) -> str | None:
-    """Return how much policies learned from, in a sentence; None where the manifest does not say."""
-    size, test = run.manifest.get("learning"), run.manifest.get("backtest", {})
-    if not size:
-        return None
-    refits = test.get("refits") or ()
-    fits = f", forecast by forecasters refitted {len(refits)} times along the way" if refits else ""
-    draws, simulated = size["history_paths"], size["simulated_paths"]
-    beside = f" and {simulated} simulated one{'s' * (simulated > 1)} beside" if simulated else ""
-    return (
-        f"{size['items']:,} items × {size['periods']} {run.periods()}{fits}; {draws} path{'s' * (draws > 1)} of the "
-        f"history{beside}: {size['item_periods']:,} item-{run.periods()} in all"
-    )
 
 
 def _validation(run: Run) -> str | None:

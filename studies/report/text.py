@@ -41,12 +41,12 @@ def periods_a_year(freq: str | None) -> float | None:
 
 
 def money(value: Any, currency: str | None = None, digits: int = 3) -> str:
-    r"""Return an amount for readers, with its currency where one is known.
+    r"""Return an amount for readers, rounded to so many digits, with its currency where one is known.
 
     >>> money(1234.4, "EUR"), money(-0.5), money(float("nan"), "EUR")
-    ('1,234\xa0EUR', '−0.5', '–')
+    ('1,230\xa0EUR', '−0.5', '–')
     """
-    shown = number(value, digits)
+    shown = number(_rounded(value, digits), digits)
     return f"{shown}{NO_BREAK}{currency}" if currency and shown != "–" else shown
 
 
@@ -54,9 +54,9 @@ def money_interval(low: Any, high: Any, digits: int = 3) -> str:
     """Return an interval of amounts.
 
     >>> money_interval(-12.34, 1234.0)
-    '[−12.3, 1,234]'
+    '[−12.3, 1,230]'
     """
-    return f"[{number(low, digits)}, {number(high, digits)}]"
+    return f"[{money(low, digits=digits)}, {money(high, digits=digits)}]"
 
 
 def number(value: Any, digits: int = 4) -> str:
@@ -124,6 +124,10 @@ def capitalise(text: str) -> str:
 def join_words(words: Sequence[str]) -> str:
     """Return "a", "a and b" or "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def _rounded(value: Any, digits: int) -> float:
+    return float(f"{float('nan') if value is None else float(value):.{digits}g}")
 
 
 def _points(share: Any, places: int = 1) -> str:

@@ -11,13 +11,15 @@ import pandas as pd
 import pytest
 
 from fractile import FractileError
+from fractile.studies.assumptions import Assumption
 from fractile.studies.report import figures as plots
-from fractile.studies.report.answer import summarise
+from fractile.studies.report.answer import answer_section, read_advice
 from fractile.studies.report.drawing import BLUE, INK, MUTED, ORANGE, colours_of
 from fractile.studies.report.forecasters import describe_forecasters, forecaster_rows
 from fractile.studies.report.items import compare_items
 from fractile.studies.report.page import build_report
 from fractile.studies.report.read import read_run
+from fractile.studies.report.savings import draw_savings
 
 POLICIES = ("newsvendor", "tuned_newsvendor", "back<prop>", "hindsight")
 LEVELS = (0.05, 0.5, 0.9, 0.95)
@@ -202,6 +204,14 @@ class Outline(HTMLParser):
         self.text.append(data)
 
 
+def change(folder, **entries):
+    (folder / "manifest.json").write_text(json.dumps(manifest() | entries), encoding="utf-8")
+
+
+def plots_of_savings(table):
+    return draw_savings(table, baseline="tuned_newsvendor", level=0.95)
+
+
 def outline(text):
     found = Outline()
     found.feed(text)
@@ -221,52 +231,183 @@ def words(text):
 
 def test_sections_stand_in_order(whole):
     sections = re.findall(r'<section id="([^"]+)"', whole)
-    first = ["answer", "comparison", "costs", "trajectories", "worse-off", "forecasters", "orders"]
+    first = ["answer", "comparison", "costs", "trajectories", "worse-off", "forecasters", "orders", "glossary"]
     assert sections == [*first, "timeline", "data", "method", "figures"]
 
 
-def test_the_answer_comes_first_and_names_the_interval(folder, whole):
-    found = summarise(read_run(folder))
-    assert found.proven
-    assert plain(found.headline) == (
-        "The back<prop> policy saves 12.0 % [5.0, 19.0] of the tuned newsvendor’s cost over the 12 held-out weeks."
-    )
+def test_the_advice_comes_first_and_names_the_interval(folder, whole):
+    found = read_advice(read_run(folder))
+    assert (found.action, found.policy) == ("switch", "back<prop>")
     text = words(whole)
-    assert text.index(plain(found.headline)) < text.index("The comparison")
+    assert text.index(plain(found.sentence)) < text.index("The comparison")
+    assert "it saves 12.0 % [5.0, 19.0] of the cost of the tuned newsvendor policy" in text
 
 
 @pytest.mark.parametrize(
     ("numbers", "said"),
     [
-        ((0.12, -0.02, 0.26), "No saving is proven: the back<prop> policy cost 12.0 % less"),
-        ((-0.04, -0.08, 0.01), "Nothing was cheaper than the tuned newsvendor"),
-        ((-0.04, -0.08, 0.01), "costs 4.0 % more [−1.0, 8.0]"),
-        ((0.0, 0.0, 0.0), "costs the same"),
+        ((0.12, -0.02, 0.26), "the saving of the back<prop> policy, 12.0 % [−2.0, 26.0], is not proven"),
+        ((-0.04, -0.08, 0.01), "Keep the tuned newsvendor policy: no other was cheaper."),
+        ((0.0, 0.0, 0.0), "Keep the tuned newsvendor policy: no other was cheaper."),
     ],
 )
 def test_no_saving_is_claimed_that_is_not_proven(folder, numbers, said):
     comparison(*numbers).to_parquet(folder / "comparison.parquet")
-    found = summarise(read_run(folder))
-    assert said in plain(found.headline)
-    assert not found.proven
+    found = read_advice(read_run(folder))
+    assert said in plain(found.sentence)
+    assert found.policy == "tuned_newsvendor"
+    assert said in words(answer_section(read_run(folder)))
 
 
-def test_a_smaller_saving_that_is_proven_is_named(folder):
+def test_the_advice_of_the_manifest_holds(folder):
+    advice = {"action": "wait", "policy": "tuned_newsvendor", "candidate": "newsvendor", "periods": 9}
+    change(folder, advice=advice | {"sentence": "Wait for nine weeks."}, policy="tuned_newsvendor")
+    text = words(page(folder))
+    assert "Wait for nine weeks." in text
+    assert "By the tuned newsvendor policy, the baseline, since no saving is proven: 145 units in all" in text
+    assert "The newsvendor policy against the tuned newsvendor" in text
+    assert '<p class="answer wait">' in page(folder)
+
+
+def test_a_smaller_saving_that_is_proven_is_the_advice(folder):
     table = comparison(0.12, -0.02, 0.26)
     table.loc[0, ["saving", "saving_low", "saving_high", "cost"]] = [0.03, 0.01, 0.05, 970.0]
     table.to_parquet(folder / "comparison.parquet")
-    assert "A smaller saving is proven: newsvendor 3.0 % [1.0, 5.0]." in map(plain, summarise(read_run(folder)).details)
+    found = read_advice(read_run(folder))
+    assert (found.action, found.policy) == ("switch", "newsvendor")
+    assert "Cheaper still, but not proven: back<prop>." in found.sentence
 
 
-def test_a_bound_is_never_the_answer(folder):
-    found = summarise(read_run(folder))
-    assert "hindsight" not in found.headline.lower()
-    assert any("Hindsight knows the future and saves 60.0 %" in plain(detail) for detail in found.details)
+def test_money_is_a_periods_and_a_years_with_its_currency(folder):
+    change(folder, currency="EUR")
+    text = words(answer_section(read_run(folder)))
+    # 12 % [5, 19] of 1,000 a week, 365.25 / 7 weeks a year
+    assert "saved a week 120 EUR [50.0, 190]" in text
+    assert "saved a year 6,260 EUR [2,610, 9,910]" in text
+    assert "cost a week 880 EUR baseline 1,000" in text
+
+
+def test_assumptions_stand_on_the_first_screen_and_defaults_are_loud(folder, whole):
+    assert "What was assumed" not in words(whole)  # a run of before they were kept
+    rows = [
+        Assumption("lead_time", "L", 2.0, 2.0, None, "items"),
+        Assumption("review_period", "R", 1.0, 1.0, None, "config"),
+        Assumption("holding_cost", "h", 0.2, 1.5, None, "config"),
+        Assumption("stockout_cost", "b", 9.0, 9.0, None, "default"),
+        Assumption("unmet_demand", "", None, None, "lost", "default"),
+        Assumption("pack_size", "", 1.0, 1.0, None, "default"),
+        Assumption("maximum_order", "", None, None, None, "default"),
+    ]
+    change(folder, assumptions=[row.to_record() for row in rows], currency="EUR")
+    text = words(page(folder))
+    assert text.index("What was assumed") < text.index("The comparison")
+    assert "2 of these are defaults that nobody gave." in text
+    for said in ("lead time L 2 weeks items file", "review period R 1 week config or option", "pack size 1 by default"):
+        assert said in text
+    assert "holding cost h 0.2 to 1.5 EUR a unit and week config or option" in text
+    assert "stockout cost b 9 EUR a unit short by default" in text
+    assert "maximum order" not in text
+    loud = re.findall(r'<li class="loud"><b>([^<]*)</b>', page(folder))
+    assert loud == ["stockout cost b", "unmet demand"]
+
+
+def test_warnings_stand_above_everything_but_the_advice(folder):
+    change(folder, warnings=[{"code": "service", "text": "The baseline runs out <often>."}])
+    text = words(page(folder))
+    assert text.index("Beware The baseline runs out <often>.") < text.index("Findings")
+
+
+def test_both_figures_stand_side_by_side_and_their_gap_is_a_finding(folder):
+    table = comparison().assign(
+        simulated_saving=[-0.1, 0.0, 0.04, np.nan],
+        simulated_low=[-0.11, 0.0, 0.03, np.nan],
+        simulated_high=[-0.09, 0.0, 0.05, np.nan],
+        history_low=[-0.2, 0.0, 0.05, np.nan],
+        history_high=[0.0, 0.0, 0.19, np.nan],
+    )
+    table.to_parquet(folder / "comparison.parquet")
+    text = words(page(folder))
+    assert "back<prop> 12.0 % [5.0, 19.0] 4.0 % [3.0, 5.0] proven" in text
+    gap = "back<prop> policy saves 4.0 % [3.0, 5.0], on the held-out weeks it saved 12.0 %: a gap "
+    assert gap + "beyond what one history of this length gives by chance, [5.0, 19.0]" in text
+    table.assign(history_low=-0.01).to_parquet(folder / "comparison.parquet")
+    assert gap + "that one history of this length gives by chance, [−1.0, 19.0]." in words(page(folder))
+    svg = plots_of_savings(table)
+    assert "4.0 % [3.0, 5.0]" in plain(svg)
+
+
+def test_what_cannot_be_told_apart_is_said(folder):
+    table = comparison(0.12, 0.05, 0.19).assign(
+        proven=[False, False, True, False], among_best=[True, False, True, False]
+    )
+    table.to_parquet(folder / "comparison.parquet")
+    assert "Back<prop> and newsvendor cannot be told apart: any of them may be the cheapest." in words(
+        answer_section(read_run(folder))
+    )
+    table.assign(among_best=[False, False, True, False]).to_parquet(folder / "comparison.parquet")
+    assert "The back<prop> policy is cheaper than every other one, and not by chance." in words(
+        answer_section(read_run(folder))
+    )
+
+
+def test_a_saving_whose_interval_excludes_zero_need_not_be_proven(folder):
+    comparison().assign(proven=False).to_parquet(folder / "comparison.parquet")
+    text = words(page(folder))
+    assert "back<prop> 12.0 % [5.0, 19.0] not proven" in text
+    assert "Keep the tuned newsvendor policy" in text
+
+
+def test_a_bound_is_a_small_line_of_its_own_or_nothing(folder, whole):
+    text = words(whole)
+    assert "A bound, for scale: with the future known, hindsight would save 60.0 %; no policy can reach it." in text
+    assert "hindsight" not in text[text.index("Findings") if "Findings" in text else 0 : text.index("A bound")].lower()
+    table = comparison()
+    table.loc[3, ["saving", "saving_low", "saving_high"]] = 1.0
+    table.to_parquet(folder / "comparison.parquet")
+    assert "A bound" not in words(answer_section(read_run(folder)))
+    assert "100.0 % [100" not in words(answer_section(read_run(folder)))
+
+
+def test_policies_alike_share_a_row_and_it_says_why(folder):
+    table = comparison()
+    twin = table.iloc[[2]].assign(policy="ppo")
+    base = table.iloc[[1]].assign(policy="tuned_projected")
+    pd.concat([table, twin, base]).to_parquet(folder / "comparison.parquet")
+    change(
+        folder, policy_notes={"ppo": ["orders as back<prop>: its own prove nothing better"], "newsvendor": ["as is"]}
+    )
+    text = words(page(folder))
+    assert "back<prop>, ppo 12.0 % [5.0, 19.0] proven" in text
+    assert "Back<prop> and ppo placed the same orders. Ppo: orders as back<prop>: its own prove nothing better." in text
+    assert "tuned newsvendor, tuned projected baseline" in text
+    assert "as the baseline" in text
+    assert text.count("its own prove nothing better") == 1
+
+
+def test_savings_are_followed_fold_by_fold_and_seed_by_seed(folder, whole):
+    assert "Fold by fold" not in whole
+    keys = pd.MultiIndex.from_product([POLICIES, (1, 2), (1, 2, 3)], names=["policy", "fold", "seed"])
+    folds = keys.to_frame(index=False).assign(saving=lambda f: 0.1 * f["fold"] + 0.01 * f["seed"])
+    folds.to_parquet(folder / "folds.parquet")
+    test = manifest()["backtest"] | {
+        "training_seeds": 3,
+        "folds": [
+            {"first_date": "2024-05-06", "last_date": "2024-06-10", "periods": 6, "fitted_until": "2024-04-29"},
+            {"first_date": "2024-06-17", "last_date": "2024-07-22", "periods": 6, "fitted_until": "2024-06-10"},
+        ],
+    }
+    change(folder, backtest=test)
+    text = words(page(folder))
+    assert "Ticks below: single training seeds." in text
+    assert "1: 2024-05-06 to 2024-06-10, 6 weeks, forecasters fitted until 2024-04-29; 2:" in text
+    assert "2 folds, each with forecasters and policies of its own past, 8 items, 3 training seeds" in text
+    kept = pd.read_csv(folder / "figures" / "folds.csv")
+    assert set(kept["policy"]) == {"newsvendor", "back<prop>"}  # neither the baseline nor bounds
 
 
 def test_a_lone_baseline_is_reported(folder):
     comparison().iloc[[1]].to_parquet(folder / "comparison.parquet")
-    assert "Only the baseline" in words(page(folder))
+    assert "Keep the tuned newsvendor policy: there is no other to compare it with." in words(page(folder))
 
 
 def test_same_files_give_the_same_bytes(folder, whole):
@@ -333,7 +474,7 @@ def test_a_report_without_an_optional_file_is_whole(folder, name):
     (folder / name).unlink()
     text = page(folder)
     outline(text)
-    assert text.count("<section") == 11
+    assert text.count("<section") == 12
 
 
 @pytest.mark.parametrize(
@@ -372,8 +513,8 @@ def test_a_trained_pair_has_no_report(folder):
 
 def test_the_next_orders_are_summed_up(folder, whole):
     text = words(whole)
-    assert "The cheapest policy here, back<prop>, orders 145 units in all" in text
-    assert "for the week after that of 2024-07-22: 10 of 12 items are ordered." in text
+    assert "By the back<prop> policy, the cheapest one, whose saving is proven: 145 units in all" in text
+    assert "for the week after that of 2024-07-22; 10 of 12 items are ordered." in text
     assert "NA 0 5.50 92.5 %" in text
     assert "The other 2 items stand in orders.csv." in text
     (folder / "orders.csv").unlink()
@@ -382,7 +523,7 @@ def test_the_next_orders_are_summed_up(folder, whole):
 
 def test_no_text_becomes_mathematics_or_markup_in_a_figure():
     table = comparison().assign(policy=["newsvendor", "tuned_newsvendor", "<b>$x^2$ & \\frac", "hindsight"])
-    forest = plots.draw_savings(table, baseline="tuned_newsvendor", level=0.95)
+    forest = draw_savings(table, baseline="tuned_newsvendor", level=0.95)
     assert ">&lt;b&gt;$x^2$ &amp; \\frac</text>" in forest
 
 
@@ -394,7 +535,7 @@ def test_a_policy_has_one_colour_in_every_figure():
 
 
 def test_numbers_in_a_column_share_their_decimals(whole):
-    assert "back<prop> 12.0 % [5.0, 19.0] 880.0 352.0 440.0 88.0" in words(whole)
+    assert "back<prop> 880.0 96.0 % 352.0 440.0 88.0" in words(whole)
 
 
 def test_a_missing_column_is_named(folder):
@@ -456,10 +597,10 @@ def test_infinite_intervals_and_zero_bounds_can_be_drawn(folder):
 
 def test_figures_show_what_they_are_given():
     table = comparison()
-    forest = plots.draw_savings(table, baseline="tuned_newsvendor", level=0.95)
+    forest = draw_savings(table, baseline="tuned_newsvendor", level=0.95)
     assert "12.0 % [5.0, 19.0]" in plain(forest)
-    assert "hindsight (bound)" in forest
-    assert forest != plots.draw_savings(table.assign(saving=0.5), baseline="tuned_newsvendor", level=0.95)
+    assert "hindsight" not in forest  # a bound is no policy
+    assert forest != draw_savings(table.assign(saving=0.5), baseline="tuned_newsvendor", level=0.95)
     assert "1,100" in plots.draw_cost_split(table, baseline="tuned_newsvendor", period="week")
 
 
