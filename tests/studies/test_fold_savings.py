@@ -15,10 +15,10 @@ def test_savings_are_those_of_their_fold_and_seed():
     learned = np.stack([base[0] * 0.5, base[0] * np.array([1.0, 1.0, 0.9, 0.9, 0.9])[:, None]])
     paths = {"plain": SimpleNamespace(cost=base), "learned": SimpleNamespace(cost=learned)}
     found = savings_by_fold(paths, [2, 5], "plain").set_index(["policy", "fold", "seed"])
-    np.testing.assert_allclose(found.loc["plain", "saving"], 0.0)
-    np.testing.assert_allclose(found.loc["plain", "cost"], [10.0, 20.0])
-    np.testing.assert_allclose(found.loc[("learned", 1), "saving"], [0.5, 0.0])
-    np.testing.assert_allclose(found.loc[("learned", 2), "saving"], [0.5, 0.1])
+    np.testing.assert_allclose(found.loc["plain"]["saving"], 0.0)
+    np.testing.assert_allclose(found.loc["plain"]["cost"], [10.0, 20.0])
+    np.testing.assert_allclose(found.loc[("learned", 1)]["saving"], [0.5, 0.0])
+    np.testing.assert_allclose(found.loc[("learned", 2)]["saving"], [0.5, 0.1])
     assert found["periods"].tolist() == [2, 2, 2, 3, 3, 3]
 
 
