@@ -14,11 +14,11 @@ def test_savings_are_those_of_their_fold_and_seed():
     base = np.array([[[4.0, 6.0], [4.0, 6.0], [10.0, 10.0], [10.0, 10.0], [10.0, 10.0]]])
     learned = np.stack([base[0] * 0.5, base[0] * np.array([1.0, 1.0, 0.9, 0.9, 0.9])[:, None]])
     paths = {"plain": SimpleNamespace(cost=base), "learned": SimpleNamespace(cost=learned)}
-    found = savings_by_fold(paths, [2, 5], "plain").set_index(["policy", "fold", "seed"])
-    np.testing.assert_allclose(found.loc["plain"]["saving"], 0.0)
-    np.testing.assert_allclose(found.loc["plain"]["cost"], [10.0, 20.0])
-    np.testing.assert_allclose(found.loc[("learned", 1)]["saving"], [0.5, 0.0])
-    np.testing.assert_allclose(found.loc[("learned", 2)]["saving"], [0.5, 0.1])
+    found = savings_by_fold(paths, [2, 5], "plain")
+    assert found["policy"].tolist() == ["plain", "learned", "learned"] * 2
+    assert list(zip(found["fold"], found["seed"], strict=True)) == [(1, 1), (1, 1), (1, 2), (2, 1), (2, 1), (2, 2)]
+    np.testing.assert_allclose(found["baseline_cost"], [10.0] * 3 + [20.0] * 3)
+    np.testing.assert_allclose(found["saving"], [0.0, 0.5, 0.0, 0.0, 0.5, 0.1], atol=1e-12)
     assert found["periods"].tolist() == [2, 2, 2, 3, 3, 3]
 
 
