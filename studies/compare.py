@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from ..policies.base import Planner, Policy
 from ..policies.neural import NeuralPolicy
 from ..policies.rollout import prepare_scenario, simulate, state_after
 from ..policies.sb3 import SB3Policy
+from .report.savings import plot_savings
 from .statistics import Clusters, Intervals, Ranking, describe_intervals, power_sentence, rank_policies
 
 LARGE = 10_000.0
@@ -135,6 +137,14 @@ class Comparison:
         saving = self.ranking.savings[self.intervals.candidate].saving
         found = (*self.intervals.sentences, power_sentence(self.intervals, saving), self.intervals.note)
         return tuple(sentence for sentence in found if sentence)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw each policy's saving with its interval, as the report does, and return matplotlib's axes.
+
+        Args:
+            ax: axes to draw on; None: a new figure.
+        """
+        return plot_savings(self.table.reset_index(), baseline=self.baseline, level=self.level, ax=ax)
 
     def __str__(self) -> str:
         return self.to_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -114,11 +115,12 @@ def run_study(
             clusters=settings.clusters,
             bounds=BOUNDS,
         )
+        weeks = comparison.intervals.weeks_to_prove  # None: no number of them would do
         advice = advise(
             comparison.table.reset_index(),
             baseline,
             freq=study.data.panel.freq,
-            periods_to_prove=comparison.intervals.weeks_to_prove,
+            periods_to_prove=math.inf if weeks is None else weeks,
             trusted=comparison.intervals.trusted,
         )
         assumptions = list_assumptions(config, study.data)

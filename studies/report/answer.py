@@ -12,7 +12,7 @@ from ..assumptions import Assumption
 from .read import Run, rows_of
 from .savings import HELD_OUT, SIMULATED, draw_savings
 from .template import as_markup, render_template
-from .text import capitalise, interval, join_words, label, money, money_interval, number, percent, periods_a_year
+from .text import capitalise, interval, join_words, label, money, money_interval, percent, periods_a_year
 
 SOURCES = {
     "items": "items file",
@@ -29,7 +29,7 @@ UNITS = {
     "fixed_order_cost": "an order",
 }
 """What the numbers of an assumption are; those in time are in periods."""
-SHARE_THAT_SAYS_NOTHING = 0.995
+SHARE_THAT_SAYS_NOTHING = 0.9
 """A bound that saves at least so much bounds nothing."""
 
 
@@ -127,7 +127,7 @@ def list_tiles(run: Run) -> list[Tile]:
     if has_simulated(run):
         tiles.append(Tile("in simulated demand", percent(best[SIMULATED[1]]), _within(best, SIMULATED)))
     tiles.append(Tile("on held-out demand", percent(best["saving"]), _within(best, HELD_OUT)))
-    tiles.append(Tile(f"cost a {word}", money(best["cost"], currency), f"baseline {number(base['cost'])}"))
+    tiles.append(Tile(f"cost a {word}", money(best["cost"], currency), f"baseline {money(base['cost'])}"))
     tiles.append(Tile("fill rate", percent(best["fill_rate"]), f"baseline {percent(base['fill_rate'])}"))
     return tiles
 
@@ -176,7 +176,8 @@ def _valued(run: Run, assumption: Assumption) -> str:
 def list_findings(run: Run) -> list[str]:
     """Return sentences that qualify the advice: the gap of both figures, and who is alike, proven or dear."""
     rivals = run.rivals
-    found = [sentence for sentence in (describe_gap(run), describe_ranking(run)) if sentence]
+    told = describe_gap(run), describe_ranking(run), describe_power(run), describe_trust(run)
+    found = [sentence for sentence in told if sentence]
     proven = rivals["proven"].astype(bool) if "proven" in rivals else rivals["saving_low"] > 0
     others = rivals[proven & (rivals["saving"] > SAME) & (rivals["policy"] != read_advice(run).policy)]
     if len(others):
@@ -226,6 +227,25 @@ def describe_ranking(run: Run) -> str:
     if len(names) < 2:
         return f"The {names[0]} policy is cheaper than every other one, and not by chance." if names else ""
     return f"{capitalise(join_words(names))} cannot be told apart: any of them may be the cheapest."
+
+
+def describe_power(run: Run) -> str:
+    """Return how many more periods or items would prove the saving seen; "" where it is proven or nothing is known."""
+    known = run.manifest.get("intervals") or {}
+    periods, items, name = (known.get(key) for key in ("weeks_to_prove", "items_to_prove", "candidate"))
+    rivals = run.rivals.set_index("policy")
+    if name not in rivals.index or rivals.loc[name, "saving"] <= SAME or name in known.get("proven", ()):
+        return ""
+    ways = [f"{count:,} more {what}" for count, what in ((periods, run.periods()), (items, "items")) if count]
+    saving = f"The {percent(rivals.loc[name, 'saving'])} of the {label(name)} policy"
+    if not ways:
+        return f"{saving} would not be proven by any sensible number of further {run.periods()} or items."
+    return f"{saving} would be proven, with a chance of four in five, by {' or '.join(ways)} like these."
+
+
+def describe_trust(run: Run) -> str:
+    """Return where intervals cannot be trusted; "" where they can."""
+    return label(str((run.manifest.get("intervals") or {}).get("note") or ""))
 
 
 def describe_bounds(run: Run) -> str:

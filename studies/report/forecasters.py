@@ -46,7 +46,7 @@ def forecaster_rows(run: Run) -> list[dict[str, Any]]:
         own = scores[scores["forecaster"] == name]
         gap = 100 * (own["coverage"] - own["level"]).abs().mean()
         cells = {
-            row.policy: (number(row.cost), f"{percent(row.saving)} {interval(row.saving_low, row.saving_high)}")
+            row.policy: (number(row.cost), percent(row.saving), interval(row.saving_low, row.saving_high))
             for row in rows_of(value[value["forecaster"] == name])
         }
         rows.append(
@@ -55,7 +55,7 @@ def forecaster_rows(run: Run) -> list[dict[str, Any]]:
                 "wql": column([own["wql"].mean()], 3)[0],
                 "protection": column([own["protection_loss"].mean()], 3)[0] if "protection_loss" in own else "–",
                 "gap": column([gap], 2)[0],
-                "valued": [cells.get(policy, ("–", "–")) for policy in valued_policies(run)],
+                "valued": [cells.get(policy, ("", "–", "")) for policy in valued_policies(run)],
             }
         )
     return rows

@@ -107,6 +107,25 @@ def paint_savings(
     axes.set_xlabel(f"saving, % of the {label(baseline)}’s cost")
 
 
+def plot_savings(table: pd.DataFrame, *, baseline: str, level: float, ax: Axes | None = None) -> Axes:
+    """Draw `paint_savings` on axes of matplotlib's: see `Comparison.plot`.
+
+    Args:
+        table: of a comparison, with a column `policy`.
+        baseline: the policy at zero.
+        level: of the intervals.
+        ax: to draw on; None: a new figure.
+    """
+    if ax is None:
+        from matplotlib import pyplot
+
+        height = 1.0 + 0.45 * max(1, len(savings_rows(table, baseline)))
+        ax = pyplot.subplots(figsize=(9.0, height), layout="constrained")[1]
+    paint_savings(ax, table, baseline=baseline)
+    ax.set_title(f"{percent(level, 0)} intervals", loc="right", fontsize="small", color=MUTED)
+    return ax
+
+
 def savings_rows(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Return the rows of a figure of savings, dearest first; the baseline's own only where others are like it."""
     merged = merge_alike(table[table["kind"] == "policy"]).sort_values("saving", kind="stable")
