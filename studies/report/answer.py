@@ -232,7 +232,7 @@ def describe_ranking(run: Run) -> str:
 def describe_power(run: Run) -> str:
     """Return how many more periods or items would prove the saving seen; "" where it is proven or nothing is known."""
     known = run.manifest.get("intervals") or {}
-    periods, items, name = (known.get(key) for key in ("weeks_to_prove", "items_to_prove", "candidate"))
+    periods, items, name = known.get("weeks_to_prove"), known.get("items_to_prove"), str(known.get("candidate"))
     rivals = run.rivals.set_index("policy")
     if name not in rivals.index or rivals.loc[name, "saving"] <= SAME or name in known.get("proven", ()):
         return ""
