@@ -233,11 +233,11 @@ def describe_power(run: Run) -> str:
     """Return how many more periods or items would prove the saving seen; "" where it is proven or nothing is known."""
     known = run.manifest.get("intervals") or {}
     periods, items, name = known.get("weeks_to_prove"), known.get("items_to_prove"), str(known.get("candidate"))
-    rivals = run.rivals.set_index("policy")
-    if name not in rivals.index or rivals.loc[name, "saving"] <= SAME or name in known.get("proven", ()):
+    seen: float = run.rivals.set_index("policy")["saving"].get(name, 0.0)
+    if seen <= SAME or name in known.get("proven", ()):
         return ""
     ways = [f"{count:,} more {what}" for count, what in ((periods, run.periods()), (items, "items")) if count]
-    saving = f"The {percent(rivals.loc[name, 'saving'])} of the {label(name)} policy"
+    saving = f"The {percent(seen)} of the {label(name)} policy"
     if not ways:
         return f"{saving} would not be proven by any sensible number of further {run.periods()} or items."
     return f"{saving} would be proven, with a chance of four in five, by {' or '.join(ways)} like these."

@@ -350,6 +350,22 @@ def test_what_cannot_be_told_apart_is_said(folder):
     )
 
 
+def test_what_would_prove_a_saving_and_what_cannot_be_trusted_are_findings(folder):
+    comparison(0.12, -0.02, 0.26).assign(proven=False).to_parquet(folder / "comparison.parquet")
+    known = {"candidate": "back<prop>", "weeks_to_prove": 34, "items_to_prove": 1200, "proven": [], "note": ""}
+    change(folder, intervals=known)
+    text = words(answer_section(read_run(folder)))
+    assert (
+        "The 12.0 % of the back<prop> policy would be proven, with a chance of four in five, by 34 more weeks or 1,200 "
+        "more items like these."
+    ) in text
+    change(folder, intervals=known | {"weeks_to_prove": None, "items_to_prove": None, "note": "Shocks last long."})
+    text = words(answer_section(read_run(folder)))
+    assert "would not be proven by any sensible number of further weeks or items. Shocks last long." in text
+    change(folder, intervals=known | {"proven": ["back<prop>"]})
+    assert "would be proven" not in words(answer_section(read_run(folder)))
+
+
 def test_a_saving_whose_interval_excludes_zero_need_not_be_proven(folder):
     comparison().assign(proven=False).to_parquet(folder / "comparison.parquet")
     text = words(page(folder))
