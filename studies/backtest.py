@@ -275,7 +275,7 @@ class Study:
                 policies[name] = (policy,)
                 if learning is not None and not isinstance(policy, Planner | RecordedOrders):
                     costs[name] = float(problem.cost_on_kept(policy).sum(2).mean())
-        return Trained(policies, problem.notes, costs)
+        return Trained(policies, problem.notes, costs, problem.at_edge)
 
     def simulate(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import wrap
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..policies.base import Planner, Policy
 from ..policies.neural import NeuralPolicy
 from ..policies.rollout import prepare_scenario, simulate, state_after
 from ..policies.sb3 import SB3Policy
+from .checks.baseline import check_comparison
 from .report.savings import plot_savings
 from .statistics import Clusters, Intervals, Ranking, describe_intervals, power_sentence, rank_policies
 
@@ -160,6 +161,7 @@ def compare(
     clusters: Clusters = "auto",
     initial_state: InventoryState | None = None,
     warm_up: int = 0,
+    checks: bool = True,
 ) -> Comparison:
     """Simulate policies on the same scenario and compare their costs, pair by pair.
 
@@ -172,6 +174,7 @@ def compare(
         clusters: what the intervals treat as independent; see `paired_saving`.
         initial_state: what the first period begins with; None = each policy's own target.
         warm_up: periods at the start that do not count.
+        checks: check the baseline, which simulates it some ten times again, on 30,000 path-item-periods at most.
     """
     _check_baseline(baseline, policies)
     for policy in policies.values():
@@ -189,7 +192,12 @@ def compare(
         for name, policy in policies.items()
     }
     runs = find_training_runs(policies)
-    return summarise(trajectories, baseline=baseline, level=level, clusters=clusters, bounds=bounds, families=runs)
+    found = summarise(trajectories, baseline=baseline, level=level, clusters=clusters, bounds=bounds, families=runs)
+    if not checks:
+        return found
+    options: Any = {"clusters": clusters, "initial_state": initial_state, "warm_up": warm_up}
+    warnings = check_comparison(policies, scenario, params, trajectories, baseline=baseline, **options)
+    return replace(found, warnings=tuple(f"Warning: {warning.text}." for warning in warnings))
 
 
 def find_training_runs(policies: Mapping[str, Policy | Planner]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -76,11 +76,13 @@ class Trained:
         notes: by name, what a reader should know of how a policy came about.
         kept_cost: of each policy but bounds, money a period over all items, on the periods kept for choosing; empty
             where nothing had to be learned.
+        at_edge: by name, parameters whose search ended at the edge of its grid.
     """
 
     seeds: Mapping[str, tuple[Policy | Planner, ...]]
     notes: Mapping[str, list[str]]
     kept_cost: Mapping[str, float]
+    at_edge: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def policies(self) -> dict[str, Policy | Planner]:

@@ -18,6 +18,7 @@ from ..policies.base import Policy
 from .advice import Advice, advise
 from .assumptions import Assumption, describe_defaults, list_assumptions
 from .backtest import Backtest, Study, begin
+from .checks.study import Checks, check_study, simulate_bounds
 from .compare import Comparison, summarise
 from .config import StudyConfig
 from .fold_savings import savings_by_fold
@@ -54,6 +55,7 @@ class StudyResult:
         failed: errors of forecasters that failed in the league, by name.
         advice: what to do, and the policy that orders are made with.
         assumptions: what was taken for granted.
+        checks: what a careful statistician would ask.
     """
 
     comparison: Comparison
@@ -61,6 +63,7 @@ class StudyResult:
     failed: Mapping[str, str] = field(default_factory=dict)
     advice: Advice | None = None
     assumptions: tuple[Assumption, ...] = ()
+    checks: Checks | None = None
 
     @property
     def report(self) -> Path:
@@ -69,7 +72,8 @@ class StudyResult:
 
     def to_text(self) -> str:
         """Return the table, the advice, what holds by default, and where the report is."""
-        said = [] if self.advice is None else [textwrap.fill(self.advice.sentence, WIDTH)]
+        said = [] if self.checks is None else [textwrap.fill(text, WIDTH) for text in self.checks.sentences]
+        said += [] if self.advice is None else [textwrap.fill(self.advice.sentence, WIDTH)]
         defaults = describe_defaults(self.assumptions)
         said += [textwrap.fill(defaults, WIDTH)] if defaults else []
         return "\n\n".join([self.comparison.to_text(), *said, f"Report: {self.report}"])
@@ -83,6 +87,7 @@ class StudyResult:
             "table": self.comparison.table.reset_index().to_dict("records"),
             "advice": self.advice and self.advice.to_record(),
             "assumptions": [assumption.to_record() for assumption in self.assumptions],
+            "warnings": [] if self.checks is None else self.checks.warning_records(),
         }
 
 
@@ -108,8 +113,9 @@ def run_study(
         trained, policies = backtest.trained, backtest.trained.policies
         # The rule is decided before anything is held out, and holds for all folds.
         baseline = choose_baseline(config.policies.baseline, backtest.folds[0].trained)
+        bounds = simulate_bounds(study, backtest, baseline)
         comparison = summarise(
-            backtest.trajectories,
+            {**backtest.trajectories, **bounds},
             baseline=baseline,
             level=settings.level,
             clusters=settings.clusters,
@@ -124,6 +130,7 @@ def run_study(
             trusted=comparison.intervals.trusted,
         )
         assumptions = list_assumptions(config, study.data)
+        checks = check_study(study, backtest, comparison)
         value, scores = value_forecasters(study, backtest, comparison.trajectories[baseline])
         league = study_lineage(study, run)
         with study.stage("writing"):
@@ -132,6 +139,7 @@ def run_study(
             run.write_frame("scores.parquet", scores)
             ends = [fold.end - backtest.folds[0].first for fold in backtest.folds]
             run.write_frame("folds.parquet", savings_by_fold(backtest.trajectories, ends, baseline))
+            run.write_json("checks.json", checks.to_record())
             _write_comparison(run, study, comparison, backtest)
             if study.data.state is not None:
                 chosen = cast(Policy, policies[advice.policy])  # never a bound
@@ -144,10 +152,11 @@ def run_study(
             "advice": advice.to_record(),
             "assumptions": [assumption.to_record() for assumption in assumptions],
             "currency": config.report.currency,
+            "warnings": checks.warning_records(),
         }
         write_manifest(run, study, command, kind="study", **record, **learning_record(backtest.learning, trained))
         build_report(run.path)
-    return StudyResult(comparison, run.target, league.failed if league else {}, advice, assumptions)
+    return StudyResult(comparison, run.target, league.failed if league else {}, advice, assumptions, checks)
 
 
 def value_forecasters(study: Study, main: Backtest, baseline: Trajectory) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -54,6 +54,7 @@ class TrainingProblem:
         progress: called as training moves on.
         history: how the scenario is divided.
         notes: by policy name, what a reader should know of its tuning or training; trainers add to it.
+        at_edge: by policy name, parameters whose search ended at the edge of its grid; tuners add to it.
     """
 
     scenario: Scenario
@@ -68,6 +69,7 @@ class TrainingProblem:
     progress: Progress = no_progress
     history: HistoryConfig = field(default_factory=HistoryConfig)
     notes: dict[str, list[str]] = field(default_factory=dict)
+    at_edge: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _tuned: dict[str, Policy] = field(default_factory=dict, init=False, repr=False)
     _reference: tuple[str, Policy] | None = field(default=None, init=False, repr=False)
     _counts: Any = field(default=None, init=False, repr=False)
@@ -120,6 +122,8 @@ class TrainingProblem:
                     policy = tuned.untuned
                     more = f"{cost / plain - 1:.1%} more" if plain > 0 else "more"
                     self.note(name, f"orders as its untuned form: tuning costs {more} on the periods kept for choosing")
+            if tuned.at_edge and policy is not tuned.untuned:
+                self.at_edge[name] = tuned.at_edge
             self._tuned[name] = policy
         return self._tuned[name]
 

@@ -34,6 +34,7 @@ class Tuned:
         notes: what is to be said of the search, a sentence each.
         cost: per period and item on the periods kept for choosing, money; None where none were kept.
         untuned_cost: likewise, of the untuned policy.
+        at_edge: parameters whose search ended at the edge of its grid: better values may lie beyond.
     """
 
     policy: Policy
@@ -41,6 +42,7 @@ class Tuned:
     notes: tuple[str, ...] = ()
     cost: float | None = None
     untuned_cost: float | None = None
+    at_edge: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +144,7 @@ def _compared(tuned: Tuned, kept: Scenario, params: Any) -> Tuned:
         simulate(policy, kept, params, warm_up=warm_up).mean_cost for policy in (tuned.policy, tuned.untuned)
     )
     if cost <= plain:
-        return Tuned(tuned.policy, tuned.untuned, tuned.notes, cost, plain)
+        return replace(tuned, cost=cost, untuned_cost=plain)
     note = (
         f"the untuned form costs less on the periods kept for choosing, {plain:.4g} against {cost:.4g} a period and "
         "item: it is kept"
@@ -170,7 +172,7 @@ def _tune_fixed(form_of: Callable[[fixed.History], fixed.Form], problem: _Proble
     number, one = ended.sum(), ended.sum() == 1
     which = f"{number} item{'' if one else 's'} whose demand has ended {'is' if one else 'are'} not ordered any more"
     notes = (which,) if number else ()
-    return Tuned(form.make(found.theta), untuned, (*notes, *found.notes))
+    return Tuned(form.make(found.theta), untuned, (*notes, *found.notes), at_edge=found.at_edge)
 
 
 def _tune_together(form: fixed.Form, spread: Callable[[FloatArray], FloatArray], problem: _Problem) -> Tuned:
@@ -188,7 +190,7 @@ def _tune_together(form: fixed.Form, spread: Callable[[FloatArray], FloatArray],
         return trial.costs(form.make, spread(u), untuned).sum(2, keepdims=True)
 
     found = search(costs, form.axes, form.typical, problem.steps(form), problem.config, recorded=problem.recorded)
-    return Tuned(form.make(spread(found.theta)), untuned, found.notes)
+    return Tuned(form.make(spread(found.theta)), untuned, found.notes, at_edge=found.at_edge)
 
 
 def _tune_echelons(problem: _Problem) -> Tuned:
@@ -242,7 +244,7 @@ def _tune_shared(policy: _Shared, problem: _Problem) -> Tuned:
     )
     scale, shift = found.theta[0]
     best = policy.plain if found.pooled == UNTUNED else policy.tuned(float(1.0 + scale), float(shift))
-    return Tuned(best, policy.plain, (*notes, *found.notes))
+    return Tuned(best, policy.plain, (*notes, *found.notes), at_edge=found.at_edge)
 
 
 def _fractile_axes(scales: tuple[float, ...], shifts: tuple[float, ...]) -> tuple[Axis, ...]:

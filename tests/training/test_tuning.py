@@ -206,6 +206,8 @@ def test_a_search_that_ends_at_the_edge_of_its_grid_widens_it_and_says_so():
     assert any("came to the edge of its grid, which was widened to" in note for note in tuned.notes)
     stuck = tune_policy("tuned_newsvendor", quarter, PARAMS, config=TuningConfig(widenings=0))
     assert any("a better value may lie beyond" in note for note in stuck.notes)
+    assert "the scale" in stuck.at_edge
+    assert tuned.at_edge == ()
 
 
 def test_items_whose_demand_has_ended_do_not_tune_the_others():

@@ -58,11 +58,13 @@ class Found:
         theta: coordinates of each column, (columns, k).
         pooled: weight of the pool, 0 to infinity.
         notes: what is to be said of it.
+        at_edge: parameters whose search ended at the edge of the widest grid.
     """
 
     theta: FloatArray
     pooled: float
     notes: tuple[str, ...] = ()
+    at_edge: tuple[str, ...] = ()
 
 
 def search(
@@ -92,7 +94,7 @@ def search(
     if weights is None:
         weights = (0.0,) if columns == 1 else config.pooling
     edge = config.at_the_edge if min(weights) < ALL else 1.0
-    points, paid, axes, notes = _widened(costs, axes, typical, config.widenings, edge)
+    points, paid, axes, notes, at_edge = _widened(costs, axes, typical, config.widenings, edge)
     weighings = [typical, np.full(columns, typical.mean())] if money and columns > 1 else [typical]
     pooled, typical, chosen = _choose(paid, weighings, weights, recorded)
     theta = points[chosen]
@@ -104,13 +106,17 @@ def search(
         theta = refine(costs, theta, first, step, axes, typical, shared=pooled == ALL)
     if columns > 1 and len(weights) > 1:
         notes = (*notes, _pooling_note(pooled))
-    return Found(theta, pooled, notes)
+    return Found(theta, pooled, notes, at_edge)
 
 
 def _widened(
     costs: Costs, axes: tuple[Axis, ...], typical: FloatArray, widenings: int, edge: float
-) -> tuple[FloatArray, FloatArray, tuple[Axis, ...], tuple[str, ...]]:
-    """Evaluate a grid, and wider ones as long as the best points of the pool or of many items lie at its edge."""
+) -> tuple[FloatArray, FloatArray, tuple[Axis, ...], tuple[str, ...], tuple[str, ...]]:
+    """Evaluate a grid, and wider ones as long as the best points of the pool or of many items lie at its edge.
+
+    Returns:
+        Points, what they cost, the widest axes, notes, and the names of parameters that ended at the edge.
+    """
     points, columns = _grid(axes), len(typical)
     paid = costs(np.broadcast_to(points[:, None], (len(points), columns, len(axes))))
     names: list[str] = []
@@ -126,16 +132,17 @@ def _widened(
             break
         more = costs(np.broadcast_to(new[:, None], (len(new), columns, len(axes))))
         points, paid, axes = np.concatenate([points, new]), np.concatenate([paid, more]), wider
-    notes = []
+    notes, at_edge = [], []
     for axis, after in zip(axes, _wider(axes, points, paid, typical, edge), strict=True):
         reach = f"{axis.points[0]:g} … {_last(axis):g} {axis.unit}"
         if axis != after:
+            at_edge.append(axis.name)
             notes.append(
                 f"the search of {axis.name} ended at the edge of its grid, {reach}: a better value may lie beyond"
             )
         elif axis.name in names:
             notes.append(f"the search of {axis.name} came to the edge of its grid, which was widened to {reach}")
-    return points, paid, axes, tuple(notes)
+    return points, paid, axes, tuple(notes), tuple(at_edge)
 
 
 def _wider(

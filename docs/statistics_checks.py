@@ -1,0 +1,181 @@
+"""How often the checks of a baseline find planted mistakes, and how often they warn of a baseline that is right.
+
+python -P docs/statistics_checks.py [REPETITIONS]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+import fractile as fr
+from fractile.policies.base import Policy
+from fractile.policies.base_stock import BaseStock
+from fractile.policies.newsvendor import Newsvendor
+from fractile.randomness import keyed_generator
+from fractile.studies.checks.baseline import check_comparison
+from fractile.training.config import TuningConfig
+from fractile.training.tune import tune_policy
+
+ITEMS, HELD_OUT, TUNED_ON, WARM_UP, LEAD_TIME = 100, 26, 52, 6, 2
+STRENGTHS = {"none": (0.0, 0.0), "as on vn2": (0.24, 0.22), "strong": (0.30, 0.50)}
+"""Standard deviation and lag-1 correlation of a log factor that all items share."""
+SAMPLED = 4000
+"""Paths that order-up-to levels are read from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """A hundred items, half of them slow, and demand with shocks that all share.
+
+    Attributes:
+        shocks: standard deviation and memory of the log factor.
+        seed: of the items.
+    """
+
+    shocks: tuple[float, float]
+    seed: int
+
+    @property
+    def demand(self) -> fr.NegativeBinomial:
+        """Demand without shocks."""
+        mean = keyed_generator(self.seed, "means").lognormal(1.5, 0.8, ITEMS)
+        return fr.NegativeBinomial(mean, 2.0 * mean)  # variance 1.5 times the mean
+
+    def params(self, unmet: str) -> fr.ItemParams:
+        """Critical ratios of 0.8 to 0.95."""
+        ratio = keyed_generator(self.seed, "ratios").uniform(0.8, 0.95, ITEMS)
+        return fr.ItemParams(lead_time=LEAD_TIME, stockout_cost=ratio / (1 - ratio), unmet_demand=unmet, pack_size=1.0)
+
+    def draw(self, key: str, paths: int, periods: int) -> np.ndarray:
+        """Draw demand, units, shape (paths, periods, items)."""
+        rng = keyed_generator(self.seed, key)
+        sd, memory = self.shocks
+        log = np.zeros((paths, periods))
+        if sd:
+            log[:, 0] = sd * rng.standard_normal(paths)
+            for t in range(1, periods):
+                log[:, t] = memory * log[:, t - 1] + sd * np.sqrt(1 - memory**2) * rng.standard_normal(paths)
+        mean = np.exp(log - sd**2 / 2)[:, :, None] * np.asarray(self.demand.mean)
+        # Variance 1.5 times the mean of each period.
+        return rng.negative_binomial(2.0 * mean, 2.0 / 3.0).astype(np.float64)
+
+    def scenario(self, key: str, periods: int) -> fr.Scenario:
+        """One path with forecasts that know all but the shocks."""
+        return fr.Scenario(self.draw(key, 1, periods), forecasts=[self.demand.forecast(LEAD_TIME + 1)] * periods)
+
+    def levels(self, params: fr.ItemParams, spread: float = 1.0, span: int = LEAD_TIME + 1) -> np.ndarray:
+        """Critical fractiles of demand over `span` periods, units, with a share of the spread around the mean."""
+        totals = self.draw("levels", SAMPLED, span).sum(1)
+        ratio = np.asarray(params.critical_ratio)
+        fractile = np.array([np.quantile(totals[:, i], ratio[i]) for i in range(ITEMS)])
+        mean = totals.mean(0)
+        return np.ceil(np.maximum(mean + spread * (fractile - mean), 0.0))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A baseline, right or wrong.
+
+    Attributes:
+        name: what it is.
+        unmet: "lost" or "backorder".
+        make: from a market and its parameters to the policy, and parameters whose search ended at an edge.
+        expected: the code that must be raised; "" = none may.
+    """
+
+    name: str
+    unmet: str
+    make: Callable[[Market, fr.ItemParams], tuple[Policy, tuple[str, ...]]]
+    expected: str
+
+
+def _level(spread: float = 1.0, span: int = LEAD_TIME + 1) -> Callable[..., tuple[Policy, tuple[str, ...]]]:
+    return lambda market, params: (BaseStock(market.levels(params, spread, span)), ())
+
+
+def _tuned(market: Market, params: fr.ItemParams, config: TuningConfig | None = None, of: float = 1.0) -> tuple:
+    scenario = market.scenario("tuned on", TUNED_ON)
+    scenario = replace(scenario, demand=np.floor(of * scenario.demand))
+    found = tune_policy("tuned_newsvendor", scenario, params, config=config)
+    return found.policy, found.at_edge
+
+
+def _newsvendor(market: Market, params: fr.ItemParams) -> tuple:  # noqa: ARG001
+    return Newsvendor(), ()
+
+
+def _at_edge(market: Market, params: fr.ItemParams) -> tuple:
+    """Tune on a third of the demand that is forecast, on a grid that ends far above."""
+    return _tuned(market, params, TuningConfig(widenings=0), of=1 / 3)
+
+
+CASES = (
+    Case("right: critical fractile of L + 1 periods", "backorder", _level(), ""),
+    Case("right: tuned newsvendor", "backorder", _tuned, ""),
+    Case("right: tuned newsvendor", "lost", _tuned, ""),
+    Case("fractile of L periods", "backorder", _level(span=LEAD_TIME), "retuning"),
+    Case("fractile of L periods", "lost", _level(span=LEAD_TIME), "retuning"),
+    Case("half the spread", "backorder", _level(spread=0.5), "retuning"),
+    Case("half the spread", "lost", _level(spread=0.5), "retuning"),
+    Case("search that ends at its edge", "lost", _at_edge, "grid_edge"),
+    Case("newsvendor, where sales are lost", "lost", _newsvendor, "weak_baseline"),
+)
+
+
+def _study(case: Case, market: Market) -> list[str]:
+    """Return the codes of the warnings in one study."""
+    params = market.params(case.unmet)
+    policy, at_edge = case.make(market, params)
+    scenario = market.scenario("held out", WARM_UP + HELD_OUT)
+    own = fr.simulate(policy, scenario, params, warm_up=WARM_UP)
+    found = check_comparison(
+        {"baseline": policy},
+        scenario,
+        params,
+        {"baseline": own},
+        baseline="baseline",
+        warm_up=WARM_UP,
+        at_edge={"baseline": at_edge},
+    )
+    return [warning.code for warning in found]
+
+
+def measure(repetitions: int = 200) -> pd.DataFrame:
+    """Count warnings in studies of baselines that are right and wrong.
+
+    Args:
+        repetitions: studies of each case and strength of shocks.
+
+    Returns:
+        A row a case and strength of shocks: `case`, `unmet`, `shocks`, `studies`, `expected` (code), `found` (studies
+        with that code, or with any warning where none is expected), `any` (studies with any warning) and `codes`.
+    """
+    return pd.DataFrame(_rows(repetitions))
+
+
+def _rows(repetitions: int) -> Iterator[dict[str, object]]:
+    for shocks, strength in STRENGTHS.items():
+        for case in CASES:
+            codes = [_study(case, Market(strength, seed)) for seed in range(repetitions)]
+            raised = sum(bool(c) for c in codes)
+            found = sum(case.expected in c for c in codes) if case.expected else raised
+            names = sorted({name for c in codes for name in c})
+            yield {
+                "case": case.name,
+                "unmet": case.unmet,
+                "shocks": shocks,
+                "studies": repetitions,
+                "expected": case.expected,
+                "found": found,
+                "any": raised,
+                "codes": ", ".join(f"{name} {sum(name in c for c in codes)}" for name in names),
+            }
+
+
+if __name__ == "__main__":
+    print(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 200).to_string())

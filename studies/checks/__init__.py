@@ -1,0 +1,1 @@
+"""What a careful statistician would ask of a comparison."""
