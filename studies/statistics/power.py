@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from ...errors import FractileError
 from .estimates import check_level
@@ -103,6 +103,6 @@ def _proves(saving: Saving, effect: float, power: float, periods: int, items: in
     if saving.seeds > 1:
         total += seen.seeds
         parts += seen.seeds**2 / (saving.seeds - 1)
-    freedom = total**2 / parts if parts else np.inf
-    reach = stats.t.ppf((1 + saving.level) / 2, freedom) + stats.t.ppf(power, freedom)
+    freedom = total**2 / parts if parts else 1.0
+    reach = stdtrit(freedom, (1 + saving.level) / 2) + stdtrit(freedom, power)
     return bool(effect >= reach * np.sqrt(total))

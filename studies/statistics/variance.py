@@ -16,7 +16,7 @@ of the influences may be off depends on what the cells share:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -48,9 +48,12 @@ class Variance:
         cells: due to what is an item's and a period's own: more of either make it smaller.
         common: due to what all items share: more periods make it smaller, more items do not.
         seeds: due to the training seeds.
+        seed_terms: the parts of that with their degrees of freedom.
         total: of the estimate; at least the sum of the others.
         degrees_of_freedom: of the total (Welch and Satterthwaite).
-        skewness: standardised third moment of the estimate, as far as the common shocks give it one.
+        sampling_freedom: of the total without the seeds.
+        skewness: standardised third moment of the estimate without the luck of seeds, as far as common shocks give it
+            one.
         autocorrelation: AR(1) coefficient of the periods' sums, corrected for its bias; NaN where unknown.
     """
 
@@ -58,19 +61,26 @@ class Variance:
     cells: float = 0.0
     common: float = 0.0
     seeds: float = 0.0
+    seed_terms: tuple[tuple[float, int], ...] = ()
     total: float = 0.0
     degrees_of_freedom: float = np.inf
+    sampling_freedom: float = np.inf
     skewness: float = 0.0
     autocorrelation: float = float("nan")
 
-    def with_seeds(self, variance: float, degrees_of_freedom: float) -> Variance:
+    def with_seeds(self, variance: float, degrees_of_freedom: int) -> Variance:
         """Return this variance and that of training seeds, which is independent of it."""
         if not variance or self.degrees_of_freedom <= 0 or not np.isfinite(self.total):
             return self
         total = self.total + variance
         freedom = total**2 / (self.total**2 / self.degrees_of_freedom + variance**2 / degrees_of_freedom)
-        skewness = self.skewness * (self.total / total) ** 1.5
-        return Variance(self.items, self.cells, self.common, variance, total, freedom, skewness, self.autocorrelation)
+        return replace(
+            self,
+            seeds=self.seeds + variance,
+            seed_terms=(*self.seed_terms, (variance, degrees_of_freedom)),
+            total=total,
+            degrees_of_freedom=freedom,
+        )
 
 
 def count_cosines(periods: int) -> int:
@@ -177,7 +187,7 @@ class OneHistory:
         of_items = jackknife_variance(moves) if items > 1 else 0.0
         if not number:
             freedom = float(items - 1) if items > 1 else 0.0
-            return Variance(of_items, total=of_items, degrees_of_freedom=freedom)
+            return _sampled(Variance(of_items, total=of_items), freedom)
         phi = autocorrelation(series - series.mean())
         flat = _to_zero(phi, number, periods)
         power = (share @ self.waves[used]) ** 2
@@ -186,19 +196,19 @@ class OneHistory:
         common = max(0.0, of_time - of_cells) if items > 1 else of_time
         total = max(of_items + common, of_time)
         if not np.isfinite(total) or total <= 0:
-            return Variance(of_items, total=total, degrees_of_freedom=float(number), autocorrelation=phi)
+            return _sampled(Variance(of_items, total=total, autocorrelation=phi), float(number))
         # Where the items' own noise explains the periods' sums, the few cosines hardly matter.
         counted = of_time * min(1.0, LEAST_OWN + common / of_time) if of_time > 0 else 0.0
         freedom = total**2 / (of_items**2 / max(items - 1, 1) + counted**2 / number)
-        return Variance(
+        found = Variance(
             items=max(0.0, of_items - of_cells) if items > 1 else 0.0,
             cells=min(of_items, of_cells) if items > 1 else 0.0,
             common=common,
             total=total,
-            degrees_of_freedom=float(freedom),
             skewness=_skewness(series, of_time, common, total),
             autocorrelation=phi,
         )
+        return _sampled(found, float(freedom))
 
     def covariance(self) -> FloatArray:
         """Return the joint covariance of the estimates, shape (estimates, estimates), for their correlations.
@@ -210,6 +220,11 @@ class OneHistory:
         if not self.waves.shape[1]:
             return np.asarray(between)
         return np.asarray(between + self.series.shape[1] * self.waves @ self.waves.T / self.waves.shape[1])
+
+
+def _sampled(variance: Variance, degrees_of_freedom: float) -> Variance:
+    """Return a variance without seeds with its degrees of freedom."""
+    return replace(variance, degrees_of_freedom=degrees_of_freedom, sampling_freedom=degrees_of_freedom)
 
 
 def _combined(share: FloatArray, moves: FloatArray) -> FloatArray:
@@ -260,7 +275,7 @@ class IndependentPaths:
         """Return the variance of a combination of the estimates, of weights `contrast`."""
         used = np.flatnonzero(contrast)
         total = jackknife_variance(_combined(contrast[used], self.moves[used]))
-        return Variance(total=total, degrees_of_freedom=float(self.moves.shape[1] - 1))
+        return _sampled(Variance(total=total), float(self.moves.shape[1] - 1))
 
     def covariance(self) -> FloatArray:
         """Return the joint covariance of the estimates."""
