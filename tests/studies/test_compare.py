@@ -9,6 +9,8 @@ import pytest
 
 import fractile as fr
 from fractile import compare
+from fractile.policies.neural import NeuralPolicy
+from fractile.studies.compare import find_training_runs
 
 PARAMS = fr.ItemParams(lead_time=1, holding_cost=1.0, stockout_cost=4.0, pack_size=1)
 
@@ -92,3 +94,34 @@ def test_text_fits_a_terminal_where_costs_are_large_and_names_are_long(compariso
     dear = dear.rename(index={"projected": "projected_with_a_name_that_goes_on_and_on"})
     text = replace(comparison, table=dear.assign(saving_low=-1.485, saving_high=-0.992)).to_text()
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_text_says_what_is_proven_and_what_cannot_be_told_apart(comparison):
+    lines = str(comparison).splitlines()
+    assert "Proven savings against newsvendor: projected." in lines
+    assert "projected is cheaper than all others." in lines
+    table = comparison.table
+    assert table.loc["projected", "proven"]
+    assert list(table.index[table["among_best"]]) == ["projected"]
+    assert (table["seeds"] == 1).all()
+
+
+def test_one_history_says_what_would_prove_more():
+    scenario = fr.draw_scenario(fr.Poisson(np.full(10, 5.0)), seed=8, paths=1, periods=46, span=2)
+    policies = {name: fr.make_policy(name) for name in ("newsvendor", "projected")}
+    found = compare(policies, scenario, PARAMS, baseline="newsvendor", warm_up=20)
+    text = " ".join(str(found).split())
+    if found.intervals.proven:
+        assert found.intervals.weeks_to_prove == 0
+        assert "power 80 %" not in text
+    else:
+        assert "would be proven by" in text or "would prove" in text
+    assert max(map(len, str(found).splitlines())) <= 100
+
+
+def test_numbered_networks_of_one_kind_are_training_runs_of_one_learner():
+    encoder = object()  # nothing is asked of it
+    nets = {f"net seed {k}": NeuralPolicy(encoder, (), np.zeros(1), np.ones(1)) for k in (1, 2)}
+    found = find_training_runs({**nets, "other 1": nets["net seed 1"], "newsvendor": fr.make_policy("newsvendor")})
+    assert set(found) == {"net seed 1", "net seed 2"}
+    assert len(set(found.values())) == 1
