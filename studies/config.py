@@ -28,9 +28,11 @@ from .sections import (
     absolute,
     list_faults,
 )
+from .trial_sections import ChoiceConfig
 
 __all__ = [
     "BacktestConfig",
+    "ChoiceConfig",
     "DataConfig",
     "DefaultsConfig",
     "ForecastConfig",
@@ -46,6 +48,8 @@ __all__ = [
 
 FILES = ("history", "items", "state")
 """The keys of `[data]` that are paths."""
+CHEAP = ("seasonal_naive", "patchwork", "ets", "croston")
+"""Forecasters that `auto` tries in a quick run."""
 QUICK_STEPS = 150
 """Gradient steps of `mqcnn` in a quick study."""
 
@@ -73,6 +77,7 @@ class StudyConfig(Section):
     lineage: Annotated[LineageConfig, Field(description="a table")] = LineageConfig()
     impact: Annotated[ImpactConfig, Field(description="a table")] = ImpactConfig()
     policies: Annotated[PoliciesConfig, Field(description="a table")] = PoliciesConfig()
+    choice: Annotated[ChoiceConfig, Field(description="a table")] = ChoiceConfig()
     training: Annotated[TrainingConfig, Field(description="a table")] = TrainingConfig()
     statistics: Annotated[StatisticsConfig, Field(description="a table")] = StatisticsConfig()
     report: Annotated[ReportConfig, Field(description="a table")] = ReportConfig()
@@ -115,7 +120,7 @@ class StudyConfig(Section):
 
     def quick(self) -> StudyConfig:
         """Return a copy that takes about a minute: fewer items, forecasters and training steps."""
-        training, options = self.training, self.forecast.options.get("mqcnn", {})
+        choice, training, options = self.choice, self.training, self.forecast.options.get("mqcnn", {})
         steps = options.get("steps", QUICK_STEPS)
         return self.with_overrides(
             {
@@ -125,6 +130,10 @@ class StudyConfig(Section):
                 "lineage.quick": True,
                 "impact.simulated_items": min(self.impact.simulated_items, 12),
                 "impact.simulated_paths": min(self.impact.simulated_paths, 12),
+                "choice.forecasters": [n for n in choice.forecasters if n in CHEAP] or choice.forecasters[:1],
+                "choice.policies": [n for n in choice.policies if n != "lookahead"] or choice.policies,
+                "choice.windows": min(choice.windows, 2),
+                "choice.steps": min(choice.steps, 2),
                 "training.refits": min(training.refits, 1),
                 "training.simulated_paths": min(training.simulated_paths, 1),
                 "training.backprop_steps": min(training.backprop_steps, 100),

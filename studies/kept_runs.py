@@ -16,16 +16,17 @@ from ..forecasters.storage import load_forecaster, save_forecaster
 from ..policies.base import Planner, Policy
 from ..policies.recorded import RecordedOrders
 from ..policies.storage import load_policy, save_policy
-from ..training.config import HistoryConfig
 from ..training.train import needs_training
 from . import orders
-from .automatic import AUTO, choose_pair
-from .backtest import begin, new_forecaster
+from .automatic.candidates import AUTO, average, is_fixed, is_trained
+from .automatic.choice import Choice, choose
+from .automatic.scoring import final_policy
+from .backtest import Learning, Study, Trained, begin, new_forecaster
 from .config import StudyConfig, load_config
 from .data import StudyData, load_data
 from .folder import RunFolder, new_run, read_manifest
 from .record import learning_record, write_manifest
-from .sections import CHEAPEST, OWN_ORDERS
+from .sections import OWN_ORDERS
 from .windows import forecast_periods, shown_periods
 
 if TYPE_CHECKING:
@@ -50,33 +51,69 @@ def train_run(
     Args:
         config: of the study.
         out: the run folder.
-        policy: name of the policy, or "auto": the one that costs least on the periods kept for choosing.
+        policy: name of the policy, or "auto": the one of `choice.policies`, with its safety setting, that costs least
+            on windows at the history's end.
         command: the command line, for the record.
         progress: receives what is being done.
         overwrite: replace a run folder that stands there.
-        any_forecaster: choose the forecaster likewise, among all that `config.forecast` names.
+        any_forecaster: choose the forecaster likewise, among `choice.forecasters` and their averages. Where `policy`
+            is trained on the history (`backprop`, an agent), the forecaster is chosen with the policies of `choice`.
     """
     if policy in BOUNDS:
         raise InputError([f"--policy: {policy!r} is a bound that knows the future; choose a policy"])
-    if policy == AUTO:
-        config = config.with_overrides({"policies.names": HistoryConfig().references, "policies.baseline": CHEAPEST})
     study = begin(config, 0, progress)
     with new_run(out, overwrite=overwrite) as run:
-        name, learning = config.forecast.forecaster, None
         chosen: dict[str, Any] = {}
+        name = config.forecast.forecaster
         if policy == AUTO or any_forecaster:
-            names = config.forecast.names if any_forecaster else (name,)
-            pair = choose_pair(study, names, () if policy == AUTO else (policy,))
-            name, policy, learning, ready = pair.forecaster, pair.policy, pair.learning, pair.trained
-            chosen = {"forecaster": name, "chosen_among": pair.costs}
+            choice = _choose(study, policy, any_forecaster=any_forecaster)
+            run.write_frame("choice.parquet", choice.table)
+            name = choice.best.forecaster or name
+            chosen = {"forecaster": name, "choice": choice.to_record()}
+            fitted, learning, ready = _prepare(study, policy, choice)
+            policy = next(iter(ready.policies))
         else:
-            if needs_training(policy, config.policies.options.get(policy, {})):
-                learning = study.learn(name, config.training.simulated_paths)
-            ready = study.train([policy], learning)
-        save_models(run, study.fit(name, study.window.end), ready.policies)
+            fitted = study.fit(name, study.window.end)
+            learning, ready = _train(study, policy, name)
+        save_models(run, fitted, ready.policies)
         record = learning_record(learning, ready)
         write_manifest(run, study, command, kind="train", policy=policy, **record, **chosen)
     return run.target
+
+
+def _choose(study: Study, policy: str, *, any_forecaster: bool) -> Choice:
+    """Choose among the policies of the config, or the forecaster for the one that is named."""
+    settings = study.config.choice
+    trained = policy != AUTO and is_trained(policy, study.config.policies.options.get(policy, {}))
+    policies = settings.policies if policy == AUTO or trained else (policy,)
+    if trained:  # it reads the forecaster that it is trained on, and one alone
+        policies = tuple(name for name in policies if not is_fixed(name, study.config.policies.options.get(name, {})))
+    forecasters = settings.forecasters if any_forecaster else (study.config.forecast.forecaster,)
+    return choose(study, forecasters, policies, members=1 if trained else None)
+
+
+def _prepare(study: Study, policy: str, choice: Choice) -> tuple[Forecaster, Learning | None, Trained]:
+    """Fit the forecaster of a choice on the whole history, with the policy that goes with it."""
+    config, best = study.config, choice.best
+    members = best.members or (config.forecast.forecaster,)
+    if len(members) == 1:
+        fitted = study.fit(members[0], study.window.end)
+    else:
+        with study.stage(f"fitting {best.forecaster}"):
+            made = average(members, study.window.horizon, config.forecast.options, config.seed)
+            fitted = made.fit(study.data.panel)
+    if policy != AUTO and is_trained(policy, config.policies.options.get(policy, {})):
+        return fitted, *_train(study, policy, members[0])
+    name = best.policy if best.other is None else "blended"
+    return fitted, None, Trained({name: (final_policy(best, study),)}, {name: [choice.sentence]}, {})
+
+
+def _train(study: Study, policy: str, forecaster: str) -> tuple[Learning | None, Trained]:
+    """Tune or train a policy that is named along the history."""
+    config, learning = study.config, None
+    if needs_training(policy, config.policies.options.get(policy, {})):
+        learning = study.learn(forecaster, config.training.simulated_paths)
+    return learning, study.train([policy], learning)
 
 
 def next_orders(run: Path, history: Path, state: Path | None, items: Path | None) -> pd.DataFrame:

@@ -82,7 +82,8 @@ def _check_known(name: str, registry: Registry, others: tuple[str, ...] = ()) ->
     return name
 
 
-def _check_distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+def check_distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names as they are, or refuse one that stands twice."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"each name may stand once, got {', '.join(map(repr, twice))} more than once")
@@ -96,7 +97,7 @@ Positive = Annotated[float, Field(strict=True, gt=0, description="a number > 0")
 OptionalPositive = Annotated[Positive | None, Field(description="a number of units > 0")]
 OptionalText = Annotated[str | None, Field(min_length=1, description="a text")]
 File = Annotated[Annotated[Path, AfterValidator(absolute)] | None, Field(description="the path of a file")]
-Texts = Annotated[tuple[str, ...], AfterValidator(_check_distinct)]
+Texts = Annotated[tuple[str, ...], AfterValidator(check_distinct)]
 OptionalTexts = Annotated[Texts | None, Field(description="a list of column names")]
 ForecasterName = Annotated[str, AfterValidator(_check_forecaster), Field(description="a forecaster's name")]
 ValuedName = Annotated[
@@ -261,7 +262,7 @@ class ForecastConfig(Section):
 
     forecaster: ForecasterName = "mqcnn"
     also: Annotated[
-        tuple[ForecasterName, ...], AfterValidator(_check_distinct), Field(description="a list of forecaster names")
+        tuple[ForecasterName, ...], AfterValidator(check_distinct), Field(description="a list of forecaster names")
     ] = ("seasonal_naive", "ets")
     horizon: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
     options: Annotated[
@@ -299,7 +300,7 @@ class LineageConfig(Section):
     forecasters: Annotated[
         tuple[ForecasterName, ...],
         BeforeValidator(_expand_all),
-        AfterValidator(_check_distinct),
+        AfterValidator(check_distinct),
         Field(description="'all' or a list of forecaster names"),
     ] = ()
     horizon: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
@@ -322,11 +323,11 @@ class ImpactConfig(Section):
     """
 
     forecasters: Annotated[
-        tuple[ValuedName, ...], AfterValidator(_check_distinct), Field(description="a list of forecaster names")
+        tuple[ValuedName, ...], AfterValidator(check_distinct), Field(description="a list of forecaster names")
     ] = ()
     policies: Annotated[
         tuple[PolicyName, ...],
-        AfterValidator(_check_distinct),
+        AfterValidator(check_distinct),
         Field(min_length=1, description="a list of at least one policy name"),
     ] = ("newsvendor", "projected", "tuned_newsvendor", "generalist")
     reference: Annotated[str | None, Field(min_length=1, description="a text, forecaster/policy")] = None
@@ -346,7 +347,7 @@ class PoliciesConfig(Section):
 
     names: Annotated[
         tuple[PolicyName, ...],
-        AfterValidator(_check_distinct),
+        AfterValidator(check_distinct),
         Field(min_length=1, description="a list of at least one policy name"),
     ] = (
         "newsvendor",

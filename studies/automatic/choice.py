@@ -1,0 +1,250 @@
+"""The choice: every pair is played on the windows, averages of the best ones, too; the cheapest is taken.
+
+    |…… history ……|… window 1 …|… window 2 …|… window 3 …|
+                  ^ fit        ^ fit        ^ fit        ^ end of what is known
+
+Each forecaster is fitted before every window and forecasts from all of its origins. First every forecaster is tried
+with every policy, then averages of the forecasters that cost least, then safety settings of the pairs that cost least,
+then the mean of two policies' orders. What is chosen is the cheapest of all. The least of many noisy costs is too low:
+`Choice.cross_validated_cost` is what the same rule costs on each window when it chooses on the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...arrays import FloatArray
+from ...errors import FractileError
+from ..backtest import Study
+from ..statistics.ranking import rank_policies
+from .candidates import FIRST_STEP, SMALLEST_STEP, Candidate, has_setting, is_fixed
+from .scoring import Windows
+
+SEARCHED = 3
+"""Pairs whose safety setting is searched: the cheapest ones."""
+
+NAMED = 5
+"""Pairs that a sentence names at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What was tried, and what was chosen.
+
+    Attributes:
+        best: the pair that costs least.
+        table: a row a pair, cheapest first: `forecaster`, `policy` (its setting or "a & b" in it), `cost` (money a
+            period over all items), `cost_1` … (of each window), `more`, `more_low`, `more_high` (share that it costs
+            more than the best, with an interval for it alone), `among_best` (cannot be told from the best, though all
+            were compared).
+        first: first date of each window.
+        last: last date of the last window.
+        periods: that count.
+        cross_validated_cost: of the choosing, money a period over all items: each window's by what the others choose; None for
+            a single window.
+    """
+
+    best: Candidate
+    table: pd.DataFrame
+    first: tuple[Any, ...]
+    last: Any
+    periods: int
+    cross_validated_cost: float | None
+
+    @property
+    def close(self) -> list[str]:
+        """Pairs that cannot be told from the best, cheapest first, the best one among them."""
+        rows = self.table[self.table["among_best"]]
+        return [" / ".join(filter(None, pair)) for pair in zip(rows["forecaster"], rows["policy"], strict=True)]
+
+    @property
+    def sentence(self) -> str:
+        """How sure the choice is, in words."""
+        cost, windows = float(self.table["cost"].iloc[0]), len(self.first)
+        said = (
+            f"{self.best.label} costs least of {len(self.table)} pairs on the last {self.periods} periods of the "
+            f"history ({windows} window{'s' * (windows > 1)}): {cost:,.2f} a period"
+        )
+        if self.cross_validated_cost is not None:
+            said += f"; chosen on the other windows, each window costs {self.cross_validated_cost:,.2f}"
+        close = len(self.close)
+        if close > 1:
+            names = ", ".join(self.close[1:NAMED]) + (f" and {close - NAMED} more" if close > NAMED else "")
+            return f"{said}. {close} pairs cannot be told apart: beside it {names}."
+        return f"{said}. It is cheaper than every other pair, beyond chance."
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as a manifest keeps it; the table is a file of its own."""
+        return {
+            "forecaster": self.best.forecaster,
+            "policy": self.best.order,
+            "cost": float(self.table["cost"].iloc[0]),
+            "cross_validated_cost": self.cross_validated_cost,
+            "tried": len(self.table),
+            "among_best": self.close,
+            "windows": [str(date) for date in self.first],
+            "last_date": str(self.last),
+            "periods": self.periods,
+            "sentence": self.sentence,
+        }
+
+    def to_text(self, rows: int = 12) -> str:
+        """Return the cheapest pairs as a table in text, and how sure the choice is.
+
+        Args:
+            rows: pairs at most.
+        """
+        shown = self.table.head(rows)
+        lines = [f"{'forecaster':<34}  {'policy':<28}  {'cost':>10}  costs more than the first"]
+        for row in shown.itertuples():
+            more = (
+                ""
+                if row.Index == 0
+                else f"{100 * row.more:.1f} % [{100 * row.more_low:.1f}, {100 * row.more_high:.1f}]"
+            )
+            lines.append(f"{row.forecaster:<34}  {row.policy:<28}  {row.cost:>10,.2f}  {more}".rstrip())
+        lines.insert(1, "-" * max(map(len, lines)))
+        return "\n".join([*lines, "", self.sentence])
+
+
+def choose(study: Study, forecasters: Sequence[str], policies: Sequence[str], *, members: int | None = None) -> Choice:
+    """Return the pair that costs least on the windows before a study's cutoff.
+
+    A forecaster or policy that is not for these items is left out, and that is reported as progress.
+
+    Args:
+        study: with its data; nothing of periods after its first cutoff is looked at.
+        forecasters: names that are tried.
+        policies: likewise.
+        members: forecasters at most that are averaged; as configured where None.
+
+    Raises:
+        InputError: where the history is too short.
+        FractileError: where nothing is left to choose from.
+    """
+    search = Search(Windows.of(study), {})
+    options, settings = study.config.policies.options, study.config.choice
+    reading = [name for name in policies if not is_fixed(name, options.get(name, {}))]
+    for name in policies:
+        if name not in reading:
+            search.score(Candidate((), name))
+    for forecaster in forecasters if reading else ():
+        for name in reading:
+            search.score(Candidate((forecaster,), name))
+    singles = search.ranked(lambda candidate: len(candidate.members) == 1)
+    order = tuple(dict.fromkeys(candidate.members[0] for candidate in singles))
+    best_policies = tuple(dict.fromkeys(candidate.policy for candidate in singles))[:2]
+    for number in range(2, min(settings.members if members is None else members, len(order)) + 1):
+        for name in best_policies:
+            search.score(Candidate(order[:number], name))
+    for candidate in search.ranked(lambda c: has_setting(c.policy, options.get(c.policy, {})))[:SEARCHED]:
+        search.setting(candidate, settings.steps)
+    _score_means(search)
+    return _conclude(search)
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """Costs of the pairs that were tried so far.
+
+    Attributes:
+        windows: where they are played.
+        costs: by pair, money, shape (1, periods, items); pairs are added as they are tried.
+    """
+
+    windows: Windows
+    costs: dict[Candidate, FloatArray]
+
+    def score(self, candidate: Candidate) -> float:
+        """Return what a pair costs, and keep it; infinity where it is not for these items."""
+        if candidate not in self.costs:
+            try:
+                self.costs[candidate] = self.windows.cost(candidate)
+            except FractileError as fault:
+                self.windows.study.progress(f"{candidate.label} is left out: {fault}")
+                return float("inf")
+        return float(self.costs[candidate].mean())
+
+    def ranked(self, which: Callable[[Candidate], bool] | None = None) -> list[Candidate]:
+        """Return the pairs that were tried, or those that are wanted, cheapest first; of equal ones the first tried."""
+        return sorted(filter(which, self.costs), key=lambda candidate: float(self.costs[candidate].mean()))
+
+    def setting(self, candidate: Candidate, steps: int) -> None:
+        """Move a pair's safety setting while that saves, in halving steps."""
+        at, step = candidate, FIRST_STEP
+        for _ in range(steps):
+            sides = [replace(at, shift=round(at.shift + sign * step, 6)) for sign in (-1, 1)]
+            best = min((at, *sides), key=self.score)
+            if best == at:
+                step /= 2
+            at = best
+            if step < SMALLEST_STEP:
+                return
+
+
+def _score_means(search: Search) -> None:
+    """Try the mean of the orders of the two cheapest policies on the cheapest forecaster."""
+    reading = search.ranked(lambda candidate: bool(candidate.members))
+    if not reading:
+        return
+    same = [candidate for candidate in reading if candidate.members == reading[0].members]
+    others = [candidate for candidate in same if candidate.policy != same[0].policy]
+    if others:
+        search.score(replace(same[0], other=replace(others[0], members=())))
+
+
+def _conclude(search: Search) -> Choice:
+    """Return the cheapest pair, with the table of all and how far apart they are."""
+    ranked, windows = search.ranked(), search.windows
+    if not ranked:
+        raise FractileError("auto: none of the forecasters and policies is for these items; name both instead")
+    costs = {candidate.label: search.costs[candidate] for candidate in ranked}
+    starts = np.array(windows.starts)
+    by_period = np.stack([cost.sum(2)[0] for cost in costs.values()])
+    sums = np.add.reduceat(by_period, starts, axis=1)
+    lengths = np.diff([*starts, by_period.shape[1]])
+    table = pd.DataFrame(
+        {
+            "forecaster": [candidate.forecaster for candidate in ranked],
+            "policy": [candidate.order for candidate in ranked],
+            "cost": by_period.mean(1),
+            **{f"cost_{k + 1}": sums[:, k] / lengths[k] for k in range(len(starts))},
+            **_differences(costs),
+        }
+    )
+    dates, first = windows.study.data.panel.dates, windows.bounds[0] + windows.run_in
+    return Choice(
+        ranked[0],
+        table,
+        tuple(dates[first + start].date() for start in starts),
+        dates[windows.bounds[-1] - 1].date(),
+        by_period.shape[1],
+        _cross_validated(sums) / by_period.shape[1] if len(starts) > 1 else None,
+    )
+
+
+def _cross_validated(sums: FloatArray) -> float:
+    """Return the sum over windows of what costs least on the others; sums of shape (pairs, windows)."""
+    others = sums.sum(1, keepdims=True) - sums
+    return float(sums[others.argmin(0), np.arange(sums.shape[1])].sum())
+
+
+def _differences(costs: Mapping[str, FloatArray]) -> dict[str, Any]:
+    """Return what pairs cost more than the first one, with intervals, and which cannot be told from it."""
+    names = list(costs)
+    try:
+        ranking = rank_policies(costs, baseline=names[0])
+    except FractileError:  # nothing costs anything
+        return {"more": 0.0, "more_low": 0.0, "more_high": 0.0, "among_best": True}
+    savings = [ranking.savings[name] for name in names]
+    return {
+        "more": [-saving.saving for saving in savings],
+        "more_low": [-saving.high for saving in savings],
+        "more_high": [-saving.low for saving in savings],
+        "among_best": [name in ranking.among_best or name == names[0] for name in names],
+    }
