@@ -14,6 +14,7 @@ import typer
 
 from .errors import InputError
 from .studies.commands import options as opt
+from .studies.commands.kept import order_basis, training_document
 from .studies.commands.options import make_config, parse_columns, parse_levels, parse_names, parse_number
 from .studies.commands.terminal import FAILED, open_terminal, records
 from .studies.commands.training import history_overrides, is_environment, train_on
@@ -183,7 +184,7 @@ def train(
             command = _command_line()
             rest = {"command": command, "progress": progress, "overwrite": overwrite}
             folder = train_run(made, target, policy=policy, any_forecaster=forecaster == opt.AUTO, **rest)
-        terminal.emit({"folder": folder, "policy": policy}, f"Run: {folder}")
+        terminal.emit(*training_document(folder, policy))
     return None
 
 
@@ -200,13 +201,13 @@ def order(
     """Give the next period's order of every item, from a kept run."""
     with open_terminal(as_json=as_json, debug=debug) as terminal:
         _check_table(out)
-        read_manifest(run)
+        basis = order_basis(read_manifest(run))
         from .studies.kept_runs import next_orders
 
         with terminal.progress() as progress:
             progress("ordering")
             orders = next_orders(run, history, state, items)
-        terminal.emit_table(out, "orders", orders)
+        terminal.emit_table(out, "orders", orders, note=basis)
 
 
 @app.command()

@@ -45,8 +45,8 @@ class Choice:
         first: first date of each window.
         last: last date of the last window.
         periods: that count.
-        cross_validated_cost: of the choosing, money a period over all items: each window's by what the others choose; None for
-            a single window.
+        cross_validated_cost: of the choosing, money a period over all items: each window's by what the others choose;
+            None for a single window.
     """
 
     best: Candidate
@@ -92,24 +92,6 @@ class Choice:
             "periods": self.periods,
             "sentence": self.sentence,
         }
-
-    def to_text(self, rows: int = 12) -> str:
-        """Return the cheapest pairs as a table in text, and how sure the choice is.
-
-        Args:
-            rows: pairs at most.
-        """
-        shown = self.table.head(rows)
-        lines = [f"{'forecaster':<34}  {'policy':<28}  {'cost':>10}  costs more than the first"]
-        for row in shown.itertuples():
-            more = (
-                ""
-                if row.Index == 0
-                else f"{100 * row.more:.1f} % [{100 * row.more_low:.1f}, {100 * row.more_high:.1f}]"
-            )
-            lines.append(f"{row.forecaster:<34}  {row.policy:<28}  {row.cost:>10,.2f}  {more}".rstrip())
-        lines.insert(1, "-" * max(map(len, lines)))
-        return "\n".join([*lines, "", self.sentence])
 
 
 def choose(study: Study, forecasters: Sequence[str], policies: Sequence[str], *, members: int | None = None) -> Choice:

@@ -10,7 +10,7 @@ from ...arrays import FloatArray
 from ...envs.core.types import Scenario, with_protection_totals
 from ...envs.demand.model import uncensored
 from ...errors import FractileError, InputError
-from ...forecasters.forecast import QuantileForecast, concatenate_origins
+from ...forecasters.forecast import QuantileForecast
 from ...policies.base import Policy
 from ...policies.blended import Blended
 from ...policies.registry import make_policy
@@ -65,7 +65,7 @@ class Windows:
 
     study: Study
     bounds: tuple[int, ...]
-    _forecasts: dict[str, QuantileForecast] = field(default_factory=dict, init=False, repr=False)
+    _forecasts: dict[str, tuple[QuantileForecast, ...]] = field(default_factory=dict, init=False, repr=False)
     _scenarios: dict[tuple[str, ...], Scenario] = field(default_factory=dict, init=False, repr=False)
     _fixed: dict[str, tuple[Policy, ...]] = field(default_factory=dict, init=False, repr=False)
     _costs: dict[Candidate, FloatArray] = field(default_factory=dict, init=False, repr=False)
@@ -87,13 +87,12 @@ class Windows:
         first = self.bounds[0] + self.run_in
         return tuple(max(0, bound - first) for bound in self.bounds[:-1])
 
-    def forecast(self, name: str) -> QuantileForecast:
-        """Return forecasts from every origin of the windows, each by the fit before its window."""
+    def forecast(self, name: str) -> tuple[QuantileForecast, ...]:
+        """Return forecasts from every origin of each window, by the fit before it."""
         if name not in self._forecasts:
-            refits = Refits(self.study, name)
+            refits, shown = Refits(self.study, name), self.study.shown
             stretches = zip(self.bounds[:-1], self.bounds[1:], strict=True)
-            parts = [refits.forecast(first, end).head(self.study.shown) for first, end in stretches]
-            self._forecasts[name] = parts[0] if len(parts) == 1 else concatenate_origins(parts)
+            self._forecasts[name] = tuple(refits.forecast(first, end).head(shown) for first, end in stretches)
         return self._forecasts[name]
 
     def scenario(self, members: tuple[str, ...]) -> Scenario:
@@ -102,9 +101,9 @@ class Windows:
             panel, (first, end) = self.study.data.panel, (self.bounds[0], self.bounds[-1])
             demand = np.ascontiguousarray(uncensored(panel.until(end))[:, first:end].T)[None]
             if members:
-                each = [self.forecast(name) for name in members]
-                mean = replace(each[0], values=np.mean([one.values for one in each], axis=0)) if each[1:] else each[0]
-                forecasts = [mean.at_origin(k) for k in range(len(mean.origins))]
+                each = zip(*(self.forecast(name) for name in members), strict=True)
+                means = [replace(w[0], values=np.mean([one.values for one in w], axis=0)) for w in each]
+                forecasts = [mean.at_origin(k) for mean in means for k in range(len(mean.origins))]
                 scenario = with_protection_totals(Scenario(demand, forecasts), self.study.data.params)
             else:
                 scenario = Scenario(demand)

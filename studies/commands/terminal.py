@@ -37,13 +37,23 @@ class Terminal:
         """Print a command's result: the document as JSON where that was chosen, else the text."""
         typer.echo(json_text(document) if self.as_json else text)
 
-    def emit_table(self, out: Path | None, title: str, table: pd.DataFrame) -> None:
-        """Write a table to a file and print where; without a file print the table itself."""
+    def emit_table(self, out: Path | None, title: str, table: pd.DataFrame, *, note: str = "") -> None:
+        """Write a table to a file and print where; without a file print the table itself.
+
+        Args:
+            out: the file, or None.
+            title: what the rows are.
+            table: to be written.
+            note: what a reader should know of it: on standard error, or `note` of the document.
+        """
+        if note and not self.as_json:
+            typer.echo(f"note: {note}", err=True)
+        more = {"note": note} if note else {}
         if out is None:
-            self.emit({title: records(table)}, table.to_csv(index=False, lineterminator="\n").rstrip("\n"))
+            self.emit({title: records(table), **more}, table.to_csv(index=False, lineterminator="\n").rstrip("\n"))
             return
         write_frame(out, table)
-        self.emit({"out": out, "rows": len(table)}, f"{title.capitalize()}: {out} ({len(table)} rows)")
+        self.emit({"out": out, "rows": len(table), **more}, f"{title.capitalize()}: {out} ({len(table)} rows)")
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:

@@ -1,0 +1,70 @@
+"""What is printed of a kept run: how it was chosen, and what its orders rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..folder import read_manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = 12
+"""Pairs of a choice that are printed."""
+
+
+def training_document(folder: Path, policy: str) -> tuple[dict[str, Any], str]:
+    """Return what `fractile train` prints, for machines and for people.
+
+    Args:
+        folder: of the run.
+        policy: as it was asked for.
+    """
+    choice = read_manifest(folder).get("choice") if (folder / "choice.parquet").exists() else None
+    document: dict[str, Any] = {"folder": folder, "policy": policy}
+    if choice is None:
+        return document, f"Run: {folder}"
+    import pandas as pd
+
+    table = pd.read_parquet(folder / "choice.parquet")
+    document |= {"choice": choice, "tried": table.to_dict("records")}
+    return document, f"{choice_text(table)}\n\n{choice['sentence']}\n\nRun: {folder}"
+
+
+def choice_text(table: pd.DataFrame) -> str:
+    """Return the cheapest pairs of a choice as a table in text.
+
+    Args:
+        table: as `Choice.table`.
+    """
+    rows = [("forecaster", "policy", "cost", "costs more than the first")]
+    for row in table.head(SHOWN).itertuples():
+        more = f"{100 * row.more:.1f} % [{100 * row.more_low:.1f}, {100 * row.more_high:.1f}]" if row.Index else ""
+        rows.append((str(row.forecaster), str(row.policy), f"{row.cost:,.2f}", more))
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join((a.ljust(wide[0]), b.ljust(wide[1]), c.rjust(wide[2]), d)).rstrip() for a, b, c, d in rows]
+    lines.insert(1, "-" * max(map(len, lines)))
+    if len(table) > SHOWN:
+        lines.append(f"… and {len(table) - SHOWN} more: choice.parquet")
+    return "\n".join(lines)
+
+
+def order_basis(record: Mapping[str, Any]) -> str:
+    """Return what orders of a kept run rest on: which policy, how it was chosen, and whether a saving is proven.
+
+    Args:
+        record: the run's manifest.
+    """
+    policy, forecaster = record.get("policy"), record.get("forecaster")
+    if policy is None:
+        return ""
+    said = f"ordered by {policy} on forecasts of {forecaster}"
+    if "choice" in record:
+        return f"{said}, chosen on the history alone: {record['choice']['sentence']}"
+    if "advice" in record:
+        return f"{said}: {record['advice']['sentence']}"
+    if record.get("kind") == "train":
+        return f"{said}, as named: compared with no other here, so that no saving is proven (fractile study compares)"
+    return said
