@@ -18,7 +18,7 @@ from fractile import (
     InputError,
 )
 from fractile.cli import app
-from fractile.studies import study as study_module
+from fractile.studies import kept_runs as kept_module, study as study_module
 from fractile.studies.config import PoliciesConfig
 from fractile.studies.folder import new_run
 from fractile.studies.report import page as page_module
@@ -52,10 +52,9 @@ def studied(monkeypatch):
         calls.append(SimpleNamespace(config=config, out=out, **rest))
         rest["progress"]("halfway", 0.5)
         print("a library prints this")
-        table = pd.DataFrame({"policy": ["a"], "saving": [float("nan")]}).set_index("policy")
         return SimpleNamespace(
-            folder=out,
-            comparison=SimpleNamespace(table=table, baseline="projected", to_text=lambda: "policy saving"),
+            to_document=lambda: {"folder": out, "table": [{"policy": "a", "saving": float("nan")}]},
+            to_text=lambda: f"policy saving\n\nReport: {out}/report.html",
             failed={},
         )
 
@@ -128,12 +127,7 @@ def test_study_prints_the_table_and_where_the_report_is(studied):
 
 def test_json_is_one_document_and_nothing_else(studied):
     result = invoke("study", "--json", "--out", "here")
-    assert json.loads(result.stdout) == {
-        "folder": "here",
-        "report": "here/report.html",
-        "baseline": "projected",
-        "table": [{"policy": "a", "saving": None}],
-    }
+    assert json.loads(result.stdout) == {"folder": "here", "table": [{"policy": "a", "saving": None}]}
 
 
 def test_without_out_runs_are_numbered(studied, tmp_path):
@@ -171,7 +165,7 @@ def test_train_keeps_one_policy(monkeypatch):
         calls.append(SimpleNamespace(config=config, out=out, **rest))
         return out
 
-    monkeypatch.setattr(study_module, "train_run", train_run)
+    monkeypatch.setattr(kept_module, "train_run", train_run)
     result = invoke("train", "--policy", "ppo", "--forecaster", "ets", "--json")
     assert json.loads(result.stdout) == {"folder": "runs/embedded-ppo", "policy": "ppo"}
     assert calls[0].policy == "ppo"
@@ -185,7 +179,7 @@ def test_train_chooses_where_it_is_told_auto(monkeypatch):
         calls.append(SimpleNamespace(config=config, out=out, **rest))
         return out
 
-    monkeypatch.setattr(study_module, "train_run", train_run)
+    monkeypatch.setattr(kept_module, "train_run", train_run)
     assert invoke("train", "--policy", "auto", "--forecaster", "auto").exit_code == 0
     assert invoke("train", "--policy", "auto", "--forecaster", "ets").exit_code == 0
     assert [(c.policy, c.any_forecaster) for c in calls] == [("auto", True), ("auto", False)]
@@ -198,7 +192,7 @@ def ordered(monkeypatch):
     frame = pd.DataFrame({"item_id": ["007"], "order": [3], "order_up_to": [5.5], "critical_quantile": [0.9]})
     with new_run("r") as run:
         run.write_json("manifest.json", {})
-    monkeypatch.setattr(study_module, "next_orders", lambda run, history, state, items: frame)
+    monkeypatch.setattr(kept_module, "next_orders", lambda run, history, state, items: frame)
 
 
 def test_orders_are_written_to_a_file(ordered, tmp_path):
@@ -228,7 +222,7 @@ def test_forecast_takes_horizon_and_levels(monkeypatch):
         calls.append((config, horizon, levels))
         return pd.DataFrame({"item_id": ["a"], "0.5": [1.0]})
 
-    monkeypatch.setattr(study_module, "forecast_file", forecast_file)
+    monkeypatch.setattr(kept_module, "forecast_file", forecast_file)
     result = invoke("forecast", "--horizon", 8, "--levels", "0.9, 0.1", "--forecaster", "ets")
     assert result.stdout == "item_id,0.5\na,1.0\n"
     config, horizon, levels = calls[0]

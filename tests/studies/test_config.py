@@ -103,7 +103,7 @@ def test_a_fault_names_key_rule_and_value(raw, message):
             {"backtest": {"perods": 3}},
             "backtest.perods: unknown key; did you mean 'periods'? known: periods, val",
         ),
-        ({"sed": 1}, "sed: unknown key; did you mean 'seed'? known: backtest, data"),
+        ({"sed": 1}, "sed: unknown key; did you mean 'seed'? known: backtest, choice, data"),
         (
             {"forecast": {"forecaster": "mqcn"}},
             "forecast.forecaster: unknown forecaster 'mqcn'; did you mean 'mqcnn'",
@@ -208,6 +208,7 @@ def test_quick_is_smaller_and_never_larger():
     assert quick.forecast.options["mqcnn"]["steps"] == QUICK_STEPS
     assert (quick.training.simulated_paths, quick.training.backprop_steps) == (1, 100)
     assert (quick.training.ppo_steps, quick.training.refits) == (20_000, 1)
+    assert (quick.choice.forecasters, quick.choice.windows) == (("patchwork",), 2)
     small = load_config(
         None,
         {
@@ -216,6 +217,7 @@ def test_quick_is_smaller_and_never_larger():
             "forecast.options.mqcnn.steps": 1,
             "training": {"refits": 1, "simulated_paths": 1, "backprop_steps": 2, "ppo_steps": 3},
             "impact": {"simulated_items": 12, "simulated_paths": 12},
+            "choice": {"forecasters": ["ets"], "policies": ["newsvendor"], "windows": 2, "steps": 2},
         },
     )
     assert small.quick() == small.with_overrides({"lineage.quick": True})
