@@ -245,7 +245,7 @@ def describe_power(run: Run) -> str:
 
 def describe_trust(run: Run) -> str:
     """Return where intervals cannot be trusted; "" where they can."""
-    return label(str((run.manifest.get("intervals") or {}).get("note") or ""))
+    return str((run.manifest.get("intervals") or {}).get("note") or "").replace("_", " ")
 
 
 def describe_bounds(run: Run) -> str:

@@ -25,7 +25,7 @@ def comparison_section(run: Run) -> str:
     other_costs = bool(((table["cost"] - parts).abs() > 1e-6 * (1 + table["cost"].abs())).any())
     folds, drawn = comparison_figures(run).get("folds", pd.DataFrame()), None
     if len(folds):
-        drawn = [as_markup(draw_folds(folds, baseline=run.baseline, width=w, key=f"folds{w}")) for w in (700, 380)]
+        drawn = as_markup(draw_folds(folds, table, baseline=run.baseline, best=run.best))
     return render_template(
         "comparison",
         run=run,
@@ -37,7 +37,7 @@ def comparison_section(run: Run) -> str:
         learning=describe_learning(run),
         folds=drawn,
         seeds=bool(len(folds)) and folds["seed"].nunique() > 1,
-        folds_sentence=describe_folds(run),
+        fold_rows=fold_rows(run),
         baseline_sentence=describe_baseline(run),
     )
 
@@ -141,17 +141,10 @@ def describe_learning(run: Run) -> str:
     )
 
 
-def describe_folds(run: Run) -> str:
-    """Return when the folds are and until when their forecasters were fitted; "" where there is but one."""
+def fold_rows(run: Run) -> list[dict[str, Any]]:
+    """Return when the folds are and until when their forecasters were fitted; nothing where there is but one."""
     folds = run.manifest.get("backtest", {}).get("folds") or []
-    if len(folds) < 2:
-        return ""
-    told = [
-        f"{i}: {fold['first_date']} to {fold['last_date']}, {fold['periods']} {run.periods()}, forecasters fitted "
-        f"until {fold['fitted_until']}"
-        for i, fold in enumerate(folds, 1)
-    ]
-    return f"The folds. {'; '.join(told)}. Stock is carried from fold to fold."
+    return [dict(fold) for fold in folds] if len(folds) > 1 else []
 
 
 def describe_baseline(run: Run) -> str:

@@ -29,15 +29,13 @@ from .drawing import (
     scale_of,
     strip_axes,
 )
-from .savings import join_labels, merge_alike, row_places
+from .savings import WIDTH as WIDTH, join_labels, merge_alike, row_places, shorten_labels
 from .text import label, number, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 430
-"""Natural width of a figure, pixels: two stand side by side, and on a phone one can still be read."""
 FAR = 3.0
 """Costs beyond so many times the baseline's are cut off or left out, so that the others can be compared."""
 NEAR = 1.6
@@ -106,7 +104,7 @@ def draw_service(table: pd.DataFrame, *, baseline: str, period: str, best: str |
     own = dict(zip(table["policy"].astype(str), colours_of(table, baseline, best), strict=True))
     colours = [next((own[name] for name in names if own[name] != INK), INK) for names in rows["policies"]]
     labels = [
-        join_labels(names, 40) + (f": {percent(fill / 100)}, {number(cost)}" if away else "")
+        shorten_labels(names) + (f": {percent(fill / 100)}, {number(cost)}" if away else "")
         for names, (fill, cost), away in zip(rows["policies"], values, off, strict=True)
     ]
     # Dots closer than their size stand side by side: label and line lead to where the dot really is.

@@ -11,14 +11,18 @@ import pandas as pd
 from .drawing import (
     INK,
     MUTED,
-    PAPER,
+    PURPLE,
+    RED,
+    SKY,
+    TEAL,
     colours_of,
     draw,
     draw_interval,
     frame_intervals,
+    label_beside,
     scale_of,
+    strip_axes,
 )
-from .read import rows_of
 from .text import interval, label, percent
 
 if TYPE_CHECKING:
@@ -33,6 +37,12 @@ CHARACTERS = 24
 """Of a label's line."""
 ROW, LINE = 30, 15
 """Height of a row, and of each line of a label beyond the first, pixels."""
+WIDTH = 430
+"""Natural width of a figure, pixels: two stand side by side, and on a phone one can still be read."""
+LINES = (INK, PURPLE, TEAL, RED, SKY)
+"""Colours of policies that have none of their own."""
+FAR_BEHIND = 0.2
+"""Policies that save less than the best by so much are not followed."""
 FOLLOWED = 5
 """Policies that are followed fold by fold."""
 
@@ -69,6 +79,17 @@ def merge_alike(table: pd.DataFrame) -> pd.DataFrame:
 def join_labels(policies: tuple[str, ...], width: int = CHARACTERS) -> str:
     """Return the joint label of policies, on several lines where it is long."""
     return textwrap.fill(", ".join(label(name) for name in policies), width)
+
+
+def shorten_labels(policies: tuple[str, ...], width: int = CHARACTERS) -> str:
+    """Return the joint label of policies on one line: the first, and how many more there are.
+
+    >>> shorten_labels(("tuned_newsvendor", "ppo", "backprop")), shorten_labels(("a:" + 30 * "x",), 10)
+    ('tuned newsvendor and 2 more', 'xxxxxxxxx…')
+    """
+    first = label(policies[0])
+    first = first if len(first) <= width else f"{first[: width - 1]}…"
+    return f"{first} and {len(policies) - 1} more" if len(policies) > 1 else first
 
 
 def paint_savings(
@@ -180,46 +201,47 @@ def followed(folds: pd.DataFrame, table: pd.DataFrame, baseline: str) -> pd.Data
     """
     rows = savings_rows(table, baseline).iloc[::-1]
     rows = rows[[baseline not in names for names in rows["policies"]]].head(FOLLOWED)
+    rows = rows[rows["saving"] >= rows["saving"].max() - FAR_BEHIND]
     names = dict(zip(rows["policy"].astype(str), rows["policies"], strict=True))
     kept = folds[folds["policy"].isin(names)]
     return kept.assign(policies=kept["policy"].map(names), place=kept["policy"].map(list(names).index))
 
 
-def draw_folds(folds: pd.DataFrame, *, baseline: str, width: float, key: str) -> str:
-    """Draw savings fold by fold, the fold's number on each dot; a small tick for each training seed.
+def draw_folds(folds: pd.DataFrame, table: pd.DataFrame, *, baseline: str, best: str | None = None) -> str:
+    """Draw savings fold by fold, a line a policy; small dots are training seeds.
 
     Args:
         folds: see `followed`.
+        table: of the comparison.
         baseline: the policy at zero.
-        width: natural width, pixels.
-        key: names the figure.
+        best: drawn in blue.
     """
-    characters = CHARACTERS if width > 500 else 16
-    order = folds.drop_duplicates("policy").sort_values("place", ascending=False)
-    labels = [join_labels(names, characters) for names in order["policies"]]
-    places = dict(zip(order["policy"], row_places(labels), strict=True))
-    mean = folds.groupby(["policy", "fold"])["saving"].mean().reset_index()
+    colours = dict(zip(table["policy"].astype(str), colours_of(table, baseline, best), strict=True))
     scale = scale_of(100 * folds["saving"].to_numpy(dtype=float))
-    room = 0.02 * (scale[1] - scale[0])
+    shown = folds.assign(saving=(100 * folds["saving"]).clip(*scale))
+    mean = shown.groupby(["place", "fold"])["saving"].mean().unstack()
+    names = shown.drop_duplicates("place").set_index("place")["policies"].to_dict()
+    first, last = int(mean.columns[0]), int(mean.columns[-1])
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        for row in rows_of(mean):
-            place, value = places[row.policy], float(np.clip(100 * row.saving, *scale))
-            seeds = 100 * folds[(folds["policy"] == row.policy) & (folds["fold"] == row.fold)]["saving"]
-            if len(seeds) > 1:
-                axes.plot(np.clip(seeds, *scale), [place - 0.34] * len(seeds), "|", color=MUTED, ms=7)
-            # Folds that agree stand above each other, so that no number hides another.
-            near = mean[(mean["policy"] == row.policy) & (mean["fold"] < row.fold)]["saving"] * 100
-            lift = 0.3 * int((abs(near - value) < 2 * room).sum())
-            axes.plot(value, place + lift, "o", color=INK, mfc=PAPER, ms=13, mew=1.1, zorder=3)
-            axes.text(value, place + lift, str(row.fold), ha="center", va="center_baseline", fontsize=9, zorder=4)
-        frame_intervals(axes, labels, scale, np.array(list(places.values())))
-        axes.set_xlabel(f"saving, % of the {label(baseline)}’s cost in the same fold")
+        axes.axhline(0, color=INK, lw=1.0)
+        for i, place in enumerate(mean.index):
+            colour = next((colours[name] for name in names[place] if colours[name] != INK), LINES[i])
+            seeds = shown[shown["place"] == place]
+            if seeds["seed"].nunique() > 1:
+                axes.plot(seeds["fold"] + 0.02 * (i + 1), seeds["saving"], "o", color=colour, ms=3, alpha=0.6, mew=0)
+            axes.plot(mean.columns, mean.loc[place], "o-", color=colour, lw=1.6, ms=6)
+        ends = mean[last].sort_values(kind="stable")
+        points = np.stack([np.full(len(ends), float(last)), ends.to_numpy()], axis=1)
+        low, high = np.array([first - 0.15, scale[0]]), np.array([last + 0.15, scale[1]])
+        label_beside(axes, points, [shorten_labels(names[place]) for place in ends.index], low, high)
+        axes.set_xticks(range(first, last + 1))
+        axes.set_xlabel("fold")
+        axes.set_ylabel("saving, % of the baseline’s cost")
+        strip_axes(axes, grid="y")
 
-    lines = sum(text.count("\n") for text in labels)
-    height = 62 + 36 * len(labels) + LINE * lines
-    return draw(key, "Saving of the cheapest policies, fold by fold", width, height, paint)
+    return draw("folds", "Saving of the cheapest policies, fold by fold", WIDTH, 300, paint)
 
 
 def _told(point: Any, as_baseline: bool) -> str:

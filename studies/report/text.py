@@ -14,8 +14,12 @@ MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 
 
 def label(name: str) -> str:
-    """Return a name without underscores: "tuned newsvendor"."""
-    return name.replace("_", " ")
+    """Return a name for readers: without underscores, and of a class of the user's own only its name.
+
+    >>> label("tuned_newsvendor"), label("my_company.buying:MyPolicy")
+    ('tuned newsvendor', 'MyPolicy')
+    """
+    return name.rpartition(":")[2] if ":" in name else name.replace("_", " ")
 
 
 def period_of(freq: str | None, number: int = 2) -> str:
