@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from time import process_time
@@ -25,13 +24,12 @@ from ..errors import FractileError, InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.outside import OutsideForecaster
-from ..forecasters.registry import FORECASTERS, make_forecaster
 from ..policies.base import Planner, Policy
 from ..policies.recorded import RecordedOrders
 from ..policies.rollout import prepare_scenario, simulate, starting_state
 from ..randomness import keyed_generator
-from ..registry import option_names
-from ..training.train import TrainingProblem, needs_training, train_policy
+from ..training.seeds import follow_networks, train_networks
+from ..training.train import TrainingProblem, is_trained, needs_training, train_policy
 from .config import StudyConfig
 from .data import StudyData, load_data
 from .folds import (
@@ -48,8 +46,9 @@ from .folds import (
 )
 from .outside import own_windows, with_outside
 from .own import own_note, own_policy, replay_orders, with_own
+from .refits import Refits, new_forecaster
 from .sections import OWN
-from .windows import Windows, place_windows, shown_periods
+from .windows import Windows, place_folds, shown_periods
 
 if TYPE_CHECKING:
     from ..progress import Progress
@@ -76,17 +75,6 @@ NEEDS_A_NETWORK = (
     "echelon_base_stock",
 )
 """Policies that order on the links of a network, which a sales history of single items is not."""
-
-
-def new_forecaster(
-    name: str, options: Mapping[str, Any], horizon: int, seed: int, given: Mapping[str, Forecaster] | None = None
-) -> Forecaster:
-    """Build a forecaster with this horizon and seed, where it has such options, or copy one of `StudyData.given`."""
-    if given and name in given:
-        return copy(given[name])
-    known = option_names(FORECASTERS.known(name))
-    defaults = {k: v for k, v in {"horizon": horizon, "seed": seed}.items() if k in known}
-    return make_forecaster(name, **{**defaults, **options})
 
 
 @dataclass(eq=False)
@@ -139,6 +127,10 @@ class Study:
             forecaster = new_forecaster(name, options, self.window.horizon, self.config.seed, self.data.given)
             return forecaster.fit(self.data.panel.until(until))
 
+    def refits(self, name: str) -> Refits:
+        """Return a forecaster's fits along the history, none made yet."""
+        return Refits(name, self.fit, self.data.panel, self.window.horizon, self.stage)
+
     def learn(self, name: str, paths: int) -> Learning:
         """Fit a forecaster before each stretch of the history, and forecast what policies learn from.
 
@@ -150,7 +142,7 @@ class Study:
             InputError: where forecasts made elsewhere have no origins to learn from.
         """
         own = self.along(name)
-        found = own._learn(Refits(own, name), own.windows[0], paths)
+        found = own._learn(own.refits(name), own.windows[0], paths)
         if found is None:
             first = self.data.panel.dates[self.window.fits[0]].date()
             raise InputError(
@@ -208,7 +200,7 @@ class Study:
             paths: simulated, beside the history, for policies to learn from.
         """
         own = self.along(name)
-        refits, folds = Refits(own, name), []
+        refits, folds = own.refits(name), []
         for window in own.windows:
             learning = own._learn(refits, window, paths)
             before = refits.forecast(*window.forecast[-1]) if window.fits else None
@@ -242,14 +234,33 @@ class Study:
         if any(fold.forecasts.learning is None for fold in backtest.folds):
             given, why = self.config.policies.options, f"{backtest.forecaster} has no forecasts of earlier origins"
             left_out = {n: [f"left out: {why} to learn from"] for n in names if needs_training(n, given.get(n, {}))}
-        trained = [self.train([n for n in names if n not in left_out], f.forecasts.learning) for f in backtest.folds]
-        trained = [replace(each, notes={**left_out, **each.notes}) for each in trained]
-        folds = [replace(fold, trained=each) for fold, each in zip(backtest.folds, trained, strict=True)]
+        names, seeds = [name for name in names if name not in left_out], self.config.training.seeds
+        folds, networks = list[Fold](), dict[str, tuple[Policy, ...]]()
+        for fold in backtest.folds:
+            # Networks are dear: they are trained before the first fold, and followed in each as far as it bears out.
+            trained = self.train(names, fold.forecasts.learning, seeds=seeds, networks=networks)
+            networks = dict(trained.networks)
+            folds.append(replace(fold, trained=replace(trained, notes={**left_out, **trained.notes})))
         backtest = replace(backtest, folds=tuple(folds), trajectories={})
         return replace(backtest, trajectories=self.simulate(backtest))
 
-    def train(self, names: Iterable[str], learning: Learning | None) -> Trained:
-        """Tune or train policies by name, and cost them where they are chosen."""
+    def train(
+        self,
+        names: Iterable[str],
+        learning: Learning | None,
+        *,
+        seeds: int = 1,
+        networks: Mapping[str, Sequence[Policy]] | None = None,
+    ) -> Trained:
+        """Tune or train policies by name, and cost them where they are chosen.
+
+        Args:
+            names: of the policies.
+            learning: what they learn from; None where none of them learns.
+            seeds: with which each network is trained.
+            networks: by name, networks that were trained earlier, one a seed; they are not trained again, and held
+                against the classical policies of this fold.
+        """
         settings = self.config.training
         nothing = Scenario(self.data.demand[:, :0].T[None])
         problem = TrainingProblem(
@@ -265,17 +276,24 @@ class Study:
         )
         policies: dict[str, tuple[Policy | Planner, ...]] = {}
         costs: dict[str, float] = {}
+        found = {name: tuple(parts) for name, parts in (networks or {}).items()}
         for name in names:
             with self.stage(f"training {name}"):
+                options = self.config.policies.options.get(name, {})
                 if name in OWN:
-                    policy: Policy | Planner = own_policy(name, self.data)
+                    ready: tuple[Policy | Planner, ...] = (own_policy(name, self.data),)
                     problem.note(name, own_note(name, self.data))
+                elif is_trained(name):
+                    if name not in found:
+                        found[name] = train_networks(name, problem, options, seeds)
+                    ready = follow_networks(name, found[name], problem)
                 else:
-                    policy = train_policy(name, problem, self.config.policies.options.get(name))
-                policies[name] = (policy,)
-                if learning is not None and not isinstance(policy, Planner | RecordedOrders):
-                    costs[name] = float(problem.cost_on_kept(policy).sum(2).mean())
-        return Trained(policies, problem.notes, costs, problem.at_edge)
+                    ready = (train_policy(name, problem, options),)
+                policies[name] = ready
+                paid = [p for p in ready if not isinstance(p, Planner | RecordedOrders)]
+                if learning is not None and paid:
+                    costs[name] = float(np.mean([problem.cost_on_kept(p).sum(2).mean() for p in paid]))
+        return Trained(policies, problem.notes, costs, problem.at_edge, found)
 
     def simulate(
         self,
@@ -307,8 +325,10 @@ class Study:
         trajectories = {}
         with self.stage("simulating"):
             for name, runs in policies_by_seed(backtest, policies).items():
-                paths = [self._simulate_folds(run, backtest, scenario, params) for run in runs]
-                trajectories[name] = paths[0] if len(paths) == 1 else concatenate_paths(paths)
+                # Seeds that were put back to one policy are one simulation.
+                alike = {tuple(map(id, run)): run for run in runs}
+                paths = {key: self._simulate_folds(run, backtest, scenario, params) for key, run in alike.items()}
+                trajectories[name] = concatenate_paths([paths[tuple(map(id, run))] for run in runs])
         return trajectories
 
     def replay(
@@ -373,44 +393,12 @@ class Study:
         return with_protection_totals(scenario, self.data.params)
 
 
-@dataclass(eq=False)
-class Refits:
-    """A forecaster that is fitted again along the history.
-
-    No value object: each fit and its forecasts are made when they are first needed, and kept, since folds share them.
-
-    Attributes:
-        study: whose panel it is fitted on.
-        name: of the forecaster.
-    """
-
-    study: Study
-    name: str
-    _fitted: dict[int, Forecaster] = field(default_factory=dict, init=False, repr=False)
-    _forecasts: dict[tuple[int, int], QuantileForecast] = field(default_factory=dict, init=False, repr=False)
-
-    def fitted(self, until: int) -> Forecaster:
-        """Return the forecaster fitted on the periods before `until`."""
-        if until not in self._fitted:
-            self._fitted[until] = self.study.fit(self.name, until)
-        return self._fitted[until]
-
-    def forecast(self, first: int, end: int) -> QuantileForecast:
-        """Return forecasts from each of the origins first … end − 1, by the forecaster fitted before `first`."""
-        if (first, end) not in self._forecasts:
-            fitted, study = self.fitted(first), self.study
-            with study.stage(f"forecasting with {self.name}"):
-                found = fitted.predict(study.data.panel, study.window.horizon, origins=np.arange(first, end))
-            self._forecasts[first, end] = found
-        return self._forecasts[first, end]
-
-
-def begin(config: StudyConfig, held_out: int, progress: Progress, data: StudyData | None = None) -> Study:
+def begin(config: StudyConfig, held_out: int | None, progress: Progress, data: StudyData | None = None) -> Study:
     """Load the data of a study and place its windows.
 
     Args:
         config: of the study.
-        held_out: periods to hold out; 0 = none.
+        held_out: periods to hold out; 0 = none, None = 26 or as many as the history bears.
         progress: receives what is being done.
         data: data in place of what the config names.
 
@@ -424,7 +412,7 @@ def begin(config: StudyConfig, held_out: int, progress: Progress, data: StudyDat
         raise InputError(f"policies.names: {name!r} {reasons[name]}; leave it out" for name in impossible)
     progress("reading")
     data = data or load_data(config)
-    config = with_own(config, data, compared=held_out > 0)
+    config = with_own(config, data, compared=held_out != 0)
     if data.params.shelf_life is not None and "hindsight" in config.policies.names:
         raise InputError(
             [
@@ -432,7 +420,7 @@ def begin(config: StudyConfig, held_out: int, progress: Progress, data: StudyDat
                 "leave shelf_life out of the items file"
             ]
         )
-    settings = config.backtest.validation, config.forecast.horizon, config.training.refits
-    window = place_windows(data, held_out, *settings)
-    data, window = with_outside(data, window, config.forecast.files)
-    return Study(config, data, (window,), progress)
+    settings = config.backtest.folds, config.backtest.validation, config.forecast.horizon, config.training.refits
+    windows = place_folds(data, held_out, *settings)
+    data, whole = with_outside(data, replace(windows[0], end=windows[-1].end), config.forecast.files)
+    return Study(config, data, (replace(windows[0], notes=whole.notes), *windows[1:]), progress)

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..errors import InputError
 from .sections import (
+    FEWEST_HELD_OUT,
     OUTSIDE,
     BacktestConfig,
     DataConfig,
@@ -96,7 +97,7 @@ class StudyConfig(Section):
 
     @model_validator(mode="after")
     def _history_is_long_enough(self) -> StudyConfig:
-        held_out = self.backtest.periods + self.backtest.validation
+        held_out = (self.backtest.periods or FEWEST_HELD_OUT) + self.backtest.validation
         if self.data.history is None and self.data.embedded_periods <= held_out:
             rule = f"must be more than backtest.periods + backtest.validation = {held_out}"
             raise InputError([f"data.embedded_periods: {rule}, got {self.data.embedded_periods}"])
@@ -135,6 +136,7 @@ class StudyConfig(Section):
                 "choice.windows": min(choice.windows, 2),
                 "choice.steps": min(choice.steps, 2),
                 "training.refits": min(training.refits, 1),
+                "training.seeds": 1,
                 "training.simulated_paths": min(training.simulated_paths, 1),
                 "training.backprop_steps": min(training.backprop_steps, 100),
                 "training.ppo_steps": min(training.ppo_steps, 20_000),

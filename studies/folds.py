@@ -10,11 +10,12 @@ from typing import ClassVar
 import numpy as np
 
 from ..arrays import Array
-from ..envs.core.types import Observation, PeriodOutcome, Scenario, Trajectory
+from ..envs.core.types import ItemParams, Observation, PeriodOutcome, Scenario, Trajectory
 from ..forecasters.base import Forecaster
 from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..policies.base import Planner, Policy
+from ..policies.rollout import prepare_scenario
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,15 +75,17 @@ class Trained:
     Attributes:
         seeds: by name; one policy a training seed where a policy is learned, else one.
         notes: by name, what a reader should know of how a policy came about.
-        kept_cost: of each policy but bounds, money a period over all items, on the periods kept for choosing; empty
-            where nothing had to be learned.
+        kept_cost: of each policy but bounds, money a period over all items, on the periods kept for choosing, the mean
+            over training seeds; empty where nothing had to be learned.
         at_edge: by name, parameters whose search ended at the edge of its grid.
+        networks: by name, what learned policies follow as far as the periods kept for choosing bear out; one a seed.
     """
 
     seeds: Mapping[str, tuple[Policy | Planner, ...]]
     notes: Mapping[str, list[str]]
     kept_cost: Mapping[str, float]
     at_edge: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    networks: Mapping[str, tuple[Policy, ...]] = field(default_factory=dict)
 
     @property
     def policies(self) -> dict[str, Policy | Planner]:
@@ -167,6 +170,12 @@ class PolicyByFold:
         """Return units to order, shape (paths, items)."""
         return self.policies[bisect_right(self.ends, obs.period)].order(obs)
 
+    def prepare(self, scenario: Scenario, params: ItemParams) -> Scenario:
+        """Return the scenario with what the policies read of its forecasts, as far as they read the same."""
+        for policy in self.policies:
+            scenario = prepare_scenario(policy, scenario, params)
+        return scenario
+
 
 def policies_by_seed(
     backtest: Backtest, policies: Mapping[str, Policy | Planner | Sequence[Policy | Planner]] | None
@@ -184,6 +193,8 @@ def policies_by_seed(
 def concatenate_paths(trajectories: Sequence[Trajectory]) -> Trajectory:
     """Return trajectories of one scenario as paths beside each other."""
     first = trajectories[0]
+    if len(trajectories) == 1:
+        return first
     arrays = {
         name: np.concatenate([getattr(t, name) for t in trajectories]) for name in (*PeriodOutcome._fields, "demand")
     }

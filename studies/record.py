@@ -36,6 +36,15 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **d
         held_out = panel.dates[window.cutoff :]
         dates = {"first_date": held_out[0].date(), "last_date": held_out[-1].date()}
         test = {**dates, **test, "warm_up_periods": window.warm_up}
+        test["folds"] = [
+            {
+                "first_date": panel.dates[fold.cutoff].date(),
+                "last_date": panel.dates[fold.end - 1].date(),
+                "periods": fold.end - fold.cutoff,
+                "fitted_until": panel.dates[fold.cutoff - 1].date(),
+            }
+            for fold in study.windows
+        ]
     record = manifest(name=config.name, command=command, seed=config.seed)
     record |= {
         "kind": kind,

@@ -242,10 +242,24 @@ class DefaultsConfig(Section):
         return self
 
 
-class BacktestConfig(Section):
-    """`[backtest]`: periods held out at the end, and those before it in which policies are tuned."""
+HELD_OUT = 26
+"""Periods that are held out where none are configured and the history is long."""
+FEWEST_HELD_OUT = 12
+"""Periods that are held out where none are configured and the history is short."""
 
-    periods: Periods = 12
+
+class BacktestConfig(Section):
+    """`[backtest]`: periods held out at the end, and those before it in which policies are tuned.
+
+    Attributes:
+        periods: held out, in all folds together; None: 26, or as many as the history bears.
+        folds: equal parts of the held-out periods; before each one forecasters are fitted again and policies tuned
+            again.
+        validation: periods before the held-out ones on which policies are chosen.
+    """
+
+    periods: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
+    folds: Count = 2
     validation: Periods = 26
 
 
@@ -388,6 +402,7 @@ class TrainingConfig(Section):
         simulated_paths: paths of demand simulated from the forecasters, beside them.
         backprop_steps: gradient steps of `backprop`.
         ppo_steps: environment steps of `ppo`.
+        seeds: with which each network is trained in a study; a comparison's interval covers what they differ by.
     """
 
     refits: Annotated[int, Field(strict=True, ge=0, description="a whole number >= 0")] = 2
@@ -395,6 +410,7 @@ class TrainingConfig(Section):
     simulated_paths: Count = 1
     backprop_steps: Count = BACKPROP_ON_HISTORY.steps
     ppo_steps: Count = STUDY_PPO_STEPS
+    seeds: Count = 3
 
 
 class StatisticsConfig(Section):

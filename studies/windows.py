@@ -1,22 +1,27 @@
 """Where the windows of a backtest begin, and what each is for.
 
-    |…… history ……|…… learning ……|…… validation ……|…… held out ……|
-                  ^ refits       ^ start          ^ cutoff         ^ end
+    |…… history ……|…… learning ……|…… validation ……|…… fold 1 ……|…… fold 2 ……|
+                  ^ fits         ^ start          ^ cutoff     ^ end
 
-Forecasters fitted at each of the refits forecast from every origin up to the next one. On these forecasts, and on the
+Forecasters fitted at each of the fits forecast from every origin up to the next one. On these forecasts, and on the
 demand that followed, policies are tuned and trained. The validation window, forecast by a forecaster that was fitted
-at its start, is trained on by nobody: there policies are chosen. A last forecaster, fitted before the cutoff, forecasts
-from every held-out origin; there policies are compared.
+at its start, is trained on by nobody: there policies are chosen. A forecaster fitted before the cutoff forecasts from
+every held-out origin of the first fold; there policies are compared.
+
+Before the next fold all windows move on by a fold. What was forecast of the periods between stands: nothing of a later
+fold was known when it was made, so that each further fold costs one more fit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError
+from .sections import FEWEST_HELD_OUT, HELD_OUT
 
 if TYPE_CHECKING:
     from ..envs.core.types import ItemParams
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 SHORTEST_HISTORY = 8
 """Periods at least that a forecaster is fitted on."""
 SHORT = "the history is short"
+FEWEST_IN_FOLD = 6
+"""Periods of a fold at least; fewer, and a refit changes little."""
 USUAL_HORIZON = 8
 """Periods that are forecast where decisions need fewer, so that scores and pictures show something."""
 
@@ -144,3 +151,44 @@ def place_windows(data: StudyData, periods: int, validation: int, horizon: int |
     if refits:
         notes.append(f"{SHORT}: policies learn from the periods that they are chosen on")
     return Windows(cutoff - fits, cutoff, end, span, horizon, (cutoff - fits,), tuple(notes))
+
+
+def place_folds(
+    data: StudyData, periods: int | None, folds: int, validation: int, horizon: int | None, refits: int = 2
+) -> tuple[Windows, ...]:
+    """Place the windows of every fold of a backtest.
+
+    Args:
+        data: panel and parameters.
+        periods: held out at the end, in all folds together; 0 holds nothing out. None: `HELD_OUT`, or as many as the
+            history bears.
+        folds: parts of the held-out periods, each with forecasters fitted on everything before it.
+        validation: as for `place_windows`.
+        horizon: likewise.
+        refits: likewise.
+
+    Raises:
+        InputError: where the history is too short.
+    """
+    rest, notes = (validation, horizon, refits), []
+    if periods is None:
+        # A quarter of the history at most, but a season of weeks at least.
+        periods = min(HELD_OUT, max(FEWEST_HELD_OUT, data.panel.periods // 4))
+        if periods < HELD_OUT:
+            notes.append(f"{SHORT}: {periods} periods are held out, not {HELD_OUT}")
+    first = place_windows(data, periods, *rest)
+    fewest = max(FEWEST_IN_FOLD, first.span)
+    number = max(1, min(folds, periods // fewest))
+    if periods and number < folds:
+        notes.append(
+            f"{periods} held-out periods make {number} fold{'s' * (number > 1)} of {fewest} at least, not {folds}"
+        )
+    edges = [int(t) for t in np.linspace(first.cutoff, first.end, number + 1)]
+    windows = [replace(first, end=edges[1], notes=(*first.notes, *notes))]
+    for cutoff, end in pairwise(edges[1:]):
+        before = windows[-1]
+        # Without a learning window policies learn from all that lies between the first fit and the cutoff.
+        start = before.start + cutoff - before.cutoff if before.refits else before.start
+        fits = (*before.fits, before.cutoff)
+        windows.append(replace(before, start=start, cutoff=cutoff, end=end, fits=fits, notes=()))
+    return tuple(windows)

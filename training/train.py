@@ -22,7 +22,9 @@ __all__ = [
     "PoolSource",
     "TrainingProblem",
     "is_learned",
+    "is_trained",
     "needs_training",
+    "train_network",
     "train_policy",
 ]
 
@@ -45,7 +47,24 @@ def train_policy(name: str, problem: TrainingProblem, options: Mapping[str, Any]
     if not needs_training(name, options):
         made: Policy | Planner = make_policy(name, **options)
         return made
-    return _TRAINERS[name](name, problem, options) if name in _TRAINERS else problem.tune(name)
+    if name not in _TRAINERS:
+        return problem.tune(name)
+    network = train_network(name, problem, options)
+    return network if problem.source is not None else follow(name, network, problem)
+
+
+def train_network(
+    name: str, problem: TrainingProblem, options: Mapping[str, Any] | None = None, *, seed: int | None = None
+) -> Policy:
+    """Return a network trained on a problem, as it is: `train_policy` holds it against classical policies.
+
+    Args:
+        name: of a policy that is trained: see `is_trained`.
+        problem: what to train on.
+        options: fields of the training configuration.
+        seed: of the network and its episodes, in place of the problem's.
+    """
+    return _TRAINERS[name](name, problem, dict(options or {}), problem.seed if seed is None else seed)
 
 
 def needs_training(name: str, options: Mapping[str, Any]) -> bool:
@@ -53,26 +72,31 @@ def needs_training(name: str, options: Mapping[str, Any]) -> bool:
     return name in _TRAINERS or (name in TUNERS and not options)
 
 
+def is_trained(name: str) -> bool:
+    """Whether a policy of this name is a network that is trained here, so that a training seed decides on it, too."""
+    return name in _TRAINERS
+
+
 def is_learned(name: str) -> bool:
     """Whether a policy of this name is a network; all others are classical."""
     return name in _TRAINERS or name == "generalist"
 
 
-def _train_backprop(name: str, problem: TrainingProblem, options: Mapping[str, Any]) -> Policy:
+def _train_backprop(_: str, problem: TrainingProblem, options: Mapping[str, Any], seed: int) -> Policy:
     from .backprop import train_backprop  # torch is loaded when a network is trained, not before
 
     if problem.source is not None:
-        config = make_config(BackpropConfig(seed=problem.seed), options)
+        config = make_config(BackpropConfig(seed=seed), options)
         return train_backprop(problem.source, config, progress=problem.progress)
     defaults = replace(
         BACKPROP_ON_HISTORY,
         steps=problem.backprop_steps,
         periods=problem.episode_periods,
         warm_up=problem.warm_up,
-        seed=problem.seed,
+        seed=seed,
     )
     train, validation = problem.split_items()
-    policy = train_backprop(
+    return train_backprop(
         train,
         make_config(defaults, options),
         validation=validation,
@@ -80,25 +104,24 @@ def _train_backprop(name: str, problem: TrainingProblem, options: Mapping[str, A
         level_shift=problem.newsvendor.shift,
         progress=problem.progress,
     )
-    return follow(name, policy, problem)
 
 
-def _train_agent(name: str, problem: TrainingProblem, options: Mapping[str, Any]) -> Policy:
+def _train_agent(name: str, problem: TrainingProblem, options: Mapping[str, Any], seed: int) -> Policy:
     from .agents import train_agent  # torch and Stable-Baselines3, likewise
 
     if problem.source is not None:
-        config = make_config(replace(AGENTS[name], seed=problem.seed), options)
+        config = make_config(replace(AGENTS[name], seed=seed), options)
         return train_agent(name, problem.source, config, progress=problem.progress)
     defaults = replace(
         AGENTS_ON_HISTORY[name],
         periods=problem.episode_periods,
         warm_up=problem.warm_up,
-        seed=problem.seed,
+        seed=seed,
     )
     if name == "ppo":
         defaults = replace(defaults, steps=problem.ppo_steps)
     train, validation = problem.split_items()
-    policy = train_agent(
+    return train_agent(
         name,
         train,
         make_config(defaults, options),
@@ -107,10 +130,9 @@ def _train_agent(name: str, problem: TrainingProblem, options: Mapping[str, Any]
         level_shift=problem.newsvendor.shift,
         progress=problem.progress,
     )
-    return follow(name, policy, problem)
 
 
-Trainer = Callable[[str, TrainingProblem, Mapping[str, Any]], Policy]
-"""From a policy's name, a problem and options to the policy."""
+Trainer = Callable[[str, TrainingProblem, Mapping[str, Any], int], Policy]
+"""From a policy's name, a problem, options and a seed to the network."""
 
 _TRAINERS: dict[str, Trainer] = {"backprop": _train_backprop, **dict.fromkeys(AGENTS, _train_agent)}

@@ -52,6 +52,9 @@ LeadTime = Annotated[
 HoldingCost = Annotated[str | None, _option("--holding-cost", "Money per unit and period, likewise.", "N")]
 StockoutCost = Annotated[str | None, _option("--stockout-cost", "Money per unit short, likewise.", "N")]
 Periods = Annotated[str | None, _option("--periods", "Periods held out at the end.", "N")]
+Folds = Annotated[
+    str | None, _option("--folds", "Parts of the held-out periods; before each, forecasters are fitted again.", "N")
+]
 Validation = Annotated[str | None, _option("--validation", "Periods before them in which policies are tuned.", "N")]
 Currency = Annotated[str | None, _option("--currency", "Written after amounts of money, e.g. EUR.")]
 

@@ -24,7 +24,7 @@ def test_the_default_study_is_the_embedded_panel():
     assert config.name == "embedded"
     assert config.data.history is None
     assert (config.data.embedded_items, config.data.embedded_periods) == (300, 157)
-    assert (config.backtest.periods, config.backtest.validation) == (12, 26)
+    assert (config.backtest.periods, config.backtest.folds, config.backtest.validation) == (None, 2, 26)
     assert config.forecast.names == ("mqcnn", "seasonal_naive", "ets")
     assert config.policies.baseline == "cheapest"
     assert config == StudyConfig()
@@ -101,7 +101,7 @@ def test_a_fault_names_key_rule_and_value(raw, message):
     [
         (
             {"backtest": {"perods": 3}},
-            "backtest.perods: unknown key; did you mean 'periods'? known: periods, val",
+            "backtest.perods: unknown key; did you mean 'periods'? known: folds, periods, val",
         ),
         ({"sed": 1}, "sed: unknown key; did you mean 'seed'? known: backtest, choice, data"),
         (
@@ -207,7 +207,7 @@ def test_quick_is_smaller_and_never_larger():
     assert (quick.data.embedded_items, quick.forecast.also) == (60, ("seasonal_naive",))
     assert quick.forecast.options["mqcnn"]["steps"] == QUICK_STEPS
     assert (quick.training.simulated_paths, quick.training.backprop_steps) == (1, 100)
-    assert (quick.training.ppo_steps, quick.training.refits) == (20_000, 1)
+    assert (quick.training.ppo_steps, quick.training.refits, quick.training.seeds) == (20_000, 1, 1)
     assert (quick.choice.forecasters, quick.choice.windows) == (("patchwork",), 2)
     small = load_config(
         None,
@@ -215,7 +215,7 @@ def test_quick_is_smaller_and_never_larger():
             "data.embedded_items": 10,
             "forecast.also": [],
             "forecast.options.mqcnn.steps": 1,
-            "training": {"refits": 1, "simulated_paths": 1, "backprop_steps": 2, "ppo_steps": 3},
+            "training": {"refits": 1, "simulated_paths": 1, "backprop_steps": 2, "ppo_steps": 3, "seeds": 1},
             "impact": {"simulated_items": 12, "simulated_paths": 12},
             "choice": {"forecasters": ["ets"], "policies": ["newsvendor"], "windows": 2, "steps": 2},
         },

@@ -1,0 +1,66 @@
+"""A forecaster by name, and its fits along the history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..forecasters.base import Forecaster
+from ..forecasters.data.panel import SalesPanel
+from ..forecasters.forecast import QuantileForecast
+from ..forecasters.registry import FORECASTERS, make_forecaster
+from ..registry import option_names
+
+
+def new_forecaster(
+    name: str, options: Mapping[str, Any], horizon: int, seed: int, given: Mapping[str, Forecaster] | None = None
+) -> Forecaster:
+    """Build a forecaster with this horizon and seed, where it has such options, or copy one of `StudyData.given`."""
+    if given and name in given:
+        return copy(given[name])
+    known = option_names(FORECASTERS.known(name))
+    defaults = {k: v for k, v in {"horizon": horizon, "seed": seed}.items() if k in known}
+    return make_forecaster(name, **{**defaults, **options})
+
+
+@dataclass(eq=False)
+class Refits:
+    """A forecaster that is fitted again along the history.
+
+    No value object: each fit and its forecasts are made when they are first needed, and kept, since folds share them.
+
+    Attributes:
+        name: of the forecaster.
+        fit: return the forecaster of a name, fitted on the periods before one.
+        panel: the whole history; a forecast reads what was known at its origin.
+        horizon: periods ahead that are forecast.
+        stage: report a stage's name, and add up its CPU time.
+    """
+
+    name: str
+    fit: Callable[[str, int], Forecaster]
+    panel: SalesPanel
+    horizon: int
+    stage: Callable[[str], AbstractContextManager[None]]
+    _fitted: dict[int, Forecaster] = field(default_factory=dict, init=False, repr=False)
+    _forecasts: dict[tuple[int, int], QuantileForecast] = field(default_factory=dict, init=False, repr=False)
+
+    def fitted(self, until: int) -> Forecaster:
+        """Return the forecaster fitted on the periods before `until`."""
+        if until not in self._fitted:
+            self._fitted[until] = self.fit(self.name, until)
+        return self._fitted[until]
+
+    def forecast(self, first: int, end: int) -> QuantileForecast:
+        """Return forecasts from each of the origins first … end − 1, by the forecaster fitted before `first`."""
+        if (first, end) not in self._forecasts:
+            fitted = self.fitted(first)
+            with self.stage(f"forecasting with {self.name}"):
+                found = fitted.predict(self.panel, self.horizon, origins=np.arange(first, end))
+            self._forecasts[first, end] = found
+        return self._forecasts[first, end]
