@@ -16,7 +16,7 @@ from ...policies.blended import Blended
 from ...policies.registry import make_policy
 from ...policies.rollout import prepare_scenario, simulate, starting_state
 from ...training.tune import tune_policy
-from ..backtest import Refits, Study
+from ..backtest import Study
 from ..folds import PolicyByFold
 from ..own import own_policy
 from ..sections import OWN
@@ -90,7 +90,7 @@ class Windows:
     def forecast(self, name: str) -> tuple[QuantileForecast, ...]:
         """Return forecasts from every origin of each window, by the fit before it."""
         if name not in self._forecasts:
-            refits, shown = Refits(self.study, name), self.study.shown
+            refits, shown = self.study.refits(name), self.study.shown
             stretches = zip(self.bounds[:-1], self.bounds[1:], strict=True)
             self._forecasts[name] = tuple(refits.forecast(first, end).head(shown) for first, end in stretches)
         return self._forecasts[name]
