@@ -25,7 +25,7 @@ How `fr.statistics.paired_saving` computes an interval on one history:
    the sum of that series is taken from its lowest frequencies, a few cosines (Müller 2007; equally weighted
    cosines, Lazarus, Lewis, Stock and Watson 2018): 4 of 12 weeks, 5 of 26, 8 of 52. With B cosines the interval is
    one of Student's t with B degrees of freedom, whatever the dependence, as long as the spectrum is flat over those
-   frequencies; the spectrum of an AR(1), whose coefficient is shrunk to 0.3 (standard deviation 0.2) because a
+   frequencies; the spectrum of an AR(1), whose coefficient is shrunk to 0.4 (standard deviation 0.2) because a
    series of weeks says little of it, carries them to frequency zero.
 4. *Both.* What is an item's and a week's own is in both sums, and is taken off once, cosine by cosine. The degrees
    of freedom of the sum are Welch's and Satterthwaite's.

@@ -80,6 +80,7 @@ class Estimates:
         clusters: "path" or "item_time".
         periods: of the history.
         items: of it.
+        most: the largest saving there can be: 1 where no cost is negative.
     """
 
     values: FloatArray
@@ -90,6 +91,7 @@ class Estimates:
     clusters: str
     periods: int
     items: int
+    most: float = np.inf
 
     def difference(self, one: int, other: int = 0) -> Estimate:
         """Return by how much one saving is above another."""
@@ -147,7 +149,8 @@ def estimate_savings(
     number = [len(cost) for cost in each]
     spread = [float((cost.sum((1, 2, 3)) / total).std(ddof=1)) if len(cost) > 1 else np.nan for cost in each]
     variance = np.nan_to_num(np.square(spread)) / number
-    return Estimates(1 - ratios, sampling, variance, tuple(number), np.array(spread), used, *cells[1:])
+    most = 1.0 if all((cost >= 0).all() for cost in costs) else np.inf
+    return Estimates(1 - ratios, sampling, variance, tuple(number), np.array(spread), used, *cells[1:], most)
 
 
 def summarise_influences(

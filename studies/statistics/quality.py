@@ -27,7 +27,7 @@ class Intervals:
         method: in words.
         memory: periods after which 5 % of a shock are left, the median of the policies; NaN where it is not known.
         trusted: whether shocks pass within a quarter of the periods.
-        note: in words, where an interval cannot be trusted, or luck of training is left out; else "".
+        note: in words, where an interval cannot be trusted; else "".
         candidate: the cheapest policy beside the baseline; "" where there is none.
         weeks_to_prove: periods more that would prove the candidate's saving, with 80 % power; 0 where it is proven,
             None where no number up to twenty years of weeks would, or nothing is saved.

@@ -174,7 +174,7 @@ class _Verdict:
         proven = _step_down(evidence, rivals, scores, one_side)
         dearer = _step_down(-evidence, rivals, -scores, one_side)
         critical = _critical(scores, rivals, 0, one_side, both=True)
-        together = [_interval(estimate, critical) for estimate in against]
+        together = [(low, min(high, found.most)) for low, high in (_interval(e, critical) for e in against)]
         cheapest = int(np.argmax(found.values))
         among_best, to_best = [], []
         for k in range(number):

@@ -103,7 +103,7 @@ def saving_of(estimates: Estimates, k: int, level: float) -> Saving:
     return Saving(
         saving=found.value,
         low=found.value - below,
-        high=found.value + above,
+        high=min(found.value + above, estimates.most),
         standard_error=float(np.sqrt(found.variance.total)),
         degrees_of_freedom=found.variance.degrees_of_freedom,
         clusters=estimates.clusters,

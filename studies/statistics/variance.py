@@ -25,7 +25,7 @@ from ...arrays import FloatArray
 FEWEST_COSINES = 4
 COSINES = 0.6
 """Cosines grow with periods ** (2 / 3) (Lazarus, Lewis, Stock and Watson 2018), times this."""
-USUAL_MEMORY, SPREAD_OF_MEMORY = 0.3, 0.2
+USUAL_MEMORY, SPREAD_OF_MEMORY = 0.4, 0.2
 """Mean and standard deviation of the AR(1) coefficient of a comparison's costs, which its estimate is shrunk to."""
 LARGEST_MEMORY = 0.9
 LEAST_OWN = 0.6

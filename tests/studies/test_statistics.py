@@ -151,7 +151,9 @@ def test_a_cost_that_is_no_number_is_refused():
 
 def test_one_cell_has_no_finite_interval():
     saving = paired_saving(np.full((1, 1, 1), 4.0), np.full((1, 1, 1), 3.0))
-    assert (saving.saving, saving.low, saving.high) == (0.25, -np.inf, np.inf)
+    assert (saving.saving, saving.low, saving.high) == (0.25, -np.inf, 1.0)
+    earned = paired_saving(np.full((1, 1, 1), 4.0), np.full((1, 1, 1), -3.0))
+    assert (earned.saving, earned.high) == (1.75, np.inf)
 
 
 def test_two_way_intervals_hold_where_a_few_items_carry_the_cost():
@@ -180,7 +182,7 @@ def test_where_one_item_carries_all_the_baselines_cost_nothing_is_certain():
     baseline, cost = np.zeros((1, 12, 2)), np.ones((1, 12, 2))
     baseline[:, :, 0] = 2.0
     saving = paired_saving(baseline, cost)
-    assert (saving.saving, saving.low, saving.high) == (0.0, -np.inf, np.inf)
+    assert (saving.saving, saving.low, saving.high) == (0.0, -np.inf, 1.0)  # no cost can be saved more than once
 
 
 def test_items_that_cost_nothing_change_nothing():
