@@ -150,7 +150,8 @@ def estimate_savings(
     spread = [float((cost.sum((1, 2, 3)) / total).std(ddof=1)) if len(cost) > 1 else np.nan for cost in each]
     variance = np.nan_to_num(np.square(spread)) / number
     most = 1.0 if all((cost >= 0).all() for cost in costs) else np.inf
-    return Estimates(1 - ratios, sampling, variance, tuple(number), np.array(spread), used, *cells[1:], most)
+    periods, items = cells[1:]
+    return Estimates(1 - ratios, sampling, variance, tuple(number), np.array(spread), used, periods, items, most)
 
 
 def summarise_influences(
