@@ -82,7 +82,7 @@ def answer_section(run: Run) -> str:
         setting=describe_setting(run),
         assumed=assumed,
         loud=sum(row.loud for row in assumed),
-        warnings=run.manifest.get("warnings") or [],
+        warnings=list_warnings(run),
         details=list_findings(run),
         bounds=describe_bounds(run),
         simulated=has_simulated(run),
@@ -173,11 +173,18 @@ def _valued(run: Run, assumption: Assumption) -> str:
     return f"{priced} {unit.format(run.periods(1))}".rstrip()
 
 
+def list_warnings(run: Run) -> list[str]:
+    """Return what must be known before a saving is believed, a sentence each."""
+    texts = [str(warning["text"]) for warning in run.manifest.get("warnings") or []]
+    return [capitalise(text) if text.endswith((".", "?")) else f"{capitalise(text)}." for text in texts]
+
+
 def list_findings(run: Run) -> list[str]:
     """Return sentences that qualify the advice: the gap of both figures, and who is alike, proven or dear."""
     rivals = run.rivals
     told = describe_gap(run), describe_ranking(run), describe_power(run), describe_trust(run)
-    found = [sentence for sentence in told if sentence]
+    notes = (run.document("checks.json") or {}).get("notes") or []
+    found = [sentence for sentence in (*told, *notes) if sentence]
     proven = rivals["proven"].astype(bool) if "proven" in rivals else rivals["saving_low"] > 0
     others = rivals[proven & (rivals["saving"] > SAME) & (rivals["policy"] != read_advice(run).policy)]
     if len(others):

@@ -1,4 +1,4 @@
-"""The sections of checks: warnings at the top, and what a careful reader would ask."""
+"""The section of checks: what a careful reader would ask. Warnings stand on the first screen, see `answer`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from .text import capitalise
 
 VERDICTS = {"good": "no objection", "note": "worth knowing", "warning": "warning"}
 """Verdicts in words."""
-
-
-def warnings_section(run: Run) -> str:
-    """Return what must be known before a saving is believed, where there is anything."""
-    warnings = _checks(run).get("warnings") or []
-    return render_template("warnings", warnings=[capitalise(str(w["text"])) for w in warnings]) if warnings else ""
 
 
 def checks_section(run: Run) -> str:

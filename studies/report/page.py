@@ -15,7 +15,7 @@ import pandas as pd
 from ..folder import read_manifest, replace_file
 from ..league.page import build_lineage_page, lineage_section
 from .answer import answer_figures, answer_section
-from .checks import checks_section, warnings_section
+from .checks import checks_section
 from .comparison import comparison_figures, comparison_section
 from .costs import costs_figures, costs_section
 from .figure_data import write_figures
@@ -36,7 +36,6 @@ def league_section(run: Run) -> str:
 
 
 SECTIONS: tuple[Callable[[Run], str], ...] = (
-    warnings_section,
     answer_section,
     comparison_section,
     checks_section,

@@ -312,7 +312,7 @@ def test_assumptions_stand_on_the_first_screen_and_defaults_are_loud(folder, who
 
 
 def test_warnings_stand_above_everything_but_the_advice(folder):
-    change(folder, warnings=[{"code": "service", "text": "The baseline runs out <often>."}])
+    change(folder, warnings=[{"code": "service", "text": "the baseline runs out <often>"}])
     text = words(page(folder))
     assert text.index("Beware The baseline runs out <often>.") < text.index("Findings")
 
