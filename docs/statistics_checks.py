@@ -6,8 +6,9 @@ python -P docs/statistics_checks.py [REPETITIONS]
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,9 @@ from fractile.training.config import TuningConfig
 from fractile.training.tune import tune_policy
 
 ITEMS, HELD_OUT, TUNED_ON, WARM_UP, LEAD_TIME = 100, 26, 52, 6, 2
-STRENGTHS = {"none": (0.0, 0.0), "as on vn2": (0.24, 0.22), "strong": (0.30, 0.50)}
+STRENGTHS = {"none": (0.0, 0.0), "sd .24, AR .22": (0.24, 0.22), "sd .30, AR .50": (0.30, 0.50)}
 """Standard deviation and lag-1 correlation of a log factor that all items share."""
-SAMPLED = 4000
+SAMPLED = 2000
 """Paths that order-up-to levels are read from."""
 
 
@@ -77,6 +78,19 @@ class Market:
         return np.ceil(np.maximum(mean + spread * (fractile - mean), 0.0))
 
 
+def halve_spread(scenario: fr.Scenario) -> fr.Scenario:
+    """Return the scenario with forecasts that spread half as far around their medians as they should."""
+    right = scenario.forecasts[0]
+    middle = right.quantile(0.5)[..., None]
+    values = middle + (right.values - middle) / 2
+    sure = fr.QuantileForecast(right.levels, values, right.origins, right.item_ids)
+    return fr.Scenario(scenario.demand, [sure] * scenario.periods)
+
+
+def _as_they_are(scenario: fr.Scenario) -> fr.Scenario:
+    return scenario
+
+
 @dataclass(frozen=True)
 class Case:
     """A baseline, right or wrong.
@@ -85,13 +99,15 @@ class Case:
         name: what it is.
         unmet: "lost" or "backorder".
         make: from a market and its parameters to the policy, and parameters whose search ended at an edge.
-        expected: the code that must be raised; "" = none may.
+        expected: codes, one of which must be raised; none: none may.
+        believe: what is done to the forecasts that policies see.
     """
 
     name: str
     unmet: str
     make: Callable[[Market, fr.ItemParams], tuple[Policy, tuple[str, ...]]]
-    expected: str
+    expected: tuple[str, ...] = ()
+    believe: Callable[[fr.Scenario], fr.Scenario] = _as_they_are
 
 
 def _level(spread: float = 1.0, span: int = LEAD_TIME + 1) -> Callable[..., tuple[Policy, tuple[str, ...]]]:
@@ -114,16 +130,21 @@ def _at_edge(market: Market, params: fr.ItemParams) -> tuple:
     return _tuned(market, params, TuningConfig(widenings=0), of=1 / 3)
 
 
-CASES = (
-    Case("right: critical fractile of L + 1 periods", "backorder", _level(), ""),
-    Case("right: tuned newsvendor", "backorder", _tuned, ""),
-    Case("right: tuned newsvendor", "lost", _tuned, ""),
-    Case("fractile of L periods", "backorder", _level(span=LEAD_TIME), "retuning"),
-    Case("fractile of L periods", "lost", _level(span=LEAD_TIME), "retuning"),
-    Case("half the spread", "backorder", _level(spread=0.5), "retuning"),
-    Case("half the spread", "lost", _level(spread=0.5), "retuning"),
-    Case("search that ends at its edge", "lost", _at_edge, "grid_edge"),
-    Case("newsvendor, where sales are lost", "lost", _newsvendor, "weak_baseline"),
+LEVEL = ("retuning", "service")
+BELIEF = ("forecast_spread", "forecast_coverage", "retuning", "service")
+RIGHT = (
+    Case("critical fractile of L + 1 periods", "backorder", _level()),
+    Case("newsvendor", "backorder", _newsvendor),
+    Case("tuned newsvendor", "backorder", _tuned),
+    Case("tuned newsvendor", "lost", _tuned),
+)
+PLANTED = (
+    Case("critical fractile of L periods", "backorder", _level(span=LEAD_TIME), LEVEL),
+    Case("critical fractile of L periods", "lost", _level(span=LEAD_TIME), LEVEL),
+    Case("level with half the spread", "backorder", _level(spread=0.5), LEVEL),
+    Case("forecasts with half the spread", "backorder", _newsvendor, BELIEF, halve_spread),
+    Case("forecasts with half the spread", "lost", _newsvendor, BELIEF, halve_spread),
+    Case("search that ends at its edge", "lost", _at_edge, ("grid_edge",)),
 )
 
 
@@ -131,7 +152,7 @@ def _study(case: Case, market: Market) -> list[str]:
     """Return the codes of the warnings in one study."""
     params = market.params(case.unmet)
     policy, at_edge = case.make(market, params)
-    scenario = market.scenario("held out", WARM_UP + HELD_OUT)
+    scenario = case.believe(market.scenario("held out", WARM_UP + HELD_OUT))
     own = fr.simulate(policy, scenario, params, warm_up=WARM_UP)
     found = check_comparison(
         {"baseline": policy},
@@ -145,37 +166,74 @@ def _study(case: Case, market: Market) -> list[str]:
     return [warning.code for warning in found]
 
 
-def measure(repetitions: int = 200) -> pd.DataFrame:
+def measure(repetitions: int = 200, first: int = 0) -> pd.DataFrame:
     """Count warnings in studies of baselines that are right and wrong.
 
     Args:
         repetitions: studies of each case and strength of shocks.
+        first: seed of the first one.
 
     Returns:
-        A row a case and strength of shocks: `case`, `unmet`, `shocks`, `studies`, `expected` (code), `found` (studies
-        with that code, or with any warning where none is expected), `any` (studies with any warning) and `codes`.
+        A row a case and strength of shocks: `kind` ("right" or "planted"), `case`, `unmet`, `shocks`, `studies`,
+        `warned` (with any warning), `found` (with one that is meant) and `codes`, what was raised how often.
     """
-    return pd.DataFrame(_rows(repetitions))
+    rows = [
+        _count(kind, case, shocks, range(first, first + repetitions))
+        for kind, cases in (("right", RIGHT), ("planted", PLANTED))
+        for case in cases
+        for shocks in STRENGTHS
+    ]
+    return pd.DataFrame(rows)
 
 
-def _rows(repetitions: int) -> Iterator[dict[str, object]]:
-    for shocks, strength in STRENGTHS.items():
-        for case in CASES:
-            codes = [_study(case, Market(strength, seed)) for seed in range(repetitions)]
-            raised = sum(bool(c) for c in codes)
-            found = sum(case.expected in c for c in codes) if case.expected else raised
-            names = sorted({name for c in codes for name in c})
-            yield {
-                "case": case.name,
-                "unmet": case.unmet,
-                "shocks": shocks,
-                "studies": repetitions,
-                "expected": case.expected,
-                "found": found,
-                "any": raised,
-                "codes": ", ".join(f"{name} {sum(name in c for c in codes)}" for name in names),
-            }
+def _count(kind: str, case: Case, shocks: str, seeds: range) -> dict[str, Any]:
+    codes = [_study(case, Market(STRENGTHS[shocks], seed)) for seed in seeds]
+    names = sorted({name for c in codes for name in c})
+    return {
+        "kind": kind,
+        "case": case.name,
+        "unmet": case.unmet,
+        "shocks": shocks,
+        "studies": len(codes),
+        "warned": sum(bool(c) for c in codes),
+        "found": sum(bool(set(c) & set(case.expected)) for c in codes),
+        "codes": ", ".join(f"{name} {sum(name in c for c in codes)}" for name in names),
+    }
+
+
+def page(frame: pd.DataFrame) -> str:
+    """Return the section of the page on statistics, Markdown.
+
+    Args:
+        frame: see `measure`.
+    """
+    right, planted = (frame[frame["kind"] == kind] for kind in ("right", "planted"))
+    lines = [
+        "## Warnings of a baseline",
+        "",
+        f"Studies of {ITEMS} items and {HELD_OUT} held-out periods, lead time {LEAD_TIME}, critical ratios of 0.80 to "
+        "0.95, one path; shocks are a log-normal AR(1) factor that all items share. A right baseline must raise "
+        f"nothing: in {right['studies'].sum()} studies {right['warned'].sum()} raised a warning.",
+        "",
+        "| right baseline | unmet demand | shocks | studies | with a warning | which |",
+        "|---|---|---|---:|---:|---|",
+        *(f"| {r.case} | {r.unmet} | {r.shocks} | {r.studies} | {r.warned} | {r.codes or '–'} |" for r in rows(right)),
+        "",
+        "| planted mistake | unmet demand | shocks | studies | found | raised |",
+        "|---|---|---|---:|---:|---|",
+        *(f"| {r.case} | {r.unmet} | {r.shocks} | {r.studies} | {r.found} | {r.codes or '–'} |" for r in rows(planted)),
+        "",
+        "Half the spread in the level itself costs next to nothing where sales are lost: a newsvendor's level is too "
+        "high there, and both mistakes cancel.",
+    ]
+    return "\n".join(lines)
+
+
+def rows(frame: pd.DataFrame) -> list[Any]:
+    """Return the rows of a frame, its columns as attributes."""
+    return list(frame.itertuples(index=False))
 
 
 if __name__ == "__main__":
-    print(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 200).to_string())
+    numbers = [int(text) for text in sys.argv[1:]]
+    print(page(measure(*numbers)))

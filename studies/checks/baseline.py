@@ -11,11 +11,12 @@ import numpy as np
 from ...envs.core.types import ItemParams, Scenario, Trajectory
 from ...policies.base import Planner, Policy
 from ...policies.newsvendor import Newsvendor, Projected, TunedNewsvendor, TunedProjected
+from ...policies.rollout import prepare_scenario
 from ..report.text import interval, percent
 from ..statistics import Clusters, paired_saving
 from .replay import CELLS, Replay
 from .retuning import SURE, Retuning, retune
-from .service import Coverage, forecast_coverage, service
+from .service import Coverage, forecast_coverage, forecast_spread, service
 
 WORTH_SAYING = 0.02
 """Share of the baseline's cost that retuning must save to be a warning."""
@@ -23,6 +24,8 @@ BEATS = 0.01
 """Share that an untuned form must save against the tuned one."""
 OFF = 0.03
 """Distance from the critical ratio that is a warning."""
+TOO_SURE = 1.25
+"""How many times as far as forecast items must deviate for a warning."""
 MORE = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Shifts on demand as forecasts have it: drawn period by period it spreads less over an interval than is forecast, so
 that only too little stock is told apart there."""
@@ -37,7 +40,8 @@ class CheckWarning:
     """What a reader must know before a saving is believed.
 
     Attributes:
-        code: "retuning", "weak_baseline", "service", "forecast_coverage", "untuned_beats_tuned" or "grid_edge".
+        code: "retuning", "weak_baseline", "service", "forecast_coverage", "forecast_spread", "untuned_beats_tuned" or
+            "grid_edge".
         text: one sentence on what was found, and what to do about it.
     """
 
@@ -55,6 +59,7 @@ class BaselineChecks:
         service: item-periods without a shortfall.
         coverage: forecasts of demand over the protection interval, with and without the unit that the fractile falls
             into; None where nothing is forecast.
+        spread: how many times as far as forecast items deviate, by half of the items; None likewise.
         warnings: what follows.
     """
 
@@ -62,6 +67,7 @@ class BaselineChecks:
     believed: Retuning | None
     service: Coverage
     coverage: tuple[Coverage, Coverage] | None
+    spread: tuple[float, float] | None
     warnings: tuple[CheckWarning, ...]
 
 
@@ -116,6 +122,11 @@ class Subject:
     form: Policy
     tuned: bool
 
+    @property
+    def buys_fractile(self) -> bool:
+        """Whether it orders by the forecast's fractile as it is."""
+        return not self.tuned and bool(getattr(self.form, "reads_protection_total", False))
+
     @classmethod
     def of(cls, name: str, policy: Policy) -> Subject:
         """Return a policy whose kind says whether it was tuned."""
@@ -136,6 +147,7 @@ def check_baseline(
     Returns:
         None where there are too few item-periods, or parameters differ between paths.
     """
+    replay = replace(replay, scenario=prepare_scenario(replay.policy, replay.scenario, replay.params))
     scenario, params = replay.scenario, replay.params
     per_path = any(np.ndim(getattr(params, f.name)) > 1 for f in fields(params) if f.init)
     if own.cost.size < FEWEST_CELLS or per_path or own.cost.sum() <= 0:
@@ -146,16 +158,27 @@ def check_baseline(
         scenario = replay.scenario
     retuning = retune(replay.shifted, own, clusters=clusters)
     world = None if subject.tuned else replay.believed()
-    believed = None if world is None else retune(world.shifted, world.shifted(0.0), shifts=MORE)
-    met = service(own, params, clusters=clusters)
+    met, there_met = service(own, params, clusters=clusters), None
+    believed = None
+    if world is not None:
+        there = world.shifted(0.0)
+        believed, there_met = retune(world.shifted, there, shifts=MORE), service(there, params)
     covered = forecast_coverage(scenario, params, replay.warm_up, clusters=clusters)
     warnings = _retuning_warnings(subject, retuning, params)
     if not warnings and believed is not None and believed.exceeds(WORTH_SAYING):
-        there = paired_saving(own.cost, replay.shifted(believed.shift).cost, level=SURE, clusters=clusters)
-        if there.saving > WORTH_SAYING:  # the periods themselves say the same, if less surely
+        here = paired_saving(own.cost, replay.shifted(believed.shift).cost, level=SURE, clusters=clusters)
+        if here.saving > WORTH_SAYING:  # the periods themselves say the same, if less surely
             warnings = _retuning_warnings(subject, believed, params, "under the scenario's own forecasts, ")
-    warnings += _coverage_warnings(subject, met, covered, params)
-    return BaselineChecks(retuning, believed, met, covered, tuple(warnings))
+    spread = forecast_spread(scenario, params, replay.warm_up)
+    short = met.falls_short(OFF) or (there_met is not None and there_met.falls_short(OFF) and met.gap.mean < 0)
+    warnings += _coverage_warnings(subject, met if short else None, covered, params)
+    if subject.buys_fractile and spread is not None and min(spread) > TOO_SURE:
+        text = (
+            f"forecasts are too sure of themselves: items deviate from them {np.mean(spread):.1f} times as far as they "
+            f"say, and {subject.name} buys their fractile as it is: take a tuned baseline, or calibrate the forecaster"
+        )
+        warnings.append(CheckWarning("forecast_spread", text))
+    return BaselineChecks(retuning, believed, met, covered, spread, tuple(warnings))
 
 
 def form_warnings(
@@ -236,21 +259,28 @@ def _retuning_warnings(subject: Subject, found: Retuning, params: ItemParams, wh
 
 
 def _coverage_warnings(
-    subject: Subject, met: Coverage, covered: tuple[Coverage, Coverage] | None, params: ItemParams
+    subject: Subject, short: Coverage | None, covered: tuple[Coverage, Coverage] | None, params: ItemParams
 ) -> list[CheckWarning]:
-    """Warn of coverage that is not what was promised; what a tuned policy covers is what costs least, not b/(b + h)."""
+    """Warn of coverage that is not what was promised; what a tuned policy covers is what costs least, not b/(b + h).
+
+    Args:
+        subject: the baseline.
+        short: its service where that falls short, on these periods or on demand as forecast.
+        covered: by the forecasts.
+        params: costs and rules.
+    """
     if subject.tuned or not _by_the_book(params):
         return []
     warnings = []
     backorders = bool(np.all(np.asarray(params.lost_share) == 0))
-    if (backorders or isinstance(subject.form, Newsvendor)) and met.falls_short(OFF):
+    if (backorders or isinstance(subject.form, Newsvendor)) and short is not None:
         text = (
-            f"the baseline {subject.name} ends {percent(met.share, 0)} of item-periods without a shortfall, its "
-            f"critical ratio asks for {percent(met.promised, 0)}: check its level, its spread and its protection "
+            f"the baseline {subject.name} ends {percent(short.share, 0)} of item-periods without a shortfall, its "
+            f"critical ratio asks for {percent(short.promised, 0)}: check its level, its spread and its protection "
             "interval"
         )
         warnings.append(CheckWarning("service", text))
-    if covered is None or not getattr(subject.form, "reads_protection_total", False):
+    if covered is None or not subject.buys_fractile:
         return warnings
     for cover, off in zip(covered, (covered[0].falls_short(OFF), covered[1].exceeds(OFF)), strict=True):
         if off:

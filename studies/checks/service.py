@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,10 @@ from .retuning import SURE
 
 MET = 1e-9
 """Shortfalls below it are rounding errors."""
+LOW = 0.1587
+"""A standard deviation below the middle of a normal distribution."""
+FEWEST_ITEMS = 8
+"""Items of each half that must sell a few units, so that their deviations have quantiles."""
 
 
 @dataclass(frozen=True)
@@ -68,22 +73,62 @@ def forecast_coverage(
         Coverage with and without the unit that the fractile falls into; None where nothing is forecast or the
         scenario is too short.
     """
-    totals, demand = scenario.protection_totals, np.asarray(scenario.demand, dtype=np.float64)
-    span = np.broadcast_to(np.asarray(params.protection_interval), demand.shape[::2]).astype(np.int64)
-    last = scenario.periods - int(span.max())
-    if totals is None or last < first:
-        return None
-    paths, _, items = demand.shape
-    until = np.concatenate([np.zeros((paths, 1, items)), np.cumsum(demand, axis=1)], axis=1)
     most, least = [], []
-    path, item = np.ogrid[:paths, :items]
-    for t in range(first, last + 1):
-        needed = until[path, t + span, item] - until[:, t]
-        level = np.broadcast_to(fractile_of(totals.totals[t], params.critical_ratio), needed.shape)
+    for _, level, needed in _protected(scenario, params, first):
         most.append(needed <= np.ceil(level - MET))
         least.append(needed < np.floor(level + MET))
+    if not most:
+        return None
     upper, lower = (_coverage(np.stack(x, axis=1).astype(np.float64), params, clusters) for x in (most, least))
     return upper, lower
+
+
+def forecast_spread(scenario: Scenario, params: ItemParams, first: int) -> tuple[float, float] | None:
+    """Compare how far items deviate from their forecasts with how far the forecasts say.
+
+    Deviations of demand over the protection interval are divided by half the distance between the forecast's 16 and
+    84 % quantiles; half the distance between the same quantiles of them, over the items of one period, is 1 where
+    forecasts are right, averaged over periods. Shocks that all items share move a period's deviations together: they
+    make it smaller, never larger, so that forecasts that are too sure of themselves are found in spite of them.
+
+    Args:
+        scenario: demand and forecasts, with totals over the protection interval.
+        params: lead times.
+        first: periods at the start that do not count.
+
+    Returns:
+        The average of each half of the items; None where nothing is forecast, or too few items sell a few units.
+    """
+    found = []
+    for t, level, needed in _protected(scenario, params, first):
+        total = scenario.protection_totals.totals[t]  # type: ignore[union-attr]  # else nothing is protected
+        low, middle, high = (np.broadcast_to(fractile_of(total, q), level.shape) for q in (LOW, 0.5, 1 - LOW))
+        scale = (high - low) / 2
+        wide = (scale >= 1.0).all(0)
+        halves = np.arange(level.shape[1]) % 2
+        if min((wide & (halves == k)).sum() for k in (0, 1)) < FEWEST_ITEMS:
+            return None
+        score = (needed - middle) / np.maximum(scale, 1.0)
+        parts = [score[:, wide & (halves == k)] for k in (0, 1)]
+        found.append([float(np.mean(np.ptp(np.quantile(part, [LOW, 1 - LOW], axis=1), axis=0))) / 2 for part in parts])
+    if not found:
+        return None
+    one, other = np.mean(found, axis=0)
+    return float(one), float(other)
+
+
+def _protected(scenario: Scenario, params: ItemParams, first: int) -> Iterator[tuple[int, FloatArray, FloatArray]]:
+    """Yield a period, the critical fractile of demand over its protection interval, and that demand; (paths, items)."""
+    totals, demand = scenario.protection_totals, np.asarray(scenario.demand, dtype=np.float64)
+    paths, _, items = demand.shape
+    span = np.broadcast_to(np.asarray(params.protection_interval), (paths, items)).astype(np.int64)
+    if totals is None:
+        return
+    until = np.concatenate([np.zeros((paths, 1, items)), np.cumsum(demand, axis=1)], axis=1)
+    path, item = np.ogrid[:paths, :items]
+    for t in range(first, scenario.periods - int(span.max()) + 1):
+        needed = until[path, t + span, item] - until[:, t]
+        yield t, np.broadcast_to(fractile_of(totals.totals[t], params.critical_ratio), needed.shape), needed
 
 
 def _coverage(covered: FloatArray, params: ItemParams, clusters: Clusters) -> Coverage:

@@ -18,7 +18,17 @@ from ..compare import Comparison
 from ..folds import PolicyByFold
 from ..report.text import interval, label, number, percent, period_of
 from ..statistics import Saving
-from .baseline import BaselineChecks, CheckWarning, Subject, check_baseline, edge_warnings, form_warnings
+from .baseline import (
+    OFF,
+    TOO_SURE,
+    WORTH_SAYING,
+    BaselineChecks,
+    CheckWarning,
+    Subject,
+    check_baseline,
+    edge_warnings,
+    form_warnings,
+)
 from .held_out import (
     ItemsWorseOff,
     Pair,
@@ -201,7 +211,7 @@ def _describe_baseline(found: BaselineChecks, name: str) -> tuple[list[Answer], 
             "retuning",
             f"Would another safety stock make the baseline, {label(name)}, cheaper?",
             text,
-            "warning" if bad else "good",
+            "warning" if bad else "note" if again.saving > WORTH_SAYING else "good",
         ),
         Answer(
             "service",
@@ -217,7 +227,7 @@ def _describe_baseline(found: BaselineChecks, name: str) -> tuple[list[Answer], 
     }
     if found.coverage is not None:
         most, least = found.coverage
-        off = most.falls_short(0.03) or least.exceeds(0.03)
+        off = most.falls_short(OFF) or least.exceeds(OFF)
         answers.append(
             Answer(
                 "forecast_coverage",
@@ -228,6 +238,19 @@ def _describe_baseline(found: BaselineChecks, name: str) -> tuple[list[Answer], 
             )
         )
         figures["forecast_coverage"] = {"low": least.share, "high": most.share, "promised": most.promised}
+    if found.spread is not None:
+        times = float(np.mean(found.spread))
+        sure = min(found.spread) > TOO_SURE
+        answers.append(
+            Answer(
+                "forecast_spread",
+                "Are forecasts as unsure as they should be?",
+                f"within a period items deviate from their forecasts {times:.2f} times as far as these say (1 is "
+                "right; less where items share shocks)",
+                "warning" if "forecast_spread" in codes else "note" if sure else "good",
+            )
+        )
+        figures["forecast_spread"] = {"times": times}
     return answers, figures
 
 
@@ -260,8 +283,7 @@ def _check_stock_outs(study: Study, backtest: Backtest, comparison: Comparison, 
         f", and {percent(found.draws.mean())} on average over {len(found.draws)} draws of the hidden demand "
         f"({percent(found.draws.min())} to {percent(found.draws.max())})"
     )
-    turned = rest is not None and whole is not None and (rest.saving > 0) != (whole.saving > 0)
-    verdict: Verdict = "warning" if turned else "note" if share > HIDDEN else "good"
+    verdict: Verdict = "warning" if _is_lost(whole, rest) else "note" if share > HIDDEN else "good"
     answers.append(Answer("stock_outs", "How much rests on demand that is not on record?", text, verdict))
     if share > HIDDEN:
         notes.append(f"{text[0].upper()}{text[1:]}.")
@@ -291,14 +313,14 @@ def _check_end(
     if plain is None or not kept:
         return
     parts = [f"{percent(saving.saving)} where a unit is worth {name}" for name, saving in kept.items()]
-    turned = any((saving.saving > 0) != (plain.saving > 0) for saving in kept.values())
+    lost = any(_is_lost(plain, saving) for saving in kept.values())
     moved = any(abs(saving.saving - plain.saving) > MOVED for saving in kept.values())
     answers.append(
         Answer(
             "end",
             "Is stock that is left at the end worth something?",
             f"the saving is {percent(plain.saving)}; {', '.join(parts)}",
-            "warning" if turned else "note" if moved else "good",
+            "warning" if lost else "note" if moved else "good",
         )
     )
     figures["end"] = {name: _interval_record(saving) for name, saving in kept.items()}
@@ -317,7 +339,7 @@ def _check_start(study: Study, pair: Pair, answers: list[Answer], figures: dict[
             "Does the start decide?",
             f"without the first {span} {word}, a protection interval, the saving is {percent(later.saving)} "
             f"{interval(later.low, later.high)}",
-            "warning" if (later.saving > 0) != (plain.saving > 0) else "note" if moved else "good",
+            "warning" if _is_lost(plain, later) else "note" if moved else "good",
         )
     )
     figures["start"] = {"periods": span, **(_interval_record(later) or {})}
@@ -391,6 +413,11 @@ def _exact_share(study: Study, backtest: Backtest, baseline: str, name: str) -> 
     state = state_after(cast(Policy, policy), scenario, params, backtest.warm_up)
     exact: FloatArray = exact_items(scenario.window(backtest.warm_up, scenario.periods), params, state)
     return float(np.mean(exact))
+
+
+def _is_lost(whole: Saving | None, part: Saving | None) -> bool:
+    """Whether a saving whose interval lies above zero no longer does."""
+    return whole is not None and part is not None and whole.low > 0 >= part.low
 
 
 def _interval_record(saving: Saving | None) -> dict[str, float] | None:

@@ -311,3 +311,23 @@ def test_a_comparison_prints_what_is_wrong_with_its_baseline():
     assert max(map(len, found.to_text().splitlines())) <= 100
     assert not fr.compare(policies, scenario, params, baseline="newsvendor", warm_up=WARM_UP).warnings
     assert not fr.compare(policies, scenario, params, baseline="covers L", warm_up=WARM_UP, checks=False).warnings
+
+
+@pytest.mark.parametrize("shocks", [0.0, 0.3])
+def test_forecasts_that_are_too_sure_are_found_under_shocks(shocks):
+    """Shocks that all items share hide a narrow spread from coverage, not from how items deviate from each other."""
+    rng = np.random.default_rng(4)
+    mean = np.linspace(8.0, 30.0, ITEMS)
+    common = np.exp(shocks * rng.standard_normal(PERIODS) - shocks**2 / 2)
+    demand = rng.poisson(common[:, None] * mean)[None].astype(float)
+    params = params_of()
+
+    def warned(spread):
+        right = fr.Poisson(mean).forecast(LEAD_TIME + 1)
+        middle = right.quantile(0.5)[..., None]
+        values = middle + spread * (right.values - middle)
+        forecast = fr.QuantileForecast(right.levels, values, right.origins, right.item_ids)
+        return codes(Newsvendor(), params, scenario=fr.Scenario(demand, [forecast] * PERIODS))
+
+    assert "forecast_spread" in warned(0.5)
+    assert "forecast_spread" not in warned(1.0)
