@@ -4,9 +4,10 @@
                   ^ fit        ^ fit        ^ fit        ^ end of what is known
 
 Each forecaster is fitted before every window and forecasts from all of its origins. First every forecaster is tried
-with every policy, then averages of the forecasters that cost least, then safety settings of the pairs that cost least,
-then the mean of two policies' orders. What is chosen is the cheapest of all. The least of many noisy costs is too low:
-`Choice.cross_validated_cost` is what the same rule costs on each window when it chooses on the others.
+with every policy, then averages of the forecasters that cost least, then safety settings of the cheapest pair of each
+policy, then the best of these settings on the other forecasters, then the mean of two policies' orders. What is chosen
+is the cheapest of all. The least of many noisy costs is too low: `Choice.cross_validated_cost` is what the same rule
+costs on each window when it chooses on the others.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from ..statistics.ranking import rank_policies
 from .candidates import FIRST_STEP, SMALLEST_STEP, Candidate, has_setting, is_fixed
 from .scoring import Windows
 
-SEARCHED = 3
-"""Pairs whose safety setting is searched: the cheapest ones."""
+AVERAGED = 2
+"""Policies that averages of forecasters are tried with: the cheapest ones."""
 
 NAMED = 5
 """Pairs that a sentence names at most."""
@@ -111,21 +112,21 @@ def choose(study: Study, forecasters: Sequence[str], policies: Sequence[str], *,
     """
     search = Search(Windows.of(study), {})
     options, settings = study.config.policies.options, study.config.choice
-    reading = [name for name in policies if not is_fixed(name, options.get(name, {}))]
     for name in policies:
-        if name not in reading:
+        if is_fixed(name, options.get(name, {})):
             search.score(Candidate((), name))
-    for forecaster in forecasters if reading else ():
-        for name in reading:
+            continue
+        for forecaster in forecasters:
             search.score(Candidate((forecaster,), name))
-    singles = search.ranked(lambda candidate: len(candidate.members) == 1)
-    order = tuple(dict.fromkeys(candidate.members[0] for candidate in singles))
-    best_policies = tuple(dict.fromkeys(candidate.policy for candidate in singles))[:2]
-    for number in range(2, min(settings.members if members is None else members, len(order)) + 1):
-        for name in best_policies:
-            search.score(Candidate(order[:number], name))
-    for candidate in search.ranked(lambda c: has_setting(c.policy, options.get(c.policy, {})))[:SEARCHED]:
-        search.setting(candidate, settings.steps)
+    if not search.costs:
+        raise FractileError("auto: none of the forecasters and policies is for these items; name both instead")
+    _score_averages(search, settings.members if members is None else members)
+    for name, candidate in {each.policy: each for each in reversed(search.ranked())}.items():
+        if has_setting(name, options.get(name, {})):
+            search.setting(candidate, settings.steps)
+    best = search.ranked()[0]
+    for tried in {each.members: None for each in search.ranked() if each.members and best.members}:
+        search.score(replace(best, members=tried))
     _score_means(search)
     return _conclude(search)
 
@@ -169,6 +170,16 @@ class Search:
                 return
 
 
+def _score_averages(search: Search, most: int) -> None:
+    """Try averages of the two, three, … forecasters that cost least, with the two policies that cost least."""
+    singles = search.ranked(lambda candidate: len(candidate.members) == 1)
+    order = tuple(dict.fromkeys(candidate.members[0] for candidate in singles))
+    policies = tuple(dict.fromkeys(candidate.policy for candidate in singles))[:AVERAGED]
+    for number in range(2, min(most, len(order)) + 1):
+        for name in policies:
+            search.score(Candidate(order[:number], name))
+
+
 def _score_means(search: Search) -> None:
     """Try the mean of the orders of the two cheapest policies on the cheapest forecaster."""
     reading = search.ranked(lambda candidate: bool(candidate.members))
@@ -183,8 +194,6 @@ def _score_means(search: Search) -> None:
 def _conclude(search: Search) -> Choice:
     """Return the cheapest pair, with the table of all and how far apart they are."""
     ranked, windows = search.ranked(), search.windows
-    if not ranked:
-        raise FractileError("auto: none of the forecasters and policies is for these items; name both instead")
     costs = {candidate.label: search.costs[candidate] for candidate in ranked}
     starts = np.array(windows.starts)
     by_period = np.stack([cost.sum(2)[0] for cost in costs.values()])
