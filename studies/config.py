@@ -29,7 +29,7 @@ from .sections import (
     absolute,
     list_faults,
 )
-from .trial_sections import ChoiceConfig
+from .trial_sections import ChoiceConfig, SweepConfig
 
 __all__ = [
     "BacktestConfig",
@@ -43,6 +43,7 @@ __all__ = [
     "ReportConfig",
     "StatisticsConfig",
     "StudyConfig",
+    "SweepConfig",
     "TrainingConfig",
     "load_config",
 ]
@@ -78,6 +79,7 @@ class StudyConfig(Section):
     lineage: Annotated[LineageConfig, Field(description="a table")] = LineageConfig()
     impact: Annotated[ImpactConfig, Field(description="a table")] = ImpactConfig()
     policies: Annotated[PoliciesConfig, Field(description="a table")] = PoliciesConfig()
+    sweep: Annotated[SweepConfig, Field(description="a table")] = SweepConfig()
     choice: Annotated[ChoiceConfig, Field(description="a table")] = ChoiceConfig()
     training: Annotated[TrainingConfig, Field(description="a table")] = TrainingConfig()
     statistics: Annotated[StatisticsConfig, Field(description="a table")] = StatisticsConfig()

@@ -29,6 +29,7 @@ from .league.run import study_lineage
 from .record import learning_record, write_manifest
 from .report.page import build_report
 from .statistics import paired_saving
+from .sweeps import sweep_study
 
 if TYPE_CHECKING:
     from ..progress import Progress
@@ -133,6 +134,7 @@ def run_study(
         checks = check_study(study, backtest, comparison)
         value, scores = value_forecasters(study, backtest, comparison.trajectories[baseline])
         league = study_lineage(study, run)
+        sweep = sweep_study(study, backtest, comparison) if config.sweep.enabled else None
         with study.stage("writing"):
             save_models(run, backtest.fitted, policies)
             run.write_frame("forecast_value.parquet", value)
@@ -141,6 +143,8 @@ def run_study(
             run.write_frame("folds.parquet", savings_by_fold(backtest.trajectories, ends, baseline))
             run.write_json("checks.json", checks.to_record())
             _write_comparison(run, study, comparison, backtest)
+            for name, frame in ({} if sweep is None else sweep.frames()).items():
+                run.write_frame(f"{name}.parquet", frame)
             if study.data.state is not None:
                 chosen = cast(Policy, policies[advice.policy])  # never a bound
                 run.write_frame("orders.csv", orders_at_end(study.data, backtest.fitted, chosen, study.shown))
@@ -153,6 +157,7 @@ def run_study(
             "assumptions": [assumption.to_record() for assumption in assumptions],
             "currency": config.report.currency,
             "warnings": checks.warning_records(),
+            "sweep": None if sweep is None else {"policy": sweep.best, "notes": sweep.notes},
         }
         write_manifest(run, study, command, kind="study", **record, **learning_record(backtest.learning, trained))
         build_report(run.path)

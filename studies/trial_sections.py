@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from .sections import Count, ForecasterName, Periods, PolicyName, Section, check_distinct
+from .sections import Count, ForecasterName, Periods, PolicyName, Positive, Section, check_distinct
 
 Names = Annotated[
     tuple[ForecasterName, ...], AfterValidator(check_distinct), Field(description="a list of forecaster names")
@@ -34,3 +34,24 @@ class ChoiceConfig(Section):
     periods: Periods = 17
     members: Count = 3
     steps: Count = 6
+
+
+class SweepConfig(Section):
+    """`[sweep]`: whether a study plays its held-out periods again under other parameters, and which.
+
+    Attributes:
+        enabled: whether it does (`fractile study --sweep`).
+        policies: policies at most on the cost-service frontier: the baseline, and those that cost least.
+        factors: on the stock-out cost.
+        biases: shares by which forecasts overstate demand.
+    """
+
+    enabled: Annotated[bool, Field(strict=True, description="true or false")] = False
+    policies: Count = 4
+    factors: Annotated[tuple[Positive, ...], Field(min_length=1, description="a list of numbers > 0")] = (
+        *(0.25, 0.5, 1.0, 2.0, 4.0),
+    )
+    biases: Annotated[
+        tuple[Annotated[float, Field(strict=True, gt=-1)], ...],
+        Field(min_length=1, description="a list of shares above -1, e.g. -0.2 for 20 % too low"),
+    ] = (-0.3, -0.15, 0.0, 0.15, 0.3)

@@ -91,6 +91,10 @@ Spacing = Annotated[
     str | None, _option("--spacing", "Periods from one origin to the next; a horizon where not given.", "N")
 ]
 Levels = Annotated[str | None, _option("--levels", "Quantile levels, e.g. 0.1,0.5,0.9.", "LEVELS")]
+Sweep = Annotated[
+    bool,
+    _option("--sweep", "Play the held-out periods again under other costs, lead times, demand and forecasts.", None),
+]
 Seed = Annotated[str | None, _option("--seed", "Every random draw follows from it.", "N")]
 
 Name = Annotated[str | None, _option("--name", "What the run is called.", "NAME")]

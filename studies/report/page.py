@@ -25,6 +25,7 @@ from .items import items_figures, items_section
 from .orders import orders_section
 from .read import LEAGUE, Run, read_run
 from .record import record_section
+from .sweeps import sweeps_figures, sweeps_section
 from .template import as_markup, render_template, style_sheet
 
 REPORT = "report.html"
@@ -40,6 +41,7 @@ SECTIONS: tuple[Callable[[Run], str], ...] = (
     comparison_section,
     checks_section,
     costs_section,
+    sweeps_section,
     items_section,
     forecasters_section,
     league_section,
@@ -52,6 +54,7 @@ FIGURES: tuple[Callable[[Run], Mapping[str, pd.DataFrame]], ...] = (
     answer_figures,
     comparison_figures,
     costs_figures,
+    sweeps_figures,
     items_figures,
     forecasters_figures,
 )
