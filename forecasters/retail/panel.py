@@ -75,6 +75,7 @@ class RetailPanel:
         origins: Sequence[int] | IntArray | None = None,
         *,
         known: Known = "levels",
+        beyond: bool = False,
     ) -> QuantileForecast:
         """Return the true quantiles of demand at each origin: what no forecaster can beat on average.
 
@@ -91,11 +92,13 @@ class RetailPanel:
             levels: quantile levels, strictly increasing, in (0, 1), shape (Q,). [τ]
             origins: periods to forecast from, whose horizons end within the panel; the last such where None.
             known: what is known of the hidden levels before the origin.
+            beyond: whether horizons may end after the panel, whose last period's price, season and promotions then
+                stand for later ones.
 
         Returns:
             whole units, shape (items, origins, horizon, Q).
         """
-        starts = self._origins(horizon, origins)
+        starts = check_origins(self.panel, origins) if beyond else self._origins(horizon, origins)
         law = self._outlook(horizon, starts, known)
         panel = self.panel
         return as_forecast(law, check_levels(levels), starts, panel.item_ids, panel.dates, panel.freq)

@@ -219,8 +219,11 @@ class Outlook:
 
 
 def outlook(traits: Traits, market: Market, origins: IntArray, horizon: int, belief: LevelBelief) -> Outlook:
-    """Return the law of demand after each origin, given a belief about the hidden levels before it."""
-    targets = origins[:, None] + np.arange(horizon)
+    """Return the law of demand after each origin, given a belief about the hidden levels before it.
+
+    Periods after the panel's end have the price, the season and the promotions of its last one.
+    """
+    targets = np.minimum(origins[:, None] + np.arange(horizon), market.fixed.shape[1] - 1)
     effects = state_effects(traits.attention, horizon)
     centre = market.fixed[:, targets] + np.einsum("ihs,ios->ioh", effects, belief.mean)
     centre = np.where(market.listed[:, targets], centre, -np.inf)

@@ -1,0 +1,147 @@
+"""Every forecaster under every policy over the same held-out periods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import process_time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...arrays import FloatArray
+from ...envs.core.types import Trajectory
+from ...errors import FractileError, did_you_mean
+from ...forecasters.forecast import QuantileForecast
+from ..backtest import Backtest, Study
+from ..statistics import Clusters, paired_saving
+
+Pair = tuple[str, str]
+"""A forecaster and a policy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Forecasters crossed with policies.
+
+    Attributes:
+        trajectories: of each pair that could be simulated, arrays (1 or training seeds, held-out periods, items).
+        forecasts: of each forecaster from the held-out origins.
+        notes: by forecaster and policy, what a reader should know of a pair.
+        failed: errors of forecasters that failed, by name.
+        seconds: CPU time of each forecaster, its policies included.
+    """
+
+    trajectories: Mapping[Pair, Trajectory]
+    forecasts: Mapping[str, QuantileForecast]
+    notes: Mapping[Pair, Sequence[str]] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def forecasters(self) -> tuple[str, ...]:
+        """Names, in the order in which they were run."""
+        return tuple(dict.fromkeys(forecaster for forecaster, _ in self.trajectories))
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Names, likewise."""
+        return tuple(dict.fromkeys(policy for _, policy in self.trajectories))
+
+    def cost(self, pair: Pair) -> FloatArray:
+        """Return the cost of a pair, money, shape (1 or training seeds, periods, items)."""
+        return self.trajectories[pair].cost
+
+    def mean_cost(self, pair: Pair) -> FloatArray:
+        """Return the cost of a pair, the mean over training seeds, money, shape (periods, items)."""
+        return np.asarray(self.cost(pair).mean(0))
+
+    def table(
+        self, reference: Pair | Trajectory, *, level: float = 0.95, clusters: Clusters = "item_time"
+    ) -> pd.DataFrame:
+        """Return a row a pair: what it costs, holds and serves, and what it saves against a reference.
+
+        Args:
+            reference: a pair of the grid, or a trajectory over the same periods.
+            level: of the intervals.
+            clusters: what they treat as independent: see `paired_saving`.
+        """
+        base = self.cost(reference) if isinstance(reference, tuple) else reference.cost
+        rows = []
+        for (forecaster, policy), trajectory in self.trajectories.items():
+            saving = paired_saving(base, trajectory.cost, level=level, clusters=clusters)
+            rows.append(
+                {
+                    "forecaster": forecaster,
+                    "policy": policy,
+                    "cost": _per_period(trajectory.cost),
+                    "holding": _per_period(trajectory.holding),
+                    "stockout": _per_period(trajectory.stockout),
+                    "fill_rate": trajectory.fill_rate,
+                    "mean_on_hand": _per_period(trajectory.on_hand),
+                    "saving": saving.saving,
+                    "saving_low": saving.low,
+                    "saving_high": saving.high,
+                }
+            )
+        return pd.DataFrame(rows)
+
+
+def run_grid(
+    study: Study,
+    forecasters: Iterable[str],
+    policies: Sequence[str],
+    *,
+    ready: Mapping[str, Backtest] | None = None,
+    paths: int = 0,
+    tolerant: bool = False,
+) -> Grid:
+    """Backtest forecasters one after the other, each with all policies.
+
+    Args:
+        study: whose folds are held out.
+        forecasters: names.
+        policies: names.
+        ready: backtests whose forecasts are there, by forecaster.
+        paths: simulated, beside the history, for policies to learn from.
+        tolerant: whether a forecaster that fails is left out and reported in `failed`; else its error is raised.
+    """
+    trajectories: dict[Pair, Trajectory] = {}
+    forecasts: dict[str, QuantileForecast] = {}
+    notes: dict[Pair, Sequence[str]] = {}
+    failed: dict[str, str] = {}
+    seconds: dict[str, float] = {}
+    for name in forecasters:
+        began = process_time()
+        try:
+            found = (ready or {}).get(name) or study.forecast(name, paths)
+            found = study.with_policies(found, policies)
+        except Exception as fault:  # whatever a forecaster raises, the others must not go down with it
+            if not tolerant:
+                raise
+            failed[name] = " ".join(f"{type(fault).__name__}: {fault}".split())
+            continue
+        forecasts[name], seconds[name] = found.after, process_time() - began
+        trajectories |= {(name, policy): trajectory for policy, trajectory in found.trajectories.items()}
+        notes |= {(name, policy): texts for policy, texts in found.trained.notes.items()}
+    return Grid(trajectories, forecasts, notes, failed, seconds)
+
+
+def read_pair(text: str | None, grid: Grid) -> Pair:
+    """Return the pair of a text "forecaster/policy"; the grid's first one where None.
+
+    Raises:
+        FractileError: where it is no pair of the grid.
+    """
+    if text is None:
+        return next(iter(grid.trajectories))
+    forecaster, _, policy = text.rpartition("/")
+    if (forecaster, policy) not in grid.trajectories:
+        known = [f"{one}/{other}" for one, other in grid.trajectories]
+        raise FractileError(f"reference must be a pair that was simulated, got {text!r}{did_you_mean(text, known)}")
+    return forecaster, policy
+
+
+def _per_period(values: Any) -> float:
+    return float(np.asarray(values).sum(2).mean())

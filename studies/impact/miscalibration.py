@@ -1,0 +1,217 @@
+"""What mistakes of a forecast cost: a simulated world in which it is right, and policies that see it distorted.
+
+Demand is drawn from a forecaster's own quantiles along the held-out periods, so that the truth is known. Policies then
+see the forecast as it is, or with one mistake: too high or too low (`bias`, a factor), too sure or too unsure
+(`spread`, a factor on the distance from the median), shaky (`noise`, the deviation of a random factor), or late
+(`lateness`, the forecast of some periods ago). All see the same demand. Policies that are tuned are tuned anew on
+another draw with the same mistake: what they then cost less than the untuned form is what tuning absorbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...arrays import FloatArray, IntArray
+from ...envs.core.forecast_features import ProtectionTotals
+from ...envs.core.types import ItemParams, Scenario, with_protection_totals
+from ...envs.demand.belief import Distortion
+from ...envs.demand.forecast_demand import ForecastDemand
+from ...policies.base import Planner, Policy
+from ...policies.rollout import policy_of_items, simulate
+from ...randomness import keyed_generator
+from ...training.train import needs_training
+from ...training.tune import TUNERS, tune_policy
+from ..backtest import Backtest, Study
+from ..statistics import paired_saving
+
+BIAS = (0.7, 0.8, 0.9, 1.1, 1.2, 1.3)
+SPREAD = (0.5, 0.75, 1.5, 2.0)
+NOISE = (0.1, 0.2, 0.3, 0.5)
+LATENESS = (1, 2, 3, 4)
+"""Sizes of the mistakes: factors on demand, factors on the distance from the median, deviations, periods."""
+RIGHT = "none"
+"""The mistake of a forecast that is right."""
+COUNTED = 20
+"""Periods that count, where as many are held out."""
+RECENT = 8
+"""Periods before the world begins in which an item must have sold: where nothing sells nothing is decided."""
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """Demand that a forecaster's quantiles are right about, with forecasts from each period.
+
+    Attributes:
+        demand: units, shape (paths, periods, items).
+        forecasts: one a period, each as far as a late policy needs.
+        reach: periods ahead that policies need. [L + R]
+        lateness: the largest that forecasts reach over.
+    """
+
+    demand: FloatArray
+    forecasts: Sequence[Any]
+    reach: int
+    lateness: int
+
+    def believed(self, periods: int = 0) -> Scenario:
+        """Return what policies see, the forecasts of some periods ago.
+
+        Args:
+            periods: ago; in the first periods as long ago as there are forecasts.
+        """
+        seen = []
+        for t in range(len(self.forecasts)):
+            ago = min(periods, t)
+            seen.append((self.forecasts[t - ago].after(ago) if ago else self.forecasts[t]).head(self.reach))
+        return Scenario(self.demand, forecasts=seen)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One way of being wrong.
+
+    Attributes:
+        kind: "bias", "spread", "noise", "lateness" or `RIGHT`.
+        size: how much; 1, 1, 0 and 0 are none.
+    """
+
+    kind: str
+    size: float
+
+
+def mistakes(lateness: int) -> list[Mistake]:
+    """Return the right forecast and all mistakes; late ones as far as forecasts reach."""
+    sizes = {"bias": BIAS, "spread": SPREAD, "noise": NOISE, "lateness": [k for k in LATENESS if k <= lateness]}
+    return [Mistake(RIGHT, 0.0), *(Mistake(kind, size) for kind, each in sizes.items() for size in each)]
+
+
+def miscalibration_table(study: Study, backtest: Backtest, *, level: float = 0.95) -> pd.DataFrame:
+    """Price mistakes of a forecaster's forecasts under each policy of its backtest.
+
+    Args:
+        study: whose `impact.simulated_items` and `impact.simulated_paths` say how large the world is.
+        backtest: of the forecaster, with its policies.
+        level: of the intervals, over independent paths.
+
+    Returns:
+        A row a mistake and policy: `mistake`, `size`, `policy`, `retuned` (whether it was tuned anew with the
+        mistake), `cost` (a period, over the world's items), `extra` (share that it costs more than with the right
+        forecast), `extra_low`, `extra_high`, `fill_rate`.
+    """
+    items, params = _items(study, backtest), study.data.params
+    chosen, given = params.select(items), study.config.policies.options
+    warm_up = 2 * study.window.span
+    with study.stage("simulating miscalibration"):
+        world, other = (_draw_world(study, backtest, items, warm_up, name) for name in ("judged", "tuned"))
+        whole = {name: p for name, p in backtest.trained.policies.items() if not isinstance(p, Planner)}
+        policies = {name: policy_of_items(p, items, study.data.panel.items) for name, p in whole.items()}
+        tuned = [name for name in policies if name in TUNERS and needs_training(name, given.get(name, {}))]
+        right, rows = dict[tuple[str, bool], FloatArray](), []
+        beside = zip(
+            _scenarios(world, chosen, study.config.seed), _scenarios(other, chosen, study.config.seed), strict=True
+        )
+        for (mistake, scenario), (_, tuning) in beside:
+            study.progress(f"simulating {mistake.kind} {mistake.size:g}")
+            runs: list[tuple[str, bool, Policy]] = [(name, False, policy) for name, policy in policies.items()]
+            runs += [(name, True, tune_policy(name, tuning, chosen, seed=study.config.seed).policy) for name in tuned]
+            for name, retuned, policy in runs:
+                found = simulate(policy, scenario, chosen, warm_up=warm_up)
+                base = right.setdefault((name, retuned), found.cost)
+                saving = paired_saving(base, found.cost, level=level, clusters="path")
+                rows.append(
+                    {
+                        "mistake": mistake.kind,
+                        "size": mistake.size,
+                        "policy": name,
+                        "retuned": retuned,
+                        "cost": float(found.cost.sum(2).mean()),
+                        "extra": -saving.saving,
+                        "extra_low": -saving.high,
+                        "extra_high": -saving.low,
+                        "fill_rate": found.fill_rate,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def absorbed_table(table: pd.DataFrame, untuned: str) -> pd.DataFrame:
+    """Return how much of each mistake's cost tuning absorbs.
+
+    Args:
+        table: see `miscalibration_table`.
+        untuned: the policy that nothing is tuned in.
+
+    Returns:
+        A row a mistake, size and tuned policy: `mistake`, `size`, `policy`, `untuned_extra`, `extra` (money a period
+        more than with the right forecast), `absorbed` (share of the untuned one's extra cost that is not there; NaN
+        where that is below half a per cent of its cost).
+    """
+    keys = ["mistake", "size"]
+
+    def extra(rows: pd.DataFrame) -> pd.DataFrame:
+        """Return rows with what they cost more than with the right forecast, money."""
+        right = rows[rows["mistake"] == RIGHT].set_index("policy")["cost"]
+        return rows.assign(extra=rows["cost"] - rows["policy"].map(right))
+
+    plain = extra(table[(table["policy"] == untuned) & ~table["retuned"]]).set_index(keys)
+    rows = extra(table[table["retuned"]])
+    rows = rows.loc[rows["mistake"] != RIGHT, [*keys, "policy", "extra"]]
+    own = plain["extra"].reindex(pd.MultiIndex.from_frame(rows[keys])).to_numpy()
+    rows.insert(3, "untuned_extra", own)
+    counts = own > 0.005 * plain["cost"].iloc[0]
+    rows["absorbed"] = np.where(counts, 1.0 - rows["extra"].to_numpy() / np.where(counts, own, 1.0), np.nan)
+    return rows.reset_index(drop=True)
+
+
+def _items(study: Study, backtest: Backtest) -> IntArray:
+    """Choose items by key among those that sold lately."""
+    first, panel = backtest.folds[-1].first, study.data.panel
+    sells = panel.sales[:, max(0, first - RECENT) : first].sum(1) > 0
+    order = keyed_generator(study.config.seed, "miscalibration items").permutation(panel.items)
+    return np.sort(order[sells[order]][: study.config.impact.simulated_items])
+
+
+def _draw_world(study: Study, backtest: Backtest, items: IntArray, warm_up: int, name: str) -> World:
+    """Draw demand from the last fold's forecaster, along its periods, with common shocks fitted on all items."""
+    first, span = backtest.folds[-1].first, study.window.span
+    panel, fitted, paths = study.data.panel.until(first), backtest.fitted, study.config.impact.simulated_paths
+    horizon = min(study.window.horizon, getattr(fitted, "max_horizon", None) or study.window.horizon)
+    lateness = min(max(LATENESS), horizon - span)
+    shocks = ForecastDemand(fitted, panel, mode="rolled", start=first).fitted_shocks()
+    model = ForecastDemand(fitted, panel.select(items), mode="rolled", start=first, shocks=shocks)
+    rng = keyed_generator(study.config.seed, "miscalibration", name)
+    scenario = model.scenario(rng, paths, warm_up + COUNTED, span + lateness)
+    return World(np.asarray(scenario.demand), scenario.forecasts or (), span, lateness)
+
+
+def _scenarios(world: World, params: ItemParams, seed: int) -> Iterator[tuple[Mistake, Scenario]]:
+    """Yield each mistake with what policies then see; what all of them read of the right forecast is computed once."""
+    right = with_protection_totals(world.believed(), params)
+    assert right.protection_totals is not None
+    paths, periods, items = world.demand.shape
+    normal = keyed_generator(seed, "miscalibration noise").standard_normal((items, paths, periods))
+    for mistake in mistakes(world.lateness):
+        if mistake.kind == RIGHT:
+            yield mistake, right
+            continue
+        if mistake.kind == "lateness":
+            yield mistake, with_protection_totals(world.believed(int(mistake.size)), params)
+            continue
+        distortion = _distortion(mistake)
+        drawn = [normal[:, :, t] if distortion.noise > 0 else None for t in range(periods)]
+        seen = [distortion.apply(f, z) for f, z in zip(right.forecasts or (), drawn, strict=True)]
+        # A distorted sum is the sum, distorted in the same way.
+        totals = [distortion.apply(f, z) for f, z in zip(right.protection_totals.totals, drawn, strict=True)]
+        made = ProtectionTotals(seen, right.protection_totals.span, totals)
+        yield mistake, Scenario(world.demand, forecasts=seen, protection_totals=made)
+
+
+def _distortion(mistake: Mistake) -> Distortion:
+    if mistake.kind == "bias":
+        return Distortion(bias=mistake.size - 1.0)
+    return Distortion(spread=mistake.size) if mistake.kind == "spread" else Distortion(noise=mistake.size)
