@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,14 +13,14 @@ import typer
 from .errors import InputError
 from .studies.commands import options as opt
 from .studies.commands.kept import order_basis, training_document
+from .studies.commands.impact import impact
 from .studies.commands.options import make_config, parse_columns, parse_levels, parse_names, parse_number
-from .studies.commands.terminal import FAILED, open_terminal, records
+from .studies.commands.target import command_line, fail_if, run_target
+from .studies.commands.terminal import open_terminal, records
 from .studies.commands.training import history_overrides, is_environment, train_on
 from .studies.folder import (
     FRAME_ENDINGS,
     check_output,
-    check_target,
-    free_target,
     read_manifest,
     replace_file,
     write_frame,
@@ -113,13 +111,13 @@ def study(
             "seed": parse_number(seed),
         }
         made = make_config(config, overrides, quick=quick, flags={"lineage.forecasters": "--lineage"})
-        target = _run_target(out, made.name, overwrite=overwrite)
+        target = run_target(out, made.name, overwrite=overwrite)
         from .studies.study import run_study
 
         with terminal.progress() as progress:
-            result = run_study(made, target, command=_command_line(), progress=progress, overwrite=overwrite)
+            result = run_study(made, target, command=command_line(), progress=progress, overwrite=overwrite)
         terminal.emit(result.to_document(), result.to_text())
-        _fail_if(result.failed)
+        fail_if(result.failed)
 
 
 @app.command()
@@ -176,16 +174,16 @@ def train(
         }
         long: dict[str, Any] = {"policy": policy, "steps": parse_number(steps), "track": track, "resume": resume}
         if is_environment(environment_or_config):
-            rest: dict[str, Any] = {"quick": quick, "out": out, "overwrite": overwrite, "command": _command_line()}
+            rest: dict[str, Any] = {"quick": quick, "out": out, "overwrite": overwrite, "command": command_line()}
             return train_on(terminal, str(environment_or_config), overrides, **long, **rest)
         overrides |= history_overrides(**long)
         config = None if environment_or_config is None else Path(environment_or_config)
         made = make_config(config, overrides, quick=quick, flags={"policies.baseline": "--policy"})
-        target = _run_target(out, f"{made.name}-{policy}", overwrite=overwrite)
+        target = run_target(out, f"{made.name}-{policy}", overwrite=overwrite)
         from .studies.kept_runs import train_run
 
         with terminal.progress() as progress:
-            command = _command_line()
+            command = command_line()
             rest = {"command": command, "progress": progress, "overwrite": overwrite}
             folder = train_run(made, target, policy=policy, any_forecaster=forecaster == opt.AUTO, **rest)
         terminal.emit(*training_document(folder, policy))
@@ -307,14 +305,17 @@ def lineage(
         made = make_config(config, overrides, quick=quick)
         if resume and out is None:
             raise InputError(["--resume: needs the folder to go on in; give --out, too"])
-        target = out if resume and out else _run_target(out, f"{made.name}-lineage", overwrite=overwrite)
+        target = out if resume and out else run_target(out, f"{made.name}-lineage", overwrite=overwrite)
         from .studies.league.run import command_document, lineage_run
 
         with terminal.progress() as progress:
             flags = {"resume": True} if resume else {"overwrite": overwrite}
-            found = lineage_run(made, target, command=_command_line(), progress=progress, **flags)
+            found = lineage_run(made, target, command=command_line(), progress=progress, **flags)
         terminal.emit(command_document(target, found), f"{found.to_text()}\n\nPage: {target / 'lineage.html'}")
-        _fail_if(found.failed)
+        fail_if(found.failed)
+
+
+app.command()(impact)
 
 
 @app.command()
@@ -423,25 +424,7 @@ def main() -> None:
     app(prog_name="fractile")
 
 
-def _run_target(out: Path | None, name: str, *, overwrite: bool) -> Path:
-    target = free_target(Path("runs") / name) if out is None else out
-    check_target(target.absolute(), overwrite=overwrite)
-    return target
-
-
 def _check_table(out: Path | None) -> None:
     """Refuse the name of an output file before any work."""
     if out is not None:
         check_output(out)
-
-
-def _fail_if(failed: Mapping[str, str]) -> None:
-    """End with exit code 1 where forecasters failed; the results of the others are written and printed."""
-    for name, error in failed.items():
-        typer.echo(f"error: {name} failed: {error}", err=True)
-    if failed:
-        raise typer.Exit(FAILED)
-
-
-def _command_line() -> str:
-    return shlex.join(["fractile", *sys.argv[1:]])

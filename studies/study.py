@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from ..envs.core.types import Trajectory
-from ..forecasters.scores import protection_interval_loss, score_forecast
 from ..policies.base import Policy
 from .advice import Advice, advise
 from .assumptions import Assumption, describe_defaults, list_assumptions
@@ -24,11 +23,12 @@ from .config import StudyConfig
 from .fold_savings import savings_by_fold
 from .folder import RunFolder, new_run
 from .headline import choose_baseline
+from .impact.accuracy import score_rows
+from .impact.grid import run_grid
 from .kept_runs import BOUNDS, orders_at_end, save_models
 from .league.run import study_lineage
 from .record import learning_record, write_manifest
 from .report.page import build_report
-from .statistics import paired_saving
 from .sweeps import sweep_study
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 VALUED = ("newsvendor", "tuned_newsvendor")
 """Policies that forecasters are valued with."""
+VALUE_COLUMNS = ["forecaster", "policy", "cost", "fill_rate", "saving", "saving_low", "saving_high"]
 SERIES = ("demand", "order", "received", "sales", "shortfall", "on_hand", "cost")
 ITEM_COLUMNS = ("lead_time", "review_period", "holding_cost", "stockout_cost", "fixed_order_cost", "critical_ratio")
 DRAWN = 6
@@ -174,35 +175,12 @@ def value_forecasters(study: Study, main: Backtest, baseline: Trajectory) -> tup
         main: of the forecaster that policies see, which need not be fitted again.
         baseline: of the headline; savings are measured against it.
     """
-    config, rows, scores = study.config, [], []
-    for name in config.forecast.names:
-        forecasts = main if name == config.forecast.forecaster else study.forecast(name, 0)
-        backtest = study.with_policies(forecasts, VALUED)
-        for policy, trajectory in backtest.trajectories.items():
-            saving = paired_saving(
-                baseline.cost,
-                trajectory.cost,
-                level=config.statistics.level,
-                clusters=config.statistics.clusters,
-            )
-            rows.append(
-                {
-                    "forecaster": name,
-                    "policy": policy,
-                    "cost": float(trajectory.cost.sum(2).mean()),
-                    "fill_rate": trajectory.fill_rate,
-                    "saving": saving.saving,
-                    "saving_low": saving.low,
-                    "saving_high": saving.high,
-                }
-            )
-        panel, params = study.data.panel, study.data.params
-        after = backtest.after
-        bought = protection_interval_loss(after, panel, params.protection_interval, params.critical_ratio)
-        table = score_forecast(after, panel).assign(protection_loss=bought)
-        table.insert(0, "forecaster", name)
-        scores.append(table)
-    return pd.DataFrame(rows), pd.concat(scores, ignore_index=True)
+    names, settings = study.config.forecast.names, study.config.statistics
+    grid = run_grid(study, names, VALUED, ready={main.forecaster: main})
+    value = grid.table(baseline, level=settings.level, clusters=settings.clusters)
+    panel, params = study.data.panel, study.data.params
+    scores = [score_rows(name, forecast, panel, params) for name, forecast in grid.forecasts.items()]
+    return value[VALUE_COLUMNS], pd.concat(scores, ignore_index=True)
 
 
 def _write_comparison(run: RunFolder, study: Study, comparison: Comparison, backtest: Backtest) -> None:

@@ -78,6 +78,17 @@ Policies = Annotated[
     _option("--policy", "A policy to compare; may be repeated. The baseline is compared, too.", "NAME"),
 ]
 Baseline = Annotated[str | None, _option("--baseline", "The policy that savings are measured against.", "NAME")]
+ValuedForecasters = Annotated[
+    str | None,
+    _option("--forecasters", "Names with commas between them, truth where it is known; a few if not given.", "NAMES"),
+]
+CrossedPolicies = Annotated[
+    str | None, _option("--policies", "Policies that each of them is compared under, commas between them.", "NAMES")
+]
+Reference = Annotated[
+    str | None,
+    _option("--reference", "What savings are measured against; the first pair where not given.", "FORECASTER/POLICY"),
+]
 LeagueInStudy = Annotated[
     str | None,
     _option("--lineage", "Add the league table of these forecasters, names with commas between them, or all.", "NAMES"),

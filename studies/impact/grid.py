@@ -14,9 +14,12 @@ from ...arrays import FloatArray
 from ...envs.core.types import Trajectory
 from ...errors import FractileError, did_you_mean
 from ...forecasters.forecast import QuantileForecast
+from ...policies.registry import make_policy
 from ..backtest import Backtest, Study
 from ..statistics import Clusters, paired_saving
 
+HINDSIGHT = "hindsight"
+"""The planner that knows demand beforehand."""
 Pair = tuple[str, str]
 """A forecaster and a policy."""
 
@@ -31,6 +34,8 @@ class Grid:
         notes: by forecaster and policy, what a reader should know of a pair.
         failed: errors of forecasters that failed, by name.
         seconds: CPU time of each forecaster, its policies included.
+        hindsight: what perfect information would have cost, money, shape (periods, items); None where it is not known.
+        kept: the backtest that `run_grid` was asked to keep.
     """
 
     trajectories: Mapping[Pair, Trajectory]
@@ -38,6 +43,8 @@ class Grid:
     notes: Mapping[Pair, Sequence[str]] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    hindsight: FloatArray | None = None
+    kept: Backtest | None = None
 
     @property
     def forecasters(self) -> tuple[str, ...]:
@@ -70,7 +77,7 @@ class Grid:
         base = self.cost(reference) if isinstance(reference, tuple) else reference.cost
         rows = []
         for (forecaster, policy), trajectory in self.trajectories.items():
-            saving = paired_saving(base, trajectory.cost, level=level, clusters=clusters)
+            saving = paired_saving(base, trajectory.cost, level=level, clusters=clusters, seeds=True)
             rows.append(
                 {
                     "forecaster": forecaster,
@@ -96,6 +103,7 @@ def run_grid(
     ready: Mapping[str, Backtest] | None = None,
     paths: int = 0,
     tolerant: bool = False,
+    keep: str | None = None,
 ) -> Grid:
     """Backtest forecasters one after the other, each with all policies.
 
@@ -106,7 +114,9 @@ def run_grid(
         ready: backtests whose forecasts are there, by forecaster.
         paths: simulated, beside the history, for policies to learn from.
         tolerant: whether a forecaster that fails is left out and reported in `failed`; else its error is raised.
+        keep: the forecaster whose backtest the grid keeps, and beside which perfect information is planned for.
     """
+    kept: Backtest | None = None
     trajectories: dict[Pair, Trajectory] = {}
     forecasts: dict[str, QuantileForecast] = {}
     notes: dict[Pair, Sequence[str]] = {}
@@ -125,7 +135,18 @@ def run_grid(
         forecasts[name], seconds[name] = found.after, process_time() - began
         trajectories |= {(name, policy): trajectory for policy, trajectory in found.trajectories.items()}
         notes |= {(name, policy): texts for policy, texts in found.trained.notes.items()}
-    return Grid(trajectories, forecasts, notes, failed, seconds)
+        if name == keep or (keep is not None and kept is None):
+            kept = found
+    hindsight = None if kept is None else _hindsight(study, kept)
+    return Grid(trajectories, forecasts, notes, failed, seconds, hindsight, kept)
+
+
+def _hindsight(study: Study, backtest: Backtest) -> FloatArray | None:
+    """Return what perfect information would have cost; None for items that it does not plan for."""
+    try:
+        return np.asarray(study.simulate(backtest, {HINDSIGHT: make_policy(HINDSIGHT)})[HINDSIGHT].cost.mean(0))
+    except FractileError:
+        return None  # stock that perishes, or an objective with revenue
 
 
 def read_pair(text: str | None, grid: Grid) -> Pair:

@@ -21,6 +21,8 @@ from ...envs.core.forecast_features import ProtectionTotals
 from ...envs.core.types import ItemParams, Scenario, with_protection_totals
 from ...envs.demand.belief import Distortion
 from ...envs.demand.forecast_demand import ForecastDemand
+from ...forecasters.demand_forecast import DemandForecast
+from ...forecasters.forecast import QuantileForecast
 from ...policies.base import Planner, Policy
 from ...policies.rollout import policy_of_items, simulate
 from ...randomness import keyed_generator
@@ -204,11 +206,18 @@ def _scenarios(world: World, params: ItemParams, seed: int) -> Iterator[tuple[Mi
             continue
         distortion = _distortion(mistake)
         drawn = [normal[:, :, t] if distortion.noise > 0 else None for t in range(periods)]
-        seen = [distortion.apply(f, z) for f, z in zip(right.forecasts or (), drawn, strict=True)]
+        seen = [_plain(distortion.apply(f, z)) for f, z in zip(right.forecasts or (), drawn, strict=True)]
         # A distorted sum is the sum, distorted in the same way.
-        totals = [distortion.apply(f, z) for f, z in zip(right.protection_totals.totals, drawn, strict=True)]
+        totals = [_plain(distortion.apply(f, z)) for f, z in zip(right.protection_totals.totals, drawn, strict=True)]
         made = ProtectionTotals(seen, right.protection_totals.span, totals)
         yield mistake, Scenario(world.demand, forecasts=seen, protection_totals=made)
+
+
+def _plain(forecast: DemandForecast) -> DemandForecast:
+    """Return the quantiles of a forecast as plain data, which simulations read many times."""
+    return QuantileForecast.unchecked(
+        forecast.levels, forecast.values, forecast.origins, forecast.item_ids, forecast.dependence
+    )
 
 
 def _distortion(mistake: Mistake) -> Distortion:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..folder import read_manifest, replace_file
+from ..impact.page import KIND as IMPACT, build_impact_page
 from ..league.page import build_lineage_page, lineage_section
 from .answer import answer_figures, answer_section
 from .checks import checks_section
@@ -64,7 +65,7 @@ FIGURES: tuple[Callable[[Run], Mapping[str, pd.DataFrame]], ...] = (
 def build_report(folder: Path) -> Path:
     """Write `report.html` and `figures/*.csv` from the files of a run folder, the same bytes for the same files.
 
-    A folder of `fractile lineage` gets its `lineage.html`.
+    A folder of `fractile lineage` gets its `lineage.html`, one of `fractile impact` its `impact.html`.
 
     Args:
         folder: the run folder, finished or about to be.
@@ -76,8 +77,9 @@ def build_report(folder: Path) -> Path:
         FractileError: where a file that a report needs is missing or damaged.
     """
     folder = Path(folder)
-    if read_manifest(folder).get("kind") == LEAGUE:
-        return build_lineage_page(folder)
+    kind = read_manifest(folder).get("kind")
+    if kind in (LEAGUE, IMPACT):
+        return (build_lineage_page if kind == LEAGUE else build_impact_page)(folder)
     run = read_run(folder)
     files = write_figures(folder, {name: frame for part in FIGURES for name, frame in part(run).items()})
     page = render(run, files)

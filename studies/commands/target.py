@@ -1,0 +1,33 @@
+"""What commands that write run folders share: where to, how they were called, and how they end."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+
+from ..folder import check_target, free_target
+from .terminal import FAILED
+
+
+def run_target(out: Path | None, name: str, *, overwrite: bool) -> Path:
+    """Return the run folder to write: the one asked for, or a free one in runs/."""
+    target = free_target(Path("runs") / name) if out is None else out
+    check_target(target.absolute(), overwrite=overwrite)
+    return target
+
+
+def fail_if(failed: Mapping[str, str]) -> None:
+    """End with exit code 1 where forecasters failed; the results of the others are written and printed."""
+    for name, error in failed.items():
+        typer.echo(f"error: {name} failed: {error}", err=True)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def command_line() -> str:
+    """Return how the command was called, for the record."""
+    return shlex.join(["fractile", *sys.argv[1:]])

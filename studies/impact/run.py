@@ -1,0 +1,156 @@
+"""`fractile impact`: a backtest of every forecaster under every policy, written to a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError
+from ..backtest import Study, begin
+from ..config import StudyConfig
+from ..data import StudyData
+from ..folder import new_run
+from ..league.task import sort_by_history
+from ..record import write_manifest
+from ..sections import TRUTH
+from .grid import run_grid
+from .miscalibration import miscalibration_table
+from .page import KIND, build_impact_page
+from .result import TABLES, Impact, document, value_forecasts
+from .truth import true_forecaster
+from .words import impact_text, sentences
+
+if TYPE_CHECKING:
+    from ...progress import Progress
+
+DEFAULT_VALUED = ("seasonal_naive", "ets", "patchwork", "lightgbm")
+"""Forecasters that are valued where none are named, beside the one that policies see."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImpactResult:
+    """The outcome of `fractile impact`.
+
+    Attributes:
+        impact: its tables.
+        folder: the run folder.
+        freq: of the periods.
+        currency: of the amounts.
+    """
+
+    impact: Impact
+    folder: Path
+    freq: str
+    currency: str | None
+
+    def to_text(self) -> str:
+        """Return tables, findings, and where the page is."""
+        return f"{impact_text(self.impact, self.freq, self.currency)}\n\nPage: {self.folder / 'impact.html'}"
+
+    def to_document(self) -> dict[str, Any]:
+        """Return it for machines."""
+        found = sentences(self.impact, self.freq, self.currency)
+        return {"folder": self.folder, "page": self.folder / "impact.html", **document(self.impact), "findings": found}
+
+
+def impact_run(
+    config: StudyConfig, out: Path, *, command: str, progress: Progress, overwrite: bool = False
+) -> ImpactResult:
+    """Value forecasters and write the run folder with its page.
+
+    Args:
+        config: of the study.
+        out: the run folder.
+        command: the command line, for the record.
+        progress: receives what is being done.
+        overwrite: replace a run folder that stands there.
+
+    Raises:
+        InputError: with the faults of data or configuration; no folder is left then.
+    """
+    study = begin_impact(config, progress)
+    with new_run(out, overwrite=overwrite) as run:
+        impact, seconds = value_study(study)
+        freq, currency = study.data.panel.freq, config.report.currency
+        with study.stage("writing"):
+            for name in TABLES:
+                frame = getattr(impact, name)
+                if len(frame.columns):
+                    run.write_frame(f"{name}.parquet", frame)
+        record = {
+            "reference": {"forecaster": impact.reference[0], "policy": impact.reference[1]},
+            "currency": currency,
+            "config_policies": config.impact.policies,
+            "findings": sentences(impact, freq, currency),
+            "notes": impact.notes,
+            "failed": impact.failed,
+            "forecaster_seconds": {name: round(each, 2) for name, each in seconds.items()},
+        }
+        write_manifest(run, study, command, kind=KIND, **record)
+        build_impact_page(run.path)
+    return ImpactResult(impact, run.target, freq, currency)
+
+
+def begin_impact(config: StudyConfig, progress: Progress, data: StudyData | None = None) -> Study:
+    """Load the data of a config and place its windows; the true quantiles are added where they are asked for.
+
+    Args:
+        config: of the study.
+        progress: receives what is being done.
+        data: data in place of what the config names.
+    """
+    names = config.impact.policies
+    config = config.with_overrides({"policies.names": names, "policies.baseline": names[0]})
+    asked = valued_names(config)
+    if TRUTH in asked and (config.data.history is not None or data is not None):
+        raise InputError([f"--forecasters: {TRUTH!r} is known on the embedded panel alone; leave it out"])
+    study = begin(config, config.backtest.periods, progress, data)
+    if TRUTH not in asked:
+        return study
+    with study.stage(f"fitting {TRUTH}"):
+        given = {**study.data.given, TRUTH: true_forecaster(config, study.window)}
+    return replace(study, data=replace(study.data, given=given))
+
+
+def value_study(study: Study) -> tuple[Impact, Mapping[str, float]]:
+    """Return what the forecasters of a study are worth, and the CPU time of each.
+
+    Args:
+        study: of `begin_impact`.
+    """
+    config = study.config
+    names = valued_names(config)
+    main = main_forecaster(names, config.forecast.forecaster)
+    grid = run_grid(study, names, config.impact.policies, tolerant=True, keep=main)
+    truth = study.data.demand if config.data.history is None and TRUTH in study.data.given else None
+    with study.stage("valuing"):
+        impact = value_forecasts(
+            grid,
+            study.data.panel,
+            study.data.params,
+            reference=config.impact.reference,
+            truth=truth,
+            level=config.statistics.level,
+            seed=config.seed,
+        )
+    if config.impact.simulated_items and grid.kept is not None:
+        impact = impact.with_miscalibration(miscalibration_table(study, grid.kept, level=config.statistics.level))
+    return impact, grid.seconds
+
+
+def valued_names(config: StudyConfig) -> tuple[str, ...]:
+    """Return the forecasters that are valued: those named, or the usual ones; forecasts made elsewhere beside them."""
+    named: Sequence[str] = config.impact.forecasters
+    if not named:
+        named = sort_by_history((*DEFAULT_VALUED, config.forecast.forecaster))
+        named = (*named, TRUTH) if config.data.history is None else named
+    return tuple(dict.fromkeys((*named, *config.forecast.files)))
+
+
+def main_forecaster(names: Sequence[str], wished: str) -> str:
+    """Return the forecaster whose mistakes are priced: the one policies see, or the last of those in history."""
+    if wished in names:
+        return wished
+    return ([name for name in sort_by_history(names) if name != TRUTH] or list(names))[-1]
