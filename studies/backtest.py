@@ -179,7 +179,7 @@ class Study:
         """Draw demand from forecasters along the stretches that they were fitted for."""
         parts = []
         past = self.data.panel.until(window.start if window.refits else window.cutoff)
-        shocks: Any = "fitted"
+        shocks: Any = "none" if refits.name in self.data.given else "fitted"  # which needs forecasts from the past
         if window.learning >= FEWEST_PERIODS and window.refits:
             # Errors of forecasts that did not know what came, not of those that were fitted to it.
             found = zip(window.forecast, window.stretches, strict=False)

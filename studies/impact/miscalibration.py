@@ -21,8 +21,13 @@ from ...envs.core.forecast_features import ProtectionTotals
 from ...envs.core.types import ItemParams, Scenario, with_protection_totals
 from ...envs.demand.belief import Distortion
 from ...envs.demand.forecast_demand import ForecastDemand
+from ...envs.demand.shock_moments import FEWEST_PERIODS
+from ...envs.demand.shocks import CommonShocks
+from ...forecasters.base import Forecaster
+from ...forecasters.data.panel import SalesPanel
 from ...forecasters.demand_forecast import DemandForecast
 from ...forecasters.forecast import QuantileForecast
+from ...forecasters.outside import OutsideForecaster
 from ...policies.base import Planner, Policy
 from ...policies.rollout import policy_of_items, simulate
 from ...randomness import keyed_generator
@@ -184,11 +189,22 @@ def _draw_world(study: Study, backtest: Backtest, items: IntArray, warm_up: int,
     panel, fitted, paths = study.data.panel.until(first), backtest.fitted, study.config.impact.simulated_paths
     horizon = min(study.window.horizon, getattr(fitted, "max_horizon", None) or study.window.horizon)
     lateness = min(max(LATENESS), horizon - span)
-    shocks = ForecastDemand(fitted, panel, mode="rolled", start=first).fitted_shocks()
+    shocks = _shocks(fitted, panel)
     model = ForecastDemand(fitted, panel.select(items), mode="rolled", start=first, shocks=shocks)
     rng = keyed_generator(study.config.seed, "miscalibration", name)
     scenario = model.scenario(rng, paths, warm_up + COUNTED, span + lateness)
     return World(np.asarray(scenario.demand), scenario.forecasts or (), span, lateness)
+
+
+def _shocks(fitted: Forecaster, panel: SalesPanel) -> CommonShocks:
+    """Return the shocks that items share, fitted on what was forecast before the panel's end."""
+    if not isinstance(fitted, OutsideForecaster):
+        return ForecastDemand(fitted, panel, mode="rolled").fitted_shocks()
+    starts = fitted.origins(panel)
+    starts = starts[starts < panel.periods]
+    if len(starts) < FEWEST_PERIODS:
+        return CommonShocks()
+    return CommonShocks.from_forecast(fitted.predict(panel, 1, origins=starts), panel)
 
 
 def _scenarios(world: World, params: ItemParams, seed: int) -> Iterator[tuple[Mistake, Scenario]]:

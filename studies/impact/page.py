@@ -13,6 +13,7 @@ from ..folder import read_manifest, replace_file
 from ..report.figure_data import write_figures
 from ..report.figures import draw_calibration
 from ..report.forecasters import all_horizons
+from ..report.read import rows_of
 from ..report.template import as_markup, render_template, style_sheet
 from ..report.text import column, interval, label, money, money_interval, number, percent, period_of, periods_a_year
 from ..sections import TRUTH
@@ -111,7 +112,7 @@ def render(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], file
 def cell_rows(cells: pd.DataFrame, reference: Mapping[str, str], currency: str | None) -> list[dict[str, Any]]:
     """Return the pairs as text, cheapest first."""
     rows = []
-    for row in cells.itertuples():
+    for row in rows_of(cells):
         own = (row.forecaster, row.policy) == (reference["forecaster"], reference["policy"])
         rows.append(
             {
@@ -161,7 +162,7 @@ def rank_rows(ranks: pd.DataFrame, worth: pd.DataFrame, freq: str, currency: str
             "worth": money(year * float(row.worth), currency),
             "worth_within": money_interval(year * float(row.worth_low), year * float(row.worth_high)),
         }
-        for row in ranks.merge(worth, on=["policy", "loss", "forecasters"]).itertuples()
+        for row in rows_of(ranks.merge(worth, on=["policy", "loss", "forecasters"]))
     ]
 
 
@@ -174,7 +175,7 @@ def apart_rows(table: pd.DataFrame) -> list[dict[str, str]]:
             "gap": percent(row.loss_gap),
             "saving": f"{percent(row.saving)} {interval(row.saving_low, row.saving_high)}",
         }
-        for row in table.itertuples()
+        for row in rows_of(table)
     ]
 
 
@@ -182,7 +183,7 @@ def step_rows(table: pd.DataFrame, freq: str, currency: str | None) -> list[dict
     """Return the steps of the staircase as text; amounts a year where it is known how many periods that has."""
     year = periods_a_year(freq) or 1.0
     rows = []
-    for k, row in enumerate(table.itertuples()):
+    for k, row in enumerate(rows_of(table)):
         amounts = {}
         for name in ("saved", "total"):
             value, low, high = (year * float(getattr(row, key)) for key in (name, f"{name}_low", f"{name}_high"))
@@ -195,7 +196,7 @@ def step_rows(table: pd.DataFrame, freq: str, currency: str | None) -> list[dict
 def split_rows(table: pd.DataFrame, currency: str | None) -> list[dict[str, str]]:
     """Return the parts of each saving as text, to the cent, the largest saving first."""
     rows = []
-    for row in table.sort_values("saving", ascending=False, kind="stable").itertuples():
+    for row in rows_of(table.sort_values("saving", ascending=False, kind="stable")):
         cells = {}
         for name in ("saving", "forecast_effect", "policy_effect"):
             share, low, high, cents = (getattr(row, f"{name}{what}") for what in ("", "_low", "_high", "_money"))
@@ -217,7 +218,7 @@ def absorbed_rows(table: pd.DataFrame, currency: str | None) -> list[dict[str, s
             "tuned": money(row.extra, currency),
             "share": "–" if pd.isna(row.absorbed) else percent(row.absorbed, 0),
         }
-        for row in table.itertuples()
+        for row in rows_of(table)
     ]
 
 

@@ -23,6 +23,7 @@ from ..report.drawing import (
     scale_of,
     strip_axes,
 )
+from ..report.read import rows_of
 from ..report.text import MINUS, label, money, percent
 from .miscalibration import RIGHT
 from .staircase import PERFECT
@@ -97,7 +98,7 @@ def draw_money(points: pd.DataFrame, policies: list[str], *, period: str) -> str
             style: dict[str, Any] = {"color": colours[policy], "lw": 1.3, "ms": 5, "label": label(policy)}
             axes.plot(rows["protection_loss"], rows["cost"], "o-", **style)
         top = axes.get_ylim()[1]
-        for k, row in enumerate(first.itertuples()):
+        for k, row in enumerate(rows_of(first)):
             at, place = float(row.protection_loss), (0, 4 + 11 * (k % 2))
             above: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 9, "color": MUTED}
             axes.annotate(label(str(row.forecaster)), (at, top), place, annotation_clip=False, **above)

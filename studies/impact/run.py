@@ -12,7 +12,7 @@ from ..backtest import Study, begin
 from ..config import StudyConfig
 from ..data import StudyData
 from ..folder import new_run
-from ..league.task import sort_by_history
+from ..league.task import LINEAGE, sort_by_history
 from ..record import write_manifest
 from ..sections import TRUTH
 from .grid import run_grid
@@ -153,4 +153,5 @@ def main_forecaster(names: Sequence[str], wished: str) -> str:
     """Return the forecaster whose mistakes are priced: the one policies see, or the last of those in history."""
     if wished in names:
         return wished
-    return ([name for name in sort_by_history(names) if name != TRUTH] or list(names))[-1]
+    ordered = sort_by_history(names)
+    return ([name for name in ordered if name in LINEAGE] or [name for name in ordered if name != TRUTH] or ordered)[-1]

@@ -87,10 +87,8 @@ def split_table(grid: Grid, reference: Pair, *, level: float = 0.95, clusters: C
         crossed = {(pair[0], reference[1]), (reference[0], pair[1])}
         if pair == reference or not crossed <= set(grid.trajectories):
             continue
-        split, row = (
-            split_saving(grid, reference, pair, level=level, clusters=clusters),
-            dict(zip(KEYS, pair, strict=True)),
-        )
+        split = split_saving(grid, reference, pair, level=level, clusters=clusters)
+        row: dict[str, Any] = dict(zip(KEYS, pair, strict=True))
         for name in PARTS:
             one: Part = getattr(split, name)
             row |= {name: one.share, f"{name}_low": one.low, f"{name}_high": one.high, f"{name}_money": one.money}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..report.read import rows_of
 from ..report.text import capitalise, interval, join_words, label, money, number, percent, period_of, periods_a_year
 from ..sections import TRUTH
 from .miscalibration import RIGHT
@@ -147,13 +148,13 @@ def impact_text(impact: Impact, freq: str | None, currency: str | None = None) -
     """Return tables and findings as text for a terminal."""
     cells = impact.cells
     rows = [["forecaster", "policy", "cost", "fill rate", f"saving [{percent(impact.level, 0)} interval]", ""]]
-    for row in cells.itertuples():
+    for row in rows_of(cells):
         base = (row.forecaster, row.policy) == impact.reference
         saving = "reference" if base else f"{percent(row.saving)} {interval(row.saving_low, row.saving_high)}"
         mark = "among the best" if row.among_best else ""
         rows.append([row.forecaster, row.policy, f"{row.cost:,.2f}", percent(row.fill_rate), saving, mark])
     scores = [["forecaster", "protection loss", "wql", "crps", "bias", "calibration", "volatility"]]
-    for row in impact.accuracy.itertuples():
+    for row in rows_of(impact.accuracy):
         losses = [f"{value:.4f}" for value in (row.protection_loss, row.wql, row.crps)]
         scores.append([row.forecaster, *losses, percent(row.bias), f"{row.calibration:.3f}", f"{row.volatility:.4f}"])
     said = [capitalise(text) for text in sentences(impact, freq, currency)]
