@@ -12,8 +12,8 @@ import typer
 
 from .errors import InputError
 from .studies.commands import options as opt
-from .studies.commands.kept import order_basis, training_document
 from .studies.commands.impact import impact
+from .studies.commands.kept import order_basis, training_document
 from .studies.commands.options import make_config, parse_columns, parse_levels, parse_names, parse_number
 from .studies.commands.target import command_line, fail_if, run_target
 from .studies.commands.terminal import open_terminal, records
