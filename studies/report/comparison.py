@@ -91,7 +91,7 @@ def _seeds(cells: Mapping[str, Any]) -> str:
     seeds, spread = cells.get("seeds"), cells.get("seed_sd")
     if not seeds or seeds < 2 or spread is None or pd.isna(spread):
         return ""
-    return f"{int(seeds)} seeds, ± {percent(spread)}"
+    return f"{int(seeds)} seeds, " + (f"± {percent(spread)}" if spread >= 0.0005 else "all alike")
 
 
 def _verdict(cells: Mapping[str, Any], role: str) -> str:

@@ -29,7 +29,7 @@ from .drawing import (
     scale_of,
     strip_axes,
 )
-from .savings import WIDTH as WIDTH, join_labels, merge_alike, row_places, shorten_labels
+from .savings import LINES, WIDTH as WIDTH, join_labels, merge_alike, row_places, shorten_labels
 from .text import label, number, percent
 
 if TYPE_CHECKING:
@@ -207,7 +207,8 @@ def draw_forecast_value(value: pd.DataFrame, *, baseline: str, best: str, level:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for i, policy in enumerate(policies):
-            colour, shift = colour_of(str(policy), baseline=baseline, best=best), 0.26 * (i - (len(policies) - 1) / 2)
+            own = colour_of(str(policy), baseline=baseline, best=best)
+            colour, shift = LINES[i % len(LINES)] if own == INK else own, 0.26 * (i - (len(policies) - 1) / 2)
             axes.plot([], [], "o-", color=colour, lw=2.2, ms=7, label=label(str(policy)))
             rows = value[value["policy"] == policy].set_index("forecaster")
             for y, name in enumerate(order.index):
