@@ -95,6 +95,7 @@ def render(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], file
         periods=period_of(freq),
         currency=currency,
         base=base,
+        known_truth=(tables["cells"]["forecaster"] == TRUTH).any(),
         findings=manifest.get("findings", []),
         figures={name: as_markup(svg) for name, svg in figures.items()},
         mistakes=[as_markup(plots.draw_mistakes(mistakes, kind, policies)) for kind in kinds],
@@ -116,7 +117,7 @@ def cell_rows(cells: pd.DataFrame, reference: Mapping[str, str], currency: str |
         own = (row.forecaster, row.policy) == (reference["forecaster"], reference["policy"])
         rows.append(
             {
-                "role": "baseline" if own else "best" if row.among_best else "",
+                "role": "baseline" if own else "bound" if row.forecaster == TRUTH else "best" if row.among_best else "",
                 "forecaster": label(str(row.forecaster)),
                 "policy": label(str(row.policy)),
                 "cost": money(row.cost, currency, 5),

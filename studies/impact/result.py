@@ -13,6 +13,7 @@ from ...arrays import FloatArray
 from ...envs.core.types import ItemParams
 from ...errors import FractileError
 from ...forecasters.data.panel import SalesPanel
+from ..sections import TRUTH
 from ..statistics import rank_policies
 from .accuracy import Accuracy, measure_accuracy
 from .grid import Grid, Pair, read_pair
@@ -31,7 +32,8 @@ class Impact:
 
     Attributes:
         cells: a row a forecaster and policy: see `Grid.table`; with `among_best` (cannot be told from the cheapest)
-            and `proven` (saves against the reference, though several pairs were compared).
+            and `proven` (saves against the reference, though several pairs were compared); the true quantiles are
+            neither, since nobody has them.
         accuracy: a row a forecaster: see `Accuracy.table`.
         scores: a row a forecaster, horizon and level: see `Accuracy.scores`.
         ranks: see `rank_table`.
@@ -61,6 +63,13 @@ class Impact:
     level: float
     notes: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def best(self) -> Pair:
+        """The cheapest pair that can be had: not on the true quantiles, unless there is no other."""
+        own = self.cells[self.cells["forecaster"] != TRUTH]
+        first = (own if len(own) else self.cells).iloc[0]
+        return str(first["forecaster"]), str(first["policy"])
 
     @property
     def policy(self) -> str:
@@ -134,7 +143,10 @@ def _ranked(grid: Grid, reference: Pair, level: float) -> pd.DataFrame:
     table = grid.table(reference, level=level)
     names = {pair: f"{pair[0]}/{pair[1]}" for pair in grid.trajectories}
     costs = {name: grid.cost(pair) for pair, name in names.items()}
-    ranking = rank_policies(costs, baseline=names[reference], level=level, clusters="item_time", seeds=True)
+    bounds = [name for (forecaster, _), name in names.items() if forecaster == TRUTH]
+    ranking = rank_policies(
+        costs, baseline=names[reference], level=level, clusters="item_time", seeds=True, bounds=bounds
+    )
     own = [names[row] for row in zip(table["forecaster"], table["policy"], strict=True)]
     among, proven = np.isin(own, ranking.among_best), np.isin(own, ranking.proven)
     return table.assign(among_best=among, proven=proven).sort_values("cost", kind="stable", ignore_index=True)

@@ -43,15 +43,15 @@ def per_year(amount: float, freq: str | None, currency: str | None) -> str:
 
 
 def _cheapest(impact: Impact, freq: str | None, currency: str | None) -> str:
-    best: Any = impact.cells.iloc[0]
-    pair, reference = (best["forecaster"], best["policy"]), impact.reference
+    pair, reference = impact.best, impact.reference
+    best = _row(impact.cells, forecaster=pair[0], policy=pair[1])
     text = f"Cheapest is {pair_text(*pair)}: {money(best['cost'], currency)} a {period_of(freq, 1)}"
     if pair != reference:
         saved = f"{percent(best['saving'])} {interval(best['saving_low'], best['saving_high'])}"
         text += f", {saved} less than {pair_text(*reference)}"
-    alike = impact.cells[impact.cells["among_best"]].iloc[1:]
-    if len(alike):
-        names = [pair_text(f, p) for f, p in zip(alike["forecaster"], alike["policy"], strict=True)]
+    alike = impact.cells[impact.cells["among_best"]]
+    names = [pair_text(*each) for each in zip(alike["forecaster"], alike["policy"], strict=True) if each != pair]
+    if names:
         more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
         text += f"; it cannot be told from {join_words([*names[:SHOWN], *more])}"
     return f"{text}."
@@ -88,12 +88,11 @@ def _ranks(impact: Impact) -> str:
 
 
 def _split(impact: Impact) -> str:
-    best: Any = impact.cells.iloc[0]
-    row = _row(impact.split, forecaster=best["forecaster"], policy=best["policy"])
+    row = _row(impact.split, forecaster=impact.best[0], policy=impact.best[1])
     if row is None:
         return ""
     parts = [f"{percent(row[f'{name}_effect'])} by the {name}" for name in ("forecast", "policy")]
-    pair = pair_text(best["forecaster"], best["policy"])
+    pair = pair_text(*impact.best)
     return f"Of the {percent(row['saving'])} that {pair} saves, {join_words(parts)}."
 
 

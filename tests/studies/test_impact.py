@@ -192,7 +192,11 @@ def test_every_forecaster_stands_under_every_policy(impact):
     assert impact.reference == ("seasonal_naive", "newsvendor")
     reference = cells[(cells["forecaster"] == "seasonal_naive") & (cells["policy"] == "newsvendor")]
     assert reference["saving"].item() == 0
-    assert bool(cells["among_best"].iloc[0])
+    assert cells["forecaster"].iloc[0] == "truth"
+    assert not cells.loc[cells["forecaster"] == "truth", ["among_best", "proven"]].any().any()
+    own = cells[cells["forecaster"] != "truth"].iloc[0]
+    assert impact.best == (own["forecaster"], own["policy"])
+    assert own["among_best"]
     accuracy = impact.accuracy.set_index("forecaster")
     assert accuracy["protection_loss"].idxmin() == "truth"
     assert accuracy[["wql", "crps", "priced_loss", "calibration"]].gt(0).all().all()
