@@ -231,10 +231,8 @@ def _retuning_warnings(subject: Subject, found: Retuning, params: ItemParams, wh
     if not found.exceeds(WORTH_SAYING):
         return []
     name, more = subject.name, found.shift > 0
-    change = f"{abs(found.shift):g} period{'' if abs(found.shift) == 1 else 's'} of demand {'more' if more else 'less'}"
-    gain = (
-        f"{where}a safety stock of {change} would cost {percent(found.saving)} {interval(found.low, found.high)} less"
-    )
+    within = interval(found.low, found.high)
+    gain = f"{where}a safety stock of {found.amount} would save {percent(found.saving)} {within}"
     lost = bool(np.any(np.asarray(params.lost_share) > 0))
     if subject.tuned:
         text = (

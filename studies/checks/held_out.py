@@ -124,7 +124,9 @@ def stock_at_end(trajectory: Trajectory, lead_time: Any) -> FloatArray:
 
 
 def value_of_end(pair: Pair, trajectories: dict[str, Trajectory], params: ItemParams, value: Any) -> Saving | None:
-    """Return the saving where what is left at the end is worth something.
+    """Return the saving where what is left at the end is worth something, as a share of the baseline's cost as it was.
+
+    The rival is credited with what it leaves more than the baseline, or charged with what it leaves less.
 
     Args:
         pair: the baseline and its rival.
@@ -132,10 +134,10 @@ def value_of_end(pair: Pair, trajectories: dict[str, Trajectory], params: ItemPa
         params: lead times.
         value: money per unit, scalar or (items,).
     """
-    base, cost = pair.base.copy(), pair.cost.copy()
-    base[:, -1] -= value * stock_at_end(trajectories[pair.baseline], params.lead_time)[: len(base)]
-    cost[:, -1] -= value * stock_at_end(trajectories[pair.rival], params.lead_time)
-    return replace(pair, base=base, cost=cost).saving()
+    base, rival = (stock_at_end(trajectories[name], params.lead_time) for name in (pair.baseline, pair.rival))
+    cost = pair.cost.copy()
+    cost[:, -1] -= value * (rival - base)
+    return replace(pair, cost=cost).saving()
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,6 +86,12 @@ class Retuning:
     high: float
     agreed: bool
 
+    @property
+    def amount(self) -> str:
+        """The shift in words, e.g. "0.5 periods of demand less"."""
+        size = abs(self.shift)
+        return f"{size:g} period{'' if size == 1 else 's'} of demand {'more' if self.shift > 0 else 'less'}"
+
     def exceeds(self, share: float) -> bool:
         """Whether more than this share is saved, beyond chance, by shifts in one direction."""
         return self.agreed and self.saving > share and self.low > 0

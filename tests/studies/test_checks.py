@@ -244,8 +244,9 @@ def test_value_of_the_end_moves_the_saving_by_what_is_left():
     runs = {n: fr.simulate(BaseStock(s), scenario, params) for n, s in {"b": 30.0, "r": 25.0}.items()}
     pair = Pair("b", "r", runs["b"].cost, runs["r"].cost, {"level": 0.95, "clusters": "auto"})
     found = value_of_end(pair, runs, params, 2.0)
-    base, cost = (runs[n].cost.sum() - 2.0 * stock_at_end(runs[n], LEAD_TIME).sum() for n in ("b", "r"))
-    assert found.saving == pytest.approx(1 - cost / base)
+    left = stock_at_end(runs["r"], LEAD_TIME).sum() - stock_at_end(runs["b"], LEAD_TIME).sum()
+    assert left < 0
+    assert found.saving == pytest.approx(1 - (runs["r"].cost.sum() - 2.0 * left) / runs["b"].cost.sum())
 
 
 def test_the_worst_tenth_by_chance_is_not_worse_later():
