@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from ..advice import SAME
 from .answer import has_simulated
 from .read import Run, rows_of
 from .savings import HELD_OUT, SIMULATED, draw_folds, followed, merge_alike
 from .template import as_markup, render_template
 from .text import capitalise, column, interval, join_words, label, number, percent
 
+SEED = re.compile(r"^training seed \d+ of \d+: ")
+"""What a note of one training seed begins with."""
 FOLDS = ("policy", "fold", "seed", "saving")
 """Columns of `folds.parquet`."""
 
@@ -36,7 +41,7 @@ def comparison_section(run: Run) -> str:
         policy_notes=policy_notes(run),
         learning=describe_learning(run),
         folds=drawn,
-        seeds=bool(len(folds)) and folds["seed"].nunique() > 1,
+        seeds=bool(len(folds)) and bool((folds.groupby(["policy", "fold"])["saving"].agg(np.ptp) > SAME).any()),
         fold_rows=fold_rows(run),
         baseline_sentence=describe_baseline(run),
     )
@@ -108,15 +113,20 @@ def policy_notes(run: Run) -> list[tuple[str, str]]:
 
     Policies alike are explained by `explain_alike`.
     """
-    notes: Mapping[str, list[str]] = run.manifest.get("policy_notes") or {}
+    notes = read_notes(run)
     alike = {name for names in merge_alike(run.comparison)["policies"] if len(names) > 1 for name in names}
     return [(label(name), "; ".join(found)) for name, found in notes.items() if found and name not in alike]
 
 
+def read_notes(run: Run) -> dict[str, list[str]]:
+    """Return what is known of how each policy came about; what holds for several training seeds is said once."""
+    notes: Mapping[str, list[str]] = run.manifest.get("policy_notes") or {}
+    return {name: list(dict.fromkeys(SEED.sub("", text) for text in found)) for name, found in notes.items()}
+
+
 def explain_alike(run: Run) -> list[str]:
     """Return why policies placed the same orders, a sentence a group: what learned nothing better orders as others."""
-    notes: Mapping[str, list[str]] = run.manifest.get("policy_notes") or {}
-    sentences = []
+    notes, sentences = read_notes(run), []
     for row in rows_of(merge_alike(run.comparison.sort_values("cost", kind="stable"))):
         if len(row.policies) < 2:
             continue

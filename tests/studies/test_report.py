@@ -14,6 +14,7 @@ from fractile import FractileError
 from fractile.studies.assumptions import Assumption
 from fractile.studies.report import figures as plots
 from fractile.studies.report.answer import answer_section, read_advice
+from fractile.studies.report.comparison import read_notes
 from fractile.studies.report.drawing import BLUE, INK, MUTED, ORANGE, colours_of
 from fractile.studies.report.forecasters import describe_forecasters, forecaster_rows, forecasters_section
 from fractile.studies.report.items import compare_items
@@ -403,6 +404,14 @@ def test_policies_alike_share_a_row_and_it_says_why(folder):
     assert "tuned newsvendor, tuned projected baseline" in text
     assert "as the baseline" in text
     assert text.count("its own prove nothing better") == 1
+
+
+def test_what_holds_for_all_training_seeds_is_said_once(folder):
+    same, other = "orders as newsvendor: nothing better", "its own"
+    notes = [f"training seed {k} of 3: {text}" for k, text in enumerate((same, same, other), 1)]
+    change(folder, policy_notes={"back<prop>": ["2 seeds order as newsvendor", *notes]})
+    found = read_notes(read_run(folder))
+    assert found == {"back<prop>": ["2 seeds order as newsvendor", same, other]}
 
 
 def test_savings_are_followed_fold_by_fold_and_seed_by_seed(folder, whole):
