@@ -53,4 +53,4 @@ def test_the_page_is_made_by_one_command(tmp_path):
     piece = json.loads((tmp_path / "coverage" / "vn2-level-L--2.json").read_text())
     text = page.read_text(encoding="utf-8")
     assert f"| vn2 | level, L = 2 | {100 * piece['truth']:.1f} |" in text
-    assert "| a planted saving of 3 % is proven, among six policies | ≥ 80 % |" in text
+    assert "| a planted saving of 3 % is proven, among six policies: mean of the six | ≥ 80 % |" in text

@@ -22,8 +22,8 @@ import numpy as np
 
 from ...arrays import FloatArray
 
-FEWEST_COSINES = 4
-COSINES = 0.6
+FEWEST_COSINES = 6
+COSINES = 0.85
 """Cosines grow with periods ** (2 / 3) (Lazarus, Lewis, Stock and Watson 2018), times this."""
 USUAL_MEMORY, SPREAD_OF_MEMORY = 0.4, 0.2
 """Mean and standard deviation of the AR(1) coefficient of a comparison's costs, which its estimate is shrunk to."""
@@ -87,7 +87,7 @@ def count_cosines(periods: int) -> int:
     """Return how many cosines the long-run variance of so many periods is taken from.
 
     >>> [count_cosines(n) for n in (2, 12, 26, 52)]
-    [1, 4, 5, 8]
+    [1, 6, 7, 12]
     """
     return max(0, min(periods - 1, max(FEWEST_COSINES, round(COSINES * periods ** (2 / 3)))))
 

@@ -60,7 +60,7 @@ def test_what_an_item_and_a_period_share_counts_once():
 
 def test_cosines_are_orthonormal_and_blind_to_the_mean():
     shapes = cosines(count_cosines(26), 26)
-    np.testing.assert_allclose(shapes @ shapes.T, np.eye(5), atol=1e-12)
+    np.testing.assert_allclose(shapes @ shapes.T, np.eye(7), atol=1e-12)
     np.testing.assert_allclose(shapes.sum(1), 0, atol=1e-12)
     np.testing.assert_allclose(shapes[0, 0], np.sqrt(2 / 26) * np.cos(np.pi / 52))
 
@@ -458,7 +458,7 @@ def test_more_weeks_prove_what_items_share_and_more_items_what_they_do_not():
         assert items_to_prove(shared, effect=0.01) is None
         assert weeks_to_prove(apart, effect=0.01) is None
     # By z quantiles, (1.96 + .84)² · .16² / .02² = 502 weeks, and of .08² 126 items, in all; half of the histories
-    # have a variance below 95 % of the true one (χ² with 13 degrees of freedom), and t reaches further.
+    # have a variance below 95 % of the true one (χ² with 19 degrees of freedom), and t reaches further.
     assert 0.85 * 502 - 104 <= np.median(more_weeks) <= 1.3 * 502 - 104
     assert 0.85 * 126 - 40 <= np.median(more_items) <= 1.3 * 126 - 40
     assert weeks_to_prove(shared, effect=0.5) == 0
