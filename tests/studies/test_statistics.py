@@ -336,7 +336,7 @@ def ar_history(rng, weeks, memory, sd=0.2, items=30):
 
 
 def test_intervals_cover_where_shocks_last():
-    """AR(1) shocks of .5 over 26 weeks: two-way clusters of two weeks covered 82 % of these."""
+    """AR(1) shocks of .5 over 26 weeks: two-way clusters of two weeks covered 84 % of these."""
     rng = np.random.default_rng(25)
     inside = []
     for _ in range(600):
