@@ -14,7 +14,6 @@ from ..forecasters.base import Forecaster
 from ..forecasters.forecast import DEFAULT_LEVELS
 from ..forecasters.storage import load_forecaster, save_forecaster
 from ..policies.base import Planner, Policy
-from ..policies.recorded import RecordedOrders
 from ..policies.storage import load_policy, save_policy
 from ..training.train import needs_training
 from . import orders
@@ -140,6 +139,13 @@ def next_orders(run: Path, history: Path, state: Path | None, items: Path | None
     if state is None:
         raise InputError(["--state: is missing; orders depend on what is on hand and arriving"])
     files = {"data.history": history, "data.state": state} | ({} if items is None else {"data.items": items})
+    if record["policy"] == OWN_ORDERS:
+        raise InputError(
+            [
+                f"{run}: advises to go on with your own orders, which are on record for the past alone; for a policy "
+                "that orders, train one: fractile train --policy auto"
+            ]
+        )
     config = load_config(run / "config.toml", files)
     data = load_data(config)
     policy = load_policy(record["policy"], run / "models")
@@ -167,14 +173,7 @@ def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Policy, shown
         policy: likewise.
         shown: periods ahead that the policy is shown of the forecast, see `shown_periods`; as in a study that does
             not say how far it forecasts where None.
-
-    Raises:
-        InputError: where the policy is the orders on record.
     """
-    if isinstance(policy, RecordedOrders):
-        raise InputError(
-            ["policy: own_orders are those on record and say nothing of the next period; name another one"]
-        )
     if shown is None:
         shown = shown_periods(data.params, forecast_periods(data.params, None))
     return orders.next_orders(policy, forecaster, data.panel, data.params, data.state, horizon=shown)

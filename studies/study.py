@@ -29,6 +29,7 @@ from .kept_runs import BOUNDS, orders_at_end, save_models
 from .league.run import study_lineage
 from .record import learning_record, write_manifest
 from .report.page import build_report
+from .sections import OWN_ORDERS
 from .sweeps import sweep_study
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def run_study(
         InputError: with the faults of data or configuration; no folder is left then.
     """
     study = begin(config, config.backtest.periods, progress)
+    config = study.config  # with what the user does today among the policies
     settings = config.statistics
     with new_run(out, overwrite=overwrite) as run:
         backtest = study.backtest(config.forecast.forecaster, config.policies.names)
@@ -146,7 +148,7 @@ def run_study(
             _write_comparison(run, study, comparison, backtest)
             for name, frame in ({} if sweep is None else sweep.frames()).items():
                 run.write_frame(f"{name}.parquet", frame)
-            if study.data.state is not None:
+            if study.data.state is not None and advice.policy != OWN_ORDERS:  # theirs go on as the user knows best
                 chosen = cast(Policy, policies[advice.policy])  # never a bound
                 run.write_frame("orders.csv", orders_at_end(study.data, backtest.fitted, chosen, study.shown))
         record = {

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..sweeps import BREAK_EVEN, FRONTIER, GAINS, TORNADO, break_even_line
-from .drawing import BLUE, INK, MUTED, ORANGE, PAPER, RED, TEAL, colour_of, draw, format_thousands, strip_axes
+from .drawing import BLUE, INK, MUTED, ORANGE, PAPER, PURPLE, TEAL, colour_of, draw, format_thousands, strip_axes
 from .read import Run
 from .template import as_markup, render_template
 from .text import label, percent
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 560
+WIDTH = 430
 """Natural width of the figures, CSS pixels."""
+MINUS = "\N{MINUS SIGN}"
 ROW = 34
 """Height of a parameter's row."""
 
@@ -32,7 +33,7 @@ def sweeps_section(run: Run) -> str:
     best = str(swept.get("policy", run.best))
     gains = frames["frontier_gains"]
     rows = [
-        {"policy": label(str(row.policy)), "stock": percent(row.stock_saved), "fill": percent(row.fill_gained)}
+        {"policy": label(str(row.policy)), "stock": _share(row.stock_saved), "fill": _share(row.fill_gained)}
         for row in gains.itertuples()
         if row.policy != run.baseline
     ]
@@ -42,7 +43,7 @@ def sweeps_section(run: Run) -> str:
         baseline=label(run.baseline),
         rows=rows,
         frontier=as_markup(draw_frontier(frames["frontier"], run.baseline, best)),
-        tornado=as_markup(draw_tornado(frames["tornado"], label(best))),
+        tornado=as_markup(draw_tornado(frames["tornado"])),
         grid=as_markup(draw_break_even(frames["break_even"], label(best), label(run.baseline))),
         notes=list(swept.get("notes", ())),
     )
@@ -65,7 +66,7 @@ def draw_frontier(frontier: pd.DataFrame, baseline: str, best: str) -> str:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         names = list(dict.fromkeys(frontier["policy"].astype(str)))
-        others = iter([TEAL, RED, INK, MUTED] * len(names))
+        others = iter([TEAL, PURPLE, INK, MUTED] * len(names))
         for name in names:
             points = frontier[frontier["policy"] == name].sort_values("factor")
             colour = colour_of(name, baseline=baseline, best=best)
@@ -83,12 +84,11 @@ def draw_frontier(frontier: pd.DataFrame, baseline: str, best: str) -> str:
     return draw("frontier", "Mean stock and fill rate of policies under other stock-out costs", WIDTH, 330, paint)
 
 
-def draw_tornado(tornado: pd.DataFrame, best: str) -> str:
+def draw_tornado(tornado: pd.DataFrame) -> str:
     """Draw the saving where one parameter is lower or higher than given, the widest parameter on top.
 
     Args:
         tornado: see `Sweep.tornado`.
-        best: the policy whose saving it is.
     """
     base = float(tornado.loc[tornado["side"] == "base", "saving"].iloc[0])
     moved = tornado[tornado["side"] != "base"].dropna(subset=["saving"])
@@ -104,7 +104,7 @@ def draw_tornado(tornado: pd.DataFrame, best: str) -> str:
         axes.axvline(0.0, color=MUTED, lw=0.8, ls=(0, (3, 3)))
         axes.set_yticks(np.arange(len(names)), names)
         axes.set_ylim(-0.6, len(names) - 0.4)
-        axes.set_xlabel(f"saving of {best}, %: teal where the parameter is lower, blue where it is higher")
+        axes.set_xlabel("saving, %; teal: parameter lower, blue: higher")
         strip_axes(axes, grid="x")
         axes.margins(x=0.3)
 
@@ -148,12 +148,14 @@ def draw_break_even(grid: pd.DataFrame, best: str, baseline: str) -> str:
             for x, bias in enumerate(biases):
                 saving = float(table.loc[ratio, bias])
                 if np.isfinite(saving):
-                    axes.plot(x, y, "s", ms=34, color=BLUE if saving > 0 else ORANGE, alpha=0.25, mec=PAPER)
-                    axes.text(x, y, f"{100 * saving:.1f}", ha="center", va="center", fontsize=9.5)
+                    axes.plot(x, y, "s", ms=28, color=BLUE if saving > 0 else ORANGE, alpha=0.25, mec=PAPER)
+                    axes.text(x, y, f"{100 * saving:.1f}".replace("-", MINUS), ha="center", va="center", fontsize=9.5)
         places = np.interp(line["bias"], biases, np.arange(len(biases)))
         rows = np.interp(line["ratio"], ratios, np.arange(len(ratios)))
         axes.plot(places, rows, "o-", color=INK, ms=4, lw=1.2, zorder=4)
-        axes.set_xticks(np.arange(len(biases)), [f"{bias:+.0%}" if bias else "none" for bias in biases])
+        axes.set_xticks(
+            np.arange(len(biases)), [f"{bias:+.0%}".replace("-", MINUS) if bias else "none" for bias in biases]
+        )
         axes.set_yticks(np.arange(len(ratios)), [f"× {ratio:g}" for ratio in ratios])
         axes.set_xlim(-0.6, len(biases) - 0.4)
         axes.set_ylim(-0.6, len(ratios) - 0.4)
@@ -163,6 +165,11 @@ def draw_break_even(grid: pd.DataFrame, best: str, baseline: str) -> str:
 
     name = f"Saving of {best} against {baseline} over cost ratio and forecast bias"
     return draw("break-even", name, WIDTH, 80 + 46 * len(ratios), paint)
+
+
+def _share(value: float) -> str:
+    """Return a share as text; a dash where there is none."""
+    return percent(value) if np.isfinite(value) else "–"
 
 
 def _frames(run: Run) -> dict[str, pd.DataFrame]:

@@ -16,8 +16,9 @@ from fractile.studies.backtest import begin
 from fractile.studies.config import load_config
 from fractile.studies.data import load_data
 from fractile.studies.headline import choose_baseline
-from fractile.studies.kept_runs import orders_at_end
+from fractile.studies.kept_runs import next_orders
 from fractile.studies.own import own_policy, stock_at
+from fractile.studies.study import run_study
 
 WEEKS = 60
 LEVEL = 12.0
@@ -182,10 +183,20 @@ def test_own_policies_need_their_columns(history, tmp_path, name, needs):
         study_of(plain, tmp_path, **{"policies.baseline": name})
 
 
-def test_orders_on_record_say_nothing_of_the_next_period(history, tmp_path):
-    data = study_of(history, tmp_path).data
-    with pytest.raises(InputError, match="name another one"):
-        orders_at_end(data, None, own_policy("own_orders", data), 3)
+def test_a_study_measures_against_own_orders(history, tmp_path):
+    """They are the baseline; where the advice is to keep them there is no list of orders, and `order` says why."""
+    history.to_csv(tmp_path / "history.csv", index=False)
+    state = pd.DataFrame({"item_id": ["tea", "jam"], "on_hand": 4.0, "arriving_1": 0.0, "arriving_2": 0.0})
+    state.to_csv(tmp_path / "state.csv", index=False)
+    files = {"data.history": tmp_path / "history.csv", "data.state": tmp_path / "state.csv"}
+    config = load_config(None, {**LIGHT, **files, "policies.names": ["constant_order"]})
+    result = run_study(config, tmp_path / "run", command="study", progress=no_progress)
+    assert result.comparison.baseline == "own_orders"
+    assert set(result.comparison.table.index) == {"constant_order", "own_orders"}
+    assert result.advice.policy == "own_orders"
+    assert not (result.folder / "orders.csv").exists()
+    with pytest.raises(InputError, match="go on with your own orders"):
+        next_orders(result.folder, files["data.history"], files["data.state"], None)
 
 
 def test_no_order_beyond_the_record():
