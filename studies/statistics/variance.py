@@ -30,7 +30,7 @@ USUAL_MEMORY, SPREAD_OF_MEMORY = 0.4, 0.2
 LARGEST_MEMORY = 0.9
 LEAST_OWN = 0.6
 """Share of the periods' variance that counts in the degrees of freedom though items' own noise may explain it."""
-MOST_SKEWED = 0.6
+MOST_SKEWED = 0.3
 LEFT = 0.05
 """A shock has passed when this share of it is left."""
 LASTING = 0.25
