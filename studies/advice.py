@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ PATIENCE = 2.0
 """Years at most that are worth waiting for a proof; where more are needed, the saving is too small to decide on."""
 USUAL_PATIENCE = 104
 """Periods, likewise, where it is not known how many a year has."""
+ON_THE_BASELINE = ("retuning", "service", "weak_baseline")
+"""Codes of warnings that the baseline is poorly set."""
 SAME = 1e-9
 """Savings that differ from zero by less are none."""
 
@@ -56,6 +58,7 @@ def advise(
     freq: str | None = None,
     periods_to_prove: float | None = None,
     trusted: bool = True,
+    doubts: Collection[str] = (),
 ) -> Advice:
     """Advise on a comparison.
 
@@ -69,6 +72,7 @@ def advise(
         freq: pandas frequency of the periods.
         periods_to_prove: held-out periods more that would prove the largest saving seen; None: not known.
         trusted: whether the intervals hold; nothing is proven where they do not.
+        doubts: codes of the warnings that were raised; those on the baseline qualify a switch.
 
     >>> rows = [("tuned", "policy", 96.0, 0.04, 0.01, 0.07), ("plain", "policy", 100.0, 0.0, 0.0, 0.0)]
     >>> names = ["policy", "kind", "cost", "saving", "saving_low", "saving_high"]
@@ -86,7 +90,7 @@ def advise(
         return Advice("keep", baseline, str(best["policy"]), None, f"Keep {base}: {why}.")
     proven = rivals[_proven(rivals) & (rivals["saving"] > SAME)]
     if len(proven):
-        return _switch(rivals, proven, baseline)
+        return _switch(rivals, proven, baseline, doubtful=any(code in ON_THE_BASELINE for code in doubts))
     if best["saving"] <= SAME:
         return Advice("keep", baseline, str(best["policy"]), None, f"Keep {base}: no other was cheaper.")
     year, word = periods_a_year(freq), period_of(freq)
@@ -103,7 +107,7 @@ def advise(
     return Advice("keep", baseline, str(best["policy"]), None, sentence)
 
 
-def _switch(rivals: pd.DataFrame, proven: pd.DataFrame, baseline: str) -> Advice:
+def _switch(rivals: pd.DataFrame, proven: pd.DataFrame, baseline: str, *, doubtful: bool) -> Advice:
     chosen: Any = proven.iloc[0]
     several = f", proven although {len(rivals)} policies were compared" if len(rivals) > 1 else ", which is proven"
     sentence = (
@@ -114,6 +118,8 @@ def _switch(rivals: pd.DataFrame, proven: pd.DataFrame, baseline: str) -> Advice
     if len(cheaper):
         names = join_words([label(str(name)) for name in cheaper["policy"]])
         sentence += f" Cheaper still, but not proven: {names}."
+    if doubtful:
+        sentence += " But the baseline looks poorly set, see the warnings: savings against it come easy."
     return Advice("switch", str(chosen["policy"]), str(chosen["policy"]), None, sentence)
 
 

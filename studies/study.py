@@ -125,6 +125,7 @@ def run_study(
             clusters=settings.clusters,
             bounds=BOUNDS,
         )
+        checks = check_study(study, backtest, comparison)
         weeks = comparison.intervals.weeks_to_prove  # None: no number of them would do
         advice = advise(
             comparison.table.reset_index(),
@@ -132,9 +133,9 @@ def run_study(
             freq=study.data.panel.freq,
             periods_to_prove=math.inf if weeks is None else weeks,
             trusted=comparison.intervals.trusted,
+            doubts=[warning.code for warning in checks.warnings],
         )
         assumptions = list_assumptions(config, study.data)
-        checks = check_study(study, backtest, comparison)
         value, scores = value_forecasters(study, backtest, comparison.trajectories[baseline])
         league = study_lineage(study, run)
         sweep = sweep_study(study, backtest, comparison) if config.sweep.enabled else None

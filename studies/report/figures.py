@@ -118,6 +118,7 @@ def draw_service(table: pd.DataFrame, *, baseline: str, period: str, best: str |
         axes.set_xlabel("fill rate, % of demanded units met at once")
         axes.set_ylabel(f"cost, money a {period}")
         format_thousands(axes.yaxis)
+        axes.locator_params(axis="x", nbins=5)
         strip_axes(axes)
 
     return draw("service", "Fill rate and cost of each policy", WIDTH, 310, paint)

@@ -68,6 +68,15 @@ def test_a_saving_seen_is_worth_waiting_for_two_years_at_most(periods, freq, act
     assert (found.action, found.policy, found.candidate, found.periods) == (action, "plain", "learned", shown)
 
 
+def test_a_switch_is_qualified_where_the_baseline_looks_poorly_set():
+    said = "But the baseline looks poorly set, see the warnings: savings against it come easy."
+    found = advise(table(SURE), "plain", doubts=["grid_edge", "weak_baseline"])
+    assert (found.action, found.policy) == ("switch", "tuned")
+    assert found.sentence.endswith(said)
+    assert said not in advise(table(SURE), "plain", doubts=["grid_edge"]).sentence
+    assert said not in advise(table(SEEN), "plain", doubts=["weak_baseline"]).sentence
+
+
 def test_waiting_says_how_long():
     found = advise(table(SEEN), "plain", freq="W-MON", periods_to_prove=33.2)
     assert plain(found.sentence) == (
