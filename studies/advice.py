@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from .report.text import interval, join_words, label, percent, period_of, periods_a_year
+from .report.text import interval, join_words, label, percent, period_of, periods_a_year, the_policy
 
 Action = Literal["keep", "switch", "wait"]
 PATIENCE = 2.0
@@ -80,11 +80,11 @@ def advise(
     'switch'
     """
     rivals = table[(table["kind"] == "policy") & (table["policy"] != baseline)].sort_values("cost", kind="stable")
-    base = f"the {label(baseline)} policy"
+    base = the_policy(baseline)
     if not len(rivals):
         return Advice("keep", baseline, baseline, None, f"Keep {base}: there is no other to compare it with.")
     best: Any = rivals.iloc[0]
-    name, seen = f"the {label(str(best['policy']))} policy", f"{percent(best['saving'])} {_interval(best)}"
+    name, seen = the_policy(str(best["policy"])), f"{percent(best['saving'])} {_interval(best)}"
     if not trusted:
         why = "shocks outlast the held-out periods, so that no interval can be trusted and nothing is proven"
         return Advice("keep", baseline, str(best["policy"]), None, f"Keep {base}: {why}.")
@@ -111,8 +111,8 @@ def _switch(rivals: pd.DataFrame, proven: pd.DataFrame, baseline: str, *, doubtf
     chosen: Any = proven.iloc[0]
     several = f", proven although {len(rivals)} policies were compared" if len(rivals) > 1 else ", which is proven"
     sentence = (
-        f"Switch to the {label(str(chosen['policy']))} policy: it saves {percent(chosen['saving'])} "
-        f"{_interval(chosen)} of the cost of the {label(baseline)} policy{several}."
+        f"Switch to {the_policy(str(chosen['policy']))}: it saves {percent(chosen['saving'])} {_interval(chosen)} of "
+        f"the cost of {the_policy(baseline)}{several}."
     )
     cheaper = rivals[rivals["cost"] < chosen["cost"] - SAME]
     if len(cheaper):

@@ -12,7 +12,7 @@ from ..assumptions import Assumption
 from .read import Run, rows_of
 from .savings import HELD_OUT, SIMULATED, draw_savings
 from .template import as_markup, render_template
-from .text import capitalise, interval, join_words, label, money, money_interval, percent, periods_a_year
+from .text import capitalise, interval, join_words, label, money, money_interval, percent, periods_a_year, the_policy
 
 SOURCES = {
     "items": "items file",
@@ -147,7 +147,9 @@ def describe_setting(run: Run) -> str:
         parts.append(f"{items:,} item{'s' * (items != 1)}")
     if seeds:
         parts.append(f"{seeds} training seed{'s' * (seeds != 1)} of each learned policy")
-    about = "" if run.best == run.baseline else f"The {label(run.best)} policy against the {label(run.baseline)}: "
+    about = (
+        "" if run.best == run.baseline else f"{capitalise(the_policy(run.best))} against {the_policy(run.baseline)}: "
+    )
     return f"{about}{', '.join(parts)}." if parts else ""
 
 
@@ -209,7 +211,7 @@ def describe_gap(run: Run) -> str:
     if not pd.notna(row[SIMULATED[1]]):
         return ""
     text = (
-        f"In demand simulated from its forecasts the {label(run.best)} policy saves {percent(row[SIMULATED[1]])} "
+        f"In demand simulated from its forecasts {the_policy(run.best)} saves {percent(row[SIMULATED[1]])} "
         f"{_within(row, SIMULATED)}, on the held-out {run.periods()} it saved {percent(row['saving'])}"
     )
     if "history_low" not in row or not pd.notna(row["history_low"]):

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from .answer import read_advice
 from .read import Run
 from .template import render_template
-from .text import column, label, percent, tick
+from .text import column, percent, the_policy, tick
 
 LISTED_ORDERS = 10
 
 
 def orders_section(run: Run) -> str:
     """Return the next orders, or why there are none."""
-    return render_template("orders", orders=summarise_orders(run))
+    return render_template("orders", orders=summarise_orders(run), own=run.manifest.get("policy") == "own_orders")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def summarise_orders(run: Run) -> NextOrders | None:
     when = f" for the {run.periods(1)} after that of {last}" if last else f" for the next {run.periods(1)}"
     policy, why = _ordering_policy(run)
     sentence = (
-        f"By the {label(policy)} policy, {why}: {tick(table['order'].sum())} units in all{when}; "
+        f"By {the_policy(policy)}, {why}: {tick(table['order'].sum())} units in all{when}; "
         f"{(table['order'] > 0).sum():,} of {len(table):,} items are ordered."
     )
     shown = table.head(LISTED_ORDERS)

@@ -22,6 +22,15 @@ def label(name: str) -> str:
     return name.rpartition(":")[2] if ":" in name else name.replace("_", " ")
 
 
+def the_policy(name: str) -> str:
+    """Return a policy in a sentence; what the user does today is theirs.
+
+    >>> the_policy("tuned_newsvendor"), the_policy("own_orders")
+    ('the tuned newsvendor policy', 'your own orders')
+    """
+    return f"your {label(name)}" if name.startswith("own_") else f"the {label(name)} policy"
+
+
 def period_of(freq: str | None, number: int = 2) -> str:
     """Return the word for periods of a frequency.
 

@@ -18,6 +18,7 @@ from fractile.studies.report.comparison import read_notes
 from fractile.studies.report.drawing import BLUE, INK, MUTED, ORANGE, colours_of
 from fractile.studies.report.forecasters import describe_forecasters, forecaster_rows, forecasters_section
 from fractile.studies.report.items import compare_items
+from fractile.studies.report.orders import orders_section
 from fractile.studies.report.page import build_report
 from fractile.studies.report.read import read_run
 from fractile.studies.report.savings import draw_savings
@@ -266,7 +267,7 @@ def test_the_advice_of_the_manifest_holds(folder):
     text = words(page(folder))
     assert "Wait for nine weeks." in text
     assert "By the tuned newsvendor policy, the baseline, since no saving is proven: 145 units in all" in text
-    assert "The newsvendor policy against the tuned newsvendor" in text
+    assert "The newsvendor policy against the tuned newsvendor policy" in text
     assert '<p class="answer wait">' in page(folder)
 
 
@@ -549,6 +550,12 @@ def test_the_next_orders_are_summed_up(folder, whole):
     assert "The other 2 items stand in orders.csv." in text
     (folder / "orders.csv").unlink()
     assert "it holds no orders.csv" in words(page(folder))
+
+
+def test_where_the_users_own_orders_are_kept_there_is_no_list(folder):
+    (folder / "orders.csv").unlink()
+    change(folder, policy="own_orders")
+    assert "no saving over your own orders is proven. Go on as you do." in words(orders_section(read_run(folder)))
 
 
 def test_no_text_becomes_mathematics_or_markup_in_a_figure():
