@@ -48,7 +48,7 @@ def build_impact_page(folder: Path) -> Path:
 
 def figure_frames(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Return what the figures are drawn from, by name."""
-    cells, policy = tables["cells"], manifest["reference"]["policy"]
+    cells, policy = tables["cells"], manifest["policy"]
     points = cells[["forecaster", "policy", "cost"]].merge(tables["accuracy"][["forecaster", "protection_loss"]])
     scores = tables["scores"]
     calibration = all_horizons(scores)[["forecaster", "level", "coverage"]] if len(scores) else pd.DataFrame()

@@ -73,13 +73,13 @@ class Impact:
 
     @property
     def policy(self) -> str:
-        """The reference's policy, under which forecasters are compared first."""
-        return self.reference[1]
+        """The policy of the cheapest pair, under which forecasters are compared first."""
+        return self.best[1]
 
     def with_miscalibration(self, table: pd.DataFrame) -> Impact:
         """Return the same with the study of mistakes."""
         policies = set(table["policy"])
-        untuned = UNTUNED if UNTUNED in policies else self.policy
+        untuned = UNTUNED if UNTUNED in policies else self.reference[1]
         absorbed = absorbed_table(table, untuned) if untuned in policies else pd.DataFrame()
         return replace(self, miscalibration=table, absorbed=absorbed)
 
@@ -156,7 +156,14 @@ def document(impact: Impact) -> dict[str, Any]:
     """Return the tables and the reference as JSON holds them; scores by horizon stay in their file."""
     tables = {name: getattr(impact, name).to_dict("records") for name in TABLES if name != "scores"}
     reference = {"forecaster": impact.reference[0], "policy": impact.reference[1]}
-    return {"reference": reference, "level": impact.level, **tables, "notes": impact.notes, "failed": impact.failed}
+    return {
+        "reference": reference,
+        "policy": impact.policy,
+        "level": impact.level,
+        **tables,
+        "notes": impact.notes,
+        "failed": impact.failed,
+    }
 
 
 __all__ = ["TABLES", "Accuracy", "Impact", "document", "value_forecasts"]

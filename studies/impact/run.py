@@ -81,6 +81,7 @@ def impact_run(
                     run.write_frame(f"{name}.parquet", frame)
         record = {
             "reference": {"forecaster": impact.reference[0], "policy": impact.reference[1]},
+            "policy": impact.policy,
             "currency": currency,
             "config_policies": config.impact.policies,
             "findings": sentences(impact, freq, currency),

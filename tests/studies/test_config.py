@@ -216,7 +216,7 @@ def test_quick_is_smaller_and_never_larger():
             "forecast.also": [],
             "forecast.options.mqcnn.steps": 1,
             "training": {"refits": 1, "simulated_paths": 1, "backprop_steps": 2, "ppo_steps": 3, "seeds": 1},
-            "impact": {"simulated_items": 12, "simulated_paths": 12},
+            "impact": {"simulated_items": 12, "simulated_paths": 12, "forecasters": ["ets"]},
             "choice": {"forecasters": ["ets"], "policies": ["newsvendor"], "windows": 2, "steps": 2},
         },
     )

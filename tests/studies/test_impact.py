@@ -11,7 +11,17 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from fractile import FractileError, InputError, make_forecaster, retail_panel
+from fractile import (
+    FractileError,
+    InputError,
+    ItemParams,
+    Scenario,
+    impact as value_in_python,
+    make_forecaster,
+    make_policy,
+    retail_panel,
+    simulate,
+)
 from fractile.cli import app
 from fractile.envs.demand.belief import Distortion
 from fractile.progress import no_progress
@@ -240,8 +250,6 @@ def world(lateness=2):
 
 
 def test_mistakes_are_made_of_the_same_forecasts_on_the_same_demand():
-    from fractile import ItemParams
-
     made, params = world(), ItemParams(lead_time=3, stockout_cost=9.0)
     seen = {(m.kind, m.size): scenario for m, scenario in _scenarios(made, params, 0)}
     right = seen[RIGHT, 0.0]
@@ -340,3 +348,40 @@ def test_a_page_needs_its_tables(folder, tmp_path):
     (tmp_path / "manifest.json").write_text((folder / "run" / "manifest.json").read_text())
     with pytest.raises(FractileError, match=r"cells\.parquet: is missing; `fractile impact` writes it"):
         build_impact_page(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def made_elsewhere():
+    retail = retail_panel(items=8, periods=120, seed=2)
+    fitted = {
+        name: make_forecaster(name, horizon=5).fit(retail.panel.until(95)) for name in ("seasonal_naive", "croston")
+    }
+    forecasts = {name: f.predict(retail.panel, 5, origins=np.arange(95, 120)) for name, f in fitted.items()}
+    return retail, forecasts
+
+
+def test_forecasts_are_valued_in_python(made_elsewhere):
+    retail, forecasts = made_elsewhere
+    params = ItemParams(lead_time=2, stockout_cost=9.0)
+    policies = {"newsvendor": make_policy("newsvendor"), "projected": make_policy("projected")}
+    found = value_in_python(forecasts, policies, retail.panel, params, demand=retail.demand)
+    assert len(found.cells) == 4
+    assert found.reference == ("seasonal_naive", "newsvendor")
+    scenario = Scenario(retail.demand[:, 95:].T[None], [forecasts["croston"].head(3).at_origin(k) for k in range(25)])
+    cost = simulate(policies["projected"], scenario, params).cost.sum(2).mean()
+    row = found.cells[(found.cells["forecaster"] == "croston") & (found.cells["policy"] == "projected")]
+    assert row["cost"].item() == pytest.approx(cost)
+    assert PERFECT in set(found.staircase["step"])
+
+
+def test_forecasts_of_other_origins_are_refused(made_elsewhere):
+    retail, forecasts = made_elsewhere
+    params, policies = ItemParams(lead_time=2), {"newsvendor": make_policy("newsvendor")}
+    later = forecasts["croston"].at_origin(np.arange(1, 25))
+    with pytest.raises(FractileError, match="late: must forecast the panel's items from the same origins"):
+        value_in_python({**forecasts, "late": later}, policies, retail.panel, params)
+    sparse = {"croston": forecasts["croston"].at_origin(np.arange(0, 25, 2))}
+    with pytest.raises(FractileError, match="origins must follow each other"):
+        value_in_python(sparse, policies, retail.panel, params)
+    with pytest.raises(FractileError, match="one forecast and one policy at least"):
+        value_in_python({}, policies, retail.panel, params)

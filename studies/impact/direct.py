@@ -1,0 +1,91 @@
+"""What forecasts are worth, in Python: forecasts that are there, and policies that are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...arrays import FloatArray
+from ...envs.core.types import ItemParams, Scenario, with_protection_totals
+from ...envs.demand.model import uncensored
+from ...errors import FractileError
+from ...forecasters.data.panel import SalesPanel
+from ...forecasters.forecast import QuantileForecast
+from ...policies.base import Planner, Policy
+from ...policies.exact.hindsight import Hindsight
+from ...policies.rollout import simulate
+from .grid import Grid
+from .result import Impact, value_forecasts
+
+
+def impact(
+    forecasts: Mapping[str, QuantileForecast],
+    policies: Mapping[str, Policy],
+    panel: SalesPanel,
+    params: ItemParams,
+    *,
+    demand: FloatArray | None = None,
+    reference: str | None = None,
+    warm_up: int = 0,
+    level: float = 0.95,
+) -> Impact:
+    """Value forecasts in money: every one under every policy, beside its accuracy.
+
+    Args:
+        forecasts: by name, of the panel's items, from the same origins, each a period after the one before; made
+            elsewhere (`QuantileForecast.from_frame`) or by a forecaster.
+        policies: by name, ready to order; each starts at its own target.
+        panel: the history with the periods that were forecast.
+        params: lead times, costs and order rules of its items.
+        demand: true demand of the panel's items and periods, where it is known; sales where None, with what stands in
+            for them in stock-outs.
+        reference: the pair that savings are measured against, "forecast/policy"; the first of each where None.
+        warm_up: periods at the start that do not count.
+        level: of the intervals.
+
+    Raises:
+        FractileError: where forecasts have other items or origins, or do not reach over a protection interval.
+
+    >>> import fractile as fr
+    >>> retail = fr.retail_panel(items=5, periods=120, seed=0)
+    >>> fitted = {name: fr.make_forecaster(name).fit(retail.panel.until(100)) for name in ("seasonal_naive", "croston")}
+    >>> forecasts = {name: f.predict(retail.panel, 3, origins=range(100, 120)) for name, f in fitted.items()}
+    >>> policies = {"newsvendor": fr.make_policy("newsvendor")}
+    >>> found = fr.impact(forecasts, policies, retail.panel, fr.ItemParams(lead_time=2, stockout_cost=9.0))
+    >>> sorted(found.cells["forecaster"])
+    ['croston', 'seasonal_naive']
+    """
+    first = next(iter(forecasts.values()), None)
+    if first is None or not policies:
+        raise FractileError("impact needs one forecast and one policy at least")
+    origins = first.origins
+    for name, forecast in forecasts.items():
+        if forecast.item_ids != panel.item_ids or not np.array_equal(forecast.origins, origins):
+            raise FractileError(f"{name}: must forecast the panel's items from the same origins as the others")
+    if np.any(np.diff(origins) != 1) or origins[-1] >= panel.periods:
+        raise FractileError(
+            f"origins must follow each other, and the panel must reach beyond the last one, got {origins} in "
+            f"{panel.periods} periods"
+        )
+    span = int(np.max(params.protection_interval))
+    known = uncensored(panel) if demand is None else demand
+    trajectories = {}
+    for name, forecast in forecasts.items():
+        near = forecast.head(span)
+        seen = [near.at_origin(k) for k in range(len(origins))]
+        scenario = with_protection_totals(Scenario(known[:, origins].T[None], forecasts=seen), params)
+        for policy, ready in policies.items():
+            trajectories[name, policy] = simulate(ready, scenario, params, warm_up=warm_up)
+    bound = _bound(Scenario(known[:, origins[warm_up:]].T[None]), params)
+    grid = Grid(trajectories, forecasts, hindsight=bound)
+    return value_forecasts(grid, panel, params, reference=reference, truth=demand, level=level)
+
+
+def _bound(scenario: Scenario, params: ItemParams) -> FloatArray | None:
+    """Return what perfect information would have cost; None for items that it does not plan for."""
+    planner: Planner = Hindsight()
+    try:
+        return np.asarray(simulate(planner, scenario, params).cost[0])
+    except FractileError:
+        return None
