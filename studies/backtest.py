@@ -325,11 +325,19 @@ class Study:
         trajectories = {}
         with self.stage("simulating"):
             for name, runs in policies_by_seed(backtest, policies).items():
-                # Seeds that were put back to one policy are one simulation.
-                alike = {tuple(map(id, run)): run for run in runs}
-                paths = {key: self._simulate_folds(run, backtest, scenario, params) for key, run in alike.items()}
-                trajectories[name] = concatenate_paths([paths[tuple(map(id, run))] for run in runs])
+                trajectories[name] = concatenate_paths(self._simulate_seeds(runs, backtest, scenario, params))
         return trajectories
+
+    def cost_by_seed(self, backtest: Backtest, name: str, scenario: Scenario) -> FloatArray:
+        """Simulate a trained policy on other demand, and return its cost, money, shape (seeds, paths, periods, items).
+
+        Args:
+            backtest: whose folds are replayed.
+            name: of the policy.
+            scenario: as `replay` returns it, with any number of demand paths.
+        """
+        runs = policies_by_seed(backtest, None)[name]
+        return np.stack([t.cost for t in self._simulate_seeds(runs, backtest, scenario, self.data.params)])
 
     def replay(
         self, backtest: Backtest, params: ItemParams | None = None, demand: FloatArray | None = None
@@ -357,6 +365,18 @@ class Study:
             return self._replay(after, demand[None], span)
         scenario = self._replay([before, *after], demand[None], span)
         return scenario.window(max(0, len(before.origins) - self.window.warm_up), scenario.periods)
+
+    def _simulate_seeds(
+        self,
+        runs: Sequence[Sequence[Policy | Planner]],
+        backtest: Backtest,
+        scenario: Scenario,
+        params: ItemParams,
+    ) -> list[Trajectory]:
+        """Simulate each training seed; those that were put back to one policy are one simulation."""
+        alike = {tuple(map(id, run)): run for run in runs}
+        done = {key: self._simulate_folds(run, backtest, scenario, params) for key, run in alike.items()}
+        return [done[tuple(map(id, run))] for run in runs]
 
     def _simulate_folds(
         self, policies: Sequence[Policy | Planner], backtest: Backtest, scenario: Scenario, params: ItemParams

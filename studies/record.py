@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..training.train import is_trained
 from .backtest import Learning, Study, Trained
 from .folder import MANIFEST, RunFolder, manifest, sha256
 
@@ -15,6 +16,24 @@ TIMELINE = (
     "Demand occurs; what stock cannot meet is lost or backordered.",
     "Costs are charged on the period's end: holding on stock, stock-out on what is short, and fixed order cost.",
 )
+
+POLICIES_TRAINED = (
+    "classical policies are tuned before each fold; networks are trained before the first one, and followed in each "
+    "fold as far as its own validation window bears out"
+)
+
+
+def describe_setting(study: Study) -> str:
+    """Return over how many held-out periods, folds and training seeds a study's numbers hold, a sentence."""
+    window, config = study.window, study.config
+    parts = [
+        f"{window.end - window.cutoff} periods held out in {len(study.windows)} fold{'s' * (len(study.windows) > 1)}"
+    ]
+    parts.append("forecasters fitted and policies tuned on what was before each")
+    if any(map(is_trained, config.policies.names)):
+        seeds = config.training.seeds
+        parts.append(f"networks trained before the first, with {seeds} seed{'s' * (seeds > 1)} each")
+    return f"{', '.join(parts)}."
 
 
 def learning_record(learning: Learning | None, trained: Trained) -> dict[str, Any]:
@@ -45,6 +64,10 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **d
             }
             for fold in study.windows
         ]
+        if any(map(is_trained, config.policies.names)):
+            test["training_seeds"] = config.training.seeds
+        test["policies_trained"] = POLICIES_TRAINED
+        test["simulated_histories"] = config.backtest.simulated_histories
     record = manifest(name=config.name, command=command, seed=config.seed)
     record |= {
         "kind": kind,

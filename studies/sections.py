@@ -256,11 +256,14 @@ class BacktestConfig(Section):
         folds: equal parts of the held-out periods; before each one forecasters are fitted again and policies tuned
             again.
         validation: periods before the held-out ones on which policies are chosen.
+        simulated_histories: histories of the held-out periods that are drawn from the forecasts, for the saving in
+            simulated demand beside the real one; fewer on very large panels, none below two.
     """
 
     periods: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
     folds: Count = 2
     validation: Periods = 26
+    simulated_histories: Annotated[int, Field(strict=True, ge=0, description="a whole number >= 0")] = 60
 
 
 class ForecastConfig(Section):

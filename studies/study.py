@@ -23,11 +23,12 @@ from .config import StudyConfig
 from .fold_savings import savings_by_fold
 from .folder import RunFolder, new_run
 from .headline import choose_baseline
+from .histories import gap_sentence, with_histories
 from .impact.accuracy import score_rows
 from .impact.grid import run_grid
 from .kept_runs import BOUNDS, orders_at_end, save_models
 from .league.run import study_lineage
-from .record import learning_record, write_manifest
+from .record import describe_setting, learning_record, write_manifest
 from .report.page import build_report
 from .sections import OWN_ORDERS
 from .sweeps import sweep_study
@@ -58,6 +59,7 @@ class StudyResult:
         failed: errors of forecasters that failed in the league, by name.
         advice: what to do, and the policy that orders are made with.
         assumptions: what was taken for granted.
+        setting: how many periods were held out, in how many folds, and how many training seeds networks have.
         checks: what a careful statistician would ask.
     """
 
@@ -67,6 +69,7 @@ class StudyResult:
     advice: Advice | None = None
     assumptions: tuple[Assumption, ...] = ()
     checks: Checks | None = None
+    setting: str = ""
 
     @property
     def report(self) -> Path:
@@ -74,8 +77,10 @@ class StudyResult:
         return self.folder / "report.html"
 
     def to_text(self) -> str:
-        """Return the table, the advice, what holds by default, and where the report is."""
-        said = [] if self.checks is None else [textwrap.fill(text, WIDTH) for text in self.checks.sentences]
+        """Return the table, how it was come by, the advice, what holds by default, and where the report is."""
+        gap = gap_sentence(self.comparison.table, self.comparison.intervals.candidate)
+        said = [textwrap.fill(text, WIDTH) for text in (self.setting, gap) if text]
+        said += [] if self.checks is None else [textwrap.fill(text, WIDTH) for text in self.checks.sentences]
         said += [] if self.advice is None else [textwrap.fill(self.advice.sentence, WIDTH)]
         defaults = describe_defaults(self.assumptions)
         said += [textwrap.fill(defaults, WIDTH)] if defaults else []
@@ -125,6 +130,7 @@ def run_study(
             clusters=settings.clusters,
             bounds=BOUNDS,
         )
+        comparison = with_histories(study, backtest, comparison)
         checks = check_study(study, backtest, comparison)
         weeks = comparison.intervals.weeks_to_prove  # None: no number of them would do
         advice = advise(
@@ -165,7 +171,9 @@ def run_study(
         }
         write_manifest(run, study, command, kind="study", **record, **learning_record(backtest.learning, trained))
         build_report(run.path)
-    return StudyResult(comparison, run.target, league.failed if league else {}, advice, assumptions, checks)
+    return StudyResult(
+        comparison, run.target, league.failed if league else {}, advice, assumptions, checks, describe_setting(study)
+    )
 
 
 def value_forecasters(study: Study, main: Backtest, baseline: Trajectory) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -199,7 +207,8 @@ def _write_comparison(run: RunFolder, study: Study, comparison: Comparison, back
             "period": np.tile(np.arange(len(dates)), items),
             "date": np.tile(dates.to_numpy(), items),
         }
-        series = {name: getattr(trajectory, name)[0].T.reshape(-1) for name in SERIES}
+        # Of a learned policy the mean over its training seeds, as in the table.
+        series = {name: getattr(trajectory, name).mean(0).T.reshape(-1) for name in SERIES}
         frames.append(pd.DataFrame(keys | series))
     run.write_frame("trajectories.parquet", pd.concat(frames, ignore_index=True))
     columns = {name: np.broadcast_to(getattr(study.data.params, name), (items,)) for name in ITEM_COLUMNS}
