@@ -182,12 +182,12 @@ def describe_start(whole: Saving, later: Saving, span: int, freq: str | None) ->
     )
 
 
-def describe_items(found: ItemsWorseOff, rival: str, freq: str | None) -> list[Answer]:
+def describe_items(found: ItemsWorseOff, pair: Pair, freq: str | None) -> list[Answer]:
     """Answer which items are worse off, and how those fare that lost most at first.
 
     Args:
         found: what was found.
-        rival: name of the policy.
+        pair: the baseline and its rival.
         freq: pandas frequency of the periods.
     """
     again = (
@@ -197,42 +197,44 @@ def describe_items(found: ItemsWorseOff, rival: str, freq: str | None) -> list[A
     answers = [
         Answer(
             "items",
-            f"Which items are worse off under {label(rival)}?",
+            f"Which items are worse off under {label(pair.rival)}?",
             f"{percent(found.share, 0)} of them, by {number(found.money)} a {period_of(freq, 1)} together; {again}",
             "note" if found.again > found.gained + 0.1 else "good",
             {name: value for name, value in asdict(found).items() if name != "decile"},
         )
     ]
     if found.decile is not None:
-        saving = found.decile
+        saving, whole = found.decile, pair.saving()
+        saves = whole is not None and whole.saving > 0
         answers.append(
             Answer(
                 "decile",
                 "How does the tenth of the items fare that lost most at first?",
                 f"{found.decile_items} items, named by the first half of the held-out time: in the second half the "
                 f"saving on them is {percent(saving.saving)} {interval(saving.low, saving.high)}",
-                "warning" if saving.high < 0 else "note" if saving.saving < 0 else "good",
+                "warning" if saves and saving.high < 0 else "note" if saving.saving < 0 else "good",
                 _record(saving) or {},
             )
         )
     return answers
 
 
-def describe_bound(left: float, exact: float) -> Answer:
+def describe_bound(left: float, exact: int, items: int) -> Answer:
     """Answer what is the most that any policy could save.
 
     Args:
         left: the bound's saving, share of the baseline's cost.
-        exact: share of the items whose bound is the cheapest plan of all.
+        exact: items whose bound is the cheapest plan of all.
+        items: all of them.
     """
-    limits = "" if exact == 1 else f" ({percent(exact, 0)} of the items; the others free of order rules)"
+    limits = "" if exact == items else f" (exact for {exact} of {items} items; the others are freed of order rules)"
     return Answer(
         "bound",
         "What is the most that any policy could save?",
         f"{percent(left)} of the baseline's cost, by orders that know all demand to come, from the same stock, in the "
         f"same packs and lead times{limits}",
         "good",
-        {"saving": left, "exact_items": exact},
+        {"saving": left, "exact_items": exact, "items": items},
     )
 
 

@@ -94,7 +94,7 @@ def check_study(study: Study, backtest: Backtest, comparison: Comparison) -> Che
             answers += _check_stock_outs(study, backtest, comparison, pair)
             answers += _check_ends(study, comparison, pair)
             worse = check_items(pair)
-            answers += [] if worse is None else describe_items(worse, pair.rival, study.data.panel.freq)
+            answers += [] if worse is None else describe_items(worse, pair, study.data.panel.freq)
         answers += _check_bound(study, backtest, comparison)
     return Checks(tuple(warnings), tuple(answers))
 
@@ -189,11 +189,11 @@ def _check_bound(study: Study, backtest: Backtest, comparison: Comparison) -> li
         return []
     policies = backtest.folds[0].trained.policies
     bound, baseline = policies[str(bounds["cost"].idxmin())], policies[comparison.baseline]
-    exact = 0.0
+    exact = 0
     if hasattr(bound, "exact_items") and not isinstance(baseline, Planner):
         scenario, params = study.replay(backtest), study.data.params
         state = state_after(baseline, scenario, params, backtest.warm_up)
         held_out = scenario.window(backtest.warm_up, scenario.periods)
         items: BoolArray = bound.exact_items(held_out, params, state)
-        exact = float(np.mean(items))
-    return [describe_bound(1 - float(bounds["cost"].min()) / cost, exact)]
+        exact = int(np.sum(items))
+    return [describe_bound(1 - float(bounds["cost"].min()) / cost, exact, study.data.panel.items)]
