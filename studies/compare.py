@@ -197,7 +197,7 @@ def compare(
         return found
     options: Any = {"clusters": clusters, "initial_state": initial_state, "warm_up": warm_up}
     warnings = check_comparison(policies, scenario, params, trajectories, baseline=baseline, **options)
-    return replace(found, warnings=tuple(f"Warning: {warning.text}." for warning in warnings))
+    return replace(found, warnings=tuple(warning.sentence for warning in warnings))
 
 
 def find_training_runs(policies: Mapping[str, Policy | Planner]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..report.text import capitalise, interval, label, number, percent, period_of
 from ..statistics import Saving
-from .baseline import OFF, TOO_SURE, WORTH_SAYING, BaselineChecks
+from .baseline import OFF, TOO_SURE, WEAK, WORTH_SAYING, BaselineChecks
 from .held_out import ItemsWorseOff, Pair, StockOuts
 
 Verdict = Literal["good", "note", "warning"]
@@ -66,7 +66,7 @@ def describe_baseline(found: BaselineChecks, name: str) -> list[Answer]:
         )
     else:
         text = f"{again.amount} looked cheaper, and was not on cells that it was not chosen on"
-    bad = bool({"retuning", "weak_baseline"} & codes)
+    bad = bool({"retuning", WEAK} & codes)
     answers = [
         Answer(
             "retuning",

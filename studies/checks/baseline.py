@@ -31,6 +31,8 @@ MORE = (0.1, 0.2, 0.5, 1.0, 2.0)
 that only too little stock is told apart there."""
 FEWEST_CELLS = 40
 """Path-item-periods below which nothing can be said."""
+WEAK = "weak_baseline"
+"""Code of a formula that is used where it does not hold."""
 TUNED_FORMS = ((Newsvendor, TunedNewsvendor), (Projected, TunedProjected))
 """Untuned forms that orders by formula, and what they are tuned to."""
 
@@ -47,6 +49,11 @@ class CheckWarning:
 
     code: str
     text: str
+
+    @property
+    def sentence(self) -> str:
+        """The warning as text is printed; a baseline that is right by its formula and weak is worth a note."""
+        return f"{'Note' if self.code == WEAK else 'Warning'}: {self.text}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,11 +249,8 @@ def _retuning_warnings(subject: Subject, found: Retuning, params: ItemParams, wh
         return [CheckWarning("retuning", text)]
     if not _by_the_book(params) or (lost and not more):
         cause = "takes lost sales for backorders" if lost and not more else "ignores packs, limits or fixed costs"
-        text = (
-            f"the baseline {name} {cause}, so that savings against it come easy: {gain}; take a tuned baseline, e.g. "
-            "tuned_newsvendor"
-        )
-        return [CheckWarning("weak_baseline", text)]
+        text = f"the baseline {name} {cause}: {gain}; a tuned one, e.g. tuned_newsvendor, is harder to beat"
+        return [CheckWarning(WEAK, text)]
     cause = (
         "does it cover L + R periods of demand, with their whole spread?"
         if more

@@ -49,7 +49,7 @@ class Checks:
     @property
     def sentences(self) -> list[str]:
         """Warnings and notes for the terminal."""
-        return [f"Warning: {warning.text}." for warning in self.warnings] + self.notes
+        return [warning.sentence for warning in self.warnings] + self.notes
 
     def warning_records(self) -> list[dict[str, str]]:
         """Return the warnings as a manifest keeps them."""
