@@ -19,5 +19,5 @@ def costs_section(run: Run) -> str:
 
 def costs_figures(run: Run) -> dict[str, pd.DataFrame]:
     """Return what the figures of costs are drawn from."""
-    columns = ["policy", "kind", "cost", "holding", "stockout", "ordering", "fill_rate", "mean_on_hand"]
-    return {"costs": run.comparison[columns]}
+    money = ["cost", "holding", "stockout", "ordering"]
+    return {"costs": run.comparison[["policy", "kind", *money, "fill_rate", "mean_on_hand", "volatility_ratio"]]}

@@ -572,7 +572,7 @@ def test_a_policy_has_one_colour_in_every_figure():
 
 
 def test_numbers_in_a_column_share_their_decimals(whole):
-    assert "back<prop> 880.0 96.0 % 352.0 440.0 88.0" in words(whole)
+    assert "back<prop> 880.0 96.0 % 55.00 352.0 440.0 88.0" in words(whole)
 
 
 def test_a_missing_column_is_named(folder):
