@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from intervals_page import write_page
 from intervals_worlds import Policy, World, play, two_way_interval
+from statistics_checks import pieces
 
 import fractile as fr
 from fractile.randomness import keyed_generator
@@ -236,7 +237,12 @@ def run_studies(job: Job) -> None:
     job.kept("studies", "seeds", partial(seeds_piece, job))
 
 
-PARTS = {"coverage": run_coverage, "studies": run_studies}
+def run_checks(job: Job) -> None:
+    for name, count in pieces(quick=job.quick):
+        job.kept("checks", name, count)
+
+
+PARTS = {"coverage": run_coverage, "studies": run_studies, "checks": run_checks}
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from statistics_checks import page as checks_page, pieces as check_pieces
 
 HEAD = """# Intervals that cover
 
@@ -203,7 +205,7 @@ def write_page(work: Path, page: Path) -> None:
     pieces = sorted(read(work, "coverage"), key=lambda piece: order.index(piece["name"]))
     drift = read(work, "drift")
     found = {piece["name"]: piece for piece in read(work, "studies")}
-    seconds = sum(piece["seconds"] for piece in [*pieces, *drift, *found.values()])
+    seconds = sum(piece["seconds"] for piece in [*pieces, *drift, *found.values(), *read(work, "checks")])
     parts = [HEAD.format(seconds=seconds)]
     if pieces:
         rows = "\n".join(line for piece in pieces for line in coverage_rows(piece))
@@ -219,5 +221,9 @@ def write_page(work: Path, page: Path) -> None:
         )
         shares |= {name: f"{percent(seeds[name])} %" for name in ("as_policies", "as_seeds", "inside", "unrecognised")}
         parts.append(STUDIES.format(studies=planted["studies"], each=each, **shares))
+    counted = {piece["name"]: piece for piece in read(work, "checks")}
+    if counted:
+        in_order = [counted[name] for name, _ in check_pieces() if name in counted]
+        parts.append(checks_page(pd.DataFrame(in_order)))
     parts.append(TAIL)
     page.write_text("\n".join(parts), encoding="utf-8")

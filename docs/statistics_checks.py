@@ -5,9 +5,9 @@ python -P docs/statistics_checks.py [REPETITIONS]
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from fractile.training.tune import tune_policy
 ITEMS, HELD_OUT, TUNED_ON, WARM_UP, LEAD_TIME = 100, 26, 52, 6, 2
 STRENGTHS = {"none": (0.0, 0.0), "sd .24, AR .22": (0.24, 0.22), "sd .30, AR .50": (0.30, 0.50)}
 """Standard deviation and lag-1 correlation of a log factor that all items share."""
+STUDIES = {"right": 50, "planted": 25}
+"""Studies of each case and strength of shocks."""
 SAMPLED = 2000
 """Paths that order-up-to levels are read from."""
 
@@ -166,24 +168,17 @@ def _study(case: Case, market: Market) -> list[str]:
     return [warning.code for warning in found]
 
 
-def measure(repetitions: int = 200, first: int = 0) -> pd.DataFrame:
-    """Count warnings in studies of baselines that are right and wrong.
+def pieces(*, quick: bool = False) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Yield what is to be counted: the name of each case and strength of shocks, and a function that counts.
 
     Args:
-        repetitions: studies of each case and strength of shocks.
-        first: seed of the first one.
-
-    Returns:
-        A row a case and strength of shocks: `kind` ("right" or "planted"), `case`, `unmet`, `shocks`, `studies`,
-        `warned` (with any warning), `found` (with one that is meant) and `codes`, what was raised how often.
+        quick: one study of each, without shocks.
     """
-    rows = [
-        _count(kind, case, shocks, range(first, first + repetitions))
-        for kind, cases in (("right", RIGHT), ("planted", PLANTED))
-        for case in cases
-        for shocks in STRENGTHS
-    ]
-    return pd.DataFrame(rows)
+    for kind, cases in (("right", RIGHT), ("planted", PLANTED)):
+        for case in cases:
+            for shocks in list(STRENGTHS)[: 1 if quick else None]:
+                seeds = range(1 if quick else STUDIES[kind])
+                yield f"{kind} {case.name} {case.unmet} {shocks}", partial(_count, kind, case, shocks, seeds)
 
 
 def _count(kind: str, case: Case, shocks: str, seeds: range) -> dict[str, Any]:
@@ -205,7 +200,7 @@ def page(frame: pd.DataFrame) -> str:
     """Return the section of the page on statistics, Markdown.
 
     Args:
-        frame: see `measure`.
+        frame: a row a piece.
     """
     right, planted = (frame[frame["kind"] == kind] for kind in ("right", "planted"))
     lines = [
@@ -226,14 +221,9 @@ def page(frame: pd.DataFrame) -> str:
         "Half the spread in the level itself costs next to nothing where sales are lost: a newsvendor's level is too "
         "high there, and both mistakes cancel.",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, ""])
 
 
 def rows(frame: pd.DataFrame) -> list[Any]:
     """Return the rows of a frame, its columns as attributes."""
     return list(frame.itertuples(index=False))
-
-
-if __name__ == "__main__":
-    numbers = [int(text) for text in sys.argv[1:]]
-    print(page(measure(*numbers)))

@@ -54,3 +54,7 @@ def test_the_page_is_made_by_one_command(tmp_path):
     text = page.read_text(encoding="utf-8")
     assert f"| vn2 | level, L = 2 | {100 * piece['truth']:.1f} |" in text
     assert "| a planted saving of 3 % is proven, among six policies: mean of the six | ≥ 80 % |" in text
+    # Right baselines raise nothing, planted mistakes what they should.
+    assert "| tuned newsvendor | lost | none | 1 | 0 | – |" in text
+    assert "| critical fractile of L periods | backorder | none | 1 | 1 | retuning 1, service 1 |" in text
+    assert "| search that ends at its edge | lost | none | 1 | 1 | grid_edge 1" in text
