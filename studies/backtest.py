@@ -346,7 +346,7 @@ class Study:
         if params is None or int(np.max(params.protection_interval)) <= self.window.span:
             scenario = backtest.scenario
         else:
-            span, horizon = int(np.max(params.protection_interval)), self.window.horizon
+            span, horizon = int(np.max(params.protection_interval)), backtest.folds[0].forecasts.after.horizon
             if span > horizon:
                 raise FractileError(
                     f"forecasts reach {horizon} periods ahead, and a protection interval of {span} needs as many; "

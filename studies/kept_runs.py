@@ -176,6 +176,8 @@ def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Policy, shown
     """
     if shown is None:
         shown = shown_periods(data.params, forecast_periods(data.params, None))
+    longest = getattr(forecaster, "max_horizon", None)
+    shown = shown if longest is None else min(shown, longest)
     return orders.next_orders(policy, forecaster, data.panel, data.params, data.state, horizon=shown)
 
 

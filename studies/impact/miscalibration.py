@@ -156,7 +156,7 @@ def absorbed_table(table: pd.DataFrame, untuned: str) -> pd.DataFrame:
     Returns:
         A row a mistake, size and tuned policy: `mistake`, `size`, `policy`, `untuned_extra`, `extra` (money a period
         more than with the right forecast), `absorbed` (share of the untuned one's extra cost that is not there; NaN
-        where that is below half a per cent of its cost).
+        where that is below two per cent of its cost).
     """
     keys = ["mistake", "size"]
 
@@ -170,7 +170,7 @@ def absorbed_table(table: pd.DataFrame, untuned: str) -> pd.DataFrame:
     rows = rows.loc[rows["mistake"] != RIGHT, [*keys, "policy", "extra"]]
     own = plain["extra"].reindex(pd.MultiIndex.from_frame(rows[keys])).to_numpy()
     rows.insert(3, "untuned_extra", own)
-    counts = own > 0.005 * plain["cost"].iloc[0]
+    counts = own > 0.02 * plain["cost"].iloc[0]
     rows["absorbed"] = np.where(counts, 1.0 - rows["extra"].to_numpy() / np.where(counts, own, 1.0), np.nan)
     return rows.reset_index(drop=True)
 

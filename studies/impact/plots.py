@@ -98,10 +98,10 @@ def draw_money(points: pd.DataFrame, policies: list[str], *, period: str) -> str
             style: dict[str, Any] = {"color": colours[policy], "lw": 1.3, "ms": 5, "label": label(policy)}
             axes.plot(rows["protection_loss"], rows["cost"], "o-", **style)
         top = axes.get_ylim()[1]
-        for k, row in enumerate(rows_of(first)):
-            at, place = float(row.protection_loss), (0, 4 + 11 * (k % 2))
-            above: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 9, "color": MUTED}
-            axes.annotate(label(str(row.forecaster)), (at, top), place, annotation_clip=False, **above)
+        for row in rows_of(first):
+            at = float(row.protection_loss)
+            above: dict[str, Any] = {"textcoords": "offset points", "rotation": 40, "fontsize": 9, "color": MUTED}
+            axes.annotate(label(str(row.forecaster)), (at, top), (-3, 3), annotation_clip=False, **above)
             axes.axvline(at, color=MUTED, lw=0.6, ls=(0, (2, 3)), zorder=0)
         axes.set_xlabel("weighted loss of demand summed over the protection interval")
         axes.set_ylabel(f"cost, money a {period}")
@@ -166,7 +166,7 @@ def draw_split(split: pd.DataFrame) -> str:
         axes.axvline(0, color=INK, lw=1.0)
         axes.set_yticks(places, labels)
         axes.set_xlabel("saving, % of the reference's cost")
-        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0)
+        figure.legend(loc="outside upper right", ncols=3)
         strip_axes(axes, grid="x")
 
     return draw("impact-split", "Saving split into forecast and policy", WIDTH, 90 + 26 * len(rows), paint)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError
+from ...errors import InputError, did_you_mean
 from ..backtest import Study, begin
 from ..config import StudyConfig
 from ..data import StudyData
@@ -107,6 +107,10 @@ def begin_impact(config: StudyConfig, progress: Progress, data: StudyData | None
     asked = valued_names(config)
     if TRUTH in asked and (config.data.history is not None or data is not None):
         raise InputError([f"--forecasters: {TRUTH!r} is known on the embedded panel alone; leave it out"])
+    pairs = [f"{forecaster}/{policy}" for forecaster in asked for policy in names]
+    if config.impact.reference is not None and config.impact.reference not in pairs:
+        hint = did_you_mean(config.impact.reference, pairs)
+        raise InputError([f"--reference: must be a pair that is compared, got {config.impact.reference!r}{hint}"])
     study = begin(config, config.backtest.periods, progress, data)
     if TRUTH not in asked:
         return study

@@ -124,8 +124,8 @@ def _mistakes(impact: Impact) -> str:
         return ""
     worst = own.loc[own.groupby("mistake")["extra"].idxmax()].sort_values("extra", ascending=False)
     each = zip(worst["mistake"], worst["size"], worst["extra"], strict=True)
-    said = [f"{name_mistake(kind, size)} {percent(extra, 0)}" for kind, size, extra in each]
-    return f"What mistakes cost {label(impact.policy)}, in simulation: {join_words(said)}."
+    said = [f"{percent(extra, 0)} for {name_mistake(kind, size)}" for kind, size, extra in each]
+    return f"What mistakes cost more under {label(impact.policy)}, in simulation: {join_words(said)}."
 
 
 def name_mistake(kind: str, size: float) -> str:

@@ -300,6 +300,12 @@ def test_truth_is_known_on_the_embedded_panel_alone(tmp_path):
         begin_impact(config, no_progress)
 
 
+def test_a_reference_that_is_not_compared_is_refused_before_any_work():
+    config = load_config(None, {**SMALL, "impact.reference": "ets/newsvendr"})
+    with pytest.raises(InputError, match="--reference: must be a pair that is compared, got 'ets/newsvendr'; did you"):
+        begin_impact(config, no_progress)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("impact")

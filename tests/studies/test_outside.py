@@ -146,3 +146,29 @@ def test_files_of_a_config_are_relative_to_it(folder):
     config = load_config(folder / "study.toml")
     assert config.forecast.files["mine"] == folder / "whole.csv"
     assert load_config(None, {"forecast.files": config.forecast.files}).forecast.files == config.forecast.files
+
+
+def test_forecasts_of_a_protection_interval_alone_are_enough_to_order(folder, tmp_path):
+    frame = pd.read_csv(folder / "whole.csv", dtype={"item_id": str})
+    ahead = (pd.to_datetime(frame["date"]) - pd.to_datetime(frame["origin_date"])).dt.days // 7
+    frame[ahead < 5].to_csv(folder / "five.csv", index=False)
+    arguments = ["--forecasts", f"mine={folder / 'five.csv'}", "--forecaster", "mine", "--policy", "newsvendor"]
+    files = ["--history", folder / "history.csv", "--items", folder / "items.csv"]
+    done = run("train", *files, *arguments, "--periods", HELD_OUT, "--out", tmp_path / "kept")
+    assert done.exit_code == 0, done.output
+    state = ["--history", folder / "history.csv", "--state", folder / "state.csv"]
+    done = run("order", "--run", tmp_path / "kept", *state, "--out", tmp_path / "orders.csv")
+    assert done.exit_code == 0, done.output
+    assert (pd.read_csv(tmp_path / "orders.csv")["order"] >= 0).all()
+
+
+def test_an_order_needs_a_forecast_from_the_history_s_end(folder, tmp_path):
+    frame = pd.read_csv(folder / "whole.csv", dtype={"item_id": str})
+    frame[frame["origin_date"] < frame["origin_date"].max()].to_csv(folder / "old.csv", index=False)
+    arguments = ["--forecasts", f"mine={folder / 'old.csv'}", "--forecaster", "mine", "--policy", "newsvendor"]
+    files = ["--history", folder / "history.csv", "--items", folder / "items.csv"]
+    assert run("train", *files, *arguments, "--periods", HELD_OUT, "--out", tmp_path / "kept").exit_code == 0
+    state = ["--history", folder / "history.csv", "--state", folder / "state.csv"]
+    done = run("order", "--run", tmp_path / "kept", *state)
+    assert done.exit_code == 2
+    assert "mine: no forecast was made at 1 of 1 origins: '2025-07-07'" in done.output
