@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from .report.text import interval, join_words, label, percent, period_of, periods_a_year, the_policy
+from .report.text import interval, join_words, label, percent, period_of, periods_a_year, saves, the_policy
 
 Action = Literal["keep", "switch", "wait"]
 PATIENCE = 2.0
@@ -67,7 +67,8 @@ def advise(
 
     Args:
         table: a row a policy: `policy`, `kind`, `cost`, `saving`, `saving_low`, `saving_high` (shares of the
-            baseline's cost), `proven`.
+            baseline's cost), `proven`, and `simulated_saving`, `simulated_low`, `simulated_high` where known: what
+            costs more in simulated demand, beyond chance, is not worth waiting for.
         baseline: the policy that savings are measured against.
         freq: pandas frequency of the periods.
         periods_to_prove: held-out periods more that would prove the largest saving seen; None: not known.
@@ -93,6 +94,10 @@ def advise(
         return _switch(rivals, proven, baseline, doubtful=any(code in ON_THE_BASELINE for code in doubts))
     if best["saving"] <= SAME:
         return Advice("keep", baseline, str(best["policy"]), None, f"Keep {base}: no other was cheaper.")
+    against = _in_simulation(best)
+    if against:
+        sentence = f"Keep {base}: the saving of {name}, {seen}, is not proven, and in simulated demand {against}."
+        return Advice("keep", baseline, str(best["policy"]), None, sentence)
     year, word = periods_a_year(freq), period_of(freq)
     patience = PATIENCE * year if year else USUAL_PATIENCE
     if periods_to_prove is not None and math.isfinite(periods_to_prove) and periods_to_prove <= patience:
@@ -118,9 +123,20 @@ def _switch(rivals: pd.DataFrame, proven: pd.DataFrame, baseline: str, *, doubtf
     if len(cheaper):
         names = join_words([label(str(name)) for name in cheaper["policy"]])
         sentence += f" Cheaper still, but not proven: {names}."
+    against = _in_simulation(chosen)
+    if against:
+        sentence += f" But in simulated demand {against}: find out why before you switch."
     if doubtful:
         sentence += " But the baseline looks poorly set, see the warnings: savings against it come easy."
     return Advice("switch", str(chosen["policy"]), str(chosen["policy"]), None, sentence)
+
+
+def _in_simulation(row: Any) -> str:
+    """Return that a policy costs more in simulated demand, where it does so beyond chance; else ""."""
+    high = row.get("simulated_high")
+    if high is None or not high < 0:
+        return ""
+    return f"it {saves(row['simulated_saving'], row['simulated_low'], high)}"
 
 
 def _proven(rivals: pd.DataFrame) -> pd.Series[bool]:

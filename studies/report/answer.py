@@ -12,7 +12,18 @@ from ..assumptions import Assumption
 from .read import Run, rows_of
 from .savings import HELD_OUT, SIMULATED, draw_savings
 from .template import as_markup, render_template
-from .text import capitalise, interval, join_words, label, money, money_interval, percent, periods_a_year, the_policy
+from .text import (
+    capitalise,
+    interval,
+    join_words,
+    label,
+    money,
+    money_interval,
+    percent,
+    periods_a_year,
+    saves,
+    the_policy,
+)
 
 SOURCES = {
     "items": "items file",
@@ -142,7 +153,7 @@ def describe_setting(run: Run) -> str:
         parts.append(f"{periods} held-out {run.periods(periods)}{span}")
     folds, seeds = test.get("folds") or (), test.get("training_seeds") or 0
     if len(folds) > 1:
-        parts.append(f"{len(folds)} folds, each with forecasters and policies of its own past")
+        parts.append(f"{len(folds)} folds")
     if items:
         parts.append(f"{items:,} item{'s' * (items != 1)}")
     if seeds:
@@ -211,8 +222,9 @@ def describe_gap(run: Run) -> str:
     if not pd.notna(row[SIMULATED[1]]):
         return ""
     text = (
-        f"In demand simulated from its forecasts {the_policy(run.best)} saves {percent(row[SIMULATED[1]])} "
-        f"{_within(row, SIMULATED)}, on the held-out {run.periods()} it saved {percent(row['saving'])}"
+        f"In demand simulated from its forecasts {the_policy(run.best)} "
+        f"{saves(row[SIMULATED[1]], row[SIMULATED[0]], row[SIMULATED[2]])}; on the held-out {run.periods()} it "
+        f"{saves(row['saving'], row['saving_low'], row['saving_high'])}"
     )
     if "history_low" not in row or not pd.notna(row["history_low"]):
         return f"{text}."

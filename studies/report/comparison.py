@@ -43,6 +43,7 @@ def comparison_section(run: Run) -> str:
         folds=drawn,
         seeds=bool(len(folds)) and bool((folds.groupby(["policy", "fold"])["saving"].agg(np.ptp) > SAME).any()),
         fold_rows=fold_rows(run),
+        policies_trained=run.manifest.get("backtest", {}).get("policies_trained"),
         baseline_sentence=describe_baseline(run),
     )
 

@@ -129,6 +129,17 @@ def interval(low: Any, high: Any) -> str:
     return f"[{_points(low)}, {_points(high)}]"
 
 
+def saves(share: float, low: float, high: float) -> str:
+    r"""Return that something saves a share, or costs one more, with its interval.
+
+    >>> saves(0.05, 0.01, 0.09), saves(-0.05, -0.09, -0.01)
+    ('saves 5.0\xa0% [1.0, 9.0]', 'costs 5.0\xa0% [1.0, 9.0] more')
+    """
+    if share >= 0:
+        return f"saves {percent(share)} {interval(low, high)}"
+    return f"costs {percent(-share)} {interval(-high, -low)} more"  # the ends change places
+
+
 def capitalise(text: str) -> str:
     """Return a text with a capital first letter; the others stay."""
     return text[:1].upper() + text[1:]

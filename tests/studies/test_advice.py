@@ -77,6 +77,20 @@ def test_a_switch_is_qualified_where_the_baseline_looks_poorly_set():
     assert said not in advise(table(SEEN), "plain", doubts=["weak_baseline"]).sentence
 
 
+def test_what_costs_more_in_simulated_demand_is_not_worth_waiting_for():
+    worse = {"simulated_saving": -0.2, "simulated_low": -0.22, "simulated_high": -0.18}
+    found = advise(table(SEEN).assign(**worse), "plain", freq="W-MON", periods_to_prove=3)
+    assert (found.action, found.policy, found.candidate, found.periods) == ("keep", "plain", "learned", None)
+    assert plain(found.sentence).endswith("is not proven, and in simulated demand it costs 20.0 % [18.0, 22.0] more.")
+    found = advise(table(SURE).assign(**worse), "plain")
+    assert found.action == "switch"
+    assert "But in simulated demand it costs 20.0 % [18.0, 22.0] more: find out why" in plain(found.sentence)
+    unsure = worse | {"simulated_high": 0.01}
+    assert advise(table(SEEN).assign(**unsure), "plain", freq="W-MON", periods_to_prove=3).action == "wait"
+    unknown = dict.fromkeys(worse, np.nan)
+    assert advise(table(SEEN).assign(**unknown), "plain", freq="W-MON", periods_to_prove=3).action == "wait"
+
+
 def test_waiting_says_how_long():
     found = advise(table(SEEN), "plain", freq="W-MON", periods_to_prove=33.2)
     assert plain(found.sentence) == (

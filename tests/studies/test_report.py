@@ -330,7 +330,7 @@ def test_both_figures_stand_side_by_side_and_their_gap_is_a_finding(folder):
     table.to_parquet(folder / "comparison.parquet")
     text = words(page(folder))
     assert "back<prop> 12.0 % [5.0, 19.0] 4.0 % [3.0, 5.0] proven" in text
-    gap = "back<prop> policy saves 4.0 % [3.0, 5.0], on the held-out weeks it saved 12.0 %: a gap "
+    gap = "back<prop> policy saves 4.0 % [3.0, 5.0]; on the held-out weeks it saves 12.0 % [5.0, 19.0]: a gap "
     assert gap + "beyond what one history of this length gives by chance, [5.0, 19.0]" in text
     table.assign(history_low=-0.01).to_parquet(folder / "comparison.parquet")
     assert gap + "that one history of this length gives by chance, [−1.0, 19.0]." in words(page(folder))
@@ -431,7 +431,7 @@ def test_savings_are_followed_fold_by_fold_and_seed_by_seed(folder, whole):
     text = words(page(folder))
     assert "Small dots: single training seeds" in text
     assert "1 2024-05-06 2024-06-10 6 2024-04-29 2 2024-06-17" in text
-    assert "2 folds, each with forecasters and policies of its own past, 8 items, 3 training seeds" in text
+    assert "2 folds, 8 items, 3 training seeds" in text
     kept = pd.read_csv(folder / "figures" / "folds.csv")
     assert set(kept["policy"]) == {"back<prop>"}  # neither the baseline nor bounds, nor what is far behind
 
