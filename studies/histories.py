@@ -155,7 +155,8 @@ def with_histories(study: Study, backtest: Backtest, comparison: Comparison) -> 
     if histories < FEWEST_SIMULATED or backtest.scenario.periods == backtest.warm_up:
         return comparison
     costs = simulate_histories(study, backtest, histories)
-    found = simulated_table(costs, comparison.table["saving"].to_dict(), comparison.baseline, comparison.level)
+    savings = {str(name): float(saving) for name, saving in comparison.table["saving"].items()}
+    found = simulated_table(costs, savings, comparison.baseline, comparison.level)
     return replace(comparison, table=comparison.table.join(found))
 
 

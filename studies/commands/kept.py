@@ -40,6 +40,7 @@ def choice_text(table: pd.DataFrame) -> str:
         table: as `Choice.table`.
     """
     rows = [("forecaster", "policy", "cost", "costs more than the first")]
+    row: Any
     for row in table.head(SHOWN).itertuples():
         more = f"{100 * row.more:.1f} % [{100 * row.more_low:.1f}, {100 * row.more_high:.1f}]" if row.Index else ""
         rows.append((str(row.forecaster), str(row.policy), f"{row.cost:,.2f}", more))

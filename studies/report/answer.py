@@ -218,7 +218,7 @@ def describe_gap(run: Run) -> str:
     """Return how the saving in simulated demand and the one on held-out demand go together; "" where not known."""
     if not has_simulated(run) or run.best == run.baseline:
         return ""
-    row = run.comparison.set_index("policy").loc[run.best]
+    row: Any = run.comparison.set_index("policy").loc[run.best]
     if not pd.notna(row[SIMULATED[1]]):
         return ""
     text = (

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..sweeps import BREAK_EVEN, FRONTIER, GAINS, TORNADO, break_even_line
 from .drawing import BLUE, INK, MUTED, ORANGE, PAPER, PURPLE, TEAL, colour_of, draw, format_thousands, strip_axes
-from .read import Run
+from .read import Run, rows_of
 from .template import as_markup, render_template
 from .text import label, percent
 
@@ -34,7 +34,7 @@ def sweeps_section(run: Run) -> str:
     gains = frames["frontier_gains"]
     rows = [
         {"policy": label(str(row.policy)), "stock": _share(row.stock_saved), "fill": _share(row.fill_gained)}
-        for row in gains.itertuples()
+        for row in rows_of(gains)
         if row.policy != run.baseline
     ]
     return render_template(
@@ -150,8 +150,8 @@ def draw_break_even(grid: pd.DataFrame, best: str, baseline: str) -> str:
                 if np.isfinite(saving):
                     axes.plot(x, y, "s", ms=28, color=BLUE if saving > 0 else ORANGE, alpha=0.25, mec=PAPER)
                     axes.text(x, y, f"{100 * saving:.1f}".replace("-", MINUS), ha="center", va="center", fontsize=9.5)
-        places = np.interp(line["bias"], biases, np.arange(len(biases)))
-        rows = np.interp(line["ratio"], ratios, np.arange(len(ratios)))
+        places = np.interp(line["bias"], table.columns.to_numpy(dtype=float), np.arange(len(biases)))
+        rows = np.interp(line["ratio"], table.index.to_numpy(dtype=float), np.arange(len(ratios)))
         axes.plot(places, rows, "o-", color=INK, ms=4, lw=1.2, zorder=4)
         axes.set_xticks(
             np.arange(len(biases)), [f"{bias:+.0%}".replace("-", MINUS) if bias else "none" for bias in biases]
