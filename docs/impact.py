@@ -24,9 +24,9 @@ from scipy import stats
 from fractile.forecasters.data.panel import SalesPanel
 from fractile.forecasters.forecast import QuantileForecast
 from fractile.studies.backtest import Study
+from fractile.studies.folder import plain as plainly, read_manifest
 from fractile.studies.impact.result import document
-from fractile.studies.impact.run import begin_impact, value_study, valued_names
-from fractile.studies.impact.words import sentences
+from fractile.studies.impact.run import begin_impact, impact_run, valued_names
 from fractile.studies.sections import TRUTH
 
 HERE = Path(__file__).parent
@@ -85,23 +85,23 @@ def run_panel(name: str, settings: Settings) -> dict[str, Any]:
     given = None if name == "embedded" else data
     plain = begin_impact(config.with_overrides({"impact.forecasters": ["seasonal_naive"]}), silent, given)
     path = write_outside(plain, settings.work / "outside" / f"{name}.csv")
-    study = begin_impact(config.with_overrides({"forecast.files": {OUTSIDE: path}}), silent, given)
-    impact, seconds = value_study(study)
-    window, panel = study.window, study.data.panel
-    held_out = panel.dates[window.cutoff : window.end]
+    config, out = config.with_overrides({"forecast.files": {OUTSIDE: path}}), settings.work / "runs" / name
+    command = f"python docs/impact.py --only {name}"
+    found = impact_run(config, out, command=command, progress=silent, overwrite=True, data=given)
+    manifest, window, panel = read_manifest(out), plain.window, plain.data.panel
     return {
-        **document(impact),
-        "findings": sentences(impact, panel.freq),
+        **plainly(document(found.impact)),
+        "findings": manifest["findings"],
         "items": panel.items,
-        "periods": len(held_out),
-        "folds": len(study.windows),
-        "first_date": str(held_out[0].date()),
-        "last_date": str(held_out[-1].date()),
+        "periods": manifest["backtest"]["periods"],
+        "folds": len(plain.windows),
+        "first_date": manifest["backtest"]["first_date"],
+        "last_date": manifest["backtest"]["last_date"],
         "freq": panel.freq,
         "rows": int(panel.items * len(LEVELS) * window.span * (panel.periods - min((*window.fits, window.cutoff)))),
-        "seconds": {key: round(value, 1) for key, value in seconds.items()},
-        "stages": {key: round(value, 1) for key, value in study.seconds.items()},
-        "study_notes": list(window.notes),
+        "seconds": manifest["forecaster_seconds"],
+        "stages": manifest["cpu_seconds"],
+        "study_notes": manifest["data"]["notes"],
         "total_seconds": time.process_time() - began,
     }
 

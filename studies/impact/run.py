@@ -56,7 +56,13 @@ class ImpactResult:
 
 
 def impact_run(
-    config: StudyConfig, out: Path, *, command: str, progress: Progress, overwrite: bool = False
+    config: StudyConfig,
+    out: Path,
+    *,
+    command: str,
+    progress: Progress,
+    overwrite: bool = False,
+    data: StudyData | None = None,
 ) -> ImpactResult:
     """Value forecasters and write the run folder with its page.
 
@@ -66,11 +72,12 @@ def impact_run(
         command: the command line, for the record.
         progress: receives what is being done.
         overwrite: replace a run folder that stands there.
+        data: data in place of what the config names.
 
     Raises:
         InputError: with the faults of data or configuration; no folder is left then.
     """
-    study = begin_impact(config, progress)
+    study = begin_impact(config, progress, data)
     with new_run(out, overwrite=overwrite) as run:
         impact, seconds = value_study(study)
         freq, currency = study.data.panel.freq, config.report.currency
