@@ -30,8 +30,8 @@ class ChoiceConfig(Section):
 
     forecasters: Names = ("lightgbm", "mqrnn", "mqcnn", "sqrf", "patchwork")
     policies: PolicyNames = ("newsvendor", "projected", "lookahead", "generalist", "base_stock")
-    windows: Count = 3
-    periods: Periods = 17
+    windows: Count = 4
+    periods: Periods = 13
     members: Count = 3
     steps: Count = 6
 
