@@ -8,6 +8,7 @@ from typing import Any
 
 from ...envs.gym.catalogue import SYSTEMS
 from ...envs.gym.registration import ENVIRONMENTS
+from ...forecasters.data.rules import LEVEL_RULES
 from ...forecasters.registry import FORECASTERS
 from ...policies.registry import POLICIES, TRAINED_BY
 from ..config import DataConfig, DefaultsConfig
@@ -63,6 +64,7 @@ def validate_files(data: DataConfig) -> dict[str, Any]:
         "known": list(panel.known),
         "observed": list(panel.observed),
         "static": [str(column) for column in panel.static.columns],
+        "own": [*(name for name in LEVEL_RULES if name in panel.static), *inputs.records],
         "items_with_attributes": None if items is None else len(items),
         "items_with_state": None if state is None else len(state),
         "notes": list(panel.notes),
@@ -83,6 +85,7 @@ def files_text(found: Mapping[str, Any]) -> str:
     if found["off_sale"]:
         lines.append(f"off sale      {found['off_sale']:,} of the items at the end")
     columns = {"known ahead": found["known"], "observed": found["observed"], "attributes": found["static"]}
+    columns["yours today"] = found["own"]  # a baseline, and no feature of a forecaster
     lines += [f"{title:<13} {', '.join(names)}" for title, names in columns.items() if names]
     if found["items_with_state"] is not None:
         lines.append(f"state         {found['items_with_state']:,} items")

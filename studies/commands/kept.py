@@ -41,9 +41,9 @@ def choice_text(table: pd.DataFrame) -> str:
     """
     rows = [("forecaster", "policy", "cost", "costs more than the first")]
     row: Any
-    for row in table.head(SHOWN).itertuples():
-        more = f"{100 * row.more:.1f} % [{100 * row.more_low:.1f}, {100 * row.more_high:.1f}]" if row.Index else ""
-        rows.append((str(row.forecaster), str(row.policy), f"{row.cost:,.2f}", more))
+    for place, row in enumerate(table.head(SHOWN).to_dict("records")):
+        more = f"{100 * row['more']:.1f} % [{100 * row['more_low']:.1f}, {100 * row['more_high']:.1f}]" if place else ""
+        rows.append((str(row["forecaster"]), str(row["policy"]), f"{row['cost']:,.2f}", more))
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join((a.ljust(wide[0]), b.ljust(wide[1]), c.rjust(wide[2]), d)).rstrip() for a, b, c, d in rows]
     lines.insert(1, "-" * max(map(len, lines)))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..sweeps import BREAK_EVEN, FRONTIER, GAINS, TORNADO, break_even_line
 from .drawing import BLUE, INK, MUTED, ORANGE, PAPER, PURPLE, TEAL, colour_of, draw, format_thousands, strip_axes
-from .read import Run, rows_of
+from .read import Run
 from .template import as_markup, render_template
 from .text import label, percent
 
@@ -33,9 +33,9 @@ def sweeps_section(run: Run) -> str:
     best = str(swept.get("policy", run.best))
     gains = frames["frontier_gains"]
     rows = [
-        {"policy": label(str(row.policy)), "stock": _share(row.stock_saved), "fill": _share(row.fill_gained)}
-        for row in rows_of(gains)
-        if row.policy != run.baseline
+        {"policy": label(str(row["policy"])), "stock": _share(row["stock_saved"]), "fill": _share(row["fill_gained"])}
+        for row in gains.to_dict("records")
+        if row["policy"] != run.baseline
     ]
     return render_template(
         "sweeps",
@@ -140,7 +140,7 @@ def draw_break_even(grid: pd.DataFrame, best: str, baseline: str) -> str:
     """
     table = grid.pivot(index="ratio", columns="bias", values="saving")
     line = break_even_line(grid)
-    ratios, biases = list(table.index), list(table.columns)
+    ratios, biases = (np.asarray(axis, dtype=np.float64) for axis in (table.index, table.columns))
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
