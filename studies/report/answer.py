@@ -128,13 +128,13 @@ def list_tiles(run: Run) -> list[Tile]:
         return []
     table = run.comparison.set_index("policy")
     best, base, currency = table.loc[run.best], table.loc[run.baseline], run.manifest.get("currency")
-    saved = base["cost"] * best[["saving", "saving_low", "saving_high"]].astype(float)
+    saved = base["cost"] * best[["saving", "saving_low", "saving_high"]].to_numpy(dtype=float)
     word, year = run.periods(1), periods_a_year(run.manifest.get("data", {}).get("freq"))
-    within = money_interval(saved["saving_low"], saved["saving_high"])
-    tiles = [Tile(f"saved a {word}", money(saved["saving"], currency), within)]
+    dearer = bool(saved[0] < 0)
+    what, (middle, low, high) = ("extra cost", -saved[[0, 2, 1]]) if dearer else ("saved", saved)
+    tiles = [Tile(f"{what} a {word}", money(middle, currency), money_interval(low, high))]
     if year:
-        low, high = year * saved["saving_low"], year * saved["saving_high"]
-        tiles.append(Tile("saved a year", money(year * saved["saving"], currency), money_interval(low, high)))
+        tiles.append(Tile(f"{what} a year", money(year * middle, currency), money_interval(year * low, year * high)))
     if has_simulated(run):
         tiles.append(Tile("in simulated demand", percent(best[SIMULATED[1]]), _within(best, SIMULATED)))
     tiles.append(Tile("on held-out demand", percent(best["saving"]), _within(best, HELD_OUT)))

@@ -289,6 +289,13 @@ def test_money_is_a_periods_and_a_years_with_its_currency(folder):
     assert "cost a week 880 EUR baseline 1,000" in text
 
 
+def test_what_costs_more_is_no_negative_saving(folder):
+    comparison(-0.04, -0.08, 0.01).to_parquet(folder / "comparison.parquet")
+    text = words(answer_section(read_run(folder)))
+    assert "extra cost a week 40.0 [−10.0, 80.0]" in text
+    assert "saved a week" not in text
+
+
 def test_assumptions_stand_on_the_first_screen_and_defaults_are_loud(folder, whole):
     assert "What was assumed" not in words(whole)  # a run of before they were kept
     rows = [
