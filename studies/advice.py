@@ -18,6 +18,13 @@ USUAL_PATIENCE = 104
 """Periods, likewise, where it is not known how many a year has."""
 ON_THE_BASELINE = ("retuning", "service", "weak_baseline")
 """Codes of warnings that the baseline is poorly set."""
+FRAIL = {
+    "stock_outs": "where demand is on record",
+    "end": "where stock left at the end counts",
+    "start": "without the first periods",
+    "decile": "on the items that lost most at first",
+}
+"""Codes of answers to a careful reader that lose a saving, and where they lose it."""
 SAME = 1e-9
 """Savings that differ from zero by less are none."""
 
@@ -73,7 +80,8 @@ def advise(
         freq: pandas frequency of the periods.
         periods_to_prove: held-out periods more that would prove the largest saving seen; None: not known.
         trusted: whether the intervals hold; nothing is proven where they do not.
-        doubts: codes of the warnings that were raised; those on the baseline qualify a switch.
+        doubts: codes of the warnings that were raised, and of the checks that the saving did not stand; those on the
+            baseline, and those of `FRAIL`, qualify a switch.
 
     >>> rows = [("tuned", "policy", 96.0, 0.04, 0.01, 0.07), ("plain", "policy", 100.0, 0.0, 0.0, 0.0)]
     >>> names = ["policy", "kind", "cost", "saving", "saving_low", "saving_high"]
@@ -91,7 +99,7 @@ def advise(
         return Advice("keep", baseline, str(best["policy"]), None, f"Keep {base}: {why}.")
     proven = rivals[_proven(rivals) & (rivals["saving"] > SAME)]
     if len(proven):
-        return _switch(rivals, proven, baseline, doubtful=any(code in ON_THE_BASELINE for code in doubts))
+        return _switch(rivals, proven, baseline, doubts)
     if best["saving"] <= SAME:
         return Advice("keep", baseline, str(best["policy"]), None, f"Keep {base}: no other was cheaper.")
     against = _in_simulation(best)
@@ -112,7 +120,7 @@ def advise(
     return Advice("keep", baseline, str(best["policy"]), None, sentence)
 
 
-def _switch(rivals: pd.DataFrame, proven: pd.DataFrame, baseline: str, *, doubtful: bool) -> Advice:
+def _switch(rivals: pd.DataFrame, proven: pd.DataFrame, baseline: str, doubts: Collection[str]) -> Advice:
     chosen: Any = proven.iloc[0]
     several = f", proven although {len(rivals)} policies were compared" if len(rivals) > 1 else ", which is proven"
     sentence = (
@@ -126,7 +134,10 @@ def _switch(rivals: pd.DataFrame, proven: pd.DataFrame, baseline: str, *, doubtf
     against = _in_simulation(chosen)
     if against:
         sentence += f" But in simulated demand {against}: find out why before you switch."
-    if doubtful:
+    lost = [where for code, where in FRAIL.items() if code in doubts]
+    if lost:
+        sentence += f" But the saving is lost {join_words(lost)}: see what a careful reader would ask."
+    if any(code in ON_THE_BASELINE for code in doubts):
         sentence += " But the baseline looks poorly set, see the warnings: savings against it come easy."
     return Advice("switch", str(chosen["policy"]), str(chosen["policy"]), None, sentence)
 

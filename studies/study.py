@@ -139,7 +139,7 @@ def run_study(
             freq=study.data.panel.freq,
             periods_to_prove=math.inf if weeks is None else weeks,
             trusted=comparison.intervals.trusted,
-            doubts=[warning.code for warning in checks.warnings],
+            doubts=checks.doubts,
         )
         assumptions = list_assumptions(config, study.data)
         value, scores = value_forecasters(study, backtest, comparison.trajectories[baseline])

@@ -47,6 +47,12 @@ class Checks:
         return [answer.sentence for answer in self.answers if answer.aloud]
 
     @property
+    def doubts(self) -> list[str]:
+        """Codes of all warnings, and of the questions whose answer is one."""
+        answers = [answer.code for answer in self.answers if answer.verdict == "warning"]
+        return list(dict.fromkeys([*(warning.code for warning in self.warnings), *answers]))
+
+    @property
     def sentences(self) -> list[str]:
         """Warnings and notes for the terminal."""
         return [warning.sentence for warning in self.warnings] + self.notes

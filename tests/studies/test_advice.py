@@ -77,6 +77,15 @@ def test_a_switch_is_qualified_where_the_baseline_looks_poorly_set():
     assert said not in advise(table(SEEN), "plain", doubts=["weak_baseline"]).sentence
 
 
+def test_a_switch_is_qualified_where_a_check_loses_the_saving():
+    found = advise(table(SURE), "plain", doubts=["stock_outs", "start"])
+    assert (found.action, found.policy) == ("switch", "tuned")
+    assert found.sentence.endswith(
+        " But the saving is lost where demand is on record and without the first periods: "
+        "see what a careful reader would ask."
+    )
+
+
 def test_what_costs_more_in_simulated_demand_is_not_worth_waiting_for():
     worse = {"simulated_saving": -0.2, "simulated_low": -0.22, "simulated_high": -0.18}
     found = advise(table(SEEN).assign(**worse), "plain", freq="W-MON", periods_to_prove=3)
