@@ -1,9 +1,9 @@
 """What mistakes of a forecast cost: a simulated world in which it is right, and policies that see it distorted.
 
-Demand is drawn from a forecaster's own quantiles along the held-out periods, so that the truth is known. Policies then
-see the forecast as it is, or with one mistake: too high or too low (`bias`, a factor), too sure or too unsure
-(`spread`, a factor on the distance from the median), shaky (`noise`, the deviation of a random factor), or late
-(`lateness`, the forecast of some periods ago). All see the same demand. Policies that are tuned are tuned anew on
+Demand of each held-out period is drawn from the forecast made just before it (`histories`), so that the truth is
+known. Policies then see the forecast as it is, or with one mistake: too high or too low (`bias`, a factor), too sure or
+too unsure (`spread`, a factor on the distance from the median), shaky (`noise`, the deviation of a random factor), or
+late (`lateness`, the forecast of some periods ago). All see the same demand. Policies that are tuned are tuned anew on
 another draw with the same mistake: what they then cost less than the untuned form is what tuning absorbs.
 """
 
@@ -20,21 +20,17 @@ from ...arrays import FloatArray, IntArray
 from ...envs.core.forecast_features import ProtectionTotals
 from ...envs.core.types import ItemParams, Scenario, with_protection_totals
 from ...envs.demand.belief import Distortion
-from ...envs.demand.forecast_demand import ForecastDemand
-from ...envs.demand.shock_moments import FEWEST_PERIODS
-from ...envs.demand.shocks import CommonShocks
-from ...forecasters.base import Forecaster
-from ...forecasters.data.panel import SalesPanel
 from ...forecasters.demand_forecast import DemandForecast
 from ...forecasters.forecast import QuantileForecast
-from ...forecasters.outside import OutsideForecaster
 from ...policies.base import Planner, Policy
 from ...policies.rollout import policy_of_items, simulate
 from ...randomness import keyed_generator
 from ...training.train import needs_training
 from ...training.tune import TUNERS, tune_policy
 from ..backtest import Backtest, Study
+from ..histories import draw_histories
 from ..statistics import paired_saving
+from ..windows import shown_periods
 
 BIAS = (0.7, 0.8, 0.9, 1.1, 1.2, 1.3)
 SPREAD = (0.5, 0.75, 1.5, 2.0)
@@ -43,10 +39,8 @@ LATENESS = (1, 2, 3, 4)
 """Sizes of the mistakes: factors on demand, factors on the distance from the median, deviations, periods."""
 RIGHT = "none"
 """The mistake of a forecast that is right."""
-COUNTED = 20
-"""Periods that count, where as many are held out."""
 RECENT = 8
-"""Periods before the world begins in which an item must have sold: where nothing sells nothing is decided."""
+"""Periods before the held-out ones in which an item must have sold: where nothing sells nothing is decided."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +50,7 @@ class World:
     Attributes:
         demand: units, shape (paths, periods, items).
         forecasts: one a period, each as far as a late policy needs.
-        reach: periods ahead that policies need. [L + R]
+        reach: periods ahead that policies are shown.
         lateness: the largest that forecasts reach over.
     """
 
@@ -112,9 +106,9 @@ def miscalibration_table(study: Study, backtest: Backtest, *, level: float = 0.9
     """
     items, params = _items(study, backtest), study.data.params
     chosen, given = params.select(items), study.config.policies.options
-    warm_up = 2 * study.window.span
+    warm_up = backtest.warm_up
     with study.stage("simulating miscalibration"):
-        world, other = (_draw_world(study, backtest, items, warm_up, name) for name in ("judged", "tuned"))
+        world, other = (_draw_world(study, backtest, items, name) for name in ("judged", "tuned"))
         whole = {name: p for name, p in backtest.trained.policies.items() if not isinstance(p, Planner)}
         policies = {name: policy_of_items(p, items, study.data.panel.items) for name, p in whole.items()}
         tuned = [name for name in policies if name in TUNERS and needs_training(name, given.get(name, {}))]
@@ -177,34 +171,23 @@ def absorbed_table(table: pd.DataFrame, untuned: str) -> pd.DataFrame:
 
 def _items(study: Study, backtest: Backtest) -> IntArray:
     """Choose items by key among those that sold lately."""
-    first, panel = backtest.folds[-1].first, study.data.panel
+    first, panel = backtest.folds[0].first, study.data.panel
     sells = panel.sales[:, max(0, first - RECENT) : first].sum(1) > 0
     order = keyed_generator(study.config.seed, "miscalibration items").permutation(panel.items)
     return np.sort(order[sells[order]][: study.config.impact.simulated_items])
 
 
-def _draw_world(study: Study, backtest: Backtest, items: IntArray, warm_up: int, name: str) -> World:
-    """Draw demand from the last fold's forecaster, along its periods, with common shocks fitted on all items."""
-    first, span = backtest.folds[-1].first, study.window.span
-    panel, fitted, paths = study.data.panel.until(first), backtest.fitted, study.config.impact.simulated_paths
-    horizon = min(study.window.horizon, getattr(fitted, "max_horizon", None) or study.window.horizon)
-    lateness = min(max(LATENESS), horizon - span)
-    shocks = _shocks(fitted, panel)
-    model = ForecastDemand(fitted, panel.select(items), mode="rolled", start=first, shocks=shocks)
-    rng = keyed_generator(study.config.seed, "miscalibration", name)
-    scenario = model.scenario(rng, paths, warm_up + COUNTED, span + lateness)
-    return World(np.asarray(scenario.demand), scenario.forecasts or (), span, lateness)
-
-
-def _shocks(fitted: Forecaster, panel: SalesPanel) -> CommonShocks:
-    """Return the shocks that items share, fitted on what was forecast before the panel's end."""
-    if not isinstance(fitted, OutsideForecaster):
-        return ForecastDemand(fitted, panel, mode="rolled").fitted_shocks()
-    starts = fitted.origins(panel)
-    starts = starts[starts < panel.periods]
-    if len(starts) < FEWEST_PERIODS:
-        return CommonShocks()
-    return CommonShocks.from_forecast(fitted.predict(panel, 1, origins=starts), panel)
+def _draw_world(study: Study, backtest: Backtest, items: IntArray, name: str) -> World:
+    """Draw demand along the held-out periods from the forecasts made just before each: see `histories`."""
+    seed = int(keyed_generator(study.config.seed, "miscalibration", name).integers(2**62))
+    demand = draw_histories(study, backtest, study.config.impact.simulated_paths, seed)[:, :, items]
+    before, after = backtest.folds[0].forecasts.before, [fold.forecasts.after for fold in backtest.folds]
+    whole = after if before is None else [before, *after]
+    horizon = min(forecast.horizon for forecast in whole)
+    each = [f.head(horizon).select(items).at_origin(k) for f in whole for k in range(len(f.origins))]
+    lateness = min(max(LATENESS), horizon - study.window.span)
+    reach = min(shown_periods(study.data.params, horizon), horizon - lateness)
+    return World(demand, each[len(each) - demand.shape[1] :], reach, lateness)
 
 
 def _scenarios(world: World, params: ItemParams, seed: int) -> Iterator[tuple[Mistake, Scenario]]:
