@@ -25,9 +25,9 @@ How `fr.statistics.paired_saving` computes an interval on one history:
 2. *Items.* Each item is left out once (jackknife): where a few items carry the cost, their weight counts.
 3. *Weeks.* The influences of a week are summed over items, so that what all items share adds up. The variance of
    the sum of that series is taken from its lowest frequencies, a few cosines (Müller 2007; equally weighted
-   cosines, Lazarus, Lewis, Stock and Watson 2018): 6 of 12 weeks, 7 of 26, 12 of 52. With B cosines the interval is
+   cosines, Lazarus, Lewis, Stock and Watson 2018): 5 of 12 weeks, 7 of 26, 10 of 52. With B cosines the interval is
    one of Student's t with B degrees of freedom, whatever the dependence, as long as the spectrum is flat over those
-   frequencies; the spectrum of an AR(1), whose coefficient is shrunk to 0.4 (standard deviation 0.2) because a
+   frequencies; the spectrum of an AR(1), whose coefficient is shrunk to 0.5 (standard deviation 0.2) because a
    series of weeks says little of it, carries them to frequency zero.
 4. *Both.* What is an item's and a week's own is in both sums, and is taken off once, cosine by cosine. The degrees
    of freedom of the sum are Welch's and Satterthwaite's.
@@ -35,9 +35,9 @@ How `fr.statistics.paired_saving` computes an interval on one history:
    expansion of a studentised mean; the other side is not shortened.
 6. *Training seeds.* The saving of a learned policy is that of the mean over its seeds; their spread, divided by
    their number, is a further variance with as many degrees of freedom as seeds, less one.
-7. *Trust.* An AR(1) coefficient of the weeks' sums, corrected for its bias (Kendall 1954), says after how many
-   weeks 5 % of a shock are left. Where that is more than a quarter of the weeks, the interval is flagged: it cannot
-   be trusted.
+7. *Trust.* From the AR(1) coefficient φ of the weeks' sums, corrected for its bias (Kendall 1954), follows how many
+   weeks in a row are as good as one, (1 + φ) / (1 − φ). Where that is more than a quarter of the weeks, so that fewer
+   than four independent stretches are seen, the interval is flagged: it cannot be trusted.
 
 The number of cosines, the shrinkage and the degrees of freedom were chosen on other settings than those below: shocks
 of standard deviation 0, 0.1, 0.2 and 0.25 with AR 0, 0.3, 0.35, 0.5 and 0.55, 20 to 90 items, 12 to 45 weeks, other
@@ -56,7 +56,7 @@ safety stock; *shape*: it orders at most 1.6 times the mean. The true saving is 
 *Covers*: per cent of the 95 % intervals that hold the true saving, ± one binomial standard error; *bold* is between
 92 and 98 within two of them. *Before*: the intervals of earlier versions (two-way clusters, items × blocks of
 weeks). *Width*: mean width, in percentage points; *ideal*: that of an interval that knows the standard deviation of
-the saving. *Lasts*: weeks after which 5 % of a shock to the saving are left, from the long run. *Flagged*: per cent
+the saving. *Lasts*: how many weeks in a row are as good as one, from the long run. *Flagged*: per cent
 that say they cannot be trusted; *then*: coverage of those that do not.
 
 | shocks | policies | saving | lasts | weeks | covers | before | width | ideal | flagged | then |
@@ -84,6 +84,7 @@ nothing is saved truly; then 3 % is planted in each of the six in turn.
 | | asked | found |
 |---|---:|---:|
 | a planted saving of 3 % is proven, among six policies: mean of the six | ≥ 80 % | {found} |
+| … and its interval is not flagged | | {trusted} |
 | a saving is proven where there is none, among six | ≤ 4 % | {nothing} |
 | the one that saves 3 % is among those that cannot be told from the best | ≥ 95 % | {best} |
 | … and alone there | | {apart} |
@@ -214,7 +215,7 @@ def write_page(work: Path, page: Path) -> None:
         parts.append(AFTER_COVERAGE.format(summary=summary(pieces), drift=shown))
     if {"planted", "seeds"} <= set(found):
         planted, seeds = found["planted"], found["seeds"]
-        shares = {name: f"{percent(planted[name])} %" for name in ("found", "nothing", "best", "apart")}
+        shares = {name: f"{percent(planted[name])} %" for name in ("found", "trusted", "nothing", "best", "apart")}
         each = ", ".join(
             f"{name} ({percent(planted['spread'][name], 2)} %: {percent(share, 0)} %)"
             for name, share in planted["each"].items()

@@ -10,7 +10,7 @@ import numpy as np
 
 from .power import items_to_prove, weeks_to_prove
 from .ranking import Ranking, list_names
-from .variance import LASTING, periods_left
+from .variance import LASTING, count_lasting
 
 METHODS = {
     "path": "t intervals by the jackknife over independent demand paths",
@@ -25,7 +25,7 @@ class Intervals:
 
     Attributes:
         method: in words.
-        memory: periods after which 5 % of a shock are left, the median of the policies; NaN where it is not known.
+        memory: periods that a shock lasts (`count_lasting`), the median of the policies; NaN where it is not known.
         trusted: whether shocks pass within a quarter of the periods.
         note: in words, where an interval cannot be trusted; else "".
         candidate: the cheapest policy beside the baseline; "" where there is none.
@@ -61,7 +61,7 @@ def describe_intervals(ranking: Ranking) -> Intervals:
     any_saving = next(iter(ranking.savings.values()))
     phi = [saving.variance.autocorrelation for saving in varied.values()]
     known = [value for value in phi if not np.isnan(value)]
-    memory = periods_left(float(np.median(known))) if known else float("nan")
+    memory = count_lasting(float(np.median(known))) if known else float("nan")
     one_history = any_saving.clusters == "item_time"
     trusted = not one_history or not varied or memory <= LASTING * any_saving.periods
     candidate = max(rivals, key=lambda name: rivals[name].saving, default="")

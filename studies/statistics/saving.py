@@ -9,7 +9,7 @@ import numpy as np
 from ...arrays import FloatArray
 from ...errors import FractileError
 from .estimates import Clusters, Estimate, Estimates, check_costs, check_level, estimate_savings, summarise_influences
-from .variance import LASTING, Variance, periods_left
+from .variance import LASTING, Variance, count_lasting
 
 __all__ = ["Clusters", "Interval", "Saving", "mean_interval", "paired_saving", "saving_of"]
 
@@ -50,9 +50,9 @@ class Saving:
 
     @property
     def memory(self) -> float:
-        """Periods after which 5 % of a shock are left, as estimated from one history; NaN where it cannot be."""
+        """Periods that a shock lasts, `count_lasting`, as estimated from one history; NaN where it cannot be."""
         phi = self.variance.autocorrelation
-        return float("nan") if np.isnan(phi) else periods_left(phi)
+        return float("nan") if np.isnan(phi) else count_lasting(phi)
 
     @property
     def trusted(self) -> bool:

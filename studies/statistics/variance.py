@@ -22,17 +22,15 @@ import numpy as np
 
 from ...arrays import FloatArray
 
-FEWEST_COSINES = 6
-COSINES = 0.85
+FEWEST_COSINES = 5
+COSINES = 0.75
 """Cosines grow with periods ** (2 / 3) (Lazarus, Lewis, Stock and Watson 2018), times this."""
-USUAL_MEMORY, SPREAD_OF_MEMORY = 0.4, 0.2
+USUAL_MEMORY, SPREAD_OF_MEMORY = 0.5, 0.2
 """Mean and standard deviation of the AR(1) coefficient of a comparison's costs, which its estimate is shrunk to."""
 LARGEST_MEMORY = 0.9
 LEAST_OWN = 0.6
 """Share of the periods' variance that counts in the degrees of freedom though items' own noise may explain it."""
-MOST_SKEWED = 0.3
-LEFT = 0.05
-"""A shock has passed when this share of it is left."""
+MOST_SKEWED = 0.4
 LASTING = 0.25
 """Intervals cannot be trusted where shocks last longer than this share of the periods."""
 NOTHING = 1e-12
@@ -87,7 +85,7 @@ def count_cosines(periods: int) -> int:
     """Return how many cosines the long-run variance of so many periods is taken from.
 
     >>> [count_cosines(n) for n in (2, 12, 26, 52)]
-    [1, 6, 7, 12]
+    [1, 5, 7, 10]
     """
     return max(0, min(periods - 1, max(FEWEST_COSINES, round(COSINES * periods ** (2 / 3)))))
 
@@ -127,11 +125,13 @@ def autocorrelation(series: FloatArray) -> float:
     return float(np.clip((n * raw + 1) / (n - 3), -0.97, 0.97))
 
 
-def periods_left(coefficient: float) -> float:
-    """Return after how many periods 5 % of a shock are left, of AR(1) coefficient `coefficient`; 1 at least."""
-    if not coefficient > LEFT:
-        return 1.0
-    return float(np.log(LEFT) / np.log(coefficient))
+def count_lasting(coefficient: float) -> float:
+    """Return how many periods in a row are as good as one, (1 + φ) / (1 − φ) of an AR(1); 1 at least.
+
+    >>> [round(count_lasting(phi), 1) for phi in (-0.2, 0.0, 0.5)]
+    [1.0, 1.0, 3.0]
+    """
+    return max(1.0, (1.0 + coefficient) / (1.0 - coefficient))
 
 
 @dataclass(frozen=True, eq=False)
