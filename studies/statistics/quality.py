@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def describe_intervals(ranking: Ranking) -> Intervals:
         items_to_prove=items,
         proven=proven,
         among_best=ranking.among_best,
-        sentences=ranking.sentences,
+        sentences=replace(ranking, proven=proven).sentences,
     )
 
 

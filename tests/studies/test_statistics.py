@@ -516,3 +516,13 @@ def test_what_a_comparison_says_of_its_intervals():
     lasting = describe_intervals(rank_policies({"baseline": baseline, "policy": cost}, baseline="baseline"))
     assert not lasting.trusted
     assert "cannot be trusted" in lasting.note
+
+
+def test_what_cannot_be_trusted_is_not_called_proven():
+    baseline = np.full((1, 26, 3), 10.0)
+    cost = baseline - 5.0 + np.linspace(-1, 1, 26)[:, None]  # far from zero, and no two weeks are independent
+    ranking = rank_policies({"baseline": baseline, "policy": cost}, baseline="baseline")
+    assert ranking.proven == ("policy",)
+    found = describe_intervals(ranking)
+    assert found.proven == ()
+    assert found.sentences[0] == "No saving is proven against baseline."
