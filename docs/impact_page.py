@@ -89,7 +89,7 @@ def panel_text(piece: Mapping[str, Any]) -> str:
     """Return the section of one panel."""
     periods = period_of(piece["freq"])
     head = (
-        f"{piece['items']:,} items; {piece['periods']} {periods} held out in {piece['folds']} folds, "
+        f"{piece['items']:,} items, drawn by key where there are more; {piece['periods']} {periods} held out in {piece['folds']} folds, "
         f"{piece['first_date']} to {piece['last_date']}. The spreadsheet's CSV has {piece['rows']:,} rows. "
         f"{piece['total_seconds'] / 60:.1f} CPU-minutes."
     )
