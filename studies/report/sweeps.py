@@ -45,6 +45,7 @@ def sweeps_section(run: Run) -> str:
         frontier=as_markup(draw_frontier(frames["frontier"], run.baseline, best)),
         tornado=as_markup(draw_tornado(frames["tornado"])),
         grid=as_markup(draw_break_even(frames["break_even"], label(best), label(run.baseline))),
+        crosses=len(break_even_line(frames["break_even"])) > 0,
         notes=list(swept.get("notes", ())),
     )
 
@@ -106,7 +107,7 @@ def draw_tornado(tornado: pd.DataFrame) -> str:
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.set_xlabel("saving, %; teal: parameter lower, blue: higher")
         strip_axes(axes, grid="x")
-        axes.margins(x=0.3)
+        axes.margins(x=0.45)  # room for the values in words
 
     return draw(
         "tornado", "The saving under parameters lower or higher than given", WIDTH, 90 + ROW * len(names), paint
