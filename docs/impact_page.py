@@ -89,9 +89,9 @@ def panel_text(piece: Mapping[str, Any]) -> str:
     """Return the section of one panel."""
     periods = period_of(piece["freq"])
     head = (
-        f"{piece['items']:,} items, drawn by key where there are more; {piece['periods']} {periods} held out in {piece['folds']} folds, "
-        f"{piece['first_date']} to {piece['last_date']}. The spreadsheet's CSV has {piece['rows']:,} rows. "
-        f"{piece['total_seconds'] / 60:.1f} CPU-minutes."
+        f"{piece['items']:,} items, drawn by key where the panel has more; {piece['periods']} {periods} held out in "
+        f"{piece['folds']} folds, {piece['first_date']} to {piece['last_date']}. The spreadsheet's CSV has "
+        f"{piece['rows']:,} rows. {piece['total_seconds'] / 60:.1f} CPU-minutes."
     )
     findings = "\n".join(f"* {text}" for text in piece["findings"])
     parts = [head, findings, cells_table(piece), accuracy_table(piece), stairs_table(piece), split_text(piece)]
