@@ -118,8 +118,11 @@ def run_panel(name: str, settings: Settings) -> dict[str, Any]:
     if data.panel.items <= LOOKAHEAD_ITEMS and "lookahead" not in names:
         names.append("lookahead")
     backtest = study.backtest(config.forecast.forecaster, names)
-    trained, played, learning = backtest.trained, backtest.trajectories, backtest.learning
-    baseline = choose_baseline("cheapest", backtest.folds[0].trained)
+    # The simulated world, the notes and the costs where policies are chosen are those before the first fold.
+    first, played = backtest.folds[0], backtest.trajectories
+    trained, learning = first.trained, first.forecasts.learning
+    assert learning is not None
+    baseline = choose_baseline("cheapest", trained)
     policies = {n: p for n, p in trained.policies.items() if not isinstance(p, Planner)}
     simulated = simulate_world(study, backtest, policies, baseline, quick=settings.quick)
     shared = {
@@ -132,6 +135,8 @@ def run_panel(name: str, settings: Settings) -> dict[str, Any]:
         "kept_periods": learning.size["kept_periods"],
         "item_periods": learning.size["item_periods"],
         "refits": len(study.window.refits),
+        "folds": len(backtest.folds),
+        "training_seeds": config.training.seeds,
         "fit_seconds": sum(s for stage, s in study.seconds.items() if not stage.startswith("training ")),
     }
     rows = []
@@ -166,16 +171,16 @@ def simulate_world(
     Demand is drawn in mode "rolled" with fitted shocks, as policies were trained: a forecast is true here. Policies
     with a parameter for each item are cut to the items that are drawn.
     """
-    window, data = study.window, study.data
+    window, data, fitted = study.window, study.data, backtest.folds[0].forecasts.fitted
     paths, items = (PATHS // 20, 4) if quick else (PATHS, SIMULATED_ITEMS)
     chosen = keyed_generator(study.config.seed, "simulated world").permutation(data.panel.items)
     # Of items that sell, or there is nothing to decide.
     sells = data.panel.sales[:, max(0, window.cutoff - 8) : window.cutoff].sum(1) > 0
     chosen = np.sort(chosen[sells[chosen]][:items])
     past = data.panel.until(window.cutoff)
-    model = ForecastDemand(backtest.fitted, past, mode="rolled", start=window.cutoff)
+    model = ForecastDemand(fitted, past, mode="rolled", start=window.cutoff)
     shocks = model.fitted_shocks()
-    model = ForecastDemand(backtest.fitted, past.select(chosen), mode="rolled", start=window.cutoff, shocks=shocks)
+    model = ForecastDemand(fitted, past.select(chosen), mode="rolled", start=window.cutoff, shocks=shocks)
     params, warm_up = data.params.select(chosen), 2 * window.span
     rng = keyed_generator(study.config.seed, "simulated world", "demand")
     scenario = with_protection_totals(model.scenario(rng, paths, warm_up + window.horizon, window.span), params)
@@ -192,7 +197,8 @@ def simulate_world(
 
 def exchange_halves(study: Study, backtest: Backtest) -> list[dict[str, Any]]:
     """Train `backprop` on either half of the items, and compare both networks on each half's held-out periods."""
-    learning, data = backtest.learning, study.data
+    learning, data = backtest.folds[0].forecasts.learning, study.data
+    assert learning is not None
     order = keyed_generator(study.config.seed, "halves").permutation(data.panel.items)
     halves = [np.sort(order[k::2]) for k in range(2)]
     networks, seconds = [], process_time()
@@ -243,6 +249,7 @@ generalist (1,000 steps)."""
 def introduction(policies: pd.DataFrame) -> str:
     """Return what the tables show."""
     seconds = policies.groupby("panel")["fit_seconds"].first().sum() + policies["cpu_seconds"].sum()
+    seeds = int(policies.get("training_seeds", pd.Series([1])).max())
     return (
         "Each panel is a backtest as `fractile study` makes it: forecasters refitted along the first part of the "
         "history give forecasts that knew nothing of what came; policies are tuned and trained on these, chosen on a "
@@ -251,7 +258,8 @@ def introduction(policies: pd.DataFrame) -> str:
         "*In simulation*: the same policies on demand that the forecaster itself draws along the "
         f"held-out periods, with common shocks, {PATHS:,} paths of {SIMULATED_ITEMS} items that sell; there forecasts "
         "are right. Stock-outs in the histories are draws of D | D ≥ sales; on the embedded panel the held-out demand "
-        f"is the true one. One seed; {seconds:.0f} CPU-seconds in all. `lookahead` is left out of panels of more than "
+        f"is the true one. {seeds} training seed{'s' * (seeds > 1)} of each network; {seconds:.0f} CPU-seconds in all. "
+        "`lookahead` is left out of panels of more than "
         f"{LOOKAHEAD_ITEMS:,} items: it takes ten times as long as `projected`."
     )
 

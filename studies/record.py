@@ -25,14 +25,15 @@ POLICIES_TRAINED = (
 
 def describe_setting(study: Study) -> str:
     """Return over how many held-out periods, folds and training seeds a study's numbers hold, a sentence."""
-    window, config = study.window, study.config
+    window, config, folds = study.window, study.config, len(study.windows)
+    each, first = ("each", "the first") if folds > 1 else ("it", "it")
     parts = [
-        f"{window.end - window.cutoff} periods held out in {len(study.windows)} fold{'s' * (len(study.windows) > 1)}"
+        f"{window.end - window.cutoff} periods held out in {folds} fold{'s' * (folds > 1)}",
+        f"forecasters fitted and policies tuned on what was before {each}",
     ]
-    parts.append("forecasters fitted and policies tuned on what was before each")
     if any(map(is_trained, config.policies.names)):
         seeds = config.training.seeds
-        parts.append(f"networks trained before the first, with {seeds} seed{'s' * (seeds > 1)} each")
+        parts.append(f"networks trained before {first}, with {seeds} seed{'s' * (seeds > 1)} each")
     return f"{', '.join(parts)}."
 
 
