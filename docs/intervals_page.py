@@ -74,8 +74,8 @@ mean, what a shock does to the stock lasts for months, in a series that hides it
 |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 {drift}
 
-No interval from one such window can see that, and the flag finds it in few. The second interval (below) does, because
-simulated histories drift, too.
+No interval from one such window can see that, and the flag finds it in few. The second interval (below) does, as far as
+the simulated demand is right, because simulated histories drift, too.
 """
 
 STUDIES = """## Several policies, and seeds
