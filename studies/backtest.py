@@ -202,7 +202,8 @@ class Study:
         own = self.along(name)
         refits, folds = own.refits(name), []
         for window in own.windows:
-            learning = own._learn(refits, window, paths)
+            # Networks are trained before the first fold: simulated demand is for them alone.
+            learning = own._learn(refits, window, 0 if folds else paths)
             before = refits.forecast(*window.forecast[-1]) if window.fits else None
             after = refits.forecast(window.cutoff, window.end)
             forecasts = Forecasts(refits.fitted(window.cutoff), learning, before, after)

@@ -142,9 +142,10 @@ class StudyConfig(Section):
                 "choice.steps": min(choice.steps, 2),
                 "training.refits": min(training.refits, 1),
                 "training.seeds": 1,
-                "backtest.simulated_histories": min(self.backtest.simulated_histories, 40),
+                "backtest.simulated_histories": min(self.backtest.simulated_histories, 20),
+                "backtest.folds": 1,
                 "training.simulated_paths": min(training.simulated_paths, 1),
-                "training.backprop_steps": min(training.backprop_steps, 100),
+                "training.backprop_steps": min(training.backprop_steps, 60),
                 "training.ppo_steps": min(training.ppo_steps, 20_000),
             }
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..training.train import is_trained
-from .backtest import Learning, Study, Trained
+from .backtest import Backtest, Learning, Study, Trained
 from .folder import MANIFEST, RunFolder, manifest, sha256
 
 TIMELINE = (
@@ -44,6 +44,24 @@ def learning_record(learning: Learning | None, trained: Trained) -> dict[str, An
         "kept_cost": trained.kept_cost,
         "policy_notes": trained.notes,
     }
+
+
+def backtest_record(backtest: Backtest) -> dict[str, Any]:
+    """Return what a manifest keeps of how the policies of a backtest came about.
+
+    Sizes and costs are those before the first fold, where networks are trained and the baseline is chosen; notes are of
+    all folds.
+    """
+    first = backtest.folds[0]
+    notes: dict[str, list[str]] = {}
+    for k, fold in enumerate(backtest.folds):
+        for name, texts in fold.trained.notes.items():
+            for text in texts:
+                everywhere = all(text in other.trained.notes.get(name, ()) for other in backtest.folds)
+                said = text if everywhere else f"fold {k + 1}: {text}"
+                if said not in notes.setdefault(name, []):
+                    notes[name].append(said)
+    return {**learning_record(first.forecasts.learning, first.trained), "policy_notes": notes}
 
 
 def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **details: Any) -> None:

@@ -28,7 +28,7 @@ from .impact.accuracy import score_rows
 from .impact.grid import run_grid
 from .kept_runs import BOUNDS, orders_at_end, save_models
 from .league.run import study_lineage
-from .record import describe_setting, learning_record, write_manifest
+from .record import backtest_record, describe_setting, write_manifest
 from .report.page import build_report
 from .sections import OWN_ORDERS
 from .sweeps import sweep_study
@@ -119,7 +119,7 @@ def run_study(
     settings = config.statistics
     with new_run(out, overwrite=overwrite) as run:
         backtest = study.backtest(config.forecast.forecaster, config.policies.names)
-        trained, policies = backtest.trained, backtest.trained.policies
+        policies = backtest.trained.policies
         # The rule is decided before anything is held out, and holds for all folds.
         baseline = choose_baseline(config.policies.baseline, backtest.folds[0].trained)
         bounds = simulate_bounds(study, backtest, baseline)
@@ -169,7 +169,14 @@ def run_study(
             "warnings": checks.warning_records(),
             "sweep": None if sweep is None else {"policy": sweep.best, "notes": sweep.notes},
         }
-        write_manifest(run, study, command, kind="study", **record, **learning_record(backtest.learning, trained))
+        write_manifest(
+            run,
+            study,
+            command,
+            kind="study",
+            **record,
+            **backtest_record(backtest),
+        )
         build_report(run.path)
     return StudyResult(
         comparison, run.target, league.failed if league else {}, advice, assumptions, checks, describe_setting(study)

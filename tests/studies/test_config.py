@@ -101,7 +101,7 @@ def test_a_fault_names_key_rule_and_value(raw, message):
     [
         (
             {"backtest": {"perods": 3}},
-            "backtest.perods: unknown key; did you mean 'periods'? known: folds, periods, val",
+            "backtest.perods: unknown key; did you mean 'periods'? known: folds, periods, simulated_histories",
         ),
         ({"sed": 1}, "sed: unknown key; did you mean 'seed'? known: backtest, choice, data"),
         (
@@ -206,8 +206,9 @@ def test_quick_is_smaller_and_never_larger():
     quick = load_config().quick()
     assert (quick.data.embedded_items, quick.forecast.also) == (60, ("seasonal_naive",))
     assert quick.forecast.options["mqcnn"]["steps"] == QUICK_STEPS
-    assert (quick.training.simulated_paths, quick.training.backprop_steps) == (1, 100)
+    assert (quick.training.simulated_paths, quick.training.backprop_steps) == (1, 60)
     assert (quick.training.ppo_steps, quick.training.refits, quick.training.seeds) == (20_000, 1, 1)
+    assert (quick.backtest.folds, quick.backtest.simulated_histories) == (1, 20)
     assert (quick.choice.forecasters, quick.choice.windows) == (("patchwork",), 2)
     small = load_config(
         None,
@@ -215,6 +216,7 @@ def test_quick_is_smaller_and_never_larger():
             "data.embedded_items": 10,
             "forecast.also": [],
             "forecast.options.mqcnn.steps": 1,
+            "backtest": {"folds": 1, "simulated_histories": 5},
             "training": {"refits": 1, "simulated_paths": 1, "backprop_steps": 2, "ppo_steps": 3, "seeds": 1},
             "impact": {"simulated_items": 12, "simulated_paths": 12, "forecasters": ["ets"]},
             "choice": {"forecasters": ["ets"], "policies": ["newsvendor"], "windows": 2, "steps": 2},

@@ -24,6 +24,7 @@ from fractile.studies.histories import (
     simulate_histories,
     simulated_table,
 )
+from fractile.studies.record import backtest_record
 
 POLICIES = ["newsvendor", "tuned_newsvendor", "base_stock", "hindsight"]
 
@@ -90,6 +91,17 @@ def test_very_large_panels_have_fewer_histories(tested, monkeypatch):
     monkeypatch.setattr(module, "FEWEST", 2)
     monkeypatch.setattr(module, "CELLS", 2 * backtest.scenario.periods * backtest.scenario.items)
     assert simulate_histories(study, backtest, 60)["newsvendor"].shape == (1, 5)
+
+
+def test_a_record_has_the_costs_before_the_first_fold_and_the_notes_of_all(tested):
+    _, backtest = tested
+    first, second = backtest.folds
+    notes = {"newsvendor": ["a"], "base_stock": ["b"]}, {"newsvendor": ["a", "c"]}
+    folds = [replace(f, trained=replace(f.trained, notes=n)) for f, n in zip((first, second), notes, strict=True)]
+    record = backtest_record(replace(backtest, folds=tuple(folds)))
+    assert record["policy_notes"] == {"newsvendor": ["a", "fold 2: c"], "base_stock": ["fold 1: b"]}
+    assert record["kept_cost"] == first.trained.kept_cost != second.trained.kept_cost
+    assert record["learning"] == first.forecasts.learning.size
 
 
 def test_savings_stand_beside_each_other():
