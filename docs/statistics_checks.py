@@ -212,7 +212,7 @@ def page(frame: pd.DataFrame) -> str:
         "forecasts, which the periods themselves must bear out. *service*: fewer item-periods end without a shortfall",
         "than the critical ratio asks for. *forecast_coverage*: the forecast whose fractile is bought is exceeded too",
         "often; all three beyond chance, at 99 %. *forecast_spread*: within a period items deviate from that forecast",
-        "1.25 times as far as it says, in both halves of the items. *grid_edge*: a search ended at the edge of its grid.",
+        "1.25 times as far as it says, in both halves of the items. *grid_edge*: a search ended at its grid's edge.",
         "",
         f"Studies of {ITEMS} items and {HELD_OUT} held-out periods, lead time {LEAD_TIME}, critical ratios of 0.80 to",
         "0.95, one path; shocks are a log-normal AR(1) factor that all items share. A right baseline must raise",
