@@ -38,6 +38,7 @@ LIGHT = {
     "policies.baseline": "newsvendor",
     "choice.forecasters": ["seasonal_naive", "croston"],
     "choice.policies": ["newsvendor", "projected", "base_stock"],
+    "choice.windows": 3,
     "choice.periods": 10,
     "defaults.lead_time": 2,
 }
