@@ -200,7 +200,8 @@ class Study:
             paths: simulated, beside the history, for policies to learn from.
         """
         own = self.along(name)
-        refits, folds = own.refits(name), []
+        refits = own.refits(name)
+        folds: list[Fold] = []
         for window in own.windows:
             # Networks are trained before the first fold: simulated demand is for them alone.
             learning = own._learn(refits, window, 0 if folds else paths)
