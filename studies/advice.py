@@ -88,10 +88,11 @@ def advise(
     >>> advise(pd.DataFrame(rows, columns=names), "plain").action
     'switch'
     """
-    rivals = table[(table["kind"] == "policy") & (table["policy"] != baseline)].sort_values("cost", kind="stable")
-    base = the_policy(baseline)
+    rivals, base = rivals_of(table, baseline), the_policy(baseline)
     if not len(rivals):
-        return Advice("keep", baseline, baseline, None, f"Keep {base}: there is no other to compare it with.")
+        alone = not ((table["kind"] == "policy") & (table["policy"] != baseline)).any()
+        why = "there is no other to compare it with" if alone else "every other one placed the same orders"
+        return Advice("keep", baseline, baseline, None, f"Keep {base}: {why}.")
     best: Any = rivals.iloc[0]
     name, seen = the_policy(str(best["policy"])), f"{percent(best['saving'])} {_interval(best)}"
     if not trusted:
@@ -118,6 +119,19 @@ def advise(
     long = f"more {word} would not settle it soon" if periods_to_prove is not None else "it may be chance"
     sentence = f"Keep {base}: the saving of {name}, {seen}, is not proven, and {long}."
     return Advice("keep", baseline, str(best["policy"]), None, sentence)
+
+
+def rivals_of(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Return the policies that a baseline is compared with, cheapest first: neither bounds, nor those like it.
+
+    Args:
+        table: see `advise`.
+        baseline: the policy that savings are measured against.
+    """
+    rivals = table[(table["kind"] == "policy") & (table["policy"] != baseline)]
+    # A saving of nothing without any error: the same orders.
+    alike = (rivals["saving"].abs() <= SAME) & ((rivals["saving_high"] - rivals["saving_low"]).abs() <= SAME)
+    return rivals[~alike].sort_values("cost", kind="stable")
 
 
 def _switch(rivals: pd.DataFrame, proven: pd.DataFrame, baseline: str, doubts: Collection[str]) -> Advice:

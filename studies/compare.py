@@ -18,6 +18,7 @@ from ..policies.base import Planner, Policy
 from ..policies.neural import NeuralPolicy
 from ..policies.rollout import prepare_scenario, simulate, state_after
 from ..policies.sb3 import SB3Policy
+from .advice import rivals_of
 from .checks.baseline import check_comparison
 from .report.savings import plot_savings
 from .statistics import Clusters, Intervals, Ranking, describe_intervals, power_sentence, rank_policies
@@ -80,6 +81,12 @@ class Comparison:
         """The policy that costs least; bounds do not count, the baseline does."""
         costs = self.table.loc[self.table["kind"] == "policy", "cost"]
         return str(costs.idxmin())
+
+    @property
+    def rival(self) -> str:
+        """The cheapest policy beside the baseline, of those that do not place its orders; the baseline where none."""
+        rivals = rivals_of(self.table.reset_index(), self.baseline)["policy"]
+        return str(rivals.iloc[0]) if len(rivals) else self.baseline
 
     def per_item(self, item_ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the cost a period of each item under each policy, and the saving against the baseline.

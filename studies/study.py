@@ -221,10 +221,8 @@ def _write_comparison(run: RunFolder, study: Study, comparison: Comparison, back
     columns = {name: np.broadcast_to(getattr(study.data.params, name), (items,)) for name in ITEM_COLUMNS}
     run.write_frame("items.parquet", pd.DataFrame({"item_id": panel.item_ids, **columns}))
     # Drawn: the costliest items under the baseline, those won and lost most by the best policy, and a median one.
-    table, base = comparison.table, comparison.trajectories[comparison.baseline].cost.sum((0, 1))
-    others = [n for n in table.index if n != comparison.baseline and table.loc[n, "kind"] == "policy"]
-    rival = min(others, key=lambda n: table.loc[n, "cost"]) if others else comparison.baseline
-    gain = base - comparison.trajectories[str(rival)].cost.sum((0, 1))
+    base = comparison.trajectories[comparison.baseline].cost.sum((0, 1))
+    gain = base - comparison.trajectories[comparison.rival].cost.sum((0, 1))
     by_cost, by_gain = np.argsort(-base), np.argsort(-gain)
     picks = [*by_cost[:2], *by_gain[:2], by_gain[-1], by_cost[len(by_cost) // 2], *by_cost[2:]]
     drawn = np.array(list(dict.fromkeys(picks))[:DRAWN], dtype=np.int64)

@@ -19,6 +19,7 @@ from ..envs.core.types import ItemParams, Scenario, Trajectory, with_protection_
 from ..envs.demand.belief import Distortion, distort
 from ..errors import FractileError
 from ..randomness import keyed_generator
+from .advice import rivals_of
 from .backtest import Backtest, Study
 from .compare import Comparison
 from .statistics.saving import paired_saving
@@ -123,10 +124,8 @@ def sweep_study(study: Study, backtest: Backtest, comparison: Comparison) -> Swe
         backtest: of the study.
         comparison: of the study: it says which policies cost least.
     """
-    settings, table, baseline = study.config.sweep, comparison.table, comparison.baseline
-    ranked = [str(name) for name in table.index[table["kind"] == "policy"]]
-    rivals = [name for name in ranked if name != baseline]
-    best = rivals[0] if rivals else baseline
+    settings, best, baseline = study.config.sweep, comparison.rival, comparison.baseline
+    rivals = [str(name) for name in rivals_of(comparison.table.reset_index(), baseline)["policy"]]
     shown = [baseline, *rivals][: settings.policies]
     world = World(study, backtest)
     with study.stage("sweeping"):

@@ -122,13 +122,11 @@ def replay_of(study: Study, backtest: Backtest, name: str) -> Replay:
 
 
 def _pair(study: Study, comparison: Comparison) -> Pair | None:
-    """Return the baseline and the cheapest other policy; None where a saving means nothing."""
-    table = comparison.table
-    rivals = table[(table["kind"] == "policy") & (table.index != comparison.baseline)]
+    """Return the baseline and the cheapest policy that is not like it; None where a saving means nothing."""
     base = comparison.trajectories[comparison.baseline].cost
-    if not len(rivals) or base.sum() <= 0:
+    rival, options = comparison.rival, study.config.statistics
+    if rival == comparison.baseline or base.sum() <= 0:
         return None
-    rival, options = str(rivals["cost"].idxmin()), study.config.statistics
     cost = comparison.trajectories[rival].cost
     return Pair(comparison.baseline, rival, base, cost, {"level": options.level, "clusters": options.clusters})
 

@@ -216,7 +216,7 @@ def draw_forecast_value(value: pd.DataFrame, *, baseline: str, best: str, level:
                 if name in rows.index:
                     point = 100 * rows.loc[name, ["saving_low", "saving", "saving_high"]].to_numpy(dtype=float)
                     draw_interval(axes, point, y + shift, scale, colour)
-        frame_intervals(axes, [str(name) for name in order.index], scale)
+        frame_intervals(axes, [label(str(name)) for name in order.index], scale)
         axes.set_xlabel(f"saving, % of the headline baseline’s cost, {percent(level, 0)} interval")
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0)
 
@@ -236,7 +236,7 @@ def draw_calibration(scores: pd.DataFrame) -> str:
         for i, (name, rows) in enumerate(scores.groupby("forecaster", sort=False)):
             rows = rows.sort_values("level")
             mark: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "ms": 4.5, "lw": 1.5}
-            axes.plot(100 * rows["level"], 100 * rows["coverage"], label=str(name), color=FORECASTERS[i % 6], **mark)
+            axes.plot(100 * rows["level"], 100 * rows["coverage"], label=label(str(name)), color=FORECASTERS[i % 6], **mark)
         axes.set_xlim(0, 100)
         axes.set_ylim(0, 102)
         axes.set_xlabel("quantile level, %")

@@ -51,7 +51,7 @@ def forecaster_rows(run: Run) -> list[dict[str, Any]]:
         }
         rows.append(
             {
-                "forecaster": str(name),
+                "forecaster": label(str(name)),
                 "wql": column([own["wql"].mean()], 3)[0],
                 "protection": column([own["protection_loss"].mean()], 3)[0] if "protection_loss" in own else "–",
                 "gap": column([gap], 2)[0],

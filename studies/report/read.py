@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ...errors import FractileError, InputError
+from ..advice import rivals_of
 from ..folder import read_manifest
 from ..league.table import LeagueFiles, read_league
 from .text import period_of
@@ -108,9 +109,10 @@ class Run:
         The baseline where there is no other.
         """
         advised = (self.manifest.get("advice") or {}).get("candidate")
-        if advised in set(self.rivals["policy"]):
+        if advised in set(self.comparison["policy"]):
             return str(advised)
-        return str(self.rivals["policy"].iloc[0]) if len(self.rivals) else self.baseline
+        rivals = rivals_of(self.comparison, self.baseline)
+        return str(rivals["policy"].iloc[0]) if len(rivals) else self.baseline
 
     def periods(self, number: int = 2) -> str:
         """Return the word for the periods of this run."""

@@ -117,6 +117,17 @@ def test_nothing_cheaper_nothing_else_or_no_trust_is_a_reason_to_keep():
     assert "no interval can be trusted" in found.sentence
 
 
+def test_what_places_the_baselines_orders_is_no_rival():
+    twin = ("twin", "policy", 0.0, 0.0, 0.0)
+    found = advise(table(twin, ("dear", "policy", -0.1, -0.2, 0.0)), "plain")
+    assert (found.action, found.candidate) == ("keep", "dear")
+    alone = advise(table(twin, BOUND), "plain")
+    assert (alone.candidate, alone.sentence) == (
+        "plain",
+        "Keep the plain policy: every other one placed the same orders.",
+    )
+
+
 def test_a_record_is_read_back():
     found = advise(table(SEEN), "plain", freq="W-MON", periods_to_prove=3)
     assert Advice.from_record(found.to_record()) == found

@@ -422,6 +422,18 @@ def test_what_holds_for_all_training_seeds_is_said_once(folder):
     assert found == {"back<prop>": ["2 seeds order as newsvendor", same, other]}
 
 
+def test_a_policy_like_the_baseline_is_not_what_the_report_is_about(folder):
+    table = comparison(-0.04, -0.08, 0.01)
+    twin = table.iloc[[1]].assign(policy="tuned_projected")
+    pd.concat([table, twin]).to_parquet(folder / "comparison.parquet")
+    assert read_run(folder).best == "back<prop>"
+    pd.concat([table.iloc[[1]], twin]).to_parquet(folder / "comparison.parquet")
+    assert read_run(folder).best == "tuned_newsvendor"
+    text = words(page(folder))
+    assert "every other one placed the same orders" in text
+    assert "saved a week" not in text
+
+
 def test_savings_are_followed_fold_by_fold_and_seed_by_seed(folder, whole):
     assert "Fold by fold" not in whole
     keys = pd.MultiIndex.from_product([POLICIES, (1, 2), (1, 2, 3)], names=["policy", "fold", "seed"])
