@@ -236,7 +236,9 @@ def draw_calibration(scores: pd.DataFrame) -> str:
         for i, (name, rows) in enumerate(scores.groupby("forecaster", sort=False)):
             rows = rows.sort_values("level")
             mark: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "ms": 4.5, "lw": 1.5}
-            axes.plot(100 * rows["level"], 100 * rows["coverage"], label=label(str(name)), color=FORECASTERS[i % 6], **mark)
+            axes.plot(
+                100 * rows["level"], 100 * rows["coverage"], label=label(str(name)), color=FORECASTERS[i % 6], **mark
+            )
         axes.set_xlim(0, 100)
         axes.set_ylim(0, 102)
         axes.set_xlabel("quantile level, %")
