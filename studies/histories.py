@@ -5,6 +5,12 @@ shocks that items share and that last as earlier forecasts' errors did (`CommonS
 are those of the backtest; forecasts do not answer the demand that is drawn, which a forecaster that is run along every
 path would do at a hundred times the cost. So both savings are of the same decisions on the same forecasts, and differ
 by nothing but the demand that followed: what the real one did otherwise is chance, or the forecasts are wrong.
+
+It flatters forecasts a little: a surprise on a path does not move the next forecast, so that errors of successive
+periods add up to less than those of a forecaster that follows the path. Beside one that does (`ForecastDemand` in mode
+"rolled"; patchwork, 40 items of the embedded panel, 40 histories of 26 weeks) costs were 2 to 7 % lower, the savings of
+four policies against the tuned newsvendor 1 to 6 points higher, and one history's savings spread 10 to 20 % less, those
+of fixed levels half as much.
 """
 
 from __future__ import annotations
