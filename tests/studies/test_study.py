@@ -193,23 +193,6 @@ def test_a_kept_pair_orders_the_same_twice(files, tmp_path, policy):
     assert (first["order"] >= 0).all()
 
 
-def test_auto_keeps_the_pair_that_cost_least_on_earlier_periods(files, tmp_path):
-    config = load_config(None, {**SMALL, **files})
-    run = train_run(
-        config, tmp_path / "run", policy="auto", any_forecaster=True, command="fractile train", progress=silent
-    )
-    manifest = json.loads((run / "manifest.json").read_text())
-    costs = manifest["chosen_among"]
-    assert {pair.split(" / ")[0] for pair in costs} == {"seasonal_naive", "ets"}
-    assert costs[f"{manifest['forecaster']} / {manifest['policy']}"] == min(costs.values())
-    assert manifest["kept_cost"] == {manifest["policy"]: min(costs.values())}
-    orders = next_orders(run, files["data.history"], files["data.state"], None)
-    assert (orders["order"] >= 0).all()
-    # A policy that is named is kept, and the forecaster alone is chosen.
-    named = train_run(config, tmp_path / "named", policy="projected", any_forecaster=True, command="x", progress=silent)
-    assert json.loads((named / "manifest.json").read_text())["policy"] == "projected"
-
-
 def test_a_newsvendors_order_covers_its_critical_ratio(files, tmp_path):
     config = load_config(None, {**SMALL, **files, "policies.names": ["newsvendor"], "policies.baseline": "newsvendor"})
     run = train_run(config, tmp_path / "run", policy="newsvendor", command="fractile train", progress=silent)
