@@ -143,7 +143,11 @@ def describe_learning(run: Run) -> str:
     if not size:
         return ""
     refits = test.get("refits") or ()
-    fits = f", forecast by forecasters refitted {len(refits)} times along the way" if refits else ""
+    fits = (
+        f", forecast by forecasters refitted {len(refits)} time{'s' * (len(refits) > 1)} along the way"
+        if refits
+        else ""
+    )
     draws, simulated = size["history_paths"], size["simulated_paths"]
     beside = f" and {simulated} simulated one{'s' * (simulated > 1)} beside" if simulated else ""
     return (
