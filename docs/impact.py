@@ -37,8 +37,8 @@ FORECASTERS = ("seasonal_naive", "ets", "croston", "patchwork", "lightgbm")
 """Those that are fitted in minutes; on the embedded panel the true quantiles stand in place of `croston`."""
 MAIN = "lightgbm"
 """The forecaster whose mistakes are priced."""
-ITEMS = 300
-"""Items of each panel at most, drawn by key."""
+ITEMS = 150
+"""Items of each real panel at most, drawn by key: some minutes a panel."""
 OUTSIDE = "spreadsheet"
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98)
 WINDOW, SPREAD_WINDOW = 8, 26
