@@ -101,7 +101,9 @@ def _truth(impact: Impact, freq: str | None, currency: str | None) -> str:
     last = rows[rows["step"] == PERFECT]
     if len(rows) < 2 or rows["step"].iloc[0] == PERFECT:
         return ""
-    ours = rows[~rows["step"].isin([PERFECT, TRUTH])].iloc[-1]
+    own = rows[~rows["step"].isin([PERFECT, TRUTH])]
+    best = own[own["step"] == impact.best[0]]
+    ours = (best if len(best) else own).iloc[-1]
     text = (
         f"From {label(rows['step'].iloc[0])} to {label(ours['step'])} under {label(impact.policy)}: "
         f"{per_year(ours['total'], freq, currency)}"
