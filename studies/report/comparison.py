@@ -18,6 +18,8 @@ from .text import capitalise, column, interval, join_words, label, number, perce
 
 SEED = re.compile(r"^training seed \d+ of \d+: ")
 """What a note of one training seed begins with."""
+ONE_SEED = re.compile(r"^(fold \d+: )?training seed \d+ of \d+: ")
+"""Likewise, in one fold."""
 FOLDS = ("policy", "fold", "seed", "saving")
 """Columns of `folds.parquet`."""
 
@@ -110,13 +112,13 @@ def _verdict(cells: Mapping[str, Any], role: str) -> str:
 
 
 def policy_notes(run: Run) -> list[tuple[str, str]]:
-    """Return how each policy came about, its name and sentences; those with nothing to say are left out.
-
-    Policies alike are explained by `explain_alike`.
-    """
-    notes = read_notes(run)
-    alike = {name for names in merge_alike(run.comparison)["policies"] if len(names) > 1 for name in names}
-    return [(label(name), "; ".join(found)) for name, found in notes.items() if found and name not in alike]
+    """Return how each policy came about, its name and sentences, but for what `explain_alike` says."""
+    said = {name for names in merge_alike(run.comparison)["policies"] if len(names) > 1 for name in names}
+    notes = {
+        name: [text for text in found if name not in said or text not in in_short(found)]
+        for name, found in read_notes(run).items()
+    }
+    return [(label(name), "; ".join(found)) for name, found in notes.items() if found]
 
 
 def read_notes(run: Run) -> dict[str, list[str]]:
@@ -125,9 +127,14 @@ def read_notes(run: Run) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(SEED.sub("", text) for text in found)) for name, found in notes.items()}
 
 
+def in_short(notes: list[str]) -> list[str]:
+    """Return what holds for all training seeds; everything where there is nothing of the kind."""
+    return [text for text in notes if not ONE_SEED.match(text)] or notes
+
+
 def explain_alike(run: Run) -> list[str]:
     """Return why policies placed the same orders, a sentence a group: what learned nothing better orders as others."""
-    notes, sentences = read_notes(run), []
+    notes, sentences = {name: in_short(found) for name, found in read_notes(run).items()}, []
     for row in rows_of(merge_alike(run.comparison.sort_values("cost", kind="stable"))):
         if len(row.policies) < 2:
             continue

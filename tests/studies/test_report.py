@@ -414,6 +414,17 @@ def test_policies_alike_share_a_row_and_it_says_why(folder):
     assert text.count("its own prove nothing better") == 1
 
 
+def test_why_a_policy_is_like_another_is_not_said_seed_by_seed(folder):
+    table = comparison(0.12, 0.05, 0.19)
+    twin = table.iloc[[0]].assign(policy="ppo")
+    pd.concat([table, twin]).to_parquet(folder / "comparison.parquet")
+    notes = ["all 3 training seeds order as back<prop>", "fold 1: training seed 1 of 3: cost 0.2% more"]
+    change(folder, policy_notes={"ppo": notes})
+    text = words(page(folder))
+    assert "placed the same orders. Ppo: all 3 training seeds order as back<prop>." in text
+    assert text.count("cost 0.2% more") == 1
+
+
 def test_what_holds_for_all_training_seeds_is_said_once(folder):
     same, other = "orders as newsvendor: nothing better", "its own"
     notes = [f"training seed {k} of 3: {text}" for k, text in enumerate((same, same, other), 1)]
