@@ -191,8 +191,9 @@ def mistakes_table(piece: Mapping[str, Any]) -> str:
 
 
 def notes(piece: Mapping[str, Any]) -> str:
-    """Return what a reader should know besides."""
-    return "\n".join(f"* {text}" for text in [*piece["study_notes"], *piece["notes"]])
+    """Return how the policies came about; what is said of single items of the data stays in the run."""
+    shown = [text for text in piece["study_notes"] if "'" not in text]
+    return "\n".join(f"* {text}" for text in [*shown, *piece["notes"]])
 
 
 def _first(rows: list[dict[str, Any]], **keys: Any) -> Any:
