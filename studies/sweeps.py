@@ -161,8 +161,9 @@ def frontier_gains(frontier: pd.DataFrame, baseline: str) -> pd.DataFrame:
         baseline: at its own costs, a factor of 1.
 
     >>> rows = [("a", 1.0, 0.9, 10.0), ("b", 1.0, 0.8, 6.0), ("b", 2.0, 1.0, 10.0)]
-    >>> frontier_gains(pd.DataFrame(rows, columns=list(FRONTIER)), "a").loc[1].tolist()
-    ['b', 0.2, 0.1]
+    >>> gains = frontier_gains(pd.DataFrame(rows, columns=list(FRONTIER)), "a").loc[1]
+    >>> gains["policy"], [round(float(share), 3) for share in gains.iloc[1:]]
+    ('b', [0.2, 0.1])
     """
     own = frontier[(frontier["policy"] == baseline) & (frontier["factor"] == 1.0)].iloc[0]
     rows = []

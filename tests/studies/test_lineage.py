@@ -85,7 +85,7 @@ def fixed(monkeypatch):
     built = []
 
     def use(**stand_ins):
-        def new_forecaster(name, options, horizon, seed):
+        def new_forecaster(name, options, horizon, seed, given):
             built.append(name)
             return stand_ins[name]
 
@@ -542,7 +542,7 @@ def test_a_run_is_taken_up_again(finished, tmp_path, monkeypatch):
     out, found = finished
     built = []
 
-    def new_forecaster(name, options, horizon, seed):
+    def new_forecaster(name, options, horizon, seed, given):
         built.append(name)
         return Fixed()
 
