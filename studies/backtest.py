@@ -26,7 +26,7 @@ from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.outside import OutsideForecaster
 from ..policies.base import Planner, Policy
 from ..policies.recorded import RecordedOrders
-from ..policies.rollout import prepare_scenario, simulate, starting_state
+from ..policies.rollout import simulate
 from ..randomness import keyed_generator
 from ..training.seeds import follow_networks, train_networks
 from ..training.train import TrainingProblem, is_trained, needs_training, train_policy
@@ -37,9 +37,9 @@ from .folds import (
     Fold,
     Forecasts,
     Learning,
-    PolicyByFold,
     Trained,
     concatenate_paths,
+    follow_each_other,
     join_periods,
     lay_beside,
     policies_by_seed,
@@ -391,11 +391,8 @@ class Study:
             return replay_orders(
                 first, self.data, params, scenario.window(warm_up, scenario.periods), self.window.cutoff
             )
-        if all(policy is first for policy in policies):
-            return simulate(first, scenario, params, warm_up=warm_up)
-        ends = [warm_up + fold.end - backtest.folds[0].first for fold in backtest.folds]
-        state = starting_state(first, prepare_scenario(first, scenario, params), params)
-        policy = PolicyByFold(tuple(cast(Sequence[Policy], policies)), tuple(ends))
+        ends = [warm_up + end for end in backtest.ends]
+        policy, state = follow_each_other(cast(Sequence[Policy], policies), ends, scenario, params)
         return simulate(policy, scenario, params, initial_state=state, warm_up=warm_up)
 
     def _replay(self, found: Sequence[QuantileForecast], demand: FloatArray, span: int | None = None) -> Scenario:

@@ -261,9 +261,9 @@ def summarise(
         }
         saving = ranking.savings[name]
         rows[name] = {
-            **{column: _per_period(values) for column, values in money.items()},
+            **{column: per_period(values) for column, values in money.items()},
             "fill_rate": trajectory.fill_rate,
-            "mean_on_hand": _per_period(trajectory.on_hand),
+            "mean_on_hand": per_period(trajectory.on_hand),
             "volatility_ratio": trajectory.volatility_ratio,
             "saving": saving.saving,
             "saving_low": saving.low,
@@ -279,8 +279,8 @@ def summarise(
     return Comparison(table, trajectories, baseline, level, used, ranking, intervals)
 
 
-def _per_period(values: FloatArray) -> float:
-    """Return the mean over paths and periods of what all items have together."""
+def per_period(values: FloatArray) -> float:
+    """Return the mean over paths and periods of what all items have together, of shape (paths, periods, items)."""
     return float(np.asarray(values).sum(2).mean())
 
 

@@ -10,12 +10,13 @@ from typing import ClassVar
 import numpy as np
 
 from ..arrays import Array
+from ..envs.core.period import StockState
 from ..envs.core.types import ItemParams, Observation, PeriodOutcome, Scenario, Trajectory
 from ..forecasters.base import Forecaster
 from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..policies.base import Planner, Policy
-from ..policies.rollout import prepare_scenario
+from ..policies.rollout import prepare_scenario, starting_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +131,11 @@ class Backtest:
     trajectories: Mapping[str, Trajectory]
 
     @property
+    def ends(self) -> tuple[int, ...]:
+        """Held-out periods up to the end of each fold."""
+        return tuple(fold.end - self.folds[0].first for fold in self.folds)
+
+    @property
     def after(self) -> QuantileForecast:
         """Forecasts from all held-out origins, each by its own fold's forecaster."""
         if len(self.folds) == 1:
@@ -175,6 +181,23 @@ class PolicyByFold:
         for policy in self.policies:
             scenario = prepare_scenario(policy, scenario, params)
         return scenario
+
+
+def follow_each_other(
+    policies: Sequence[Policy], ends: Sequence[int], scenario: Scenario, params: ItemParams
+) -> tuple[Policy, StockState]:
+    """Return policies that follow each other as one, and the state that a simulation of it starts from: the first's.
+
+    Args:
+        policies: one a fold.
+        ends: the period after each fold's last, counted from the scenario's first.
+        scenario: that they are simulated on.
+        params: lead times, costs and order rules.
+    """
+    first = policies[0]
+    state = starting_state(first, prepare_scenario(first, scenario, params), params)
+    same = all(policy is first for policy in policies)
+    return first if same else PolicyByFold(tuple(policies), tuple(ends)), state
 
 
 def policies_by_seed(

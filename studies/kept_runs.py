@@ -15,9 +15,9 @@ from ..forecasters.forecast import DEFAULT_LEVELS
 from ..forecasters.storage import load_forecaster, save_forecaster
 from ..policies.base import Planner, Policy
 from ..policies.storage import load_policy, save_policy
-from ..training.train import needs_training
+from ..training.train import is_trained, needs_training
 from . import orders
-from .automatic.candidates import AUTO, average, is_fixed, is_trained
+from .automatic.candidates import AUTO, average, is_fixed
 from .automatic.choice import Choice, choose
 from .automatic.scoring import final_policy
 from .backtest import Learning, Study, Trained, begin, new_forecaster
@@ -83,7 +83,7 @@ def train_run(
 def _choose(study: Study, policy: str, *, any_forecaster: bool) -> Choice:
     """Choose among the policies of the config, or the forecaster for the one that is named."""
     settings = study.config.choice
-    trained = policy != AUTO and is_trained(policy, study.config.policies.options.get(policy, {}))
+    trained = is_trained(policy)  # too dear to train before every window
     policies = settings.policies if policy == AUTO or trained else (policy,)
     if trained:  # it reads the forecaster that it is trained on, and one alone
         policies = tuple(name for name in policies if not is_fixed(name, study.config.policies.options.get(name, {})))
@@ -101,7 +101,7 @@ def _prepare(study: Study, policy: str, choice: Choice) -> tuple[Forecaster, Lea
         with study.stage(f"fitting {best.forecaster}"):
             made = average(members, study.window.horizon, config.forecast.options, config.seed)
             fitted = made.fit(study.data.panel)
-    if policy != AUTO and is_trained(policy, config.policies.options.get(policy, {})):
+    if is_trained(policy):
         return fitted, *_train(study, policy, members[0])
     name = best.policy if best.other is None else "blended"
     return fitted, None, Trained({name: (final_policy(best, study),)}, {name: [choice.sentence]}, {})

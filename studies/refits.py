@@ -23,9 +23,13 @@ def new_forecaster(
     """Build a forecaster with this horizon and seed, where it has such options, or copy one of `StudyData.given`."""
     if given and name in given:
         return copy(given[name])
+    return make_forecaster(name, **{**accepted(name, horizon=horizon, seed=seed), **options})
+
+
+def accepted(name: str, **options: Any) -> dict[str, Any]:
+    """Return those of some options that a forecaster has."""
     known = option_names(FORECASTERS.known(name))
-    defaults = {k: v for k, v in {"horizon": horizon, "seed": seed}.items() if k in known}
-    return make_forecaster(name, **{**defaults, **options})
+    return {key: value for key, value in options.items() if key in known}
 
 
 @dataclass(eq=False)

@@ -149,8 +149,7 @@ def run_study(
             save_models(run, backtest.fitted, policies)
             run.write_frame("forecast_value.parquet", value)
             run.write_frame("scores.parquet", scores)
-            ends = [fold.end - backtest.folds[0].first for fold in backtest.folds]
-            run.write_frame("folds.parquet", savings_by_fold(backtest.trajectories, ends, baseline))
+            run.write_frame("folds.parquet", savings_by_fold(backtest.trajectories, backtest.ends, baseline))
             run.write_json("checks.json", checks.to_record())
             _write_comparison(run, study, comparison, backtest)
             for name, frame in ({} if sweep is None else sweep.frames()).items():

@@ -21,7 +21,7 @@ from ..errors import FractileError
 from ..randomness import keyed_generator
 from .advice import rivals_of
 from .backtest import Backtest, Study
-from .compare import Comparison
+from .compare import Comparison, per_period
 from .statistics.saving import paired_saving
 
 FRONTIER = ("policy", "factor", "fill_rate", "mean_on_hand")
@@ -147,7 +147,7 @@ def sweep_service(world: World, names: Sequence[str], factors: Sequence[float]) 
     rows = []
     for factor in sorted({1.0, *factors}):
         for name, trajectory in world.play(names, Change(scale("stockout_cost", factor))).items():
-            rows.append((name, factor, trajectory.fill_rate, float(trajectory.on_hand.sum(2).mean())))
+            rows.append((name, factor, trajectory.fill_rate, per_period(trajectory.on_hand)))
     return pd.DataFrame(rows, columns=list(FRONTIER)).sort_values(["policy", "factor"], ignore_index=True)
 
 

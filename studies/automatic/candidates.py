@@ -8,13 +8,11 @@ from typing import Any
 
 from ...forecasters.base import Forecaster
 from ...forecasters.ensemble import Ensemble
-from ...forecasters.registry import FORECASTERS
 from ...policies.base import Policy
 from ...policies.lookahead import Lookahead
 from ...policies.newsvendor import TunedNewsvendor, TunedProjected
-from ...registry import option_names
-from ...training.train import is_learned, needs_training
 from ...training.tune import TUNERS
+from ..refits import accepted
 
 AUTO = "auto"
 """In place of a forecaster's or a policy's name."""
@@ -78,11 +76,6 @@ def is_fixed(policy: str, options: Mapping[str, Any]) -> bool:
     return policy in TUNERS and not options and not has_setting(policy, options)
 
 
-def is_trained(policy: str, options: Mapping[str, Any]) -> bool:
-    """Whether a policy is a network that is trained on the history: too dear to train before every window."""
-    return is_learned(policy) and needs_training(policy, options)
-
-
 def average(members: tuple[str, ...], horizon: int, options: Mapping[str, Mapping[str, Any]], seed: int) -> Forecaster:
     """Return the unfitted average of forecasters, each built as it is on its own.
 
@@ -92,7 +85,5 @@ def average(members: tuple[str, ...], horizon: int, options: Mapping[str, Mappin
         options: keyword arguments by name.
         seed: of those that take one.
     """
-    seeded = {name: {"seed": seed} if "seed" in option_names(FORECASTERS.known(name)) else {} for name in members}
-    return Ensemble(
-        horizon, members=members, options={name: {**seeded[name], **options.get(name, {})} for name in members}
-    )
+    own = {name: {**accepted(name, seed=seed), **options.get(name, {})} for name in members}
+    return Ensemble(horizon, members=members, options=own)

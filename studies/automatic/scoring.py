@@ -14,10 +14,10 @@ from ...forecasters.forecast import QuantileForecast
 from ...policies.base import Policy
 from ...policies.blended import Blended
 from ...policies.registry import make_policy
-from ...policies.rollout import prepare_scenario, simulate, starting_state
+from ...policies.rollout import simulate
 from ...training.tune import tune_policy
 from ..backtest import Study
-from ..folds import PolicyByFold
+from ..folds import follow_each_other
 from ..own import own_policy
 from ..sections import OWN
 from ..windows import SHORTEST_HISTORY
@@ -120,9 +120,8 @@ class Windows:
             params, scenario = self.study.data.params, self.scenario(candidate.members)
             with self.study.stage("scoring pairs"):
                 policies = self.policies(candidate)
-                state = starting_state(policies[0], prepare_scenario(policies[0], scenario, params), params)
-                ends = tuple(bound - self.bounds[0] for bound in self.bounds[1:])
-                policy = policies[0] if all(one is policies[0] for one in policies) else PolicyByFold(policies, ends)
+                ends = [bound - self.bounds[0] for bound in self.bounds[1:]]
+                policy, state = follow_each_other(policies, ends, scenario, params)
                 played = simulate(policy, scenario, params, initial_state=state, warm_up=self.run_in)
             self._costs[candidate] = played.cost
         return self._costs[candidate]

@@ -31,7 +31,7 @@ class Answer:
         question: as a reader would ask it.
         answer: a sentence without its full stop.
         verdict: "good", "note" (worth knowing) or "warning".
-        figures: the numbers behind it.
+        figures: its numbers.
         aloud: whether it is said in the terminal, too.
     """
 

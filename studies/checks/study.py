@@ -8,13 +8,14 @@ from typing import Any, cast
 import numpy as np
 
 from ...arrays import BoolArray
-from ...envs.core.types import Trajectory
+from ...envs.core.period import StockState
+from ...envs.core.types import Scenario, Trajectory
 from ...policies.base import Planner, Policy
-from ...policies.rollout import prepare_scenario, simulate, starting_state, state_after
+from ...policies.rollout import simulate, state_after
 from ...training.train import needs_training
 from ..backtest import Backtest, Study
 from ..compare import Comparison
-from ..folds import PolicyByFold
+from ..folds import follow_each_other
 from .answers import (
     Answer,
     describe_baseline,
@@ -79,10 +80,16 @@ def simulate_bounds(study: Study, backtest: Backtest, baseline: str) -> dict[str
     bounds = {name: policy for name, policy in policies.items() if isinstance(policy, Planner)}
     if not bounds or baseline in bounds:
         return {}
-    scenario, params = study.replay(backtest), study.data.params
-    state = state_after(cast(Policy, policies[baseline]), scenario, params, backtest.warm_up)
-    held_out = scenario.window(backtest.warm_up, scenario.periods)
+    held_out, state = _held_out_from(study, backtest, cast(Policy, policies[baseline]))
+    params = study.data.params
     return {name: simulate(bound, held_out, params, initial_state=state) for name, bound in bounds.items()}
+
+
+def _held_out_from(study: Study, backtest: Backtest, baseline: Policy) -> tuple[Scenario, StockState]:
+    """Return the held-out periods, and the stock that the baseline has at the first one."""
+    scenario = study.replay(backtest)
+    state = state_after(baseline, scenario, study.data.params, backtest.warm_up)
+    return scenario.window(backtest.warm_up, scenario.periods), state
 
 
 def check_study(study: Study, backtest: Backtest, comparison: Comparison) -> Checks:
@@ -115,9 +122,7 @@ def replay_of(study: Study, backtest: Backtest, name: str) -> Replay:
     """
     policies = [cast(Policy, fold.trained.policies[name]) for fold in backtest.folds]
     scenario, params = study.replay(backtest), study.data.params
-    state = starting_state(policies[0], prepare_scenario(policies[0], scenario, params), params)
-    ends = tuple(backtest.warm_up + fold.end - backtest.folds[0].first for fold in backtest.folds)
-    policy = policies[0] if len(policies) == 1 else PolicyByFold(tuple(policies), ends)
+    policy, state = follow_each_other(policies, [backtest.warm_up + end for end in backtest.ends], scenario, params)
     return Replay(policy, scenario, params, backtest.warm_up, state)
 
 
@@ -195,9 +200,7 @@ def _check_bound(study: Study, backtest: Backtest, comparison: Comparison) -> li
     bound, baseline = policies[str(bounds["cost"].idxmin())], policies[comparison.baseline]
     exact = 0
     if hasattr(bound, "exact_items") and not isinstance(baseline, Planner):
-        scenario, params = study.replay(backtest), study.data.params
-        state = state_after(baseline, scenario, params, backtest.warm_up)
-        held_out = scenario.window(backtest.warm_up, scenario.periods)
-        items: BoolArray = bound.exact_items(held_out, params, state)
+        held_out, state = _held_out_from(study, backtest, baseline)
+        items: BoolArray = bound.exact_items(held_out, study.data.params, state)
         exact = int(np.sum(items))
     return [describe_bound(1 - float(bounds["cost"].min()) / cost, exact, study.data.panel.items)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import process_time
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from ...errors import FractileError, did_you_mean
 from ...forecasters.forecast import QuantileForecast
 from ...policies.registry import make_policy
 from ..backtest import Backtest, Study
+from ..compare import per_period
 from ..statistics import Clusters, paired_saving
 
 HINDSIGHT = "hindsight"
@@ -82,11 +82,11 @@ class Grid:
                 {
                     "forecaster": forecaster,
                     "policy": policy,
-                    "cost": _per_period(trajectory.cost),
-                    "holding": _per_period(trajectory.holding),
-                    "stockout": _per_period(trajectory.stockout),
+                    "cost": per_period(trajectory.cost),
+                    "holding": per_period(trajectory.holding),
+                    "stockout": per_period(trajectory.stockout),
                     "fill_rate": trajectory.fill_rate,
-                    "mean_on_hand": _per_period(trajectory.on_hand),
+                    "mean_on_hand": per_period(trajectory.on_hand),
                     "saving": saving.saving,
                     "saving_low": saving.low,
                     "saving_high": saving.high,
@@ -111,7 +111,8 @@ def run_grid(
         study: whose folds are held out.
         forecasters: names.
         policies: names.
-        ready: backtests whose forecasts are there, by forecaster.
+        ready: backtests that are there, by forecaster; their policies are taken where they have all of them, and
+            their forecasts.
         paths: simulated, beside the history, for policies to learn from.
         tolerant: whether a forecaster that fails is left out and reported in `failed`; else its error is raised.
         keep: the forecaster whose backtest the grid keeps, and beside which perfect information is planned for.
@@ -126,15 +127,18 @@ def run_grid(
         began = process_time()
         try:
             found = (ready or {}).get(name) or study.forecast(name, paths)
-            found = study.with_policies(found, policies)
+            if not set(policies) <= set(found.trajectories):
+                found = study.with_policies(found, policies)
         except Exception as fault:  # whatever a forecaster raises, the others must not go down with it
             if not tolerant:
                 raise
             failed[name] = " ".join(f"{type(fault).__name__}: {fault}".split())
             continue
         forecasts[name], seconds[name] = found.after, process_time() - began
-        trajectories |= {(name, policy): trajectory for policy, trajectory in found.trajectories.items()}
-        notes |= {(name, policy): texts for policy, texts in found.trained.notes.items()}
+        trajectories |= {
+            (name, policy): found.trajectories[policy] for policy in policies if policy in found.trajectories
+        }
+        notes |= {(name, policy): texts for policy, texts in found.trained.notes.items() if policy in policies}
         if name == keep or (keep is not None and kept is None):
             kept = found
     hindsight = None if kept is None else _hindsight(study, kept)
@@ -162,7 +166,3 @@ def read_pair(text: str | None, grid: Grid) -> Pair:
         known = [f"{one}/{other}" for one, other in grid.trajectories]
         raise FractileError(f"reference must be a pair that was simulated, got {text!r}{did_you_mean(text, known)}")
     return forecaster, policy
-
-
-def _per_period(values: Any) -> float:
-    return float(np.asarray(values).sum(2).mean())

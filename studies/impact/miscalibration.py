@@ -28,6 +28,7 @@ from ...randomness import keyed_generator
 from ...training.train import needs_training
 from ...training.tune import TUNERS, tune_policy
 from ..backtest import Backtest, Study
+from ..compare import per_period
 from ..histories import draw_histories
 from ..statistics import paired_saving
 from ..windows import shown_periods
@@ -130,7 +131,7 @@ def miscalibration_table(study: Study, backtest: Backtest, *, level: float = 0.9
                         "size": mistake.size,
                         "policy": name,
                         "retuned": retuned,
-                        "cost": float(found.cost.sum(2).mean()),
+                        "cost": per_period(found.cost),
                         "extra": -saving.saving,
                         "extra_low": -saving.high,
                         "extra_high": -saving.low,

@@ -146,7 +146,11 @@ def capitalise(text: str) -> str:
 
 
 def join_words(words: Sequence[str]) -> str:
-    """Return "a", "a and b" or "a, b and c"."""
+    """Return words as a list.
+
+    >>> join_words(["a", "b", "c"])
+    'a, b and c'
+    """
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 

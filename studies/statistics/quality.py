@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..report.text import join_words
 from .power import items_to_prove, weeks_to_prove
-from .ranking import Ranking, list_names
+from .ranking import Ranking
 from .variance import LASTING, count_lasting
 
 METHODS = {
@@ -97,7 +98,7 @@ def _note(ranking: Ranking, trusted: bool, memory: float, periods: int) -> str:
     lasting = [name for name in ranking.together if not ranking.savings[name].trusted]
     if lasting:
         return (
-            f"What shocks do to {list_names(lasting)} lasts more than a quarter of the {periods} periods: "
+            f"What shocks do to {join_words(lasting)} lasts more than a quarter of the {periods} periods: "
             f"the {'interval' if len(lasting) == 1 else 'intervals'} cannot be trusted."
         )
     return ""

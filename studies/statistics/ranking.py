@@ -11,6 +11,7 @@ from scipy.special import ndtr, ndtri
 from ...arrays import FloatArray
 from ...errors import FractileError, did_you_mean
 from ...randomness import keyed_generator
+from ..report.text import join_words
 from .estimates import Clusters, Estimate, Estimates, check_level, estimate_savings
 from .saving import Saving, saving_of
 
@@ -49,21 +50,12 @@ class Ranking:
         compared = len(self.together)
         against = f"against {self.baseline}" + (f", {compared} policies compared at once" if compared > 1 else "")
         if self.proven:
-            found = f"Proven savings {against}: {list_names(self.proven)}."
+            found = f"Proven savings {against}: {join_words(self.proven)}."
         else:
             found = f"No saving is proven {against}."
         if len(self.among_best) > 1:
-            return found, f"{list_names(self.among_best)} cannot be told apart."
+            return found, f"{join_words(self.among_best)} cannot be told apart."
         return found, f"{self.among_best[0]} is cheaper than all others." if compared else ""
-
-
-def list_names(names: Sequence[str]) -> str:
-    """Return names as a list in words.
-
-    >>> list_names(["a", "b", "c"])
-    'a, b and c'
-    """
-    return " and ".join([*([", ".join(names[:-1])] if len(names) > 1 else []), *names[-1:]])
 
 
 def rank_policies(
@@ -182,8 +174,8 @@ class _Verdict:
             limit, wide = _critical(scores, others, k, level), _critical(scores, others, k, one_side)
             if all(found.difference(j, k).score(level) <= limit for j in others):
                 among_best.append(k)
-            behind = found.difference(cheapest, k)
-            to_best.append((behind.value, *_interval(behind, wide)))
+            dearer_by = found.difference(cheapest, k)
+            to_best.append((dearer_by.value, *_interval(dearer_by, wide)))
         return cls(together, proven, dearer, among_best, to_best)
 
 
