@@ -21,6 +21,7 @@ from ..policies.sb3 import SB3Policy
 from .advice import rivals_of
 from .checks.baseline import check_comparison
 from .report.savings import plot_savings
+from .report.text import align_columns
 from .statistics import Clusters, Intervals, Ranking, describe_intervals, power_sentence, rank_policies
 
 LARGE = 10_000.0
@@ -124,9 +125,7 @@ class Comparison:
                     "baseline" if name == self.baseline else saving,
                 ]
             )
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-        lines.insert(1, "-" * max(map(len, lines)))
+        lines = align_columns(rows)
         lines.append(
             f"{self.items} item{'s' * (self.items != 1)}, {self.periods} periods, "
             f"{self.paths} demand path{'s' * (self.paths > 1)}; "

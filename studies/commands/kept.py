@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..folder import read_manifest
+from ..report.text import align_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +45,7 @@ def choice_text(table: pd.DataFrame) -> str:
     for place, row in enumerate(table.head(SHOWN).to_dict("records")):
         more = f"{100 * row['more']:.1f} % [{100 * row['more_low']:.1f}, {100 * row['more_high']:.1f}]" if place else ""
         rows.append((str(row["forecaster"]), str(row["policy"]), f"{row['cost']:,.2f}", more))
-    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join((a.ljust(wide[0]), b.ljust(wide[1]), c.rjust(wide[2]), d)).rstrip() for a, b, c, d in rows]
-    lines.insert(1, "-" * max(map(len, lines)))
+    lines = align_columns(rows, (0, 1, 3))
     if len(table) > SHOWN:
         lines.append(f"… and {len(table) - SHOWN} more: choice.parquet")
     return "\n".join(lines)

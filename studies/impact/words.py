@@ -7,7 +7,18 @@ from typing import Any
 import pandas as pd
 
 from ..report.read import rows_of
-from ..report.text import capitalise, interval, join_words, label, money, number, percent, period_of, periods_a_year
+from ..report.text import (
+    align_columns,
+    capitalise,
+    interval,
+    join_words,
+    label,
+    money,
+    number,
+    percent,
+    period_of,
+    periods_a_year,
+)
 from ..sections import TRUTH
 from .miscalibration import RIGHT
 from .result import Impact
@@ -159,18 +170,7 @@ def impact_text(impact: Impact, freq: str | None, currency: str | None = None) -
         losses = [f"{value:.4f}" for value in (row.protection_loss, row.wql, row.crps)]
         scores.append([row.forecaster, *losses, percent(row.bias), f"{row.calibration:.3f}", f"{row.volatility:.4f}"])
     said = [capitalise(text) for text in sentences(impact, freq, currency)]
-    return "\n\n".join([_grid(rows, 2), _grid(scores, 1), "\n".join(said)])
-
-
-def _grid(rows: list[list[str]], left: int) -> str:
-    """Return rows of cells as aligned lines; so many first columns begin at their left edge."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [c.ljust(w) if k < left else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join(lines)
+    return "\n\n".join(map("\n".join, (align_columns(rows, (0, 1)), align_columns(scores), said)))
 
 
 def _row(frame: pd.DataFrame, **keys: Any) -> Any:

@@ -17,7 +17,7 @@ import pandas as pd
 from ...errors import FractileError
 from ...forecasters.forecast import DEFAULT_LEVELS
 from ..folder import RunFolder
-from ..report.text import period_of
+from ..report.text import align_columns, period_of
 from .entry import Entry, change, mean, ratio, reduction
 from .task import CALMER, LINEAGE, STEPS, TRUTH, Ancestor, LeagueTask, comparison_pairs
 
@@ -210,15 +210,11 @@ def format_league(league: League) -> str:
                 _seconds(row.forecast_seconds),
             ]
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
     task = league.task
     demand = "true demand" if task.truth is not None else "sales of listed item-periods, bounds where stock ran out"
     return "\n".join(
         [
-            lines[0],
-            "-" * max(map(len, lines)),
-            *lines[1:],
+            *align_columns(rows),
             f"{task.panel.items:,} items, {len(task.origins)} origins, horizon {task.horizon}; scored on {demand}",
             "wql: mean weighted quantile loss over the levels 0.1 ... 0.9 with its interval; P50, P90: at that level;",
             f"sums: demand over the protection interval, at the critical ratio ({describe_span(task)});",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 UNITS = {"W": "week", "D": "day", "B": "business day", "M": "month", "Q": "quarter", "Y": "year", "H": "hour"}
@@ -152,6 +152,24 @@ def join_words(words: Sequence[str]) -> str:
     'a, b and c'
     """
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def align_columns(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
+    """Return a table in text as lines: the heading, a rule, and the rows.
+
+    Args:
+        rows: cells, the heading first.
+        left: columns that begin at their left edge; all others end at their right one.
+
+    >>> align_columns([("policy", "cost"), ("ss", "10")])
+    ['policy  cost', '------------', 'ss        10']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = enumerate(zip(row, widths, strict=True))
+        lines.append("  ".join(c.ljust(w) if k in left else c.rjust(w) for k, (c, w) in cells).rstrip())
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
 def _rounded(value: Any, digits: int) -> float:
