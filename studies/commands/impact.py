@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from . import options as opt
-from .options import make_config, parse_columns, parse_names, parse_number
 from .target import command_line, fail_if, run_target
 from .terminal import open_terminal
 
@@ -34,33 +33,25 @@ def impact(
     known: opt.Known = None,
     seed: opt.Seed = None,
     as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
     debug: opt.Debug = False,
 ) -> None:
     """Value forecasters in money: each under each policy on held-out weeks, beside their accuracy, and a page."""
-    with open_terminal(as_json=as_json, debug=debug) as terminal:
+    with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal:
         overrides = {
-            "data.history": history,
-            "data.items": items,
-            "data.state": state,
+            **opt.file_overrides(history, items, state),
             "name": name,
             "forecast.files": opt.parse_forecasts(forecasts),
-            "impact.forecasters": parse_names(forecasters),
-            "impact.policies": parse_names(policies),
+            "impact.forecasters": opt.parse_names(forecasters),
+            "impact.policies": opt.parse_names(policies),
             "impact.reference": reference,
-            "defaults.lead_time": parse_number(lead_time),
-            "defaults.holding_cost": parse_number(holding_cost),
-            "defaults.stockout_cost": parse_number(stockout_cost),
-            "backtest.periods": parse_number(periods),
-            "backtest.folds": parse_number(folds),
-            "backtest.validation": parse_number(validation),
+            **opt.cost_overrides(lead_time, holding_cost, stockout_cost),
+            **opt.backtest_overrides(periods, folds, validation),
             "report.currency": currency,
-            "data.freq": freq,
-            "data.missing": missing,
-            "data.columns": parse_columns(column),
-            "data.known": known,
-            "seed": parse_number(seed),
+            **opt.reading_overrides(freq, missing, column, known),
+            "seed": opt.parse_number(seed),
         }
-        made = make_config(config, overrides, quick=quick)
+        made = opt.make_config(config, overrides, quick=quick)
         target = run_target(out, f"{made.name}-impact", overwrite=overwrite)
         from ..impact.run import impact_run
 

@@ -134,6 +134,7 @@ Resume = Annotated[
 ]
 Quick = Annotated[bool, _option("--quick", "Smaller work: a result within a minute.", None)]
 Json = Annotated[bool, _option("--json", "Print one JSON document and nothing else.", None)]
+Quiet = Annotated[bool, _option("--quiet", "Report no progress: print the result and errors alone.", None)]
 Debug = Annotated[bool, _option("--debug", "Show the whole traceback of an unexpected error.", None)]
 
 AUTO = "auto"
@@ -182,6 +183,31 @@ def make_config(
         # Two keys of one flag (the policy of `train` is its own baseline) have one fault.
         raise InputError(dict.fromkeys(faults)) from None
     return config.quick() if quick else config
+
+
+def file_overrides(history: Path | None, items: Path | None, state: Path | None) -> dict[str, Any]:
+    """Return the config values of the files that were typed."""
+    return {"data.history": history, "data.items": items, "data.state": state}
+
+
+def reading_overrides(
+    freq: str | None, missing: str | None, column: list[str] | None, known: list[str] | None
+) -> dict[str, Any]:
+    """Return the config values of how files are read."""
+    columns = parse_columns(column)
+    return {"data.freq": freq, "data.missing": missing, "data.columns": columns, "data.known": known}
+
+
+def cost_overrides(lead_time: str | None, holding_cost: str | None, stockout_cost: str | None) -> dict[str, Any]:
+    """Return the config values of a lead time and costs that were typed."""
+    typed = {"lead_time": lead_time, "holding_cost": holding_cost, "stockout_cost": stockout_cost}
+    return {f"defaults.{name}": parse_number(text) for name, text in typed.items()}
+
+
+def backtest_overrides(periods: str | None, folds: str | None, validation: str | None) -> dict[str, Any]:
+    """Return the config values of the periods held out."""
+    typed = {"periods": periods, "folds": folds, "validation": validation}
+    return {f"backtest.{name}": parse_number(text) for name, text in typed.items()}
 
 
 def add_baseline(names: list[str] | None, path: Path | None) -> list[str] | None:

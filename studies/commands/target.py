@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from ..folder import check_target, free_target
+from ..folder import check_output, check_target, free_target
 from .terminal import FAILED
 
 
@@ -18,6 +18,12 @@ def run_target(out: Path | None, name: str, *, overwrite: bool) -> Path:
     target = free_target(Path("runs") / name) if out is None else out
     check_target(target.absolute(), overwrite=overwrite)
     return target
+
+
+def check_table(out: Path | None) -> None:
+    """Refuse the name of an output file before any work."""
+    if out is not None:
+        check_output(out)
 
 
 def fail_if(failed: Mapping[str, str]) -> None:

@@ -29,9 +29,11 @@ class Terminal:
 
     Attributes:
         as_json: print one JSON document, and no progress.
+        quiet: report no progress.
     """
 
     as_json: bool
+    quiet: bool = False
 
     def emit(self, document: Any, text: str) -> None:
         """Print a command's result: the document as JSON where that was chosen, else the text."""
@@ -70,7 +72,7 @@ class Terminal:
             rich_progress.BarColumn(),
             rich_progress.TimeElapsedColumn(),
         )
-        silent = self.as_json or not sys.stderr.isatty()
+        silent = self.as_json or self.quiet or not sys.stderr.isatty()
         bar = rich_progress.Progress(*columns, console=Console(stderr=True), disable=silent, transient=True)
         task = bar.add_task("starting", total=None)
 
@@ -82,15 +84,16 @@ class Terminal:
 
 
 @contextmanager
-def open_terminal(*, as_json: bool, debug: bool) -> Iterator[Terminal]:
+def open_terminal(*, as_json: bool, quiet: bool, debug: bool) -> Iterator[Terminal]:
     """Open the terminal of a command, and turn errors into messages and an exit code.
 
     Args:
         as_json: see `Terminal`; faults become a JSON document, too.
+        quiet: see `Terminal`.
         debug: show the traceback of an unexpected error.
     """
     try:
-        yield Terminal(as_json)
+        yield Terminal(as_json, quiet)
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:

@@ -1,0 +1,48 @@
+"""`fractile forecast`: quantiles of demand beyond the end of a history."""
+
+from __future__ import annotations
+
+from ...errors import InputError
+from . import options as opt
+from .target import check_table
+from .terminal import open_terminal
+
+
+def forecast(
+    config: opt.ConfigFile = None,
+    history: opt.History = None,
+    items: opt.Items = None,
+    forecaster: opt.Forecaster = None,
+    horizon: opt.Horizon = None,
+    levels: opt.Levels = None,
+    out: opt.Table = None,
+    quick: opt.Quick = False,
+    freq: opt.Freq = None,
+    missing: opt.Missing = None,
+    column: opt.Columns = None,
+    known: opt.Known = None,
+    seed: opt.Seed = None,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Forecast quantiles of demand beyond the history's end."""
+    with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal:
+        check_table(out)
+        wanted = opt.parse_levels(levels)
+        overrides = {
+            **opt.file_overrides(history, items, None),
+            "forecast.forecaster": forecaster,
+            "forecast.horizon": opt.parse_number(horizon),
+            **opt.reading_overrides(freq, missing, column, known),
+            "seed": opt.parse_number(seed),
+        }
+        made = opt.make_config(config, overrides, quick=quick)
+        if made.forecast.horizon is None:
+            raise InputError(["--horizon: is missing; say how many periods to forecast, e.g. --horizon 8"])
+        from ..kept_runs import forecast_file
+
+        with terminal.progress() as progress:
+            progress("forecasting")
+            table = forecast_file(made, made.forecast.horizon, wanted)
+        terminal.emit_table(out, "forecast", table)
