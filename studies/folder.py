@@ -2,6 +2,8 @@
 
 This is the only writer of run folders. `new_run` leaves all or nothing; `resumable_run` keeps unfinished work for a
 later run. What stood at the target is replaced by a rename, once the new folder is whole, and never deleted before.
+A manifest lists the files that the run wrote; others are the user's own, and are carried over into the folder that
+replaces it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import math
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -39,6 +41,10 @@ PACKAGES = (
     "statsforecast",
 )
 """Packages whose versions a manifest keeps."""
+FILES = "files"
+"""The key of a manifest that lists the files of its run."""
+ORDER_FILES = ("orders.csv", "orders.parquet")
+"""Lists of orders, which may be written anew into the folder of their run."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,8 @@ def new_run(target: Path | str, *, overwrite: bool = False) -> Iterator[RunFolde
 
     Args:
         target: the run folder; it may be missing or empty.
-        overwrite: replace a run folder that stands there (nothing else is ever replaced).
+        overwrite: replace a run folder that stands there (nothing else is ever replaced); the user's own files in it
+            are carried over.
 
     Raises:
         InputError: where the target cannot be used, before any work and again before the rename.
@@ -129,7 +136,12 @@ def resumable_run(target: Path | str, *, overwrite: bool = False, resume: bool =
         if resume and earlier is not None:
             # Under a third name first: a copy that was cut short must not be taken for an unfinished run.
             copy = path.with_name(f".{target.name}.{uuid4().hex[:8]}.partial")
-            shutil.copytree(earlier, copy)
+            own = set(own_files(earlier))  # they stay where they are until the copy replaces the run
+            shutil.copytree(
+                earlier,
+                copy,
+                ignore=lambda where, names: {n for n in names if Path(where, n).relative_to(earlier) in own},
+            )
             copy.rename(path)
         else:
             path.mkdir()
@@ -157,9 +169,12 @@ def _absolute(target: Path | str) -> Path:
 def check_target(target: Path, *, overwrite: bool = False) -> None:
     """Raise an `InputError` where a run folder cannot be written to `target`."""
     if target.is_dir():
-        if not any(target.iterdir()) or (overwrite and (target / MANIFEST).is_file()):
+        if not any(target.iterdir()) or (overwrite and _listed(target) is not None):
             return
         reason = f"is not a run folder (it holds no {MANIFEST}), and only those are overwritten"
+        if (target / MANIFEST).is_file():
+            reason = f"has a {MANIFEST} that does not list the files of the run, so that yours cannot be told from them"
+            reason += "; give another --out, or move the folder away"
         if not overwrite:
             reason = "exists and is not empty; give another --out, or --overwrite to replace a run folder"
         raise InputError([f"{target}: {reason}"])
@@ -185,8 +200,57 @@ def _existing(folder: Path) -> Path:
     return next(p for p in (folder, *folder.parents) if os.path.lexists(p))
 
 
+def own_files(folder: Path) -> list[Path]:
+    """Return the files of a run folder that the run did not write, by their paths within it.
+
+    They are the user's own: notes, orders of later weeks. Links count as files.
+    """
+    listed = _listed(folder)
+    return [] if listed is None else [path for path in _files(folder) if path.as_posix() not in listed]
+
+
+def _listed(folder: Path) -> set[str] | None:
+    """Return the files that a run lists as its own; None where it is no run folder, or of a version before 0.2."""
+    with suppress(InputError):
+        return set(read_manifest(folder)[FILES]) if FILES in read_manifest(folder) else None
+    return None
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files and links below a folder, by their paths within it."""
+    found = []
+    for where, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(where, name).is_symlink()]
+        found += [Path(where, name).relative_to(folder) for name in (*links, *names)]
+    return sorted(found)
+
+
+def _list_files(path: Path) -> None:
+    """Write the names of a run's files into its manifest, where it has one."""
+    if (path / MANIFEST).is_file():
+        record = read_manifest(path) | {FILES: [file.as_posix() for file in _files(path)]}
+        RunFolder(path, path).write_json(MANIFEST, record)
+
+
+def _carry_over(own: Sequence[Path], old: Path, target: Path) -> None:
+    """Move the user's own files of a replaced run into the folder that replaces it, under a free name each."""
+    for file in own:
+        to = target / file
+        number = 2
+        while os.path.lexists(to):
+            to, number = (target / file).with_stem(f"{file.stem}-{number}"), number + 1
+        to.parent.mkdir(parents=True, exist_ok=True)
+        (old / file).rename(to)
+
+
 def _publish(path: Path, target: Path) -> None:
-    """Rename `path` to `target`; what stood there comes back if that fails."""
+    """Rename `path` to `target`; what stood there comes back if that fails.
+
+    The user's own files are moved over; should that fail, the replaced folder stays beside the target with what is left
+    of them.
+    """
+    _list_files(path)
+    own = own_files(target) if target.exists() else []
     made = [p for p in (target.parent, *target.parent.parents) if not p.exists()]
     old = path.with_name(f".{target.name}.{uuid4().hex[:8]}.old")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -200,6 +264,7 @@ def _publish(path: Path, target: Path) -> None:
         for folder in made:
             folder.rmdir()
         raise
+    _carry_over(own, old, target)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -246,6 +311,36 @@ def check_output(path: Path | str, endings: Sequence[str] = FRAME_ENDINGS) -> Pa
     if not _existing(Path(os.path.abspath(path)).parent).is_dir():
         raise InputError([f"{path}: stands below a file; give another output file"])
     return path
+
+
+def check_not_input(out: Path | str | None, inputs: Iterable[Path | str | None], flag: str = "--out") -> None:
+    """Raise where a command would write on a file that it reads.
+
+    Paths are compared as the file system knows them: links, symbolic or hard, lead to the same file. The folder of a
+    run is an input whole: within it a command may write lists of orders and new files only. As the target of a run, a
+    folder must not hold an input, since the run replaces it.
+
+    Args:
+        out: the file or run folder to write; None: nothing is written.
+        inputs: files, and folders of runs, that the command reads; None among them: not given.
+        flag: the option that `out` was given with.
+
+    Raises:
+        InputError: names `out` and each input that stands there.
+    """
+    if out is None:
+        return
+    written, faults = Path(out), []
+    for path in (Path(given) for given in inputs if given is not None):
+        where, whole = written.resolve(), path.resolve()
+        if where == whole or (written.exists() and path.exists() and written.samefile(path)):
+            faults.append(f"{flag}: {out} is read by this command; give another name")
+        elif whole.is_relative_to(where):
+            faults.append(f"{flag}: {out} holds {path}, which this command reads; give another folder")
+        elif where.is_relative_to(whole) and os.path.lexists(written) and written.name not in ORDER_FILES:
+            faults.append(f"{flag}: {out} is a file of the run {path}, which this command reads; give another name")
+    if faults:
+        raise InputError(dict.fromkeys(faults))
 
 
 def sha256(path: Path | str) -> str:

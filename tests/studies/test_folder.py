@@ -14,10 +14,12 @@ import pytest
 from fractile import InputError
 from fractile.studies import folder
 from fractile.studies.folder import (
+    check_not_input,
     find_resumable,
     free_target,
     manifest,
     new_run,
+    own_files,
     read_manifest,
     replace_file,
     resumable_run,
@@ -78,12 +80,54 @@ def test_a_target_at_or_below_a_file_is_refused(tmp_path, below):
 
 def test_overwriting_replaces_a_run_folder_whole(tmp_path):
     target = finished_run(tmp_path / "run", "old")
-    (target / "left.txt").write_text("old")
     with new_run(target, overwrite=True) as run:
         run.write_json("manifest.json", {"name": "new"})
         assert read_manifest(target)["name"] == "old"
     assert tree(tmp_path) == ["run", "run/manifest.json"]
     assert read_manifest(target)["name"] == "new"
+
+
+def test_overwriting_keeps_the_users_own_files(tmp_path):
+    target = tmp_path / "run"
+    with new_run(target) as run:
+        run.write_json("manifest.json", {"name": "old"})
+        run.write_text("models/a.txt", "old")
+        run.write_text("gone.txt", "old")
+    (target / "models" / "mine.txt").write_text("mine")
+    (target / "notes").mkdir()
+    (target / "notes" / "a.txt").write_text("mine")
+    (target / "new.txt").write_text("mine")
+    (target / "link").symlink_to(tmp_path)
+    with new_run(target, overwrite=True) as run:
+        run.write_json("manifest.json", {"name": "new"})
+        run.write_text("new.txt", "new")
+    kept = ["link", "manifest.json", "models", "models/mine.txt", "new-2.txt", "new.txt", "notes", "notes/a.txt"]
+    assert sorted(str(p.relative_to(target)) for p in target.glob("**/*")) == kept
+    assert (target / "new.txt").read_text() == "new"
+    assert (target / "new-2.txt").read_text() == "mine"
+    assert read_manifest(target)["files"] == ["manifest.json", "new.txt"]
+    assert own_files(target) == [Path("link"), Path("models/mine.txt"), Path("new-2.txt"), Path("notes/a.txt")]
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_continuing_keeps_the_users_own_files_apart(tmp_path):
+    target = finished_run(tmp_path / "league", "old")
+    (target / "mine.txt").write_text("mine")
+    interrupt(target, resume=True)
+    with resumable_run(target, resume=True):
+        pass
+    assert (target / "mine.txt").read_text() == "mine"
+    assert own_files(target) == [Path("mine.txt")]
+
+
+@pytest.mark.parametrize("text", ['{"name": "theirs"}', "[]", "{"])
+def test_a_folder_whose_manifest_lists_no_files_is_not_overwritten(tmp_path, text):
+    target = tmp_path / "run"
+    target.mkdir()
+    (target / "manifest.json").write_text(text)
+    with pytest.raises(InputError, match=r"does not list the files of the run.*give another --out"):
+        new_run(target, overwrite=True).__enter__()
+    assert (target / "manifest.json").read_text() == text
 
 
 def test_overwriting_that_fails_keeps_the_old_run(tmp_path):
@@ -302,3 +346,50 @@ def test_what_is_no_run_folder_is_refused(tmp_path, name, content, message):
             (path / file).write_text(text)
     with pytest.raises(InputError, match=message):
         read_manifest(path)
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """Return files that a command reads, and the folder of a run."""
+    target = tmp_path / "run"
+    with new_run(target) as run:
+        run.write_json("manifest.json", {})
+        run.write_text("models/a.csv", "")
+        run.write_text("choice.parquet", "")
+        run.write_text("orders.csv", "")
+    (tmp_path / "sales.csv").write_text("sales")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "sales.csv")
+    (tmp_path / "hard.csv").hardlink_to(tmp_path / "sales.csv")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("out", "fault"),
+    [
+        ("sales.csv", "is read by this command"),
+        ("run/../sales.csv", "is read by this command"),
+        ("link.csv", "is read by this command"),
+        ("hard.csv", "is read by this command"),
+        ("run/choice.parquet", "is a file of the run"),
+        ("run/models/a.csv", "is a file of the run"),
+        ("run/manifest.json", "is a file of the run"),
+        (".", "holds .*sales.csv, which this command reads"),
+        ("run", "is read by this command"),
+    ],
+)
+def test_an_input_is_never_written_to(inputs, out, fault):
+    with pytest.raises(InputError, match=f"--out: .*{fault}"):
+        check_not_input(inputs / out, [None, inputs / "sales.csv", inputs / "run"])
+
+
+@pytest.mark.parametrize("out", ["orders.csv", "run/orders.csv", "run/week-2.csv", "other/run", "sales.csv.csv"])
+def test_what_is_no_input_may_be_written(inputs, out):
+    check_not_input(inputs / out, [None, inputs / "sales.csv", inputs / "run"])
+    check_not_input(None, [inputs / "sales.csv"])
+
+
+def test_inputs_are_compared_where_the_command_runs(inputs, monkeypatch):
+    monkeypatch.chdir(inputs)
+    with pytest.raises(InputError, match=r"^--page: sales\.csv is read by this command; give another name$"):
+        check_not_input("sales.csv", [inputs / "link.csv"], "--page")
+    check_not_input("new/sales.csv", ["sales.csv"])
