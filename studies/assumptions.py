@@ -14,9 +14,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from ..envs.core.params import ItemParams
 from .config import StudyConfig
 from .data import StudyData
-from .report.text import label, number, percent, tick
+from .report.text import join_words, number, percent, tick
 
 Source = Literal["items", "panel", "config", "default"]
 SYMBOLS = {
@@ -33,6 +34,8 @@ SYMBOLS = {
 """Parameters of items and their symbols, as they are listed."""
 RULES = ("pack_size", "minimum_order", "maximum_order", "shelf_life")
 """Parameters that may be absent: no such rule holds then."""
+ASKED_FOR = ("holding_cost", "stockout_cost", "lead_time")
+"""Parameters that no result means anything without; every command that decides says where they are defaults."""
 
 
 @dataclass(frozen=True)
@@ -95,20 +98,31 @@ def list_assumptions(config: StudyConfig, data: StudyData) -> tuple[Assumption, 
         config: of the study; what its `[defaults]` were given counts as given, whatever the value.
         data: of the study.
     """
+    return assumptions_of(config, data.params, data.items)
+
+
+def assumptions_of(config: StudyConfig, params: ItemParams, items: pd.DataFrame | None) -> tuple[Assumption, ...]:
+    """Return what is taken for granted of items, each with its source.
+
+    Args:
+        config: as in `list_assumptions`.
+        params: of the items.
+        items: a row an item, or None.
+    """
     given = config.defaults.model_fields_set if "defaults" in config.model_fields_set else set()
-    table = pd.DataFrame() if data.items is None else data.items
+    table = pd.DataFrame() if items is None else items
     own_source: Source = "items" if config.data.history is not None else "panel"
     found = []
     for name, symbol in SYMBOLS.items():
         source: Source = "config" if name in given else "default"
         if _has_own(table, name):
             source = own_source
-        values = getattr(data.params, name)
+        values = getattr(params, name)
         low = high = None
         if values is not None:
             low, high = float(np.min(values)), float(np.max(values))
         found.append(Assumption(name, symbol, low, high, None, source))
-    unmet = data.params.unmet_demand
+    unmet = params.unmet_demand
     text = unmet if isinstance(unmet, str) else None
     share = None if text else float(np.max(np.asarray(unmet, dtype=float)))
     source = "config" if "unmet_demand" in given else "default"
@@ -124,6 +138,38 @@ def _has_own(table: pd.DataFrame, name: str) -> bool:
 
 
 def describe_defaults(assumptions: Sequence[Assumption]) -> str:
-    """Return what nobody gave, in a sentence; "" where all was given."""
-    loud = [f"{label(a.name)} {a.describe()}" for a in assumptions if a.by_default]
-    return f"By default, and deciding the result: {', '.join(loud)}." if loud else ""
+    """Return which costs and lead times nobody gave, and how to give them, in one line; "" where all were given.
+
+    >>> describe_defaults([Assumption("lead_time", "L", 1.0, 1.0, None, "default")])
+    "lead_time 1 is Fractile's default, not yours: give --lead-time, or columns of the items file (fractile init \
+writes one)"
+    """
+    found = {a.name: a.describe() for a in assumptions if a.source == "default" and a.name in ASKED_FOR}
+    if not found:
+        return ""
+    names = [name for name in ASKED_FOR if name in found]
+    values = join_words([f"{name} {found[name]}" for name in names])
+    flags = join_words([f"--{name.replace('_', '-')}" for name in names])
+    are = "are Fractile's defaults" if len(names) > 1 else "is Fractile's default"
+    return f"{values} {are}, not yours: give {flags}, or columns of the items file (fractile init writes one)"
+
+
+def assumption_record(assumptions: Sequence[Assumption]) -> dict[str, Any]:
+    """Return what a manifest keeps of assumptions: `assumptions`, and `assumed`, the line of `describe_defaults`."""
+    return {"assumptions": [a.to_record() for a in assumptions], "assumed": describe_defaults(assumptions)}
+
+
+def assumed_in_run(record: Mapping[str, Any], items: pd.DataFrame | None = None) -> str:
+    """Return the line of `describe_defaults` of a kept run.
+
+    Args:
+        record: the run's manifest.
+        items: the table of items that is used now, in place of the run's; what it has was given.
+    """
+    found = [Assumption.from_record(each) for each in record.get("assumptions") or ()]
+    return describe_defaults([a for a in found if items is None or not _has_own(items, a.name)])
+
+
+def begin_with(assumed: str, text: str) -> str:
+    """Return a command's text with what nobody gave on its first line, where there is such a thing."""
+    return f"{assumed}\n\n{text}" if assumed else text

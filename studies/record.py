@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..training.train import is_trained
+from .assumptions import assumption_record, list_assumptions
 from .backtest import Backtest, Learning, Study, Trained
 from .folder import MANIFEST, RunFolder, manifest, sha256
 
@@ -97,6 +98,7 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **d
         "level": config.statistics.level,
         "clusters": config.statistics.clusters,
         "forecaster": config.forecast.forecaster,
+        **assumption_record(list_assumptions(config, study.data)),
         "cpu_seconds": {stage: round(seconds, 2) for stage, seconds in study.seconds.items()},
         **details,
     }

@@ -15,7 +15,7 @@ import pandas as pd
 from ..envs.core.types import Trajectory
 from ..policies.base import Policy
 from .advice import Advice, advise
-from .assumptions import Assumption, describe_defaults, list_assumptions
+from .assumptions import Assumption, assumption_record, begin_with, describe_defaults, list_assumptions
 from .backtest import Backtest, Study, begin
 from .checks.study import Checks, check_study, simulate_bounds
 from .compare import Comparison, summarise
@@ -77,14 +77,13 @@ class StudyResult:
         return self.folder / "report.html"
 
     def to_text(self) -> str:
-        """Return the table, how it was come by, the advice, what holds by default, and where the report is."""
+        """Return what nobody gave, the table, how it was come by, the advice, and where the report is."""
         gap = gap_sentence(self.comparison.table, self.comparison.intervals.candidate)
         said = [textwrap.fill(text, WIDTH) for text in (self.setting, gap) if text]
         said += [] if self.checks is None else [textwrap.fill(text, WIDTH) for text in self.checks.sentences]
         said += [] if self.advice is None else [textwrap.fill(self.advice.sentence, WIDTH)]
-        defaults = describe_defaults(self.assumptions)
-        said += [textwrap.fill(defaults, WIDTH)] if defaults else []
-        return "\n\n".join([self.comparison.to_text(), *said, f"Report: {self.report}"])
+        text = "\n\n".join([self.comparison.to_text(), *said, f"Report: {self.report}"])
+        return begin_with(describe_defaults(self.assumptions), text)
 
     def to_document(self) -> dict[str, Any]:
         """Return it for machines."""
@@ -94,7 +93,7 @@ class StudyResult:
             "baseline": self.comparison.baseline,
             "table": self.comparison.table.reset_index().to_dict("records"),
             "advice": self.advice and self.advice.to_record(),
-            "assumptions": [assumption.to_record() for assumption in self.assumptions],
+            **assumption_record(self.assumptions),
             "warnings": [] if self.checks is None else self.checks.warning_records(),
         }
 
@@ -163,7 +162,6 @@ def run_study(
             "clusters": comparison.clusters,
             "intervals": comparison.intervals.to_record(),
             "advice": advice.to_record(),
-            "assumptions": [assumption.to_record() for assumption in assumptions],
             "currency": config.report.currency,
             "warnings": checks.warning_records(),
             "sweep": None if sweep is None else {"policy": sweep.best, "notes": sweep.notes},

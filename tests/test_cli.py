@@ -163,11 +163,18 @@ def test_train_keeps_one_policy(monkeypatch):
 
     def train_run(config, out, **rest):
         calls.append(SimpleNamespace(config=config, out=out, **rest))
+        with new_run(out) as run:
+            run.write_json("manifest.json", {"assumed": "L is a default"})
         return out
 
     monkeypatch.setattr(kept_module, "train_run", train_run)
     result = invoke("train", "--policy", "ppo", "--forecaster", "ets", "--json")
-    assert json.loads(result.stdout) == {"folder": "runs/embedded-ppo", "policy": "ppo"}
+    assert json.loads(result.stdout) == {
+        "folder": "runs/embedded-ppo",
+        "policy": "ppo",
+        "assumed": "L is a default",
+    }
+    assert invoke("train", "--policy", "ppo").stdout == "L is a default\n\nRun: runs/embedded-ppo-2\n"
     assert calls[0].policy == "ppo"
     assert calls[0].config.policies.names == ("ppo",)
 
@@ -177,6 +184,8 @@ def test_train_chooses_where_it_is_told_auto(monkeypatch):
 
     def train_run(config, out, **rest):
         calls.append(SimpleNamespace(config=config, out=out, **rest))
+        with new_run(out) as run:
+            run.write_json("manifest.json", {"assumed": "L is a default"})
         return out
 
     monkeypatch.setattr(kept_module, "train_run", train_run)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..assumptions import begin_with
 from ..folder import read_manifest
 from ..report.text import align_columns
 
@@ -23,15 +24,17 @@ def training_document(folder: Path, policy: str) -> tuple[dict[str, Any], str]:
         folder: of the run.
         policy: as it was asked for.
     """
-    choice = read_manifest(folder).get("choice") if (folder / "choice.parquet").exists() else None
-    document: dict[str, Any] = {"folder": folder, "policy": policy}
+    record = read_manifest(folder)
+    choice = record.get("choice") if (folder / "choice.parquet").exists() else None
+    assumed = record.get("assumed", "")
+    document: dict[str, Any] = {"folder": folder, "policy": policy, "assumed": assumed}
     if choice is None:
-        return document, f"Run: {folder}"
+        return document, begin_with(assumed, f"Run: {folder}")
     import pandas as pd
 
     table = pd.read_parquet(folder / "choice.parquet")
     document |= {"choice": choice, "tried": table.to_dict("records")}
-    return document, f"{choice_text(table)}\n\n{choice['sentence']}\n\nRun: {folder}"
+    return document, begin_with(assumed, f"{choice_text(table)}\n\n{choice['sentence']}\n\nRun: {folder}")
 
 
 def choice_text(table: pd.DataFrame) -> str:

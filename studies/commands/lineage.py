@@ -52,10 +52,10 @@ def lineage(
         if resume and out is None:
             raise InputError(["--resume: needs the folder to go on in; give --out, too"])
         target = out if resume and out else run_target(out, f"{made.name}-lineage", overwrite=overwrite)
-        from ..league.run import command_document, lineage_run
+        from ..league.run import command_document, command_text, lineage_run
 
         with terminal.progress() as progress:
             flags = {"resume": True} if resume else {"overwrite": overwrite}
             found = lineage_run(made, target, command=command_line(), progress=progress, **flags)
-        terminal.emit(command_document(target, found), f"{found.to_text()}\n\nPage: {target / 'lineage.html'}")
+        terminal.emit(command_document(target, found), command_text(target, found))
         fail_if(found.failed)

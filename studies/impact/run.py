@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, did_you_mean
+from ..assumptions import begin_with, describe_defaults, list_assumptions
 from ..backtest import Study, begin
 from ..config import StudyConfig
 from ..data import StudyData
@@ -38,21 +39,25 @@ class ImpactResult:
         folder: the run folder.
         freq: of the periods.
         currency: of the amounts.
+        assumed: costs and lead times that nobody gave, a line; "" where all were given.
     """
 
     impact: Impact
     folder: Path
     freq: str
     currency: str | None
+    assumed: str = ""
 
     def to_text(self) -> str:
-        """Return tables, findings, and where the page is."""
-        return f"{impact_text(self.impact, self.freq, self.currency)}\n\nPage: {self.folder / 'impact.html'}"
+        """Return what nobody gave, tables, findings, and where the page is."""
+        text = f"{impact_text(self.impact, self.freq, self.currency)}\n\nPage: {self.folder / 'impact.html'}"
+        return begin_with(self.assumed, text)
 
     def to_document(self) -> dict[str, Any]:
         """Return it for machines."""
         found = sentences(self.impact, self.freq, self.currency)
-        return {"folder": self.folder, "page": self.folder / "impact.html", **document(self.impact), "findings": found}
+        where = {"folder": self.folder, "page": self.folder / "impact.html", "assumed": self.assumed}
+        return {**where, **document(self.impact), "findings": found}
 
 
 def impact_run(
@@ -98,7 +103,8 @@ def impact_run(
         }
         write_manifest(run, study, command, kind=KIND, **record)
         build_impact_page(run.path)
-    return ImpactResult(impact, run.target, freq, currency)
+    assumed = describe_defaults(list_assumptions(config, study.data))
+    return ImpactResult(impact, run.target, freq, currency, assumed)
 
 
 def begin_impact(config: StudyConfig, progress: Progress, data: StudyData | None = None) -> Study:

@@ -24,6 +24,7 @@ from ...forecasters.ensemble import DEFAULT_MEMBERS, Ensemble
 from ...forecasters.registry import FORECASTERS
 from ...forecasters.retail.panel import retail_panel
 from ...registry import is_address, option_names
+from ..assumptions import assumption_record, assumptions_of, begin_with
 from ..config import StudyConfig
 from ..data import item_params, read_inputs
 from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run, sha256
@@ -252,9 +253,16 @@ def league_options(config: StudyConfig) -> dict[str, dict[str, Any]]:
 
 def command_document(out: Path, found: League) -> dict[str, Any]:
     """Return what the command prints as JSON."""
-    kept = league_document(found)
+    kept, page = league_document(found), out / "lineage.html"
     tables = {name: kept[name] for name in ("table", "differences", "held")}
-    return {"folder": out, "page": out / "lineage.html", **tables, "failed": found.failed}
+    assumed = read_manifest(out).get("assumed", "")
+    return {"folder": out, "page": page, "assumed": assumed, **tables, "failed": found.failed}
+
+
+def command_text(out: Path, found: League) -> str:
+    """Return what the command prints for people: what nobody gave, the tables, and where the page is."""
+    text = f"{found.to_text()}\n\nPage: {out / 'lineage.html'}"
+    return begin_with(read_manifest(out).get("assumed", ""), text)
 
 
 def _record(config: StudyConfig, task: LeagueTask, command: str) -> dict[str, Any]:
@@ -266,8 +274,10 @@ def _record(config: StudyConfig, task: LeagueTask, command: str) -> dict[str, An
         "hashes": {path.name: sha256(path) for path in given.values()},
         "notes": list(task.panel.notes),
     }
+    params = item_params(task.panel, task.panel.static, config.defaults)
     return manifest(config.name, command=command, seed=config.seed) | {
         "kind": KIND,
+        **assumption_record(assumptions_of(config, params, task.panel.static)),
         "fingerprint": task.fingerprint,
         "data": data,
         "asked": describe_task(task),

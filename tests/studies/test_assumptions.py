@@ -6,7 +6,13 @@ import pandas as pd
 import pytest
 
 import fractile as fr
-from fractile.studies.assumptions import Assumption, describe_defaults, list_assumptions
+from fractile.studies.assumptions import (
+    Assumption,
+    assumed_in_run,
+    assumption_record,
+    describe_defaults,
+    list_assumptions,
+)
 from fractile.studies.config import load_config
 from fractile.studies.data import load_data
 
@@ -72,13 +78,30 @@ def test_the_embedded_panel_brings_its_own():
     assert rows["review_period"].by_default
 
 
-def test_defaults_are_said_in_one_sentence_and_records_are_read_back(history):
-    rows = found(history, **{"defaults.lead_time": 2, "defaults.review_period": 1, "defaults.fixed_order_cost": 0.0})
+def test_costs_and_lead_times_that_nobody_gave_are_said_in_one_line_with_the_remedy(history):
+    rows = found(history)
     assert describe_defaults(list(rows.values())) == (
-        "By default, and deciding the result: holding cost 1, stockout cost 9, unmet demand lost."
+        "holding_cost 1, stockout_cost 9 and lead_time 1 are Fractile's defaults, not yours: give --holding-cost, "
+        "--stockout-cost and --lead-time, or columns of the items file (fractile init writes one)"
     )
-    assert describe_defaults([row for row in rows.values() if not row.by_default]) == ""
+    rows = found(history, {"stockout_cost": [3, 4, 5]}, **{"defaults.lead_time": 2})
+    assert describe_defaults(list(rows.values())) == (
+        "holding_cost 1 is Fractile's default, not yours: give --holding-cost, or columns of the items file "
+        "(fractile init writes one)"
+    )
+    rows = found(history, {"stockout_cost": [3, 4, 5], "holding_cost": [1, 1, 1], "lead_time": [1, 1, 1]})
+    assert describe_defaults(list(rows.values())) == ""
     assert [Assumption.from_record(row.to_record()) for row in rows.values()] == list(rows.values())
+
+
+def test_a_kept_run_remembers_what_was_assumed_and_columns_given_later_count(history):
+    record = assumption_record(list(found(history, **{"defaults.lead_time": 1}).values()))
+    assert assumed_in_run(record) == record["assumed"]
+    assert record["assumed"].startswith("holding_cost 1 and stockout_cost 9 are")
+    later = pd.DataFrame({"price": [2.0], "unit_cost": [1.0]})
+    assert assumed_in_run(record, later).startswith("holding_cost 1 is")
+    assert assumed_in_run(record, later.assign(holding_cost=0.1)) == ""
+    assert assumed_in_run({}) == ""  # a run of an earlier version
 
 
 def test_a_share_that_is_lost_is_described():
