@@ -670,7 +670,9 @@ def history(tmp_path, monkeypatch):
 def test_the_command_prints_the_table(history):
     result = invoke("lineage", "--history", history, "--forecasters", "seasonal_naive", "--horizon", 4, "--out", "here")
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[0].split()[:3] == ["forecaster", "wql", "interval"]
+    first, _, third, *_ = result.stdout.splitlines()
+    assert first.startswith("holding_cost 1, stockout_cost 9 and lead_time 1 are Fractile's defaults")
+    assert third.split()[:3] == ["forecaster", "wql", "interval"]
     assert result.stdout.endswith("\nPage: here/lineage.html\n")
     assert TRUTH not in result.stdout
 
@@ -678,7 +680,8 @@ def test_the_command_prints_the_table(history):
 def test_the_command_as_json(history):
     arguments = ("lineage", "--history", history, "--forecasters", "seasonal_naive, ets", "--horizon", 4, "--json")
     document = json.loads(invoke(*arguments, "--origins", 2, "--spacing", 3).stdout)
-    assert set(document) == {"folder", "page", "table", "differences", "held", "failed"}
+    assert set(document) == {"folder", "page", "assumed", "table", "differences", "held", "failed"}
+    assert document["assumed"].startswith("holding_cost 1, stockout_cost 9 and lead_time 1 are")
     assert [line["forecaster"] for line in document["table"]] == ["seasonal_naive", "ets"]
     assert document["folder"] == "runs/data-lineage"
 
