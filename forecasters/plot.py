@@ -93,6 +93,12 @@ def plot_forecast(fan: pd.DataFrame, panel: SalesPanel | None, item: str, ax: Ax
     first, last = int(fan["period"].min()), int(fan["period"].max())
     x = "date" if "date" in fan and panel is not None else "period"
     draw_fan(ax, fan, x=x)
+    if x == "date":
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        locator = AutoDateLocator(minticks=3, maxticks=7)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # whole dates would cover each other
     if panel is not None:
         begin, row = max(0, first - PAST * (last - first + 1)), panel.item_ids.index(item)
         periods = np.arange(begin, min(last + 1, panel.periods))

@@ -7,13 +7,14 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from ..envs.core.types import Trajectory
 from ..policies.base import Policy
+from ..progress import Progress, no_progress
 from .advice import Advice, advise
 from .assumptions import Assumption, assumption_record, begin_with, describe_defaults, list_assumptions
 from .backtest import Backtest, Study, begin
@@ -32,9 +33,6 @@ from .record import backtest_record, describe_setting, write_manifest
 from .report.page import build_report
 from .sections import OWN_ORDERS
 from .sweeps import sweep_study
-
-if TYPE_CHECKING:
-    from ..progress import Progress
 
 VALUED = ("newsvendor", "tuned_newsvendor")
 """Policies that forecasters are valued with."""
@@ -99,12 +97,17 @@ class StudyResult:
 
 
 def run_study(
-    config: StudyConfig, out: Path, *, command: str, progress: Progress, overwrite: bool = False
+    config: StudyConfig,
+    out: Path | str,
+    *,
+    command: str = "fr.run_study(config, out)",
+    progress: Progress = no_progress,
+    overwrite: bool = False,
 ) -> StudyResult:
     """Compare policies on held-out periods and write the run folder with its report.
 
     Args:
-        config: of the study.
+        config: of the study: see `load_config`.
         out: the run folder.
         command: the command line, for the record.
         progress: receives what is being done.

@@ -24,6 +24,7 @@ from ...randomness import keyed_generator
 from ..base import Arrays, Config, State
 from ..data.panel import SalesPanel
 from .ets import check_season, choose_season, fallback_models, fill_gaps
+from .library import load_models
 from .point import PointForecaster
 
 logger = logging.getLogger(__name__)
@@ -236,12 +237,11 @@ def search_orders(panel: SalesPanel, season: int, searched: int, most: int, fewe
 
 def _search_order(series: FloatArray, season: int) -> list[Order]:
     """Return AutoARIMA's order of a series, or none where no order fits."""
-    from statsforecast.models import AutoARIMA
-
+    library = load_models()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", CONVERGENCE, UserWarning)
-            model = AutoARIMA(season_length=season, allowdrift=False, **LARGEST).fit(series).model_
+            model = library.AutoARIMA(season_length=season, allowdrift=False, **LARGEST).fit(series).model_
     except Exception as fault:  # the library raises bare exceptions where no order fits
         logger.debug("arima: %s", fault)
         return []
@@ -279,11 +279,9 @@ def fit_models(panel: SalesPanel, orders: tuple[Order, ...]) -> ArimaModels:
 
 def _fit_order(panel: SalesPanel, order: Order, enough: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Return one order's coefficients (items, coefficients), NaN where none are usable, and means (items,)."""
-    from statsforecast import models as library
-
     names = order.coefficients
     coefficients, mean = np.full((panel.items, len(names)), np.nan if names else 0.0), np.zeros(panel.items)
-    model = library.ARIMA(
+    model = load_models().ARIMA(
         order=(order.p, order.d, order.q),
         season_length=order.season,
         seasonal_order=(order.P, order.D, order.Q),

@@ -14,6 +14,7 @@ from ...errors import FractileError
 from ..base import Arrays, Config, State
 from ..data.calendar import season_of
 from ..data.panel import SalesPanel
+from .library import load_models
 from .point import PointForecaster
 
 logger = logging.getLogger(__name__)
@@ -212,12 +213,11 @@ def _fit_one(history: FloatArray, season: int) -> tuple[FloatArray, FloatArray] 
     """Return parameters and initial states of one item, or None where its record is too short or empty."""
     if len(history) < FEWEST or not history.any():
         return None
-    from statsforecast.models import AutoETS
-
+    library = load_models()
     best: dict[str, Any] | None = None
     for kind in PLAIN_MODELS if season == 1 or len(history) <= 2 * season else SEASONAL_MODELS:
         try:
-            model = AutoETS(season_length=season, model=kind).fit(history).model_
+            model = library.AutoETS(season_length=season, model=kind).fit(history).model_
         except Exception as fault:  # the library raises bare exceptions where no model fits
             logger.debug("ets %s: %s", kind, fault)
             continue

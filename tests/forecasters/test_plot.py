@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import matplotlib
 import numpy as np
 import pytest
@@ -67,3 +69,13 @@ def test_an_unknown_item_is_named(made):
         forecast.plot("SKU-9", panel)
     with pytest.raises(fr.FractileError, match=r"none of the panel's"):
         forecast.plot("SKU-0003", panel.select([0, 1]))
+
+
+def test_dates_do_not_cover_each_other(made):
+    panel, forecast = made
+    ax = forecast.head(4).plot(panel.item_ids[1], panel, ax=axes())
+    ax.figure.set_size_inches(6.0, 3.0)
+    ax.figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+    assert len(boxes) > 2
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
