@@ -24,7 +24,7 @@ LONGEST = 120
 
 def list_names() -> list[str]:
     """Return the names of all notebooks."""
-    return sorted(path.stem for path in FOLDER.glob("*.py") if path.name != Path(__file__).name)
+    return sorted(path.stem for path in FOLDER.glob("*.py") if path.read_text(encoding="utf-8").startswith("# %%"))
 
 
 def read_source(name: str) -> nbformat.NotebookNode:

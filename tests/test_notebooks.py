@@ -13,9 +13,16 @@ import pytest
 import fractile as fr
 
 FOLDER = Path(fr.__file__).parent / "notebooks"
-spec = importlib.util.spec_from_file_location("execute_notebooks", FOLDER / "execute.py")
-notebooks = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(notebooks)
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(f"notebooks_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+notebooks, pages = script("execute"), script("pages")
 
 NAMES = notebooks.list_names()
 DEFINES = {"your_own_parts"}
@@ -59,6 +66,17 @@ def test_a_notebook_defines_nothing_of_the_library(name):
     defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     assert not defined & set(fr.__all__)
     assert not defined or name in DEFINES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_of_the_site_holds_the_notebook(name):
+    page, pictures = pages.to_markdown(name)
+    assert pictures
+    assert all(f"]({picture})" in page for picture in pictures)
+    for cell in committed(name).cells:
+        assert cell.source in page
+        printed = [output.text for output in cell.get("outputs", []) if output.output_type == "stream"]
+        assert all(text.rstrip() in page for text in printed)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
