@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from ..errors import InputError, did_you_mean
+from ..forecasters.data.rules import impossible_orders
 from ..registry import Registry, is_address
 from ..training.config import BACKPROP_ON_HISTORY, STUDY_PPO_STEPS
 
@@ -236,9 +237,8 @@ class DefaultsConfig(Section):
 
     @model_validator(mode="after")
     def _orders_are_possible(self) -> DefaultsConfig:
-        low, high = self.minimum_order or 0.0, self.maximum_order
-        if high is not None and high < low:
-            raise InputError([f"defaults.maximum_order: must be >= minimum_order = {low:g}, got {high:g}"])
+        for _, message in impossible_orders(None, self.minimum_order, self.maximum_order, self.pack_size):
+            raise InputError([f"defaults.maximum_order: {message}"])
         return self
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ...arrays import Array, FloatArray, IntArray
-from ...errors import Faults, FractileError
-from ...forecasters.data.rules import ITEM_RULES, NumberRule, no_order_possible
+from ...errors import Faults, FractileError, InputError
+from ...forecasters.data.rules import ITEM_RULES, MOST_NAMED, NumberRule, impossible_orders
 from .backend import like, positive_part
 
 Number = float | FloatArray
@@ -153,6 +153,7 @@ class ItemParams:
         faults.raise_if_any()
         _check_order_rules(self)
         self._derive()
+        _check_capacity(self)
 
     def _derive(self) -> None:
         named = {"lost": 1.0, "backorder": 0.0}
@@ -248,7 +249,7 @@ def params_from_items(items: Any, defaults: dict[str, Any] | None = None) -> Ite
         defaults: fields for columns, or single entries, that the table lacks.
 
     Raises:
-        FractileError: with every field that breaks its rule.
+        FractileError: with every field that breaks its rule, and items that can never be ordered by their `item_id`.
     """
     table = items.copy()
     if {"price", "unit_cost"} <= set(table.columns):
@@ -266,6 +267,10 @@ def params_from_items(items: Any, defaults: dict[str, Any] | None = None) -> Ite
             unlimited = {"maximum_order": np.inf, "minimum_order": 0.0, "shelf_life": np.inf}.get(name)
             filled = column.fillna(unlimited if default is None else default) if column.isna().any() else column
             values[name] = filled.to_numpy(dtype="float64")
+    if "item_id" in table:  # here they can be called by their names
+        rules = (values.get(name) for name in ("minimum_order", "maximum_order", "pack_size"))
+        messages = impossible_orders([repr(name) for name in table["item_id"]], *rules)
+        _raise_impossible([f"items: {message}" for _, message in messages])
     return ItemParams(**values)
 
 
@@ -302,16 +307,31 @@ def _check_unmet_demand(value: Any, faults: Faults) -> Any:
 
 
 def _check_order_rules(params: ItemParams) -> None:
-    """Refuse limits and packs that leave no order to place."""
-    low, high, pack = params.minimum_order, params.maximum_order, params.pack_size
-    if low is not None and high is not None and np.any(np.asarray(low) > np.asarray(high)):
-        raise FractileError("minimum_order must not exceed maximum_order")
-    stuck = no_order_possible(low, high, pack)
-    if np.any(stuck):
-        item = "" if np.ndim(stuck) == 0 else f"item {np.flatnonzero(np.atleast_2d(stuck).any(0))[0]}: "
-        at = np.unravel_index(int(np.argmax(stuck)), np.shape(stuck))
-        shown = [np.broadcast_to(0.0 if x is None else x, np.shape(stuck))[at] for x in (pack, low, high)]
-        raise FractileError(
-            f"{item}no order is possible: pack_size {shown[0]:g} has no multiple from minimum_order {shown[1]:g} to "
-            f"maximum_order {shown[2]:g} but 0; correct one of them"
-        )
+    """Refuse limits, packs and a shared capacity that leave no order to place."""
+    messages = impossible_orders(None, params.minimum_order, params.maximum_order, params.pack_size)
+    _raise_impossible([message for _, message in messages])
+
+
+def _check_capacity(params: ItemParams) -> None:
+    """Refuse a shared capacity that not even an item's smallest order fits into."""
+    if params.capacity is None or (params.pack_size is None and params.minimum_order is None):
+        return
+    least = np.asarray(params.order_range[0], dtype=np.float64)
+    if params.pack_size is not None:
+        least = np.maximum(least, params.pack_size)
+    needed = np.atleast_2d(least * params.capacity.use).max(axis=0)
+    most = float(np.max(params.capacity.limit))
+    _raise_impossible(
+        [
+            f"item {at} can never be ordered: its smallest order takes {needed[at]:g} of the capacity {most:g}; "
+            "correct capacity.limit, capacity.use, pack_size or minimum_order"
+            for at in np.flatnonzero(needed > most + 1e-9)
+        ]
+    )
+
+
+def _raise_impossible(messages: list[str]) -> None:
+    """Raise an `InputError` that names the first items that can never be ordered and counts the rest."""
+    if messages:
+        more = len(messages) - MOST_NAMED
+        raise InputError([*messages[:MOST_NAMED], *([f"{more:,} more items can never be ordered"] if more > 0 else [])])

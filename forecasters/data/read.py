@@ -244,7 +244,8 @@ class Table:
         must = f"{column} must be {rule.text}"
         self.fault(np.isnan(values) & ~missing, must, "write digits with a point, no text", _objects(raw))
         if not rule.optional:
-            self.fault(missing, f"{must}, is missing", "write the number")
+            whose = f" for {listing(self.frame['item_id'][missing].unique())}" if "item_id" in self.frame else ""
+            self.fault(missing, f"{must}, is missing{whose}", "write the number")
         self.fault(np.isinf(values), f"{must} and finite", rule.remedy, values)
         finite = np.isfinite(values)
         broken = finite & ~rule.holds(np.where(finite, values, 1.0))

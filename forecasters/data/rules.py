@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +84,55 @@ DISCONTINUED = "discontinued"
 
 NO_FEATURES = (*ITEM_RULES, *LEVEL_RULES, DISCONTINUED)
 """Columns of the items that forecasters do not learn from."""
+
+
+MOST_NAMED = 5
+"""Items that faults name before they only count."""
+
+
+def impossible_orders(
+    names: Sequence[str] | None,
+    minimum: ArrayLike | None,
+    maximum: ArrayLike | None,
+    pack_size: ArrayLike | None,
+) -> list[tuple[int, str]]:
+    """Return which items can never be ordered, and why, with the values and the remedy.
+
+    Args:
+        names: of the items, as messages call them; None: "item 0", "item 1", ….
+        minimum: as in `no_order_possible`; where it has more axes than items, these stand last.
+        maximum: likewise.
+        pack_size: likewise.
+
+    Returns:
+        (position, message) of each such item; one position 0 where all values are single numbers.
+
+    >>> impossible_orders(["'tea'", "'mug'"], 7, [11, 12], 6)
+    [(0, "item 'tea' can never be ordered: pack_size 6 has no multiple in [7, 11]; correct pack_size, minimum_order or \
+maximum_order")]
+    """
+    stuck = np.asarray(no_order_possible(minimum, maximum, pack_size))
+    given = (pack_size, minimum, maximum)
+    pack, low, high = (
+        np.broadcast_to(np.asarray(np.nan if x is None else x, dtype=np.float64), stuck.shape) for x in given
+    )
+    found = {}
+    for at in np.ndindex(stuck.shape):
+        if not stuck[at] or (at or (0,))[-1] in found:
+            continue
+        position = (at or (0,))[-1]
+        least = float(np.nan_to_num(low[at]))
+        if least > high[at]:
+            why = f"minimum_order {least:g} exceeds maximum_order {high[at]:g}; correct one of them"
+        else:
+            limits = f"({least:g}, {high[at]:g}]" if least == 0 else f"[{least:g}, {high[at]:g}]"
+            why = (
+                f"pack_size {pack[at]:g} has no multiple in {limits}; correct pack_size, minimum_order or maximum_order"
+            )
+        single = names is None and not stuck.shape
+        name = "" if single else f"item {position if names is None else names[position]} "
+        found[position] = f"{name}can never be ordered: {why}" if name else f"no order is possible: {why}"
+    return sorted(found.items())
 
 
 def no_order_possible(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import Faults
 from .read import Source, Table, listing, read_raw
-from .rules import DISCONTINUED, ITEM_RULES, LEVEL_RULES, ORDER_RECORDS, NumberRule, no_order_possible
+from .rules import DISCONTINUED, ITEM_RULES, LEVEL_RULES, MOST_NAMED, ORDER_RECORDS, NumberRule, impossible_orders
 
 NIXTLA_NAMES = {"item_id": "unique_id", "date": "ds", "sales": "y"}
 """Our name of a column → theirs."""
@@ -255,16 +255,15 @@ def _refuse_impossible_orders(table: Table, frame: pd.DataFrame) -> None:
         frame[name].to_numpy(dtype=np.float64) if name in frame else np.full(len(frame), np.nan)
         for name in ("minimum_order", "maximum_order", "pack_size")
     )
-    crossed = minimum > maximum
-    rule = "minimum_order must not exceed maximum_order"
-    table.fault(crossed, rule, "correct one of them", frame["minimum_order"].to_numpy() if crossed.any() else None)
-    # Without a pack only crossed limits allow no order.
-    for at in np.flatnonzero(no_order_possible(minimum, maximum, pack) & ~crossed & (pack > 0) & (maximum > 0)):
-        least = 0.0 if np.isnan(minimum[at]) else minimum[at]
-        limits = f"({least:g}, {maximum[at]:g}]" if least == 0 else f"[{least:g}, {maximum[at]:g}]"
-        stuck = f"item {frame['item_id'].iloc[at]!r} can never be ordered"
-        rule = f"{stuck}: pack_size {pack[at]:g} has no multiple in {limits}"
-        table.fault(np.arange(len(frame)) == at, rule, "correct pack_size, minimum_order or maximum_order")
+    # What breaks a rule of its own is on record already.
+    minimum, maximum, pack = (np.where(values > 0, values, np.nan) for values in (minimum, maximum, pack))
+    names = [repr(name) for name in frame["item_id"]]
+    stuck = impossible_orders(names, minimum, maximum, pack)
+    for at, message in stuck[:MOST_NAMED]:
+        rule, _, remedy = message.partition("; ")
+        table.fault(np.arange(len(frame)) == at, rule, remedy)
+    if len(stuck) > MOST_NAMED:
+        table.faults.add(f"{table.name}: {len(stuck) - MOST_NAMED:,} more items can never be ordered")
 
 
 def _collect_levels(table: Table, frame: pd.DataFrame) -> None:

@@ -18,7 +18,7 @@ from fractile import (
     Scenario,
     Trajectory,
 )
-from fractile.envs.core.params import params_from_items
+from fractile.envs.core.params import SharedCapacity, params_from_items
 from fractile.envs.core.period import observation
 from fractile.envs.core.types import ItemParams, with_protection_totals
 from fractile.envs.gym.observation import ObservationEncoder
@@ -40,13 +40,30 @@ from fractile.envs.gym.observation import ObservationEncoder
         ({"unmet_demand": 1.5}, "unmet_demand as a share that is lost must be at most 1, got 1.5"),
         ({"pack_size": 0}, "pack_size must be a number > 0, got 0; leave it out"),
         ({"maximum_order": 0}, "maximum_order must be a number > 0"),
-        ({"minimum_order": 9, "maximum_order": 8}, "minimum_order must not exceed maximum_order"),
         (
-            {"pack_size": 10, "minimum_order": 3, "maximum_order": 8},
-            "no order is possible: pack_size 10 has no multiple",
+            {"minimum_order": 10, "maximum_order": 8},
+            "no order is possible: minimum_order 10 exceeds maximum_order 8; correct one of them",
         ),
-        ({"pack_size": 4, "minimum_order": 9, "maximum_order": 10}, "from minimum_order 9 to maximum_order 10 but 0"),
-        ({"pack_size": np.array([1.0, 6.0]), "maximum_order": 4}, "item 1: no order is possible: pack_size 6"),
+        (
+            {"pack_size": 6, "minimum_order": 7, "maximum_order": 11},
+            "no order is possible: pack_size 6 has no multiple in [7, 11]; correct pack_size",
+        ),
+        (
+            {"pack_size": np.array([1.0, 6.0]), "maximum_order": 4},
+            "item 1 can never be ordered: pack_size 6 has no multiple in (0, 4]; correct pack_size",
+        ),
+        (
+            {"minimum_order": [1, 9, 2], "maximum_order": [[8, 10, 8], [8, 8, 8]]},
+            "item 1 can never be ordered: minimum_order 9 exceeds maximum_order 8",
+        ),
+        (
+            {"pack_size": [2, 6], "capacity": SharedCapacity(10, use=2)},
+            "item 1 can never be ordered: its smallest order takes 12 of the capacity 10; correct capacity.limit",
+        ),
+        (
+            {"pack_size": 4, "minimum_order": 9, "capacity": SharedCapacity([[10], [11]])},
+            "item 0 can never be ordered: its smallest order takes 12 of the capacity 11",
+        ),
         ({"shelf_life": 0}, "shelf_life must be an integer >= 1, got 0"),
         ({"discount": 0.0}, "discount must lie in"),
         ({"discount": 1.01}, "discount must lie in"),
@@ -55,6 +72,27 @@ from fractile.envs.gym.observation import ObservationEncoder
 def test_params_refuse_what_makes_no_sense(options, message):
     with pytest.raises(FractileError, match=message.replace("(", r"\(").replace("[", r"\[")):
         ItemParams(**options)
+
+
+def test_params_name_every_item_that_can_never_be_ordered_and_count_the_rest():
+    with pytest.raises(InputError) as caught:
+        ItemParams(pack_size=6, maximum_order=np.arange(1, 13))
+    assert [fault.split(" can")[0] for fault in caught.value.faults] == [
+        *(f"item {k}" for k in range(5)),  # 6 and more fit a pack
+    ]
+    with pytest.raises(InputError, match="2 more items can never be ordered"):
+        ItemParams(minimum_order=7, maximum_order=[1, 2, 3, 4, 5, 6, 6, 8])
+
+
+def test_params_of_a_table_name_items_by_their_ids_whatever_came_from_defaults():
+    table = pd.DataFrame({"item_id": ["00123", "00124"], "maximum_order": [4.0, 12.0]})
+    with pytest.raises(InputError) as caught:
+        params_from_items(table, {"pack_size": 6})
+    assert caught.value.faults == (
+        "items: item '00123' can never be ordered: pack_size 6 has no multiple in (0, 4]; correct pack_size, "
+        "minimum_order or maximum_order",
+    )
+    assert params_from_items(table, {"pack_size": 4}).pack_size == 4
 
 
 def test_params_report_every_fault_at_once():

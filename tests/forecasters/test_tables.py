@@ -230,7 +230,14 @@ def test_a_bad_item_value_is_one_fault(column, value, words):
 
 def test_faults_between_item_columns():
     crossed = pd.DataFrame({"item_id": ["a"], "minimum_order": [9], "maximum_order": [5]})
-    assert "minimum_order must not exceed maximum_order" in _faults(read_items, crossed)[0]
+    [fault] = _faults(read_items, crossed)
+    assert fault == (
+        "items: row 0: item 'a' can never be ordered: minimum_order 9 exceeds maximum_order 5; correct one of them"
+    )
+    none = pd.DataFrame({"item_id": ["a"], "pack_size": [6], "minimum_order": [7], "maximum_order": [11]})
+    assert "item 'a' can never be ordered: pack_size 6 has no multiple in [7, 11]" in _faults(read_items, none)[0]
+    zero = pd.DataFrame({"item_id": ["a"], "maximum_order": [0]})
+    assert "maximum_order must be a number > 0, got 0" in _faults(read_items, zero)[0]
     packed = pd.DataFrame({"item_id": ["a", "b"], "pack_size": [6, 6], "maximum_order": [12, 4]})
     [fault] = _faults(read_items, packed)
     assert fault.startswith(
@@ -240,6 +247,14 @@ def test_faults_between_item_columns():
     assert "price must exceed unit_cost" in _faults(read_items, dear)[0]
     twice = pd.DataFrame({"item_id": ["a", "a"]})
     assert "row 1: item_id must stand once, got 'a'" in _faults(read_items, twice)[0]
+
+
+def test_empty_cells_of_costs_are_faults_that_name_the_items():
+    table = pd.DataFrame({"item_id": [*"abcd"], "stockout_cost": [None] * 4, "pack_size": [None] * 4})
+    assert _faults(read_items, table) == (
+        "items: rows 0, 1, 2 (4 in all): stockout_cost must be a number >= 0, is missing for 'a', 'b', 'c' and 1 more; "
+        "write the number",
+    )
 
 
 def test_state_comes_in_the_order_of_the_history():

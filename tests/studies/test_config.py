@@ -71,8 +71,14 @@ def test_a_config_is_frozen():
             "defaults.unmet_demand: must be 'lost', 'backorder' or the share that is lost, between 0 and 1, got 1.5",
         ),
         (
-            {"defaults": {"minimum_order": 5, "maximum_order": 2}},
-            "defaults.maximum_order: must be >= minimum_order = 5, got 2",
+            {"defaults": {"minimum_order": 5.0, "maximum_order": 2.0}},
+            "defaults.maximum_order: no order is possible: minimum_order 5 exceeds maximum_order 2; correct one of "
+            "them",
+        ),
+        (
+            {"defaults": {"pack_size": 6.0, "maximum_order": 4.0}},
+            "defaults.maximum_order: no order is possible: pack_size 6 has no multiple in (0, 4]; correct pack_size, "
+            "minimum_order or maximum_order",
         ),
         ({"statistics": {"level": 1}}, "statistics.level: must be a number between 0 and 1, got 1"),
         ({"data": {"items": "a.csv"}}, "data.items: needs a history; give data.history (--history), too"),
