@@ -232,7 +232,7 @@ def _vector(paths: int) -> Run:
     """Step an environment of `gym.make_vec`, resets included."""
     import gymnasium as gym
 
-    options: dict[str, Any] = {"vectorization_mode": "vector_entry_point", "periods": PERIODS}
+    options: dict[str, Any] = {"periods": PERIODS, "autoreset_mode": "SameStep"}
     env = gym.make_vec("fractile/LostSales-v0", num_envs=paths, **options)
     env.reset(seed=0)
     return _env_steps(env, paths)

@@ -1,14 +1,14 @@
-"""The Gymnasium environments, of one episode and of many: an item, items that share a capacity, or a network."""
+"""The Gymnasium environment of one episode: an item, items that share a capacity, or a network."""
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from ...arrays import Float32Array
@@ -19,8 +19,6 @@ from .catalogue import make_source
 from .discrete import ActionGrid
 from .encoders import make_encoder
 from .observation import ActionMode
-
-Flags = NDArray[np.bool_]
 
 
 class InventoryEnv(gym.Env[Float32Array, Float32Array]):
@@ -39,6 +37,21 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
     **Reward.** Minus the period's cost, in money. **End.** Truncation after `periods`; inventory never terminates.
 
     **Order of events** in a period: observe, order, receive what is due, demand, costs; see the system's `step`.
+
+    **In Gymnasium.** `gymnasium.make("fractile/LostSales-v0")` after `import fractile`, or in one, with the module to
+    import before a colon: `gymnasium.make("fractile:fractile/LostSales-v0")`. The second form works in processes that
+    were spawned, too, where nothing has been imported yet:
+
+        def make():
+            return gymnasium.make("fractile:fractile/LostSales-v0")
+
+        gymnasium.vector.AsyncVectorEnv([make] * 4, context="spawn")
+        stable_baselines3.common.vec_env.SubprocVecEnv([make] * 4, start_method="spawn")
+
+    `env.spec.max_episode_steps` is `periods`, which wrappers such as `TimeAwareObservation` read. The environment ends
+    its episodes itself, so `gymnasium.make` adds no `TimeLimit`: choose the length by `periods`;
+    `gymnasium.make(..., max_episode_steps=n)` can only make episodes shorter. Observations have no bounds, so
+    `RescaleObservation` and `DiscretizeObservation` do not apply; `NormalizeObservation` does.
 
     Args:
         system: a key of `SYSTEMS`, e.g. "lost_sales".
@@ -70,6 +83,12 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
     ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
+        if "autoreset_mode" in options:
+            raise FractileError(
+                "one episode does not reset itself: with vectorization_mode 'sync' or 'async', give "
+                f"vector_kwargs={{'autoreset_mode': {options['autoreset_mode']!r}}}"
+            )
+        self._spec: EnvSpec | None = None
         self.render_mode = render_mode
         source = make_source(system, **options)
         encoder, view = (
@@ -84,6 +103,15 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         self._one = OneItem(self._batch) if render_mode is None and OneItem.plays(self._batch) else None
         self._in_numbers = False
         self._history: list[tuple[NDArray[np.float64], Any]] = []
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What `gymnasium.make` made the environment from, with the length of its episodes; None without it."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = spec_of_length(spec, self._batch.periods)
 
     @property
     def batch(self) -> InventoryBatch:
@@ -109,6 +137,8 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         moved: Any = action
         if self.grid is not None and self._values is not None:
             moved = self._values[self.grid.chosen(action)]
+        if batch.over:
+            raise FractileError(EPISODE_OVER)
         if self._in_numbers and self._one is not None:
             number = float(np.ravel(moved)[0]) if np.size(moved) == 1 else math.nan
             if not math.isfinite(number):
@@ -134,87 +164,20 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
         return picture(self.batch, self._history)
 
 
-class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
-    """Many independent episodes of `InventoryEnv`, side by side.
+EPISODE_OVER = "the episode is over: call reset() before the next step"
 
-    All episodes have the same length and end together, by truncation, in which case the same step returns the
-    first observation of the next episodes and `info["final_obs"]` the last of the old ones (SAME_STEP).
 
-    Args:
-        num_envs: number of episodes.
-        max_episode_steps: another name for `periods`, as `gymnasium.make_vec` passes it.
-        system, periods, action, discrete, start, memory, censored, **options: see `InventoryEnv`.
+def spec_of_length(spec: EnvSpec | None, periods: int) -> EnvSpec | None:
+    """Return the spec with the length of an episode.
+
+    It is not registered as `max_episode_steps`: `gymnasium.make` would then end episodes at the registered length,
+    whatever `periods` is given.
     """
-
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}
-
-    def __init__(
-        self,
-        num_envs: int = 1,
-        system: str = "lost_sales",
-        *,
-        periods: int = 100,
-        max_episode_steps: int | None = None,
-        action: ActionMode = "order_up_to",
-        discrete: int | None = None,
-        start: str = "target",
-        memory: int = 0,
-        censored: bool = False,
-        **options: Any,
-    ) -> None:
-        source = make_source(system, **options)
-        length = max_episode_steps or periods
-        encoder, view = (
-            make_encoder(source, action=action, memory=memory),
-            HistoryView(memory, censored),
-        )
-        self.batch = InventoryBatch(source, paths=num_envs, periods=length, encoder=encoder, start=start, view=view)
-        self.feature_names = self.batch.encoder.names
-        self.num_envs = num_envs
-        self.grid = None if discrete is None else ActionGrid(discrete, self.batch.orders)
-        self._values = None if self.grid is None else self.grid.values
-        self.single_observation_space, self.single_action_space = spaces(self.batch, self.grid)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Float32Array, dict[str, Any]]:
-        """Begin all episodes; the same seed gives the same demand."""
-        if isinstance(seed, (list, tuple)):
-            seed = seed[0] if seed else None
-        super().reset(seed=seed, options=options)
-        self.batch.reset(self.np_random)
-        return flat_observation(self.batch), {}
-
-    def step(self, actions: Float32Array) -> tuple[Float32Array, NDArray[np.float64], Flags, Flags, dict[str, Any]]:
-        """Order, receive, meet demand and pay, in every episode."""
-        demand = self.batch.scenario.demand[:, self.batch.period]
-        moved: Any = actions
-        if self.grid is not None and self._values is not None:
-            moved = self._values[self.grid.chosen(actions)]
-        outcome = play(self.batch, moved)
-        every = np.ones(self.num_envs, dtype=bool)
-        info: dict[str, Any] = {name: _column(value) for name, value in outcome._asdict().items()}
-        info["demand"] = _column(demand)
-        info |= {f"_{name}": every for name in list(info)}
-        reward, over = -outcome.cost.sum(1), self.batch.over
-        if over:
-            final = np.empty(self.num_envs, dtype=object)  # an array of arrays, as Gymnasium's vector environments give
-            final[:] = list(flat_observation(self.batch))
-            info = {
-                "final_obs": final,
-                "_final_obs": every,
-                "final_info": info,
-            }
-            info["_final_info"] = every
-            self.batch.reset(self.np_random)
-        return flat_observation(self.batch), reward, ~every, every & over, info
-
-
-def _column(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """An array of the caller's own: (episodes,), or (episodes, columns) where there are several."""
-    return values[:, 0].copy() if values.shape[1] == 1 else values.copy()
+    if spec is None:
+        return None
+    changed = copy.copy(spec)
+    changed.max_episode_steps = periods
+    return changed
 
 
 def plain(values: NDArray[np.float64]) -> Any:

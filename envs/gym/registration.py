@@ -41,7 +41,7 @@ def register_environments() -> None:
             register(
                 id=name,
                 entry_point="fractile.envs.gym.inventory_env:InventoryEnv",
-                vector_entry_point="fractile.envs.gym.inventory_env:InventoryVectorEnv",
+                vector_entry_point="fractile.envs.gym.vector_env:InventoryVectorEnv",
                 # Its wrapper looks at every step and takes longer than the step; the test suite runs the checkers.
                 disable_env_checker=True,
                 kwargs={"system": system, "periods": default_periods(system)},

@@ -19,9 +19,10 @@ import fractile as fr
 from fractile import FractileError, Poisson
 from fractile.envs.gym.batch import InventoryBatch
 from fractile.envs.gym.catalogue import make_source
-from fractile.envs.gym.inventory_env import InventoryEnv, InventoryVectorEnv
+from fractile.envs.gym.inventory_env import InventoryEnv
 from fractile.envs.gym.observation import SMALLEST_SCALE
 from fractile.envs.gym.registration import ENVIRONMENTS
+from fractile.envs.gym.vector_env import InventoryVectorEnv
 from fractile.policies.rollout import roll
 
 IDS = sorted(ENVIRONMENTS)
@@ -149,7 +150,7 @@ def test_episodes_end_by_truncation_only(id_):
 def test_single_vector_and_stable_baselines_are_one(id_):
     periods, steps, seed = 5, 13, 7
     single = gym.make(id_, periods=periods).unwrapped
-    vector = gym.make_vec(id_, num_envs=1, vectorization_mode="vector_entry_point", periods=periods)
+    vector = gym.make_vec(id_, num_envs=1, periods=periods, autoreset_mode="SameStep")
     native = fr.make_sb3_env(id_, num_envs=1, periods=periods, seed=seed)
     one, _ = single.reset(seed=seed)
     many, _ = vector.reset(seed=seed)
@@ -171,26 +172,6 @@ def test_single_vector_and_stable_baselines_are_one(id_):
 
 
 @every_id
-def test_vector_environments_reset_in_the_step_that_ends(id_):
-    env = gym.make_vec(id_, num_envs=3, vectorization_mode="vector_entry_point", periods=2)
-    assert env.metadata["autoreset_mode"] is gym.vector.AutoresetMode.SAME_STEP
-    env.reset(seed=0)
-    nothing = np.zeros((3, width_of(id_)), dtype=np.float32)
-    *_, truncated, info = env.step(nothing)
-    assert not truncated.any()
-    assert "final_obs" not in info
-    obs, rewards, terminated, truncated, info = env.step(nothing)
-    assert truncated.all()
-    assert not terminated.any()
-    assert env.unwrapped.batch.period == 0
-    assert info["_final_obs"].all()
-    np.testing.assert_allclose(-rewards, info["final_info"]["cost"].reshape(3, -1).sum(1))
-    for row in range(3):
-        assert info["final_obs"][row].shape == obs[row].shape
-        assert (info["final_obs"][row] != obs[row]).any()
-
-
-@every_id
 def test_vector_spaces(id_):
     env = gym.make_vec(id_, num_envs=4, vectorization_mode="vector_entry_point")
     obs, _ = env.reset(seed=0)
@@ -200,7 +181,7 @@ def test_vector_spaces(id_):
 
 
 def test_max_episode_steps_of_a_vector_environment():
-    options = {"num_envs": 2, "vectorization_mode": "vector_entry_point", "max_episode_steps": 3}
+    options = {"num_envs": 2, "max_episode_steps": 3, "autoreset_mode": "SameStep"}
     env = gym.make_vec("fractile/LostSales-v0", **options)
     env.reset(seed=0)
     ends = [bool(env.step(np.zeros((2, 1), dtype=np.float32))[3].all()) for _ in range(6)]
