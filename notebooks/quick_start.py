@@ -108,6 +108,5 @@ fr.next_orders(policies["tuned_newsvendor"], forecaster, panel, params).head()
 # ## The number to take home
 
 # %%
-for where, comparison in (("in simulated demand", simulated), ("on 22 held-out weeks", real)):
-    saved = 100 * comparison.table.loc["tuned_newsvendor", ["saving", "saving_low", "saving_high"]]
-    print(f"The tuned newsvendor saves {saved.iloc[0]:.1f} % [{saved.iloc[1]:.1f}, {saved.iloc[2]:.1f}] {where}.")
+print(f"The tuned newsvendor saves {simulated.describe_saving('tuned_newsvendor')} in simulated demand,")
+print(f"and {real.describe_saving('tuned_newsvendor')} on 22 held-out weeks.")

@@ -115,14 +115,12 @@ class Comparison:
         for index, row in self.table.iterrows():
             name = str(index)
             shown = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-            low, high = 100 * row["saving_low"], 100 * row["saving_high"]
-            saving = f"{100 * row['saving']:.1f} % [{low:.1f}, {high:.1f}]"
             rows.append(
                 [
                     f"{shown} *" if row["kind"] == "bound" else shown,
                     *(f"{row[column]:,.{places}f}" for column in titles),
                     f"{row['fill_rate']:.1%}",
-                    "baseline" if name == self.baseline else saving,
+                    "baseline" if name == self.baseline else self.describe_saving(name),
                 ]
             )
         lines = align_columns(rows)
@@ -136,6 +134,20 @@ class Comparison:
         for sentence in (*self.statements(), *self.warnings):
             lines.extend(wrap(sentence, WIDTH))
         return "\n".join(lines)
+
+    def describe_saving(self, policy: str) -> str:
+        """Return a policy's saving against the baseline with its interval, as text: "9.0 % [8.6, 9.4]".
+
+        Args:
+            policy: its name.
+
+        Raises:
+            FractileError: where no policy has this name.
+        """
+        if policy not in self.table.index:
+            raise FractileError(f"{policy!r} is none of the policies{did_you_mean(policy, self.trajectories)}")
+        saving, low, high = 100 * self.table.loc[policy, ["saving", "saving_low", "saving_high"]].astype(float)
+        return f"{saving:.1f} % [{low:.1f}, {high:.1f}]"
 
     def statements(self) -> tuple[str, ...]:
         """Return what is proven, what cannot be told apart, what would prove more, and what cannot be trusted."""

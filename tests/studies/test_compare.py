@@ -71,6 +71,14 @@ def test_text_fits_a_terminal_and_names_the_baseline(comparison):
     assert (comparison.paths, comparison.periods, comparison.items) == (40, 25, 2)
 
 
+def test_a_saving_is_described_as_in_the_table(comparison):
+    said = comparison.describe_saving("projected")
+    assert said in comparison.to_text()
+    assert said.startswith(f"{100 * comparison.table.loc['projected', 'saving']:.1f} % [")
+    with pytest.raises(fr.FractileError, match="'projectd' is none of the policies; did you mean"):
+        comparison.describe_saving("projectd")
+
+
 def test_an_unknown_baseline_is_refused():
     scenario = fr.draw_scenario(fr.Poisson(5.0), seed=0, paths=2, periods=5, span=2)
     with pytest.raises(fr.FractileError, match="did you mean 'newsvendor'"):
