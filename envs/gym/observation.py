@@ -344,12 +344,14 @@ def lot_and_cost(params: Any, mean: Array, level: Array, quantiles: Sequence[Arr
         units and money, each of that shape, or with a row for each path where parameters have one.
     """
     names = ("holding_cost", "stockout_cost", "fixed_order_cost")
-    h, b, fixed = (np.asarray(getattr(params, name), dtype=np.float64) for name in names)
+    h, b, fixed = (np.asarray(getattr(params, name, 0.0), dtype=np.float64) for name in names)  # own systems lack K
     both = np.maximum(h * b / np.maximum(h + b, 1e-9), 1e-9)
     cost = np.sqrt(2.0 * fixed * mean * both)
     for weight, quantile in zip(LEVEL_WEIGHTS, quantiles, strict=True):
         cost = cost + weight * (h * positive_part(level - quantile) + b * positive_part(quantile - level))
-    smallest = 0.0 if params.minimum_order is None else np.asarray(params.order_range[0], dtype=np.float64)
+    smallest = (
+        0.0 if getattr(params, "minimum_order", None) is None else np.asarray(params.order_range[0], dtype=np.float64)
+    )
     lot = np.maximum(np.sqrt(2.0 * fixed * mean / both), smallest)
     cost = np.maximum(cost, 0.1 * np.maximum(h, 1e-9) * mean)
     return lot, cost
