@@ -1,6 +1,7 @@
 # make study        install, then compare buying policies on the embedded panel (ARGS="--quick" for less work)
 # make test         install with what tests need, then formatting, lint, types and tests
 # make check        the same without the tests
+# make docs         build the site of docs/ into build/site
 # make clean        remove what these made, runs/ aside
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ define install
 fi
 endef
 
-.PHONY: study test check clean install install-test
+.PHONY: study test check docs clean install install-docs install-test
 
 study: install
 	@$(RUN) fractile study $(ARGS)
@@ -37,8 +38,14 @@ check: install-test
 	@$(RUN) ruff check .
 	@types=$$(mktemp -d); trap 'rm -rf "$$types"' EXIT; ln -s "$$PWD" "$$types/fractile"; MYPYPATH="$$types" $(RUN) mypy
 
+docs: install-docs
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build
+
 install:
 	$(call install,,.installed)
+
+install-docs:
+	$(call install,[docs],.installed-docs,.installed)
 
 install-test:
 	$(call install,[test],.installed-test,.installed)

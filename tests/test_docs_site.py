@@ -1,0 +1,152 @@
+"""The site builds without a warning and without the network, and what its pages say of the code is true."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from html.parser import HTMLParser
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import fractile as fr
+from fractile.cli import app
+from fractile.studies.report.glossary import TERMS
+
+ROOT = Path(fr.__file__).parent
+DOCS = ROOT / "docs"
+OWN = [*sorted(DOCS.glob("*/*.md")), DOCS / "index.md", DOCS / "install.md", DOCS / "glossary.md"]
+"""Pages that are written by hand; the others are made by scripts, and tested there."""
+REQUESTS = {"img": "src", "script": "src", "iframe": "src", "source": "src", "link": "href"}
+
+
+class Requests(HTMLParser):
+    """Collects the addresses that a browser fetches for a page, and the targets of its links."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.fetched, self.ids, self.titles = [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag in REQUESTS and given.get("rel") != "canonical":
+            self.fetched.append(given.get(REQUESTS[tag]) or "")
+        if given.get("id"):
+            self.ids.add(given["id"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    out = tmp_path_factory.mktemp("site")
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, "-P", "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(out)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_the_site_is_whole_and_fetches_nothing_from_elsewhere(site):
+    pages = {path.relative_to(site).as_posix(): Requests(path.read_text("utf-8")) for path in site.rglob("*.html")}
+    assert {"index.html", "systems.html", "api/stock.html", "tutorials/train-a-policy.html"} <= set(pages)
+    outside = {(page, url) for page, found in pages.items() for url in found.fetched if re.match(r"(https?:)?//", url)}
+    assert not outside
+    styles = "".join(path.read_text("utf-8") for path in site.rglob("*.css"))
+    assert not re.findall(r"url\([\"']?https?:|@import", styles)
+
+
+def test_every_public_name_is_documented(site):
+    text = "".join(path.read_text("utf-8") for path in (site / "api").glob("*.html"))
+    public = {name for name in fr.__all__ if not hasattr(getattr(fr, name), "__path__")}
+    assert not {name for name in public if f'id="fractile.{name}"' not in text and f">fr.{name}<" not in text}
+
+
+def test_the_search_finds_pages_and_names(site):
+    index = (site / "search" / "search_index.js").read_text("utf-8")
+    for word in ("protection interval", "fr.train_policy", "--stockout-cost", "statistics.held_out"[:10]):
+        assert word in index
+
+
+def test_commands_options_and_keys_are_those_of_the_code(site):
+    text = (site / "reference" / "commands.html").read_text("utf-8")
+    for command in commands():
+        assert f'id="{command}"' in text
+    config = (site / "reference" / "config.html").read_text("utf-8")
+    assert "backtest" in config
+    assert "simulated_histories" in config
+
+
+def test_terms_of_the_report_are_in_the_glossary_once(site):
+    text = (site / "glossary.html").read_text("utf-8")
+    assert {term: text.count(f"<dt>{term}</dt>") for term in TERMS} == dict.fromkeys(TERMS, 1)
+
+
+def commands():
+    import typer
+
+    return typer.main.get_command(app).commands
+
+
+def lines_of(page):
+    """Return the commands that a page shows, without remarks."""
+    blocks = re.findall(r"```(?:sh)?\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [re.sub(r"\s+#.*", "", line) for line in lines if line.startswith("fractile ")]
+
+
+def run(line, *more):
+    """Run a command as it is shown, with further options."""
+    done = CliRunner().invoke(app, [*shlex.split(line)[1:], *more], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def shell_lines():
+    for page in [*OWN, ROOT / "README.md"]:
+        for line in lines_of(page):
+            yield pytest.param(line, id=f"{page.name}: {line[:60]}")
+
+
+@pytest.mark.parametrize("line", list(shell_lines()))
+def test_commands_that_are_shown_exist_with_their_options(line):
+    _, command, *rest = line.split()
+    known = {flag for parameter in commands()[command].params for flag in parameter.opts}
+    assert {word for word in rest if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("page", OWN, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_code_of_a_page_prints_what_it_shows(page, tmp_path, monkeypatch):
+    """Blocks run in order; one with a title is a file that the others may import. A page may need its commands."""
+    block = re.compile(r"```python(?: title=\"(.*?)\")?\n(.*?)```(?:\n\n```\n(.*?)```)?", re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    space = {}
+    if page.name == "run-folder.md":
+        for line in lines_of(page):
+            run(line)
+    for title, code, shown in block.findall(page.read_text("utf-8")):
+        if title:
+            Path(title).write_text(code, "utf-8")
+            continue
+        output = StringIO()
+        with redirect_stdout(output):
+            exec(compile(code, page.name, "exec"), space)
+        assert output.getvalue() == shown
+
+
+@pytest.mark.parametrize(
+    "link", sorted(set(re.findall(r"\]\((?!https?:)(.*?)\)", (ROOT / "README.md").read_text("utf-8"))))
+)
+def test_links_of_the_readme_lead_somewhere(link):
+    path, _, anchor = link.partition("#")
+    target = ROOT / path if path else ROOT / "README.md"
+    assert target.exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
