@@ -1,6 +1,7 @@
 # make study        install, then compare buying policies on the embedded panel (ARGS="--quick" for less work)
 # make test         install with what tests need, then formatting, lint, types and tests
 # make check        the same without the tests
+# make slow         the tests that take minutes each
 # make docs         build the site of docs/ into build/site
 # make clean        remove what these made, runs/ aside
 
@@ -24,13 +25,16 @@ define install
 fi
 endef
 
-.PHONY: study test check docs clean install install-docs install-test
+.PHONY: study test check slow docs clean install install-docs install-test
 
 study: install
 	@$(RUN) fractile study $(ARGS)
 
 test: check
 	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS)
+
+slow: install-test
+	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) -m slow
 
 # mypy finds the package under its name through a link that lies outside the checkout.
 check: install-test
