@@ -1,0 +1,218 @@
+"""Which column is which: by the caller's word, by its name, or by its content where one column alone fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .days import share_of_dates
+from .findings import Choice, Findings, Options, unknown_column
+from .numbers import share_of_numbers
+from .table import RawColumn, RawTable
+from .vocabulary import ROLES, calendar_part, is_money, is_place, strength
+
+_CLOSE = 15
+"""Names whose strengths lie this close are rivals."""
+_ENOUGH = 0.75
+"""Share of a column's distinct values that must be dates or numbers; the rest may be totals and remarks."""
+_MOST_CHOICES = 4
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Columns of a table by what they are.
+
+    Attributes:
+        key: columns that name the item together; empty where the file is about one item.
+        date: the column of dates; "" in a wide table.
+        sales: the column of units; "" in a wide table.
+        optional: our names to the file's, of the columns that need not be there.
+    """
+
+    key: tuple[str, ...]
+    date: str
+    sales: str
+    optional: Mapping[str, str]
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """All columns that have a role."""
+        return tuple(name for name in (*self.key, self.date, self.sales, *self.optional.values()) if name)
+
+
+def check_names(table: RawTable, options: Options, findings: Findings) -> bool:
+    """Add a fault for each column that the caller names and that is not there; return whether all are."""
+    named = [(theirs, f"--column {ours}={theirs}") for ours, theirs in options.columns.items()]
+    named += [(name, f"--item {options.item}") for name in options.key if options.item is not None]
+    named += [(name, "--leave-out") for name in options.leave_out] + [(name, "--text") for name in options.text]
+    wrong = [(name, what) for name, what in named if name not in table.names]
+    for name, what in wrong:
+        findings.fault(unknown_column(name, [known for known in table.names if known], what))
+    return not wrong
+
+
+def find_roles(table: RawTable, options: Options, findings: Findings, *, wide: Sequence[str] = ()) -> Roles:
+    """Return the roles of a table's columns; what is not settled is asked.
+
+    Args:
+        table: as read.
+        options: what the caller settled.
+        findings: what was found.
+        wide: columns of a wide table that are dates; then neither dates nor sales are looked for.
+    """
+    free = [c for c in table.columns if c.name not in wide and c.name not in options.columns.values()]
+    free = [c for c in free if c.name not in options.key]
+    date = sales = ""
+    if not wide:
+        date = options.columns.get("date") or _find_date(free, findings)
+        sales = options.columns.get("sales") or _find_sales([c for c in free if c.name != date], findings)
+    optional = _find_optional([c for c in free if c.name not in (date, sales)], options)
+    taken = (date, sales, *optional.values())
+    key = options.key or _find_item([c for c in free if c.name not in taken], table, date, findings)
+    roles = Roles(tuple(key), date, sales, optional)
+    _say(roles, options, findings)
+    return roles
+
+
+def named_candidates(columns: Sequence[RawColumn], role: str) -> list[tuple[int, RawColumn]]:
+    """Return columns whose names have a role, the surest first."""
+    found = [(strength(column.name, role), column) for column in columns]
+    return sorted((pair for pair in found if pair[0]), key=lambda pair: -pair[0])
+
+
+def _find_date(columns: Sequence[RawColumn], findings: Findings) -> str:
+    named = [(s, c) for s, c in named_candidates(columns, "date") if share_of_dates(c, bare_numbers=True) >= _ENOUGH]
+    if named:
+        return _take(named, "date", "dates", findings)
+    dated = [c for c in columns if share_of_dates(c, bare_numbers=False) >= _ENOUGH]
+    if len(dated) == 1:
+        findings.say("by_content", f"{dated[0].name!r} holds the only dates", column=dated[0].name)
+    return _take([(1, c) for c in dated], "date", "dates", findings, others=columns)
+
+
+def _find_sales(columns: Sequence[RawColumn], findings: Findings) -> str:
+    numeric = [c for c in columns if share_of_numbers(c) >= _ENOUGH]
+    named = [(s, c) for s, c in named_candidates(numeric, "sales")]
+    if named:
+        return _take(named, "sales", "units sold", findings)
+    left = [
+        c for c in numeric
+        if c.name and not (is_money(c.name) or calendar_part(c.name) or is_place(c.name))
+        and not any(strength(c.name, role) for role in ROLES if role != "sales")
+    ]  # fmt: skip
+    if len(left) == 1:
+        findings.say("by_content", f"{left[0].name!r} is the only column of numbers left", column=left[0].name)
+    return _take([(1, c) for c in left], "sales", "units sold", findings, others=columns)
+
+
+def _take(
+    found: Sequence[tuple[int, RawColumn]],
+    role: str,
+    what: str,
+    findings: Findings,
+    others: Sequence[RawColumn] = (),
+) -> str:
+    """Return the surest column; ask where others are as sure, or none is there."""
+    if not found:
+        choices = [Choice({"columns": {role: c.name}}, "if it is") for c in others if c.name][:_MOST_CHOICES]
+        if choices:
+            findings.ask("columns", f"no column is recognised as {what}", *choices)
+        else:
+            findings.fault(f"has no column of {what}; add one")
+        return ""
+    best = found[0][0]
+    rivals = [column for points, column in found if best - points <= _CLOSE]
+    if len(rivals) > 1:
+        names = ", ".join(repr(column.name) for column in rivals)
+        choices = [Choice({"columns": {role: c.name}}, _glance(c)) for c in rivals[:_MOST_CHOICES]]
+        findings.ask("columns", f"columns {names} may all be {what}", *choices)
+    return found[0][1].name
+
+
+def _glance(column: RawColumn) -> str:
+    return "it holds " + ", ".join(str(value)[:20] for value in column.values[:3])
+
+
+def _find_optional(columns: Sequence[RawColumn], options: Options) -> dict[str, str]:
+    """Return optional columns by our name; of rivals none is taken, for a covariate does as well under its own name."""
+    found = {ours: theirs for ours, theirs in options.columns.items() if ours not in ("item_id", "date", "sales")}
+    for role in ROLES[3:]:
+        named = named_candidates(columns, role)
+        if role in found or not named:
+            continue
+        rivals = [column for points, column in named if named[0][0] - points <= 5]
+        if len(rivals) == 1:
+            found[role] = rivals[0].name
+    return found
+
+
+def _find_item(columns: Sequence[RawColumn], table: RawTable, date: str, findings: Findings) -> tuple[str, ...]:
+    # A long table repeats its items; what differs in every row is a number of the row.
+    named = [(s, c) for s, c in named_candidates(columns, "item_id") if not (date and _all_different(c, table))]
+    if named:
+        return _item_of(named, findings)
+    places = [c for c in columns if is_place(c.name)]
+    texts = [c for c in columns if share_of_numbers(c) < _ENOUGH and not is_place(c.name)]
+    if len(places) == 1 and (not texts or _unique_by(places[0], table, date)):
+        return (places[0].name,)
+    texts = [c for c in texts if not (date and determines(table.column(date), c))] if len(texts) > 1 else texts
+    if len(texts) == 1:
+        findings.say("by_content", f"{texts[0].name!r} is the only column of words left", column=texts[0].name)
+        return (texts[0].name,)
+    candidates = [*texts, *places]
+    if candidates:
+        names = ", ".join(repr(c.name) for c in candidates[:_MOST_CHOICES])
+        choices = [Choice({"item": c.name}, _glance(c)) for c in candidates[:_MOST_CHOICES]]
+        findings.ask("item", f"columns {names} may all name the item, alone or together", *choices)
+        return (candidates[0].name,)
+    if date and _all_different(table.column(date), table):
+        return ()
+    numbers = [c for c in columns if c.name][:_MOST_CHOICES]
+    if numbers:
+        choices = [Choice({"item": c.name}, _glance(c)) for c in numbers]
+        findings.ask("item", "no column is recognised as the item", *choices)
+    else:
+        findings.fault("has no column that names the item, and dates stand more than once; add one")
+    return ()
+
+
+def _item_of(named: Sequence[tuple[int, RawColumn]], findings: Findings) -> tuple[str, ...]:
+    """Return the item's column; of rivals one is enough where both divide the rows alike, else it is asked."""
+    best, first = named[0]
+    rivals = [c for points, c in named[1:] if best - points <= _CLOSE]
+    unlike = [c for c in rivals if not (determines(first, c) and determines(c, first))]
+    if unlike:
+        names = " and ".join(repr(c.name) for c in (first, *unlike))
+        choices = [
+            Choice({"columns": {"item_id": c.name}}, f"{len(c.present()):,} items")
+            for c in (first, *unlike)[:_MOST_CHOICES]
+        ]
+        findings.ask("item", f"columns {names} may all name the item", *choices)
+    return (first.name,)
+
+
+def determines(one: RawColumn, other: RawColumn) -> bool:
+    """Say whether the cell of one column settles that of the other."""
+    pairs = np.unique(one.codes * (len(other.values) + 1) + other.codes + 1)
+    return len(pairs) == len(np.unique(one.codes))
+
+
+def _all_different(column: RawColumn, table: RawTable) -> bool:
+    return table.rows > 1 and len(column.values) == table.rows
+
+
+def _unique_by(column: RawColumn, table: RawTable, date: str) -> bool:
+    if not date:
+        return False
+    day = table.column(date)
+    return len(np.unique(column.codes * (len(day.values) + 1) + day.codes + 1)) == table.rows
+
+
+def _say(roles: Roles, options: Options, findings: Findings) -> None:
+    shown = {"item_id": "+".join(roles.key), "date": roles.date, "sales": roles.sales, **roles.optional}
+    shown = {ours: theirs for ours, theirs in shown.items() if theirs}
+    how = "given" if set(options.columns) >= set(shown) else "recognised"
+    text = ", ".join(f"{ours} = {theirs}" if ours != theirs else ours for ours, theirs in shown.items())
+    findings.say("columns", text or "one item", how, columns=shown)

@@ -1,0 +1,102 @@
+"""Names of items: kept as written, joined where several columns make one, and twins that differ by nothing one sees."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from .findings import Findings
+from .table import INVISIBLE, RawColumn, text_of
+
+JOINTS = ("/", "|", "+", "//")
+"""What stands between the parts of a composite key: the first of these that none of its parts holds."""
+_CUT_SHORT = re.compile(r"\d(?:[.,]\d+)?E\+?\d{1,2}", re.IGNORECASE)
+_MOST_LISTED = 3
+
+
+def named_items(columns: Sequence[RawColumn], findings: Findings) -> RawColumn:
+    """Return the items of all rows: one column as written, or several joined.
+
+    Args:
+        columns: one at least.
+        findings: what was found.
+    """
+    texts = [_as_texts(column) for column in columns]
+    if len(texts) == 1:
+        return replace(texts[0], name="item_id")
+    sign = next((s for s in JOINTS if not any(s in value for c in texts for value in c.values)), JOINTS[-1])
+    empty = np.zeros(len(texts[0].codes), dtype=bool)
+    for column in texts:
+        empty |= ~column.filled
+    codes, pairs = pd.factorize(pd.MultiIndex.from_arrays([c.codes for c in texts]))
+    names = [sign.join(c.values[k] if k >= 0 else "" for c, k in zip(texts, pair, strict=True)) for pair in pairs]
+    shown = "+".join(c.name for c in columns)
+    findings.say("key", f"items are {shown}, e.g. {names[0]!r}", columns=[c.name for c in columns], joint=sign)
+    joined = RawColumn("item_id", np.where(empty, -1, codes).astype(np.int64), np.array(names, dtype=object))
+    return joined
+
+
+def _as_texts(column: RawColumn) -> RawColumn:
+    texts = np.array([text_of(value) for value in column.values] + [""], dtype=object)[:-1]
+    codes, values = pd.factorize(texts)
+    place = np.append(codes, -1)
+    return RawColumn(column.name, place[column.codes], np.asarray(values, dtype=object))
+
+
+def report_twins(items: RawColumn, findings: Findings) -> None:
+    """Say which items differ by blanks, case, accents' spelling, leading zeros or signs without width alone.
+
+    Numbers that a spreadsheet cut short (4.0E+12) are said, too.
+
+    Args:
+        items: distinct names of items that have rows.
+        findings: what was found.
+    """
+    names = [str(name) for name in items.present()]
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(_folded(name), []).append(name)
+    twins = [group for group in groups.values() if len(group) > 1]
+    if twins:
+        shown = ", ".join(" and ".join(_shown(name) for name in group[:3]) for group in twins[:_MOST_LISTED])
+        more = f" and {len(twins) - _MOST_LISTED} more" if len(twins) > _MOST_LISTED else ""
+        text = f"kept apart as written, but are they the same? {shown}{more} ({_differences(twins)})"
+        findings.say("ids", text, "rule", twins=twins)
+    cut = [name for name in names if _CUT_SHORT.fullmatch(name.strip())]
+    if cut:
+        shown = ", ".join(map(repr, cut[:_MOST_LISTED]))
+        text = f"{len(cut)} ids look cut short by a spreadsheet ({shown}): export them again as text"
+        findings.say("ids", text, "rule", cut_short=cut)
+
+
+def _folded(name: str) -> str:
+    plain = unicodedata.normalize("NFKC", name.translate(INVISIBLE)).casefold()
+    plain = "".join(plain.split())
+    return (plain.lstrip("0") or "0") if plain.isdigit() else plain
+
+
+def _shown(name: str) -> str:
+    """Return a name with what cannot be seen written out."""
+    seen = [sign.isprintable() and ord(sign) not in INVISIBLE for sign in name]
+    escaped = "".join(s if shown else f"\\u{ord(s):04x}" for s, shown in zip(name, seen, strict=True))
+    composed = unicodedata.normalize("NFC", name) == name
+    return f"'{escaped}'" + ("" if composed else " (accents apart)")
+
+
+def _differences(groups: Sequence[Sequence[str]]) -> str:
+    found = []
+    for word, same in (
+        ("blanks", lambda n: "".join(n.split())),
+        ("case", str.casefold),
+        ("signs without width", lambda n: n.translate(INVISIBLE)),
+        ("composed and decomposed accents", lambda n: unicodedata.normalize("NFC", n)),
+        ("leading zeros", lambda n: n.lstrip("0")),
+    ):
+        if any(len({same(name) for name in group}) < len(group) for group in groups):
+            found.append(word)
+    return "they differ by " + (", ".join(found) or "spelling")

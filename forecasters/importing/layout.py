@@ -1,0 +1,258 @@
+"""Tables cleaned of what is no data, and wide ones (a column a date, or an item) made long."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from .dates import readings
+from .days import share_of_dates
+from .findings import Findings, Options
+from .numbers import parse_numbers, share_of_numbers
+from .table import RawColumn, RawTable, text_of
+from .vocabulary import calendar_part, is_total, strength
+
+DATE, SALES = "(date of the column)", "(units of the column)"
+"""Names of the columns that a wide table gets when it is made long."""
+_FEWEST_DATES = 2
+_MOST_FOOTERS = 30
+_WORDS_BEFORE = re.compile(r"^(?P<word>.*?[^\d\s(])[\s:_-]*(?=(?:[a-zA-Z]{1,10}[ ._-]*)?\d)")
+
+
+def clean(table: RawTable, options: Options, findings: Findings) -> RawTable:
+    """Leave out what is no data: columns that are empty, nameless or not wanted.
+
+    Args:
+        table: as read.
+        options: columns to leave out.
+        findings: what was found.
+    """
+    wanted = {*options.key, *options.columns.values(), *options.text}
+    empty = [c for c in table.columns if not len(c.present()) and c.name not in wanted]
+    nameless = [c for c in table.columns if c not in empty and _nameless(c.name) and c.name not in wanted]
+    counts = [c for c in nameless if _counts_rows(c)]
+    shown = [repr(c.name) for c in empty if not _nameless(c.name)]
+    if shown:
+        findings.say("left_out", f"columns without any value left out: {', '.join(shown)}", names=shown)
+    if counts:
+        findings.say("left_out", "a nameless column that numbers the rows left out", names=[c.name for c in counts])
+    if options.leave_out:
+        named = ", ".join(map(repr, options.leave_out))
+        findings.say("left_out", f"left out as asked: {named}", "given", names=list(options.leave_out))
+    gone = {id(c) for c in (*empty, *counts)}
+    kept = [c for c in table.columns if id(c) not in gone and c.name not in options.leave_out]
+    # A nameless column that holds data is called by its place.
+    named_columns = [replace(c, name=f"column_{at + 1}") if not c.name else c for at, c in enumerate(kept)]
+    full = np.zeros(table.rows, dtype=bool)
+    for column in named_columns:
+        full |= column.filled
+    cleaned = replace(table, columns=tuple(named_columns))
+    return cleaned if full.all() else cleaned.keep(full)
+
+
+def _nameless(name: str) -> bool:
+    return not name or bool(re.fullmatch(r"Unnamed: ?\d+(?:_level_\d+)?|_\d+|index|level_\d", name))
+
+
+def _counts_rows(column: RawColumn) -> bool:
+    """Say whether a column counts the rows, from 0 or 1 on or anyhow upward."""
+    if not column.filled.all() or len(column.values) != len(column.codes) or share_of_numbers(column) < 1:
+        return False
+    numbers, wrong = parse_numbers(column.values, ".")
+    return not wrong.any() and bool((np.diff(numbers[column.codes]) > 0).all())
+
+
+def drop_footers(table: RawTable, roles_used: Sequence[str], date: str, findings: Findings) -> RawTable:
+    """Leave out totals and remarks: rows at the end with a total's word or a single cell, and totals in between.
+
+    Args:
+        table: cleaned.
+        roles_used: columns that have a role.
+        date: the column of dates; "" in a wide table.
+        findings: what was found.
+    """
+    words = [c for c in table.columns if c.name in roles_used or share_of_numbers(c) < 1]
+    total = np.zeros(table.rows, dtype=bool)
+    for column in words:
+        flags = np.array([isinstance(v, str) and is_total(v) for v in column.values], dtype=bool)
+        if flags.any():
+            total |= column.spread(flags, False)
+    if date:
+        undated = table.column(date)
+        no_day = ~undated.spread(np.array([_is_day(v) for v in undated.values], dtype=bool), False)
+        total &= no_day
+    cells = sum((c.filled.astype(np.int64) for c in table.columns), np.zeros(table.rows, dtype=np.int64))
+    single = (cells == 1) & (len(table.columns) > 2)
+    tail = np.arange(table.rows) >= table.rows - _MOST_FOOTERS
+    remark = single & tail & np.logical_and.accumulate((single | total)[::-1])[::-1]
+    gone = total | remark
+    if not gone.any():
+        return table
+    first = int(np.flatnonzero(gone)[0])
+    example = next((text_of(c.values[c.codes[first]]) for c in table.columns if c.codes[first] >= 0), "")
+    count = int(gone.sum())
+    what = f"{count:,} row{'s' * (count > 1)} of totals or remarks left out, e.g. {example[:40]!r}"
+    findings.say("footers", what, rows=count)
+    return table.keep(~gone)
+
+
+def _is_day(value: object) -> bool:
+    return (
+        not isinstance(value, str) or bool(readings(value.split("T")[0].strip())) or bool(re.search(r"\d:\d\d", value))
+    )
+
+
+def join_calendar(table: RawTable, options: Options, findings: Findings) -> RawTable:
+    """Make one column of dates of a year and a week, or a year, a month and maybe a day, where there is no other."""
+    if "date" in options.columns or any(
+        strength(c.name, "date") and share_of_dates(c, bare_numbers=False) > 0.9 for c in table.columns
+    ):
+        return table
+    parts: dict[str, RawColumn] = {}
+    for column in table.columns:
+        part = calendar_part(column.name)
+        if part and part not in parts and share_of_numbers(column) > 0.9:
+            parts[part] = column
+    if "year" not in parts or not ("week" in parts or "month" in parts):
+        return table
+    finer = ("week",) if "week" in parts else ("month", "day")
+    used = [parts[part] for part in ("year", *finer) if part in parts]
+    sign = "-W" if "week" in parts else "-"
+    codes, pairs = pd.factorize(pd.MultiIndex.from_arrays([c.codes for c in used]))
+    texts = []
+    for pair in pairs:
+        values = [text_of(c.values[k]) if k >= 0 else "" for c, k in zip(used, pair, strict=True)]
+        texts.append(values[0] + sign + "-".join(v.zfill(2) for v in values[1:]))
+    name = " and ".join(c.name for c in used)
+    findings.say("joined_date", f"{name!r} make the date together", columns=[c.name for c in used])
+    joined = RawColumn("date", np.asarray(codes, dtype=np.int64), np.array(texts, dtype=object))
+    rest = table.drop([c.name for c in used])
+    return replace(rest, columns=(joined, *rest.columns))
+
+
+def date_headers(table: RawTable, options: Options) -> dict[str, str]:
+    """Return the columns whose names are dates, by name, each with the date's text: none in a long table.
+
+    Args:
+        table: cleaned.
+        options: a layout there is kept.
+    """
+    if options.layout == "long":
+        return {}
+    found = {name: name for name in table.names if _dated(name)}
+    if len(found) < _FEWEST_DATES:
+        found = _after_a_word(table.names)
+    few = len(found) < (_FEWEST_DATES if options.layout == "wide" else max(_FEWEST_DATES, 3))
+    if few or (options.layout is None and any(strength(n, "date") >= 90 for n in table.names if n not in found)):
+        return {}
+    return found
+
+
+def _dated(name: str) -> bool:
+    text = name.removesuffix(" 00:00:00").strip()
+    return bool(readings(text))
+
+
+def _after_a_word(names: Sequence[str]) -> dict[str, str]:
+    """Return columns named by a date after a word that is the same for all, e.g. `Sales 2022-01`."""
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        match = _WORDS_BEFORE.match(name)
+        if match and _dated(name[match.end() :]):
+            found.setdefault(match.group("word"), {})[name] = name[match.end() :]
+    return next(iter(found.values())) if len(found) == 1 else {}
+
+
+def melt(table: RawTable, dated: dict[str, str], decimal: str, findings: Findings) -> RawTable:
+    """Make a table with a column a date long: a row a row and date, empty cells as well.
+
+    Args:
+        table: cleaned.
+        dated: from `date_headers`.
+        decimal: the decimal mark.
+        findings: what was found.
+    """
+    columns = [table.column(name) for name in dated]
+    units = np.empty((table.rows, len(columns)))
+    for at, column in enumerate(columns):
+        numbers, wrong = parse_numbers(column.values, decimal)
+        if wrong.any():
+            shown = ", ".join(repr(v) for v in column.values[wrong][:3])
+            findings.fault(f"column {column.name!r} must hold numbers, got {shown}; correct it, or leave the row out")
+        units[:, at] = column.spread(numbers, np.nan)
+    others = [c for c in table.columns if c.name not in dated]
+    row = np.repeat(np.arange(table.rows), len(columns))
+    codes, values = pd.factorize(units.ravel(), use_na_sentinel=True)
+    dates = RawColumn(DATE, np.tile(np.arange(len(columns)), table.rows), np.array(list(dated.values()), dtype=object))
+    sales = RawColumn(SALES, np.asarray(codes, dtype=np.int64), np.asarray(values, dtype=object))
+    names = list(dated)
+    text = f"wide, {len(names):,} columns of dates from {names[0]} to {names[-1]}"
+    findings.say("layout", text, layout="wide")
+    return RawTable((*(c.rows(row) for c in others), dates, sales), len(row), table.first)
+
+
+def drop_total_columns(table: RawTable, dated: dict[str, str], findings: Findings) -> RawTable:
+    """Leave out columns that add up the others of a wide table."""
+    totals = [c.name for c in table.columns if c.name not in dated and is_total(c.name) and share_of_numbers(c) > 0.7]
+    if totals:
+        findings.say("left_out", f"columns of totals left out: {', '.join(map(repr, totals))}", names=totals)
+    return table.drop(totals)
+
+
+def items_as_columns(table: RawTable, options: Options) -> tuple[str, list[str]] | None:
+    """Return the column of dates and the columns of items of a table with a column an item, or None.
+
+    Args:
+        table: cleaned.
+        options: with layout "wide" or none.
+    """
+    if options.layout == "long" or options.key or "sales" in options.columns:
+        return None
+    dates = [c for c in table.columns if share_of_dates(c, bare_numbers=strength(c.name, "date") > 0) > 0.9]
+    if len(dates) != 1 or len(dates[0].present()) != int(dates[0].filled.sum()):
+        return None
+    rest = [c for c in table.columns if c is not dates[0]]
+    numeric = all(share_of_numbers(c) > 0.9 for c in rest)
+    named = any(strength(c.name, role) for c in rest for role in ("sales", "item_id", "price", "promotion"))
+    if not numeric or named or len(rest) < 2:
+        return None
+    return dates[0].name, [c.name for c in rest]
+
+
+def stack(table: RawTable, date: str, items: Sequence[str], decimal: str, findings: Findings) -> RawTable:
+    """Make a table with a column an item long.
+
+    Args:
+        table: cleaned.
+        date: its column of dates.
+        items: its columns of items.
+        decimal: the decimal mark.
+        findings: what was found.
+    """
+    kept = [name for name in items if not is_total(name)]
+    if len(kept) < len(items):
+        gone = [name for name in items if name not in kept]
+        findings.say("left_out", f"columns of totals left out: {', '.join(map(repr, gone))}", names=gone)
+    units = np.empty((len(kept), table.rows))
+    for at, name in enumerate(kept):
+        column = table.column(name)
+        numbers, wrong = parse_numbers(column.values, decimal)
+        if wrong.any():
+            findings.fault(f"column {name!r} must hold numbers, got {column.values[wrong][0]!r}; correct it")
+        units[at] = column.spread(numbers, np.nan)
+    codes, values = pd.factorize(units.ravel(), use_na_sentinel=True)
+    days = table.column(date)
+    findings.say("layout", f"wide, a column an item ({len(kept):,}), a row a date", layout="wide")
+    return RawTable(
+        (
+            RawColumn("item_id", np.repeat(np.arange(len(kept)), table.rows), np.array(kept, dtype=object)),
+            RawColumn(DATE, np.tile(days.codes, len(kept)), days.values),
+            RawColumn(SALES, np.asarray(codes, dtype=np.int64), np.asarray(values, dtype=object)),
+        ),
+        len(kept) * table.rows,
+        table.first,
+    )

@@ -1,0 +1,215 @@
+"""From rows of sales to a whole history: a row for every period from an item's first to the file's last one.
+
+What a missing row means: where the file has no rows without a sale, rows are records of sales, and a missing row is a
+period in which nothing was sold. Where it has both rows without a sale and gaps, it does not say what a gap means, and
+the caller is asked; days on which no item at all has a row are closed days either way, and nothing was sold on them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...arrays import BoolArray
+from ...errors import FractileError
+from ..data.calendar import Calendar, infer_freq, make_calendar
+from .extras import Cells, extra_columns
+from .findings import Choice, Findings, Options
+from .rows import SalesRows
+
+_BY_READING = {"yw": "W-MON", "ym": "MS", "yq": "QS-JAN"}
+_MOST_CELLS = 40_000_000
+_FEW_ZERO_ROWS = 0.01
+"""Share of the gaps below which rows without a sale are strays in a record of sales."""
+_MOST_CLOSED = 3
+WORD = {"D": "days", "W": "weeks", "M": "months", "Q": "quarters", "h": "hours", "Y": "years"}
+
+
+def lay_out(
+    rows: SalesRows, reading: str, optional: dict[str, str], decimal: str, options: Options, findings: Findings
+) -> pd.DataFrame | None:
+    """Return the history: `item_id, date, sales`, then the other columns; None where there are faults.
+
+    Args:
+        rows: of sales, those that count.
+        reading: how dates were read.
+        optional: our names to the file's, of the columns that were recognised.
+        decimal: the decimal mark.
+        options: what the caller settled.
+        findings: what was found.
+    """
+    calendar = _calendar(rows, reading, options, findings)
+    if calendar is None:
+        return None
+    slot = calendar.slots.get_indexer(_index(rows.day))
+    rows, slot = rows.keep(slot >= 0), slot[slot >= 0]
+    period = calendar.period_of_slot[slot]
+    there = np.isfinite(rows.units)
+    known = np.zeros(len(rows.item.values) + 1, dtype=bool)
+    known[rows.item.codes[there]] = True
+    order = pd.unique(rows.item.codes[there])
+    place = np.full(len(known), -1, dtype=np.int64)
+    place[order] = np.arange(len(order))
+    rows, period = rows.keep(known[rows.item.codes]), period[known[rows.item.codes]]
+    there = np.isfinite(rows.units)
+    item = place[rows.item.codes]
+    shape = (len(order), len(calendar.dates))
+    if not len(order):
+        findings.fault("holds no item with a number of units; look at the column of sales")
+        return None
+    if shape[0] * shape[1] > _MOST_CELLS:
+        findings.ask(
+            "freq",
+            f"{shape[0]:,} items by {shape[1]:,} periods are more rows than can be written",
+            Choice({"freq": "W-MON"}, "weeks"),
+            Choice({"freq": "MS"}, "months"),
+        )
+        return None
+    flat = item * shape[1] + period
+    present = np.zeros(shape, dtype=bool)
+    present.ravel()[flat[there]] = True
+    first = present.argmax(axis=1)
+    begun = np.arange(shape[1]) >= first[:, None]
+    gaps = begun & ~present
+    unknown = _settle_gaps(rows, calendar, present, gaps, options, findings)
+    written = np.flatnonzero(begun)
+    cells = Cells(flat, written, written // shape[1], shape, len(np.unique(flat)) < len(flat))
+    sales = np.bincount(flat[there], rows.units[there], shape[0] * shape[1])
+    sales = _net(sales, rows, options, findings)[written]
+    frame: dict[str, Any] = {
+        "item_id": rows.item.values[order][cells.item],
+        "date": calendar.dates[written % shape[1]],
+        "sales": sales.astype(np.int64) if (sales == np.floor(sales)).all() and sales.max() < 1e15 else sales,
+    }
+    extra = extra_columns(rows, cells, optional, decimal, options, findings)
+    if unknown is not None:
+        stocked = extra.pop("in_stock", np.ones(len(written), dtype=bool))
+        extra = {"in_stock": stocked & ~unknown.ravel()[written], **extra}
+    _say_result(calendar, shape, frame, rows, findings)
+    return pd.DataFrame({**frame, **extra})
+
+
+def _calendar(rows: SalesRows, reading: str, options: Options, findings: Findings) -> Calendar | None:
+    distinct = _index(np.unique(rows.day))
+    freq = options.freq or _BY_READING.get(reading)
+    try:
+        if freq is None:
+            freq = "D" if rows.clock else _own(distinct)
+        calendar = make_calendar(distinct, freq)
+    except FractileError as error:
+        findings.ask(
+            "freq",
+            str(error).split(";")[0],
+            Choice({"freq": "D"}, "days"),
+            Choice({"freq": "W-MON"}, "weeks from Monday"),
+            Choice({"freq": "MS"}, "months"),
+        )
+        return None
+    if options.freq is not None:
+        findings.say("freq", f"added up to {period_words(calendar.freq)}", "given", freq=calendar.freq)
+    for note in calendar.notes:
+        findings.say("freq", note, "rule")
+    return calendar
+
+
+def _index(days: Any) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(days).as_unit("ns")
+
+
+def _own(distinct: pd.DatetimeIndex) -> str:
+    """Return the frequency of dates; that of working days counts as daily, for holidays are no sale either."""
+    freq = infer_freq(distinct)
+    return "D" if freq == "B" else freq
+
+
+def period_words(freq: str) -> str:
+    """Return what the periods of a frequency are called, e.g. weeks from Monday."""
+    kind = WORD.get(freq.lstrip("0123456789")[:1], f"periods of {freq}")
+    day = freq.partition("-")[2].capitalize()
+    full = {name[:3]: name for name in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")}
+    return f"{kind} from {full[day]}" if kind == "weeks" and day in full else kind
+
+
+def _settle_gaps(
+    rows: SalesRows, calendar: Calendar, present: BoolArray, gaps: BoolArray, options: Options, findings: Findings
+) -> BoolArray | None:
+    """Return where it is unknown what was sold, shape (items, periods); None where that is known everywhere."""
+    if not gaps.any():
+        return None
+    closed = ~present.any(axis=0)
+    open_gaps = gaps & ~closed
+    kind = period_words(calendar.freq).split(" ")[0]
+    if closed.any():
+        days, shut = _weekdays(calendar.dates, closed)
+        what = f"{'never on ' + ' and '.join(days) if days else ''}"
+        count = int((gaps & closed).sum())
+        alone = int((closed & ~shut).sum())
+        more = f"{alone:,} {kind} without any sale at all" if alone else ""
+        text = " and ".join(part for part in (what, more) if part)
+        findings.say("closed", f"{text}: taken as closed, {count:,} rows of 0", "rule", weekdays=days, periods=alone)
+    if not open_gaps.any():
+        return None
+    count = int(open_gaps.sum())
+    if options.missing is not None:
+        meaning = "0 (nothing was sold)" if options.missing == "zero" else "not in stock (it could not be bought)"
+        findings.say("missing", f"{count:,} item-{kind} without a row: {meaning}", "given", rows=count)
+        return open_gaps if options.missing == "unknown" else None
+    zeros = int((rows.units == 0).sum())
+    if zeros < _FEW_ZERO_ROWS * (zeros + count):
+        few = f"the file has {'no' if not zeros else f'only {zeros:,}'} rows without a sale"
+        findings.say("missing", f"{count:,} item-{kind} without a row: 0, for {few}", "rule", rows=count)
+        return None
+    where = np.argwhere(open_gaps)[0]
+    findings.ask(
+        "missing",
+        f"{count:,} rows are missing, e.g. item {rows.item.values[pd.unique(rows.item.codes)[where[0]]]!r} on "
+        f"{calendar.dates[where[1]].date()}, and {zeros:,} rows have 0 units, so that the file does not say what a "
+        "missing one means",
+        Choice({"missing": "zero"}, "nothing was sold"),
+        Choice({"missing": "unknown"}, "it could not be bought"),
+    )
+    return None
+
+
+def _weekdays(dates: pd.DatetimeIndex, closed: BoolArray) -> tuple[list[str], BoolArray]:
+    """Return the weekdays that are closed throughout daily data, and the dates on them."""
+    none = np.zeros(len(dates), dtype=bool)
+    if len(dates) < 14 or (dates[1] - dates[0]).days != 1:
+        return [], none
+    weekday = dates.dayofweek.to_numpy()
+    names = ["Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays"]
+    shut = [day for day in range(7) if closed[weekday == day].all()]
+    return [names[day] for day in shut][:_MOST_CLOSED], np.isin(weekday, shut)
+
+
+def _net(sales: Any, rows: SalesRows, options: Options, findings: Findings) -> Any:
+    negative = rows.units < 0
+    if not negative.any():
+        return sales
+    below = sales < 0
+    units, lost = -float(rows.units[negative].sum()), -float(sales[below].sum())
+    text = f"{int(negative.sum()):,} rows of returns ({units:,.6g} units) netted"
+    if below.any():
+        text += f"; {int(below.sum()):,} times more came back than was sold ({lost:,.6g} units): 0 there"
+    how = "given" if options.returns else "rule"
+    findings.say("returns", text, how, rows=int(negative.sum()), units=units, below=int(below.sum()), lost=lost)
+    return np.maximum(sales, 0.0)
+
+
+def _say_result(
+    calendar: Calendar, shape: tuple[int, int], frame: dict[str, Any], rows: SalesRows, findings: Findings
+) -> None:
+    units, written = float(np.nansum(rows.units)), float(frame["sales"].sum())
+    kind = period_words(calendar.freq)
+    total = f"{written:,.10g} units" + ("" if np.isclose(units, written) else f" (the rows add up to {units:,.10g})")
+    text = (
+        f"{shape[0]:,} item{'s' * (shape[0] > 1)}, {shape[1]:,} {kind}, {calendar.dates[0].date()} to "
+        f"{calendar.dates[-1].date()}, {len(frame['sales']):,} rows, {total}"
+    )
+    findings.say(
+        "result", text, "rule",
+        items=shape[0], periods=shape[1], rows=len(frame["sales"]), freq=calendar.freq, units=written,
+        first=str(calendar.dates[0].date()), last=str(calendar.dates[-1].date()),
+    )  # fmt: skip

@@ -1,0 +1,181 @@
+"""Files opened: text, workbooks, Parquet, packed ones, and frames."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .findings import Choice, Findings, Options
+from .header import apply_header, find_header
+from .table import RawTable, table_of
+from .text import read_text
+
+_PACKED = {
+    b"\x1f\x8b": ("gzip", gzip.decompress),
+    b"BZh": ("bzip2", bz2.decompress),
+    b"\xfd7zXZ": ("xz", lzma.decompress),
+}
+_SAMPLE_ROWS = 100
+
+
+def read_source(source: str | Path | pd.DataFrame, options: Options, findings: Findings) -> RawTable:
+    """Read a table from a file of any kind, which its first bytes tell, or from a frame.
+
+    Args:
+        source: a path or a frame.
+        options: see `Options`.
+        findings: what was found.
+
+    Raises:
+        InputError: where there is no table in it.
+    """
+    if isinstance(source, pd.DataFrame):
+        return _from_frame(source)
+    path = Path(source)
+    problem = ""
+    if path.is_dir():
+        problem = "is a directory; name a file"
+    elif not path.exists():
+        problem = "no such file; check the path"
+    elif path.stat().st_size == 0:
+        problem = "is empty (0 bytes); export it again"
+    if problem:
+        findings.fault(problem)
+        raise findings.stop()
+    return _from_bytes(path.read_bytes(), options, findings)
+
+
+def _from_bytes(data: bytes, options: Options, findings: Findings) -> RawTable:
+    for mark, (word, unpack) in _PACKED.items():
+        if data.startswith(mark):
+            findings.say("packed", f"packed with {word}", packed=word)
+            try:
+                return _from_bytes(unpack(data), options, findings)
+            except (OSError, EOFError, lzma.LZMAError) as error:
+                findings.fault(f"cannot be unpacked: {error}; export it again")
+                raise findings.stop() from None
+    if data.startswith(b"PK\x03\x04"):
+        return _from_zip(data, options, findings)
+    if data.startswith(b"PAR1"):
+        findings.say("format", "Parquet", format="parquet")
+        try:
+            return _from_frame(pd.read_parquet(io.BytesIO(data)))
+        except (OSError, ValueError, NotImplementedError) as error:
+            findings.fault(f"cannot be read as Parquet: {' '.join(str(error).split())[:160]}; write it anew")
+            raise findings.stop() from None
+    refused = {b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)", b"%PDF": "a PDF", b"<": "a web page or XML"}
+    for mark, what in refused.items():
+        if data.lstrip()[: len(mark)] == mark:
+            findings.fault(f"is {what}; open it in a spreadsheet and save it as .xlsx or CSV")
+            raise findings.stop()
+    return read_text(data, options, findings)
+
+
+def _from_frame(frame: pd.DataFrame) -> RawTable:
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    if isinstance(frame.columns, pd.MultiIndex):
+        labels = [" ".join(str(part) for part in label if str(part)) for label in frame.columns]
+        frame = frame.set_axis(labels, axis=1)
+    listed = [name for name, cells in frame.items() if cells.dtype == object and _unhashable(cells)]
+    return table_of(frame.drop(columns=listed), 0)
+
+
+def _unhashable(cells: pd.Series[Any]) -> bool:
+    first = next((cell for cell in cells if cell is not None), None)
+    return isinstance(first, list | dict | set) or (hasattr(first, "tolist") and not hasattr(first, "item"))
+
+
+def _from_zip(data: bytes, options: Options, findings: Findings) -> RawTable:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = [i.filename for i in archive.infolist() if not i.is_dir() and i.file_size > 0]
+        if "[Content_Types].xml" in names or "xl/workbook.xml" in names:
+            return _from_workbook(data, options, findings)
+        if "mimetype" in names or "content.xml" in names:
+            findings.fault("is an OpenDocument file; save it as .xlsx or CSV")
+            raise findings.stop()
+        names = [n for n in names if not n.startswith("__MACOSX/") and not Path(n).name.startswith(".")]
+        name = _one_of(names, "files", options, findings)
+        return _from_bytes(archive.read(name), options, findings)
+
+
+def _one_of(names: Sequence[str], what: str, options: Options, findings: Findings) -> str:
+    """Return the one sheet or file there is, or the one that was named; ask where there are several."""
+    if options.sheet is not None:
+        if options.sheet in names:
+            findings.say("sheet", f"{options.sheet!r} of {len(names)} {what}", "given", sheet=options.sheet)
+            return options.sheet
+        findings.fault(f"has no {what[:-1]} {options.sheet!r}; it has {', '.join(map(repr, names))}")
+        raise findings.stop()
+    if not names:
+        findings.fault(f"holds no {what} with data; export it again")
+        raise findings.stop()
+    if len(names) > 1:
+        shown = ", ".join(repr(name) for name in names[:6])
+        choices = [Choice({"sheet": name}, "that one") for name in names[:4]]
+        findings.ask("sheet", f"holds {len(names)} {what} with data: {shown}", *choices)
+    elif what == "files":
+        findings.say("packed", f"the file {names[0]!r} of a zip", packed="zip")
+    return names[0]
+
+
+def _from_workbook(data: bytes, options: Options, findings: Findings) -> RawTable:
+    try:
+        import openpyxl
+    except ImportError:
+        findings.fault('workbooks need openpyxl: type: pip install "fractile[excel]"   (or save the sheet as CSV)')
+        raise findings.stop() from None
+    book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    try:
+        sheets = {sheet.title: _cells(sheet) for sheet in book.worksheets}
+    finally:
+        book.close()
+    tables = {name: rows for name, rows in sheets.items() if _is_table(rows)}
+    skipped = [name for name in sheets if name not in tables]
+    name = _one_of(list(tables), "sheets", options, findings)
+    more = f", others hold no table: {', '.join(map(repr, skipped[:3]))}" if skipped else ""
+    if options.sheet is None:
+        findings.say("format", f"workbook, sheet {name!r}{more}", format="xlsx", sheet=name)
+    rows = tables[name]
+    head = find_header(rows[:_SAMPLE_ROWS])
+    width = max(map(len, rows))
+    body = [row + [None] * (width - len(row)) for row in rows[head.last + 1 :]]
+    frame = pd.DataFrame({at: pd.Series([row[at] for row in body], dtype=object) for at in range(width)})
+    return apply_header(frame, rows[:_SAMPLE_ROWS], head, findings, first=head.last + 2)
+
+
+def _cells(sheet: Any) -> list[list[Any]]:
+    """Return the cells of a sheet, without the empty ones at its right and lower edge."""
+    sheet.reset_dimensions()
+    rows = [[_cell(cell) for cell in row] for row in sheet.iter_rows()]
+    while rows and all(cell is None for cell in rows[-1]):
+        rows.pop()
+    width = max((max((k + 1 for k, cell in enumerate(row) if cell is not None), default=0) for row in rows), default=0)
+    return [row[:width] for row in rows]
+
+
+def _cell(cell: Any) -> Any:
+    """Return the value of a cell; a whole number that is shown with leading zeros as the text that is shown."""
+    value = cell.value
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and set(cell.number_format) == {"0"}:
+        return str(value).zfill(len(cell.number_format))
+    if isinstance(value, datetime) and value.year < 1950:
+        return None
+    return value
+
+
+def _is_table(rows: Sequence[Sequence[Any]]) -> bool:
+    return sum(sum(cell is not None for cell in row) >= 2 for row in rows) >= 2
