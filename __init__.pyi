@@ -40,6 +40,7 @@ from .forecasters.forecast import (
     QuantileForecast as QuantileForecast,
 )
 from .forecasters.forecast_conformance import check_quantile_forecast as check_quantile_forecast
+from .forecasters.importing.importer import import_sales as import_sales
 from .forecasters.registry import FORECASTERS as FORECASTERS, make_forecaster as make_forecaster
 from .forecasters.retail.panel import retail_panel as retail_panel
 from .policies import exact as exact

@@ -16,6 +16,7 @@ import typer
 from .studies.commands.bench import bench
 from .studies.commands.forecast import forecast
 from .studies.commands.impact import impact
+from .studies.commands.importing import import_
 from .studies.commands.lineage import lineage
 from .studies.commands.list import list_
 from .studies.commands.literature import literature
@@ -58,6 +59,7 @@ app.command()(order)
 app.command()(forecast)
 app.command()(lineage)
 app.command()(impact)
+app.command("import")(import_)
 app.command()(validate)
 app.command()(report)
 app.command()(literature)
