@@ -13,7 +13,8 @@ import numpy as np
 
 import fractile as fr
 
-plt.rcParams.update({"figure.figsize": (7.0, 2.8), "figure.dpi": 90, "axes.spines.top": False})
+plt.rc("figure", figsize=(7.0, 2.8), dpi=90)
+plt.rc("axes.spines", top=False, right=False)
 
 # %% [markdown]
 # ## The history
