@@ -82,6 +82,11 @@ def load_policy(name: str, folder: Path) -> Any:
     return _join(cls, state["config"], arrays, "")
 
 
+def is_kept(name: str, folder: Path) -> bool:
+    """Whether a folder keeps a policy under a name."""
+    return (folder / f"{_file(name)}.json").is_file()
+
+
 def reload_policy(policy: Policy, folder: Path) -> Policy | None:
     """Return what comes back when a policy is kept in a folder and loaded again; None where it cannot be kept.
 

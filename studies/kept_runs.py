@@ -1,29 +1,32 @@
-"""Runs that are kept: a policy is trained on the whole history, and its next orders follow from later files."""
+"""Runs that are kept: a policy is trained on the whole history, and its next orders follow (see `kept_orders`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import FractileError, InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import DEFAULT_LEVELS
-from ..forecasters.storage import load_forecaster, save_forecaster
+from ..forecasters.storage import save_forecaster
 from ..policies.base import Planner, Policy
-from ..policies.storage import load_policy, save_policy
+from ..policies.storage import is_kept, save_policy
+from ..policies.transfer import has_item_parameters, pool_parameters
 from ..training.train import is_trained, needs_training
 from . import orders
 from .automatic.candidates import AUTO, average, is_fixed
 from .automatic.choice import Choice, choose
 from .automatic.scoring import final_policy
 from .backtest import Learning, Study, Trained, begin, new_forecaster
-from .config import StudyConfig, load_config
+from .config import StudyConfig
 from .data import StudyData, load_data
-from .folder import RunFolder, new_run, read_manifest
+from .folder import RunFolder, new_run
 from .record import learning_record, write_manifest
 from .sections import OWN_ORDERS
 from .windows import forecast_periods, shown_periods
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 BOUNDS = ("hindsight",)
 """Planners that know the future: bounds, not policies."""
+MODELS, POOLED = "models", "pooled.json"
+"""The folder of forecaster and policies in a run, and its file of what new items take of these."""
 
 
 def train_run(
@@ -74,7 +79,7 @@ def train_run(
         else:
             fitted = study.fit(name, study.window.end)
             learning, ready = _train(study, policy, name)
-        save_models(run, fitted, ready.policies)
+        save_models(run, fitted, ready.policies, study.data)
         record = learning_record(learning, ready)
         write_manifest(run, study, command, kind="train", policy=policy, **record, **chosen)
     return run.target
@@ -115,55 +120,6 @@ def _train(study: Study, policy: str, forecaster: str) -> tuple[Learning | None,
     return learning, study.train([policy], learning)
 
 
-def next_orders(run: Path, history: Path, state: Path | None, items: Path | None) -> pd.DataFrame:
-    """Return the order of every item for the period after the history's end, by a kept run.
-
-    Args:
-        run: folder written by `fractile train` or `fractile study`.
-        history: sales up to the end of the last period.
-        state: units on hand and arriving at the start of the next period.
-        items: lead times and costs; those of the run where None.
-
-    Returns:
-        `item_id`, `order` (units), `order_up_to` (units) and `critical_quantile`: the level of demand over the
-        protection interval that the order covers.
-
-    Raises:
-        InputError: where files are faulty, or the history's items are not the run's.
-    """
-    record = read_manifest(run)
-    if "environment" in record:
-        raise InputError(
-            [f"{run}: is a training on {record['environment']}, which has no items; train on a history, --history FILE"]
-        )
-    if state is None:
-        raise InputError(["--state: is missing; orders depend on what is on hand and arriving"])
-    files = {"data.history": history, "data.state": state} | ({} if items is None else {"data.items": items})
-    if record["policy"] == OWN_ORDERS:
-        raise InputError(
-            [
-                f"{run}: advises to go on with your own orders, which are on record for the past alone; for a policy "
-                "that orders, train one: fractile train --policy auto"
-            ]
-        )
-    config = load_config(run / "config.toml", files)
-    data = load_data(config)
-    policy = load_policy(record["policy"], run / "models")
-    # Policies keep parameters by item in the run's order: bring the items into it.
-    item_ids, found = record["data"]["item_ids"], data.panel.item_ids
-    new, gone = sorted(set(found) - set(item_ids)), sorted(set(item_ids) - set(found))
-    faults = [f"history: item {name!r} was not in the run's history; train again" for name in new[:5]]
-    faults += [f"history: item {name!r} of the run is missing; give its history, too" for name in gone[:5]]
-    if faults:
-        raise InputError([*faults, f"history: {len(new)} items are new and {len(gone)} are missing in all"])
-    position = {name: i for i, name in enumerate(found)}
-    order = np.array([position[name] for name in item_ids])
-    start = data.state and type(data.state)(*(part[..., order] for part in data.state))
-    ordered = StudyData(data.panel.select(order), data.params.select(order), data.demand[order], start)
-    shown = shown_periods(data.params, forecast_periods(data.params, config.forecast.horizon))
-    return orders_at_end(ordered, load_forecaster(run / "models"), policy, shown)
-
-
 def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Policy, shown: int | None = None) -> pd.DataFrame:
     """Return the orders of a policy at the history's end: see `orders.next_orders`.
 
@@ -198,9 +154,36 @@ def forecast_file(config: StudyConfig, horizon: int, levels: list[float] | None)
     return frame[frame["level"].isin(wanted)].reset_index(drop=True)
 
 
-def save_models(run: RunFolder, fitted: Forecaster, policies: Mapping[str, Policy | Planner]) -> None:
-    """Keep a forecaster and policies in a run folder; bounds are left out."""
-    save_forecaster(fitted, run.path / "models")
-    for name, policy in policies.items():
-        if name not in (*BOUNDS, OWN_ORDERS):
-            save_policy(name, policy, run.path / "models")
+def save_models(run: RunFolder, fitted: Forecaster, policies: Mapping[str, Policy | Planner], data: StudyData) -> None:
+    """Keep a forecaster and policies in a run folder, with what new items take of them; bounds are left out.
+
+    Args:
+        run: the folder.
+        fitted: the forecaster.
+        policies: by name, tuned for the items of `data`.
+        data: the history that all were fitted on.
+    """
+    save_forecaster(fitted, run.path / MODELS)
+    kept = {name: policy for name, policy in policies.items() if name not in (*BOUNDS, OWN_ORDERS)}
+    for name, policy in kept.items():
+        save_policy(name, policy, run.path / MODELS)
+    if not any(map(has_item_parameters, kept.values())):
+        return
+    with suppress(FractileError):  # forecasts made elsewhere may end before the history: they have no new items either
+        forecast = fitted.predict(data.panel, int(np.max(data.params.protection_interval)))
+        pooled = {name: pool_parameters(policy, forecast, data.params) for name, policy in kept.items()}
+        # As texts: a limit may be infinite.
+        texts = {name: {key: repr(value) for key, value in found.items()} for name, found in pooled.items() if found}
+        run.write_json(f"{MODELS}/{POOLED}", texts)
+
+
+def kept_policies(models: Path, names: Iterable[str]) -> list[str]:
+    """Return those of some policies that a folder of models keeps, each once."""
+    return [name for name in dict.fromkeys(names) if is_kept(name, models)]
+
+
+def pooled_parameters(models: Path, policy: str) -> dict[str, float]:
+    """Return what new items take of a kept policy: see `policies.transfer`; empty where nothing is kept for them."""
+    path = models / POOLED
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {name: float(text) for name, text in found.get(policy, {}).items()}

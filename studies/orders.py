@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -14,11 +16,17 @@ from ..envs.core.period import StockState, observation, system_of
 from ..envs.core.types import Scenario
 from ..errors import FractileError
 from ..forecasters.base import Forecaster
+from ..forecasters.data.calendar import later_dates
+from ..forecasters.data.discontinued import discontinued
 from ..forecasters.data.panel import SalesPanel
+from ..forecasters.data.tables import escape_ids
 from ..policies.base import OrderUpToPolicy, Policy
+from .folder import write_frame
 
 GRID = np.linspace(0.001, 0.999, 999)
 """Quantile levels that an order is read as."""
+MOST_UNITS = 2.0**53
+"""Beyond it, not every whole number is a number of its own: no order is so large."""
 
 
 def next_orders(
@@ -32,6 +40,8 @@ def next_orders(
 ) -> pd.DataFrame:
     """Return the order of every item for the period after the history's end.
 
+    Items that are no longer sold (`forecasters.data.discontinued`) are not ordered, whatever the policy says.
+
     Args:
         policy: turns observations into orders.
         forecaster: fitted.
@@ -41,18 +51,19 @@ def next_orders(
         horizon: periods ahead that the policy is shown of the forecast; the longest protection interval where None.
 
     Returns:
-        `item_id`, `order` (units), `order_up_to` (units) and `critical_quantile`: the level of demand over the
-        protection interval that the order covers.
+        A row an item in the panel's order: `item_id`, `date` of the period that the order is placed in, `order`
+        (units; whole numbers where packs are whole, as those of whole units are), `order_up_to` (units) and
+        `critical_quantile`: the level of demand over the protection interval that the order covers.
 
     Raises:
-        FractileError: where an order is no number, or negative; it names the item.
+        FractileError: where an order is no number, negative, or larger than can be counted; it names the item.
 
     >>> import fractile as fr
     >>> retail = fr.retail_panel(items=3, periods=120, seed=0)
     >>> forecaster = fr.make_forecaster("seasonal_naive").fit(retail.panel)
     >>> orders = next_orders(fr.make_policy("newsvendor"), forecaster, retail.panel, fr.ItemParams(lead_time=1))
     >>> list(orders.columns)
-    ['item_id', 'order', 'order_up_to', 'critical_quantile']
+    ['item_id', 'date', 'order', 'order_up_to', 'critical_quantile']
     """
     forecast = forecaster.predict(panel, horizon or int(np.max(params.protection_interval)))
     begin = state or system_of(params).empty_state(1, panel.items, int(params.slots))
@@ -64,7 +75,14 @@ def next_orders(
             item = first_fault(wanted)[1]
             got = f"{wanted[0, item]:g} for item {panel.item_ids[item]}"
         raise FractileError(f"{type(policy).__name__} must order a number >= 0 for each item, got {got}")
+    wanted = np.where(discontinued(panel, np.array([panel.periods]))[:, 0], 0.0, wanted)
     order = np.asarray(feasible_order(wanted, params))[0]
+    if (order > MOST_UNITS).any():
+        item = int(np.argmax(order))
+        raise FractileError(
+            f"{type(policy).__name__} orders {order[item]:g} units of item {panel.item_ids[item]}, more than can be "
+            "counted; correct the item's sales, or its minimum order and pack size"
+        )
     # The level that orders go up to: the policy's target where that is its rule, else the position they reach.
     level: FloatArray = np.asarray(obs.inventory_position) + wanted
     if isinstance(policy, OrderUpToPolicy):
@@ -75,10 +93,28 @@ def next_orders(
     total = forecast.total(by_origin(params.protection_interval))
     quantiles = np.stack([total.quantile(tau)[:, -1, 0] for tau in GRID])
     covered = (quantiles <= level + 1e-9).sum(0)
+    packs = np.asarray(np.nan if params.pack_size is None else params.pack_size)
+    date = later_dates(panel.dates[-1:], panel.freq, 1)
     table = {
         "item_id": panel.item_ids,
-        "order": order.astype(np.int64) if (order == np.floor(order)).all() else order,
+        "date": np.repeat(np.asarray(date), panel.items),
+        "order": order.astype(np.int64) if (packs % 1 == 0).all() else order,
         "order_up_to": level.round(6),
         "critical_quantile": np.where(covered == 0, 0.0, GRID[np.maximum(covered, 1) - 1]).round(4),
     }
     return pd.DataFrame(table)
+
+
+def label_orders(table: pd.DataFrame, *, policy: str, forecaster: str, assumed: str) -> pd.DataFrame:
+    """Return orders with what they rest on, the same in each row: names, and what nobody gave (`assumed`)."""
+    return table.assign(policy=policy, forecaster=forecaster, assumed=assumed)
+
+
+def orders_csv(table: pd.DataFrame) -> str:
+    """Return orders as the text of a CSV file; ids that a spreadsheet would take for formulas have a ' in front."""
+    return escape_ids(table).to_csv(index=False, lineterminator="\n")
+
+
+def write_orders(path: Path | str, table: pd.DataFrame) -> Path:
+    """Write orders as CSV, ids as `orders_csv` has them, or as Parquet, ids as they are; return the path."""
+    return write_frame(path, escape_ids(table) if Path(path).suffix == ".csv" else table)

@@ -29,6 +29,7 @@ from .impact.accuracy import score_rows
 from .impact.grid import run_grid
 from .kept_runs import BOUNDS, orders_at_end, save_models
 from .league.run import study_lineage
+from .orders import label_orders, write_orders
 from .record import backtest_record, describe_setting, write_manifest
 from .report.page import build_report
 from .sections import OWN_ORDERS
@@ -148,7 +149,7 @@ def run_study(
         league = study_lineage(study, run)
         sweep = sweep_study(study, backtest, comparison) if config.sweep.enabled else None
         with study.stage("writing"):
-            save_models(run, backtest.fitted, policies)
+            save_models(run, backtest.fitted, policies, study.data)
             run.write_frame("forecast_value.parquet", value)
             run.write_frame("scores.parquet", scores)
             run.write_frame("folds.parquet", savings_by_fold(backtest.trajectories, backtest.ends, baseline))
@@ -158,7 +159,11 @@ def run_study(
                 run.write_frame(f"{name}.parquet", frame)
             if study.data.state is not None and advice.policy != OWN_ORDERS:  # theirs go on as the user knows best
                 chosen = cast(Policy, policies[advice.policy])  # never a bound
-                run.write_frame("orders.csv", orders_at_end(study.data, backtest.fitted, chosen, study.shown))
+                found = orders_at_end(study.data, backtest.fitted, chosen, study.shown)
+                said = {"policy": advice.policy, "forecaster": backtest.forecaster}
+                write_orders(
+                    run.path / "orders.csv", label_orders(found, **said, assumed=describe_defaults(assumptions))
+                )
         record = {
             "policy": advice.policy,  # what `fractile order` orders with: the same list
             "baseline": baseline,

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -18,7 +19,7 @@ from fractile import (
     InputError,
 )
 from fractile.cli import app
-from fractile.studies import kept_runs as kept_module, study as study_module
+from fractile.studies import kept_orders, kept_runs as kept_module, study as study_module
 from fractile.studies.config import PoliciesConfig
 from fractile.studies.folder import new_run
 from fractile.studies.report import page as page_module
@@ -197,25 +198,76 @@ def test_train_chooses_where_it_is_told_auto(monkeypatch):
 
 @pytest.fixture
 def ordered(monkeypatch):
-    """Stands in for the orders of a kept run."""
-    frame = pd.DataFrame({"item_id": ["007"], "order": [3], "order_up_to": [5.5], "critical_quantile": [0.9]})
+    """Stands in for the orders of a kept run, and keeps what they were asked with."""
+    rows = {"item_id": ["007", "=1+1"], "order": [3, 0], "order_up_to": [5.5, 0.0], "critical_quantile": [0.9, 0.0]}
+    frame = pd.DataFrame(rows).assign(assumed="L is a default")
+    found = kept_orders.KeptOrders(frame, ("007",), ("=1+1",), (), (), 2, ("1 item is new", "2 periods old"))
+    calls = []
+
+    def next_orders(run, history, state, items, **rest):
+        calls.append(SimpleNamespace(run=run, history=history, state=state, items=items, **rest))
+        return found
+
     with new_run("r") as run:
-        run.write_json("manifest.json", {})
-    monkeypatch.setattr(kept_module, "next_orders", lambda run, history, state, items: frame)
+        run.write_json("manifest.json", {"policy": "newsvendor", "forecaster": "ets"})
+    monkeypatch.setattr(kept_orders, "next_orders", next_orders)
+    return calls
+
+
+ORDERS = """item_id,order,order_up_to,critical_quantile,assumed
+007,3,5.5,0.9,L is a default
+'=1+1,0,0.0,0.0,L is a default
+"""
 
 
 def test_orders_are_written_to_a_file(ordered, tmp_path):
     result = invoke("order", "--run", "r", "--history", "h.csv", "--out", "deep/orders.csv")
-    assert (result.exit_code, result.stdout) == (0, "Orders: deep/orders.csv (1 rows)\n")
-    text = (tmp_path / "deep" / "orders.csv").read_text()
-    assert text == "item_id,order,order_up_to,critical_quantile\n007,3,5.5,0.9\n"
+    assert (result.exit_code, result.stdout) == (0, "L is a default\n\nOrders: deep/orders.csv (2 rows)\n")
+    assert (tmp_path / "deep" / "orders.csv").read_text() == ORDERS
+    said = ["ordered by newsvendor on forecasts of ets", "1 item is new", "2 periods old"]
+    assert result.stderr.splitlines() == [f"note: {text}" for text in said]
 
 
 def test_orders_without_a_file_are_printed(ordered):
     plain = invoke("order", "--run", "r", "--history", "h.csv")
-    assert plain.stdout == "item_id,order,order_up_to,critical_quantile\n007,3,5.5,0.9\n"
+    assert plain.stdout == ORDERS
     document = json.loads(invoke("order", "--run", "r", "--history", "h.csv", "--json").stdout)
-    assert document["orders"] == [{"item_id": "007", "order": 3, "order_up_to": 5.5, "critical_quantile": 0.9}]
+    assert document["orders"][1]["item_id"] == "=1+1"
+    assert {key: document[key] for key in ("new", "discontinued", "gone", "periods_behind", "assumed")} == {
+        "new": ["007"],
+        "discontinued": ["=1+1"],
+        "gone": [],
+        "periods_behind": 2,
+        "assumed": "L is a default",
+    }
+
+
+def test_parquet_keeps_ids_as_they_are(ordered, tmp_path):
+    assert invoke("order", "--run", "r", "--history", "h.csv", "--out", "orders.parquet").exit_code == 0
+    assert pd.read_parquet(tmp_path / "orders.parquet")["item_id"].tolist() == ["007", "=1+1"]
+
+
+def test_what_is_on_hand_and_the_policy_can_be_given(ordered):
+    given = ["--on-hand", "2.5", "--policy", "ss", "--forecasts", "mine=f.csv"]
+    result = invoke("order", "--run", "r", "--history", "h.csv", *given)
+    assert result.exit_code == 0
+    assert (ordered[0].on_hand, ordered[0].policy, ordered[0].forecasts) == (2.5, "ss", {"mine": Path("f.csv")})
+    assert "ordered by ss on forecasts of ets, as named; the run itself orders by newsvendor" in result.stderr
+
+
+@pytest.mark.parametrize("units", ["-1", "many", "inf", "nan"])
+def test_what_is_no_number_of_units_is_refused(ordered, units):
+    result = invoke("order", "--run", "r", "--history", "h.csv", "--on-hand", units)
+    assert (result.exit_code, ordered) == (2, [])
+    assert f"--on-hand: must be a number >= 0, units of each item, got '{units}'" in result.stderr
+
+
+@pytest.mark.parametrize("out", ["h.csv", "state.csv", "items.csv", "f.csv", "./deep/../h.csv"])
+def test_orders_are_not_written_on_an_input(ordered, out):
+    files = ["--history", "h.csv", "--state", "state.csv", "--items", "items.csv", "--forecasts", "mine=f.csv"]
+    result = invoke("order", "--run", "r", *files, "--out", out)
+    assert (result.exit_code, ordered) == (2, [])
+    assert f"--out: {Path(out)} is read by this command; give another name" in result.stderr
 
 
 def test_a_bad_name_for_the_orders_is_refused_before_any_work(tmp_path):

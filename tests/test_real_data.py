@@ -10,7 +10,8 @@ import pytest
 
 import fractile as fr
 from fractile.studies.config import load_config
-from fractile.studies.kept_runs import next_orders, train_run
+from fractile.studies.kept_orders import next_orders
+from fractile.studies.kept_runs import train_run
 from fractile.studies.study import run_study
 
 DATA = Path(fr.__file__).parents[1] / "shared" / "data"
@@ -60,7 +61,7 @@ def test_vn2_is_read_as_its_source_says():
 def test_vn2_orders(policy, tmp_path):
     config = load_config(None, {**LIGHT, **VN2_FILES, "policies.names": [policy], "policies.baseline": policy})
     run = train_run(config, tmp_path / "run", policy=policy, command="fractile train", progress=silent)
-    first, second = (next_orders(run, VN2_FILES["data.history"], VN2_FILES["data.state"], None) for _ in range(2))
+    first, second = (next_orders(run, VN2_FILES["data.history"], VN2_FILES["data.state"]).table for _ in range(2))
     assert len(first) == 599
     assert first["order"].dtype == np.int64
     assert (first["order"] >= 0).all()

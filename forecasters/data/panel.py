@@ -33,12 +33,13 @@ from .rules import DISCONTINUED, NO_FEATURES
 from .tables import (
     KNOWN_AHEAD,
     NIXTLA_NAMES,
+    Rows,
     collect_history,
     collect_items,
     collect_state,
-    cross_check,
     house_names,
     in_order,
+    match_rows,
 )
 
 
@@ -287,12 +288,14 @@ class Inputs:
         items: a row an item in the panel's order, columns as `read_items` gives them, or None.
         state: the same for `read_state`.
         records: `ordered` and `on_hand` where the history has them: see `order_records`.
+        left_out: ids that items or state have and the history does not, where `Rows` leave them out.
     """
 
     panel: SalesPanel
     items: pd.DataFrame | None = None
     state: pd.DataFrame | None = None
     records: Mapping[str, FloatArray] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 def load_panel(
@@ -338,6 +341,7 @@ def load_inputs(
     columns: Mapping[str, str] | None = None,
     known: Collection[str] | None = None,
     check: bool = True,
+    rows: Rows = Rows(),  # noqa: B008  # frozen
 ) -> Inputs:
     """Load history, items and state, and report the faults of all three together.
 
@@ -350,6 +354,7 @@ def load_inputs(
         columns: as in `load_panel`.
         known: as in `load_panel`.
         check: as in `load_panel`.
+        rows: which rows items and state may have and must have.
 
     Raises:
         InputError: with one message a fault.
@@ -361,10 +366,7 @@ def load_inputs(
     sound = not faults.messages
     item_frame = None if items is None else collect_items(items, faults)
     state_frame = None if state is None else collect_state(state, faults)
-    if sales is not None:
-        ids = [None if frame is None else frame["item_id"] for frame in (item_frame, state_frame)]
-        for message in cross_check(sales["item_id"], *ids):
-            faults.add(message)
+    item_frame, state_frame, left_out = match_rows(sales, item_frame, state_frame, rows, faults)
     name = "history" if isinstance(history, pd.DataFrame) else str(history)
     panel = None
     if sound and sales is not None:
@@ -372,13 +374,12 @@ def load_inputs(
     faults.raise_if_any()
     if panel is None:
         raise FractileError(f"{name}: no panel could be built")
-    item_frame = None if item_frame is None else in_order(item_frame, panel.item_ids)
-    state_frame = None if state_frame is None else in_order(state_frame, panel.item_ids)
+    item_frame, state_frame = (f if f is None else in_order(f, panel.item_ids) for f in (item_frame, state_frame))
     static = _static(item_frame, panel, sales is not None and "listed" in sales)
     panel = replace(panel, static=static)
     panel = replace(panel, notes=(*panel.notes, *(oddities(panel) if check else ())))
     records = {} if sales is None else order_records(sales, panel.item_ids, panel.dates, panel.freq)
-    return Inputs(panel, item_frame, state_frame, records)
+    return Inputs(panel, item_frame, state_frame, records, left_out)
 
 
 def _collect_panel(

@@ -7,6 +7,7 @@ them to a `Faults` instead, so that several tables can be reported together.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,27 @@ KNOWN_AHEAD = ("price", "promotion", "holiday")
 """Covariates that are known ahead unless the caller says otherwise."""
 
 
+FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
+"""First characters of a cell that spreadsheets read as a formula."""
+
 _SALES = NumberRule(0, "take returns out of the sales")
 _PRICE = NumberRule(0, "write the price of a unit, or nothing", optional=True)
 _SHARE = NumberRule(0, "write the share of the period in which the item was in stock, or nothing", optional=True)
 _UNITS = NumberRule(0, "write units, 0 where there are none")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which rows the tables of items and of the state may have and must have.
+
+    Attributes:
+        leave_out: leave rows out whose item the history lacks; such a row is a fault otherwise.
+        on_hand: units on hand of items that the state lacks, with nothing under way; such an item is a fault where
+            None.
+    """
+
+    leave_out: bool = False
+    on_hand: float | None = None
 
 
 def read_history(source: Source, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -207,6 +225,74 @@ def in_order(frame: pd.DataFrame, item_ids: Sequence[str]) -> pd.DataFrame:
     single = frame.drop_duplicates("item_id")
     place = _index(single["item_id"]).get_indexer(_index(item_ids))
     return single.iloc[place[place >= 0]].reset_index(drop=True)
+
+
+def match_rows(
+    history: pd.DataFrame | None,
+    items: pd.DataFrame | None,
+    state: pd.DataFrame | None,
+    rows: Rows,
+    faults: Faults,
+) -> tuple[pd.DataFrame | None, pd.DataFrame | None, tuple[str, ...]]:
+    """Return items and state with the rows that go with a history, and ids of items that are left out.
+
+    Ids that were escaped for a spreadsheet are taken for the history's: see `unescape_ids`.
+
+    Args:
+        history: as `read_history` returns it; None where it could not be read.
+        items: as `read_items` returns it, or None.
+        state: as `read_state` returns it, or None.
+        rows: what the two may have and must have.
+        faults: takes a message for each pair of tables in which an item is in one only.
+    """
+    if history is None:
+        return items, state, ()
+    there, left_out = pd.unique(history["item_id"]), ()
+    items, state = (frame if frame is None else unescape_ids(frame, there) for frame in (items, state))
+    if rows.leave_out:
+        ids = [frame["item_id"] for frame in (items, state) if frame is not None]
+        left_out = tuple(dict.fromkeys(name for column in ids for name in column[~column.isin(there)]))
+        items, state = (frame if frame is None else frame[frame["item_id"].isin(there)] for frame in (items, state))
+    if rows.on_hand is not None:
+        state = fill_state(state, there, rows.on_hand)
+    for message in cross_check(there, *(None if frame is None else frame["item_id"] for frame in (items, state))):
+        faults.add(message)
+    return items, state, left_out
+
+
+def fill_state(state: pd.DataFrame | None, item_ids: Collection[str], on_hand: float) -> pd.DataFrame:
+    """Return a state with a row for every item: so many units on hand, and nothing under way, where it had none.
+
+    Args:
+        state: as `read_state` returns it; None where no item has a row.
+        item_ids: the items.
+        on_hand: units.
+    """
+    columns = ["item_id", "on_hand", "backorders"] if state is None else list(state.columns)
+    known = set() if state is None else set(state["item_id"])
+    absent = [name for name in item_ids if name not in known]
+    units = {name: np.full(len(absent), on_hand if name == "on_hand" else 0.0) for name in columns[1:]}
+    rows = pd.DataFrame({"item_id": np.array(absent, dtype=object), **units})[columns]
+    return rows if state is None else pd.concat([state, rows], ignore_index=True) if absent else state
+
+
+def escape_ids(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose ids a spreadsheet does not take for formulas: a ' stands in front of those that it would."""
+    ids = frame["item_id"].astype(str)
+    return frame.assign(item_id=ids.where(~ids.str.startswith(FORMULA_MARKS), "'" + ids))
+
+
+def unescape_ids(frame: pd.DataFrame, known: Collection[str]) -> pd.DataFrame:
+    """Return a frame with ids as the history has them, where they were escaped for a spreadsheet.
+
+    Args:
+        frame: with a column item_id.
+        known: ids of the history; an id that is one of them stays.
+    """
+    ids = frame["item_id"].astype(str)
+    bare = ids.str[1:]
+    escaped = ids.str.startswith("'") & bare.str.startswith(FORMULA_MARKS) & ~ids.isin(known) & bare.isin(known)
+    return frame.assign(item_id=ids.where(~escaped, bare)) if escaped.any() else frame
 
 
 def _raise_faults(collect: Callable[[Faults], pd.DataFrame | None]) -> pd.DataFrame:

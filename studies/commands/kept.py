@@ -54,15 +54,18 @@ def choice_text(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def order_basis(record: Mapping[str, Any]) -> str:
+def order_basis(record: Mapping[str, Any], named: str | None = None) -> str:
     """Return what orders of a kept run rest on: which policy, how it was chosen, and whether a saving is proven.
 
     Args:
         record: the run's manifest.
+        named: the policy that orders, where it is not the run's own.
     """
     policy, forecaster = record.get("policy"), record.get("forecaster")
     if policy is None:
         return ""
+    if named not in (None, policy):
+        return f"ordered by {named} on forecasts of {forecaster}, as named; the run itself orders by {policy}"
     said = f"ordered by {policy} on forecasts of {forecaster}"
     if "choice" in record:
         return f"{said}, chosen on the history alone: {record['choice']['sentence']}"

@@ -39,6 +39,10 @@ History = Annotated[
 NeededHistory = Annotated[Path, _option("--history", "Sales by item and date, CSV or Parquet.", "FILE")]
 Items = Annotated[Path | None, _option("--items", "Lead time, costs and attributes by item.", "FILE")]
 State = Annotated[Path | None, _option("--state", "Units on hand and arriving by item.", "FILE")]
+OnHand = Annotated[
+    str | None,
+    _option("--on-hand", "Units on hand of items that the state file does not name, with nothing under way.", "N"),
+]
 Freq = Annotated[str | None, _option("--freq", "Periods to study, e.g. W-MON; daily sales are summed up.")]
 Missing = Annotated[str | None, _option("--missing", "A row missing from the history: error, zero or unknown.")]
 Columns = Annotated[
@@ -72,6 +76,9 @@ Forecasts = Annotated[
 ]
 Policy = Annotated[
     str, _option("--policy", "Name of the policy, see `fractile list`; or auto: the cheapest on earlier weeks.", "NAME")
+]
+KeptPolicy = Annotated[
+    str | None, _option("--policy", "A policy of the run; the one that it orders with where not given.", "NAME")
 ]
 Policies = Annotated[
     list[str] | None,

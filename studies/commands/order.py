@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from ..folder import read_manifest
+from pathlib import Path
+
+import typer
+
+from ...errors import InputError
+from ..assumptions import begin_with
+from ..folder import check_not_input, read_manifest
 from . import options as opt
 from .kept import order_basis
 from .target import check_table
-from .terminal import open_terminal
+from .terminal import open_terminal, records
 
 
 def order(
     run: opt.Run,
     history: opt.NeededHistory,
     state: opt.State = None,
+    on_hand: opt.OnHand = None,
     items: opt.Items = None,
+    policy: opt.KeptPolicy = None,
+    forecasts: opt.Forecasts = None,
     out: opt.Table = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
@@ -22,10 +31,31 @@ def order(
     """Give the next period's order of every item, from a kept run."""
     with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal:
         check_table(out)
-        basis = order_basis(read_manifest(run))
-        from ..kept_runs import next_orders
+        files = {name: Path(file) for name, file in (opt.parse_forecasts(forecasts) or {}).items()}
+        check_not_input(out, [run, history, state, items, *files.values()])
+        record, stock = read_manifest(run), _stock(on_hand)
+        from ..kept_orders import next_orders
+        from ..orders import orders_csv, write_orders
 
         with terminal.progress() as progress:
             progress("ordering")
-            orders = next_orders(run, history, state, items)
-        terminal.emit_table(out, "orders", orders, note=basis)
+            found = next_orders(run, history, state, items, policy=policy, on_hand=stock, forecasts=files)
+        basis = order_basis(record, policy)
+        document = {"note": basis, **found.to_record()}
+        if not as_json:
+            for note in (basis, *found.notes):
+                typer.echo(f"note: {note}", err=True)
+        if out is None:
+            terminal.emit({"orders": records(found.table), **document}, orders_csv(found.table).rstrip("\n"))
+            return
+        write_orders(out, found.table)
+        text = begin_with(found.assumed, f"Orders: {out} ({len(found.table)} rows)")
+        terminal.emit({"out": out, "rows": len(found.table), **document}, text)
+
+
+def _stock(text: str | None) -> float | None:
+    """Return the units of `--on-hand`, or refuse what is no number of units."""
+    number = opt.parse_number(text)
+    if isinstance(number, str) or (number is not None and not 0 <= number < float("inf")):
+        raise InputError([f"--on-hand: must be a number >= 0, units of each item, got {text!r}"])
+    return number

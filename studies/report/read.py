@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ...errors import FractileError, InputError
+from ...forecasters.data.tables import unescape_ids
 from ..advice import rivals_of
 from ..folder import read_manifest
 from ..league.table import LeagueFiles, read_league
@@ -135,7 +136,8 @@ def read_run(folder: Path) -> Run:
         raise InputError([f"{folder / name}: is missing; `fractile study` writes it: run it again" for name in missing])
     frames = {name: _frame(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()}
     league = read_league(folder / LEAGUE) if (folder / LEAGUE).is_dir() else None
-    run = Run(manifest, **frames, orders=_frame(folder / "orders.csv", ORDERS), lineage=league, folder=folder)
+    orders = unescape_ids(_frame(folder / "orders.csv", ORDERS), set(frames["items"]["item_id"]))
+    run = Run(manifest, **frames, orders=orders, lineage=league, folder=folder)
     lacking = [key for key in ("baseline", "level") if key not in manifest]
     if lacking:
         raise FractileError(f"{folder / 'manifest.json'}: lacks {', '.join(lacking)}; run the study again")

@@ -84,6 +84,11 @@ def test_items_that_were_not_fitted_are_forecast(name: str):
     forecaster = make(name).fit(panel.select([0, 1, 2, 3]))
     forecast = forecaster.predict(panel.select([2, 7]), 6)
     np.testing.assert_allclose(forecast.values[0], forecaster.predict(panel, 6).values[2], rtol=1e-4, atol=1e-4)
+    # Nor need they have more than one period on record.
+    listed = panel.listed.copy()
+    listed[[6, 7], :-1] = False
+    young = replace(panel, listed=listed, sales=np.where(listed, panel.sales, 0.0))
+    assert np.isfinite(forecaster.predict(young.select([2, 6, 7]), 6).values).all()
 
 
 @pytest.mark.parametrize("name", sorted(FORECASTERS))

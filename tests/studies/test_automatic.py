@@ -26,7 +26,8 @@ from fractile.studies.backtest import begin
 from fractile.studies.commands.kept import order_basis
 from fractile.studies.config import load_config
 from fractile.studies.data import load_data
-from fractile.studies.kept_runs import next_orders, train_run
+from fractile.studies.kept_orders import next_orders
+from fractile.studies.kept_runs import train_run
 
 LIGHT = {
     "data.embedded_items": 8,
@@ -223,7 +224,7 @@ def test_orders_week_by_week_cost_what_the_simulation_costs(kept, tmp_path):
     costs = []
     for k, week in enumerate(weeks):
         history, stock = files_of(tmp_path, panel, week, state)
-        order = next_orders(run, history, stock, None)["order"].to_numpy(dtype=float)
+        order = next_orders(run, history, stock).table["order"].to_numpy(dtype=float)
         state, outcome = advance(state, order[None], scenario, k, params)
         costs.append(outcome.cost)
     np.testing.assert_allclose(np.stack(costs, axis=1), simulated.cost)

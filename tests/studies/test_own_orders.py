@@ -17,7 +17,7 @@ from fractile.studies.commands.catalogue import files_text, validate_files
 from fractile.studies.config import DataConfig, load_config
 from fractile.studies.data import load_data
 from fractile.studies.headline import choose_baseline
-from fractile.studies.kept_runs import next_orders
+from fractile.studies.kept_orders import next_orders
 from fractile.studies.own import own_policy, stock_at
 from fractile.studies.study import run_study
 

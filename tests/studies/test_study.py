@@ -14,7 +14,8 @@ from fractile.policies.storage import load_policy
 from fractile.studies.backtest import begin
 from fractile.studies.config import load_config
 from fractile.studies.data import load_data
-from fractile.studies.kept_runs import forecast_file, next_orders, orders_at_end, train_run
+from fractile.studies.kept_orders import next_orders
+from fractile.studies.kept_runs import forecast_file, orders_at_end, train_run
 from fractile.studies.study import run_study
 from fractile.training.train import is_learned
 
@@ -27,6 +28,8 @@ SMALL = {
     "training.backprop_steps": 4,
     "training.ppo_steps": 2000,
 }
+
+COLUMNS = ["item_id", "date", "order", "order_up_to", "critical_quantile", "policy", "forecaster", "assumed"]
 
 
 def silent(message, share=None):
@@ -78,9 +81,10 @@ def test_there_is_one_list_of_orders(study, files):
     manifest = json.loads((study.folder / "manifest.json").read_text())
     assert manifest["policy"] == study.advice.policy == manifest["advice"]["policy"]
     written = pd.read_csv(study.folder / "orders.csv", dtype={"item_id": str})
-    later = next_orders(study.folder, files["data.history"], files["data.state"], None)
-    columns = ["item_id", "order", "order_up_to", "critical_quantile"]
-    pd.testing.assert_frame_equal(written[columns], later[columns], check_dtype=False)
+    later = next_orders(study.folder, files["data.history"], files["data.state"]).table
+    assert list(written) == COLUMNS
+    written = written.assign(date=pd.to_datetime(written["date"]), assumed=written["assumed"].fillna(""))
+    pd.testing.assert_frame_equal(written, later, check_dtype=False)
 
 
 def test_the_orders_are_those_of_the_advice(study, files):
@@ -186,9 +190,9 @@ def test_hindsight_costs_least(study):
 def test_a_kept_pair_orders_the_same_twice(files, tmp_path, policy):
     config = load_config(None, {**SMALL, **files, "policies.names": [policy], "policies.baseline": policy})
     run = train_run(config, tmp_path / "run", policy=policy, command="fractile train", progress=silent)
-    first, second = (next_orders(run, files["data.history"], files["data.state"], None) for _ in range(2))
+    first, second = (next_orders(run, files["data.history"], files["data.state"]).table for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
-    assert list(first.columns) == ["item_id", "order", "order_up_to", "critical_quantile"]
+    assert list(first.columns) == COLUMNS
     assert len(first) == 10
     assert first["order"].dtype == np.int64
     assert (first["order"] >= 0).all()
@@ -197,24 +201,12 @@ def test_a_kept_pair_orders_the_same_twice(files, tmp_path, policy):
 def test_a_newsvendors_order_covers_its_critical_ratio(files, tmp_path):
     config = load_config(None, {**SMALL, **files, "policies.names": ["newsvendor"], "policies.baseline": "newsvendor"})
     run = train_run(config, tmp_path / "run", policy="newsvendor", command="fractile train", progress=silent)
-    orders = next_orders(run, files["data.history"], files["data.state"], None)
+    orders = next_orders(run, files["data.history"], files["data.state"]).table
     items = pd.read_csv(files["data.items"])
     ratio = items["stockout_cost"] / (items["stockout_cost"] + items["holding_cost"])
     # Zero-heavy demand has the same quantile at many levels: the level read off may be higher, never lower.
     assert (orders["critical_quantile"] >= ratio.to_numpy() - 0.002).all()
     assert np.median(np.abs(orders["critical_quantile"] - ratio.to_numpy())) < 0.002
-
-
-def test_orders_need_the_runs_items(files, tmp_path):
-    config = load_config(None, {**SMALL, **files, "policies.names": ["newsvendor"], "policies.baseline": "newsvendor"})
-    run = train_run(config, tmp_path / "run", policy="newsvendor", command="fractile train", progress=silent)
-    few = pd.read_csv(files["data.history"], dtype={"item_id": str})
-    dropped = few["item_id"].iloc[0]
-    for name, key in (("history.csv", "data.history"), ("items.csv", "data.items"), ("state.csv", "data.state")):
-        frame = pd.read_csv(files[key], dtype={"item_id": str})
-        frame[frame["item_id"] != dropped].to_csv(tmp_path / name, index=False)
-    with pytest.raises(fr.InputError, match="is missing; give its history"):
-        next_orders(run, tmp_path / "history.csv", tmp_path / "state.csv", tmp_path / "items.csv")
 
 
 def test_a_bound_cannot_be_trained(files, tmp_path):

@@ -15,7 +15,7 @@ from fractile.envs.gym.registration import ENVIRONMENTS
 from fractile.policies.storage import load_policy
 from fractile.progress import no_progress
 from fractile.studies import train_environment as module
-from fractile.studies.kept_runs import next_orders
+from fractile.studies.kept_orders import next_orders
 from fractile.studies.train_environment import BASELINES, optimal_cost, train_environment
 from fractile.training import agents
 

@@ -1,0 +1,265 @@
+"""The next orders of a kept run, week after week: from a later history, with items that came and went meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from ..forecasters.base import Forecaster
+from ..forecasters.data.discontinued import discontinued
+from ..forecasters.data.panel import Inputs, SalesPanel, load_inputs
+from ..forecasters.data.read import listing
+from ..forecasters.data.tables import Rows
+from ..forecasters.storage import load_forecaster
+from ..policies.storage import load_policy
+from ..policies.transfer import for_items
+from .assumptions import assumed_in_run
+from .config import StudyConfig, load_config
+from .data import StudyData, item_params, read_stock
+from .folder import read_manifest
+from .kept_runs import BOUNDS, kept_policies, orders_at_end, pooled_parameters
+from .orders import label_orders
+from .outside import read_outside
+from .own import own_policies, own_policy
+from .sections import OWN_LEVELS, OWN_ORDERS
+from .windows import forecast_periods, shown_periods
+
+ORDERING = ("study", "train")
+"""Kinds of runs that keep a policy for items."""
+QUARTER = 91
+"""Days after which a run is said to need training again."""
+
+
+@dataclass(frozen=True, eq=False)
+class KeptOrders:
+    """The orders of a kept run, and what a reader should know of them.
+
+    Attributes:
+        table: a row an item in the history's order: `item_id`, `date` of the period that the order is placed in,
+            `order` (units), `order_up_to` (units), `critical_quantile` (the level of demand over the protection
+            interval that the order covers), `policy`, `forecaster` and `assumed` (what nobody gave, or "").
+        new: items that the run's history did not have.
+        discontinued: items that are no longer sold; they are listed with an order of 0.
+        gone: items of the run that the history does not have; they are not listed.
+        no_history: other items of the items or state file that the history does not have; nor are these.
+        periods_behind: periods of the history after the end of the run's own.
+        notes: all that is to be said of them, a sentence each.
+    """
+
+    table: pd.DataFrame
+    new: tuple[str, ...]
+    discontinued: tuple[str, ...]
+    gone: tuple[str, ...]
+    no_history: tuple[str, ...]
+    periods_behind: int
+    notes: tuple[str, ...]
+
+    @property
+    def assumed(self) -> str:
+        """What nobody gave, in a line; "" where all was given."""
+        return str(self.table["assumed"].iloc[0])
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what is known beside the table, for machines."""
+        names = ("new", "discontinued", "gone", "no_history", "periods_behind", "notes")
+        return {"assumed": self.assumed, **{name: getattr(self, name) for name in names}}
+
+
+def next_orders(
+    run: Path,
+    history: Path,
+    state: Path | None = None,
+    items: Path | None = None,
+    *,
+    policy: str | None = None,
+    on_hand: float | None = None,
+    forecasts: Mapping[str, Path] | None = None,
+) -> KeptOrders:
+    """Return the order of every item for the period after the history's end, by a kept run.
+
+    The history may reach beyond the run's own, and have other items: a new one is forecast by the run's forecaster like
+    any other (cold start), and ordered by its policy, with the pool's parameters where it keeps them item by item.
+
+    Args:
+        run: folder written by `fractile train` or `fractile study`.
+        history: sales up to the end of the last period.
+        state: units on hand and arriving at the start of the next period.
+        items: lead times and costs; those of the run where None.
+        policy: one of those that the run keeps; the one that it orders with where None.
+        on_hand: units on hand of items that the state does not name, with nothing under way.
+        forecasts: by name, the file with later forecasts of a forecaster that was made elsewhere.
+
+    Raises:
+        InputError: where files are faulty, the history ends before the run's or has other periods or none of its items.
+    """
+    record = _read_record(run)
+    if state is None and on_hand is None:
+        raise InputError(
+            [
+                "--state: is missing, and orders depend on what is on hand and arriving; give a file (fractile init "
+                f"--history {history} writes one to fill in), or --on-hand N, e.g. 0, for all items"
+            ]
+        )
+    files = {"data.history": history} | ({} if items is None else {"data.items": items})
+    config = load_config(run / "config.toml", files)
+    name = _policy_name(run, record, config, policy)
+    inputs = _read(config, state, on_hand)
+    panel, ours = inputs.panel, record["data"]["item_ids"]
+    behind = _periods_behind(run, record, panel)
+    found = set(panel.item_ids)
+    new = tuple(item for item in panel.item_ids if item not in set(ours))
+    gone = tuple(item for item in ours if item not in found)
+    if len(new) == panel.items:
+        raise InputError(
+            [
+                f"{history}: none of its {panel.items:,} items ({listing(panel.item_ids)}) is among the {len(ours):,} "
+                f"of the run {run} ({listing(ours)}); give the run of this history, or train again"
+            ]
+        )
+    data = _study_data(inputs, config)
+    forecaster = _forecaster(run, record, config, panel, forecasts)
+    shown = shown_periods(data.params, forecast_periods(data.params, config.forecast.horizon))
+    if name == OWN_LEVELS:
+        if OWN_LEVELS not in own_policies(data):
+            raise InputError([f"--items: has no levels, and {OWN_LEVELS} orders by them; add them, or name a --policy"])
+        ordering = own_policy(name, data)
+    else:
+        pooled = pooled_parameters(run / "models", name)
+        forecast = forecaster.predict(panel, shown) if new and pooled else None
+        loaded = load_policy(name, run / "models")
+        ordering = for_items(loaded, ours, panel.item_ids, data.params, pooled=pooled, forecast=forecast)
+    table = orders_at_end(data, forecaster, ordering, shown)
+    assumed = assumed_in_run(record, inputs.items if items is not None else None)
+    stopped = discontinued(panel, np.array([panel.periods]))[:, 0]
+    ended = tuple(item for item, over in zip(panel.item_ids, stopped, strict=True) if over)
+    left_out = tuple(item for item in inputs.left_out if item not in set(gone))
+    return KeptOrders(
+        label_orders(table, policy=name, forecaster=record["forecaster"], assumed=assumed),
+        new,
+        ended,
+        gone,
+        left_out,
+        behind,
+        (*_item_notes(new, ended, gone, left_out), *_age_notes(record, panel, behind)),
+    )
+
+
+def _read_record(run: Path) -> dict[str, Any]:
+    """Return the manifest of a run that keeps a policy for items, or refuse another one."""
+    record = read_manifest(run)
+    if "environment" in record:
+        raise InputError(
+            [f"{run}: is a training on {record['environment']}, which has no items; train on a history, --history FILE"]
+        )
+    if record.get("kind") not in ORDERING or "policy" not in record:
+        kind = record.get("kind", "other")
+        raise InputError(
+            [f"{run}: is a run of kind {kind!r}, which keeps no policy; give one of `fractile train` or `study`"]
+        )
+    return record
+
+
+def _policy_name(run: Path, record: Mapping[str, Any], config: StudyConfig, named: str | None) -> str:
+    """Return the policy that orders: the one named, which the run must keep, or its own."""
+    kept = kept_policies(run / "models", (record["policy"], *config.policies.names))
+    name = record["policy"] if named is None else named
+    if name in kept:
+        return name
+    if named is None and name == OWN_ORDERS:
+        raise InputError(
+            [
+                f"{run}: advises to go on with your own orders, which are on record for the past alone; name another "
+                f"policy of the run (--policy {' or '.join(kept)}), or train one: fractile train --policy auto"
+            ]
+        )
+    why = "is a bound that knows the future" if name in BOUNDS else "is not kept by the run"
+    raise InputError([f"--policy: {name!r} {why}; the run has {', '.join(kept) or 'none'}"])
+
+
+def _read(config: StudyConfig, state: Path | None, on_hand: float | None) -> Inputs:
+    """Read the files, with stock for the items that have none on record; rows of items without a history are left."""
+    data = config.data
+    assert data.history is not None  # `next_orders` set it
+    reading = {"freq": data.freq, "missing": data.missing, "columns": data.columns, "known": data.known}
+    return load_inputs(data.history, data.items, state, **reading, rows=Rows(leave_out=True, on_hand=on_hand))  # type: ignore[arg-type]
+
+
+def _study_data(inputs: Inputs, config: StudyConfig) -> StudyData:
+    params = item_params(inputs.panel, inputs.items, config.defaults)
+    assert inputs.state is not None  # a file, or --on-hand
+    stock = read_stock(inputs.state, params)
+    return StudyData(inputs.panel, params, inputs.panel.sales, stock, inputs.items, records=inputs.records)
+
+
+def _periods_behind(run: Path, record: Mapping[str, Any], panel: SalesPanel) -> int:
+    """Return how many periods the history reaches beyond the run's own, or refuse one that goes with another run."""
+    known, last = record["data"], pd.Timestamp(record["data"]["last_date"])
+    if panel.freq != known["freq"]:
+        raise InputError(
+            [
+                f"--history: has periods of frequency {panel.freq}, and the run {run} of {known['freq']}; give a "
+                "history of the run's periods, or train again on this one"
+            ]
+        )
+    days = panel.dates.normalize()
+    if days[-1] < last:
+        raise InputError(
+            [
+                f"--history: ends on {days[-1].date()}, before the history of the run {run}, which ends on "
+                f"{last.date()}; give the newest history, or train again on this one"
+            ]
+        )
+    return int((days > last).sum())
+
+
+def _forecaster(
+    run: Path, record: Mapping[str, Any], config: StudyConfig, panel: SalesPanel, files: Mapping[str, Path] | None
+) -> Forecaster:
+    """Return the run's forecaster; where it was made elsewhere and later forecasts are given, these."""
+    name = record["forecaster"]
+    others = [given for given in files or {} if given != name or given not in config.forecast.files]
+    if others:
+        own = f"give {name}=FILE" if name in config.forecast.files else f"{name} needs no file: leave it out"
+        raise InputError(f"--forecasts: {other!r} is not the run's forecaster; {own}" for other in others)
+    if files:
+        return read_outside(files, panel)[name].fit(panel)
+    return load_forecaster(run / "models")
+
+
+def _item_notes(
+    new: tuple[str, ...], ended: tuple[str, ...], gone: tuple[str, ...], left_out: tuple[str, ...]
+) -> list[str]:
+    """Return a sentence on each group of items that is not ordered as the run's items are."""
+    said = [
+        (new, "is new since the run was made, and ordered", "are new since the run was made, and ordered"),
+        (ended, "is taken for discontinued, and not ordered", "are taken for discontinued, and not ordered"),
+        (gone, "of the run has no history any more, and is left out", "of the run have no history any more: left out"),
+        (left_out, "has no history yet, and is left out", "have no history yet, and are left out"),
+    ]
+    remedies = ("", "", "", "; a row of sales 0 in the last period has one ordered")
+    return [
+        f"{len(names):,} {'item' if len(names) == 1 else 'items'} {one if len(names) == 1 else more}: "
+        f"{listing(names)}{remedy}"
+        for (names, one, more), remedy in zip(said, remedies, strict=True)
+        if names
+    ]
+
+
+def _age_notes(record: Mapping[str, Any], panel: SalesPanel, behind: int) -> list[str]:
+    """Return how old the run is beside the history, and when to train again."""
+    if not behind:
+        return []
+    days = (panel.dates[-1] - panel.dates[0]).days / max(1, panel.periods - 1)
+    usual = max(1, round(QUARTER / max(days, 1e-9)))
+    periods = f"{behind} period{'s' * (behind > 1)}"
+    when = f"after {usual} or so" if behind < usual else "now (fractile train)"
+    return [
+        f"the run knows the history up to {record['data']['last_date']}, {periods} before its end: its parameters are "
+        f"of then, its forecasts of now; train again {when}"
+    ]
