@@ -107,6 +107,8 @@ STATE_CASES = {
         [r"history\.csv: line 4", r"items\.csv: line 3", r"state\.csv: line 2"],
     ),
 }
+LEFT_OUT = ("item not in history",)
+"""Cases that `order` takes, week after week: rows for items that are yet to come, or gone."""
 CONFIG_CASES = {
     "bad TOML": ("seed = = 1\n", [r"c\.toml: is not valid TOML: .*line 1"]),
     "unknown key": (
@@ -211,6 +213,8 @@ def test_sound_input_is_taken(command, here, request):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_bad_history_or_items(command, case, here, request):
     files, patterns = {**HISTORY_CASES, **ITEMS_CASES}[case]
+    if command == "order" and case in LEFT_OUT:
+        pytest.skip("items without a history are left out of the orders, and named: see test_kept_orders")
     arguments = arguments_of(command, here, request)
     write(here, files)
     check(here, arguments, patterns)
