@@ -17,6 +17,7 @@ from ..envs.demand.model import uncensored
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.data.panel import Inputs, SalesPanel, load_inputs
+from ..forecasters.data.read import listing
 from .config import DataConfig, DefaultsConfig, StudyConfig
 
 
@@ -90,10 +91,11 @@ def item_params(panel: SalesPanel, items: pd.DataFrame | None, defaults: Default
     if values["pack_size"] is None and panel.integer_demand:
         values["pack_size"] = 1.0
     params = params_from_items(pd.DataFrame() if items is None else items, values)
-    if (np.asarray(params.stockout_cost) == 0).any() or (np.asarray(params.holding_cost) == 0).any():
-        raise InputError(
-            ["items: holding_cost and stockout_cost must both be above 0, or no quantity is the best; set them"]
-        )
+    free = np.broadcast_to(np.minimum(params.stockout_cost, params.holding_cost) == 0, (panel.items,))
+    if free.any():
+        whose = listing([panel.item_ids[at] for at in np.flatnonzero(free)])
+        rule = "items: holding_cost and stockout_cost must both be above 0, or no quantity is the best; set them"
+        raise InputError([f"{rule} ({whose})"])
     return params
 
 

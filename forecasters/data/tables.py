@@ -95,7 +95,7 @@ def read_state(source: Source, item_ids: Sequence[str] | None = None) -> pd.Data
 
     Returns:
         A row an item: `item_id`, `on_hand`, `arriving_1` ... `arriving_n`, `backorders` (0 where the file has
-        none), float64 units.
+        none), float64 units, and `date`, the day on which stock was counted, if it is there.
 
     Raises:
         InputError: with one message a fault.
@@ -197,7 +197,10 @@ def collect_state(source: Source, faults: Faults) -> pd.DataFrame | None:
     for column in ["on_hand", *numbered, "backorders"]:
         known = column in table.frame
         state[column] = table.numbers(column, _UNITS) if known else np.zeros(len(table.frame))
-    return pd.DataFrame(state)
+    frame = pd.DataFrame(state)
+    if "date" in table.frame:
+        frame["date"] = table.dates("date", optional=True)
+    return frame
 
 
 def cross_check(

@@ -37,6 +37,7 @@ History = Annotated[
     Path | None, _option("--history", "Sales by item and date, CSV or Parquet; without it the embedded panel.", "FILE")
 ]
 NeededHistory = Annotated[Path, _option("--history", "Sales by item and date, CSV or Parquet.", "FILE")]
+CheckedHistory = Annotated[Path | None, _option("--history", "Sales by item and date, CSV or Parquet.", "FILE")]
 Items = Annotated[Path | None, _option("--items", "Lead time, costs and attributes by item.", "FILE")]
 State = Annotated[Path | None, _option("--state", "Units on hand and arriving by item.", "FILE")]
 OnHand = Annotated[
@@ -125,6 +126,7 @@ Page = Annotated[
     _option("--out", "Markdown, CSV or Parquet to write; without it Markdown goes to standard output.", "FILE"),
 ]
 Run = Annotated[Path, _option("--run", "Folder of a kept run.", "FOLDER")]
+ComparedRun = Annotated[Path | None, _option("--run", "Folder of a kept run to compare the history with.", "FOLDER")]
 Only = Annotated[str, _option("--only", "Names of instances, as in a shell; all where not given.", "PATTERN")]
 Overwrite = Annotated[
     bool, _option("--overwrite", "Replace a run folder that stands there, once the new one is whole.", None)
