@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...arrays import BoolArray, FloatArray
 from ...errors import Faults, FractileError, did_you_mean
+from .attributes import item_table, join_attributes, name_import, take_attributes
 from .calendar import make_calendar
 from .covariates import covariate_arrays, sales_records
 from .oddities import oddities
@@ -362,22 +363,30 @@ def load_inputs(
     if missing not in get_args(Missing):
         raise FractileError(f"missing must be 'error', 'zero' or 'unknown', got {missing!r}")
     faults = Faults()
-    sales = collect_history(history, faults, columns)
+    notes: list[str] = []
+    sales = collect_history(history, faults, columns, notes)
     sound = not faults.messages
+    if not sound:
+        name_import(history, faults, columns, missing)
     item_frame = None if items is None else collect_items(items, faults)
     state_frame = None if state is None else collect_state(state, faults)
     item_frame, state_frame, left_out = match_rows(sales, item_frame, state_frame, rows, faults)
     name = "history" if isinstance(history, pd.DataFrame) else str(history)
-    panel = None
+    panel, fixed = None, pd.DataFrame()
     if sound and sales is not None:
+        found = len(faults.messages)
+        sales, fixed = take_attributes(sales, known or (), notes)
         panel = _collect_panel(sales, item_frame, name, faults, freq, missing, known)
+        if panel is None and len(faults.messages) > found:
+            name_import(history, faults, columns, missing)
     faults.raise_if_any()
     if panel is None:
         raise FractileError(f"{name}: no panel could be built")
     item_frame, state_frame = (f if f is None else in_order(f, panel.item_ids) for f in (item_frame, state_frame))
-    static = _static(item_frame, panel, sales is not None and "listed" in sales)
-    panel = replace(panel, static=static)
-    panel = replace(panel, notes=(*panel.notes, *(oddities(panel) if check else ())))
+    listed = panel.listed if sales is not None and "listed" in sales else None
+    static = item_table(item_frame, panel.item_ids, panel.dates, listed)
+    panel = replace(panel, static=join_attributes(static, fixed, panel.item_ids, notes))
+    panel = replace(panel, notes=(*notes, *panel.notes, *(oddities(panel) if check else ())))
     records = {} if sales is None else order_records(sales, panel.item_ids, panel.dates, panel.freq)
     return Inputs(panel, item_frame, state_frame, records, left_out)
 
@@ -434,17 +443,3 @@ def _collect_panel(
         notes=(*calendar.notes, *assumed, *stock.notes, *found.notes),
         availability=stock.availability,
     )
-
-
-def _static(items: pd.DataFrame | None, panel: SalesPanel, listed: bool) -> pd.DataFrame:
-    """Return what is known of the items; dates from which they are no longer sold are, where the history tells."""
-    static = pd.DataFrame() if items is None else items.set_index("item_id")
-    if not listed:
-        return static
-    static = pd.DataFrame(index=pd.Index(panel.item_ids, name="item_id")) if items is None else static
-    # The first date after the last period on sale; an item that was never on sale has the panel's first.
-    after = panel.periods - panel.listed[:, ::-1].argmax(axis=1)
-    after = np.where(panel.listed.any(axis=1), after, 0)
-    dates = pd.Series(panel.dates.append(pd.DatetimeIndex([pd.NaT])).to_numpy()[after], index=static.index)
-    given = static.get(DISCONTINUED, dates)
-    return static.assign(**{DISCONTINUED: given.where(given.notna(), dates)})

@@ -150,6 +150,9 @@ def _read_csv(path: Path, text: Collection[str], attributes: bool) -> RawTable:
 MOST_LISTED = 3
 """How many lines, values or items a message names before it only counts."""
 
+MOST_CATEGORIES = 50
+"""Numbers that stand beside words in a column of categories; where there are more, the words are misprints."""
+
 _FLAGS = {
     "true": True,
     "1": True,
@@ -178,7 +181,10 @@ class Table:
         self.faults = faults
 
     def rename(self, columns: Mapping[str, str]) -> None:
-        """Give columns our names; `columns` maps our name to the file's."""
+        """Give columns our names; `columns` maps our name to the file's.
+
+        A column of the file that has one of our names, but is not the one that is meant, becomes `own_name`.
+        """
         own = [str(column) for column in self.frame.columns]
         for ours, theirs in columns.items():
             if theirs not in own:
@@ -186,12 +192,10 @@ class Table:
                 self.faults.add(f"{self.name}: has no column {theirs!r}, which was to be {ours!r}{hint}")
         back = {theirs: ours for ours, theirs in columns.items()}
         names = [back.get(column, column) for column in own]
-        clash = {name for name in names if names.count(name) > 1}
-        for name in sorted(clash):
-            both = " and ".join(repr(column) for column in own if back.get(column, column) == name)
-            self.faults.add(f"{self.name}: columns {both} both end up as {name!r}; rename or remove one of them")
-        first = [at for at, name in enumerate(names) if name not in names[:at]]
-        self.frame = self.frame.iloc[:, first].set_axis([names[at] for at in first], axis=1)
+        for at, column in enumerate(own):
+            if column in columns and column not in back:  # the caller's word wins over a column of the same name
+                names[at] = own_name(column, own)
+        self.frame = self.frame.set_axis(names, axis=1)
 
     def require(self, names: Collection[str]) -> bool:
         """Say whether all these columns are there; add a fault for each that is not."""
@@ -253,13 +257,15 @@ class Table:
         return values
 
     def covariate(self, column: str) -> None:
-        """Add a fault for words where most rows hold numbers; words throughout are categories."""
+        """Add a fault for words among more numbers than a category has; words beside few numbers are categories."""
         raw = self.frame[column]
         if raw.dtype != np.dtype(object):
             return
-        words = np.isnan(as_numbers(raw)) & raw.notna().to_numpy()
-        if 0 < words.sum() < (raw.notna().sum() / 2):
-            self.fault(words, f"{column} must be a number, as it is in most rows", "correct it", _objects(raw))
+        numbers = as_numbers(raw)
+        words = np.isnan(numbers) & raw.notna().to_numpy()
+        if 0 < words.sum() < raw.notna().sum() / 2 and len(np.unique(numbers[np.isfinite(numbers)])) > MOST_CATEGORIES:
+            remedy = "write numbers alone, or leave the column out"
+            self.fault(words, f"{column} must be a number, as it is in most rows", remedy, _objects(raw))
 
     def dates(self, column: str = "date", *, optional: bool = False) -> pd.DatetimeIndex:
         """Return a column as dates without a time zone; what is not YYYY-MM-DD, or nothing if optional, is a fault."""
@@ -296,6 +302,14 @@ class Table:
         """Add a fault where an item has more than one row."""
         again = pd.Series(ids).duplicated().to_numpy() & (ids != "")
         self.fault(again, "item_id must stand once", remedy, ids)
+
+
+def own_name(column: str, others: Collection[str]) -> str:
+    """Return what a column of the file is called where another one has its name: `file_sales` for `sales`."""
+    name = f"file_{column}"
+    while name in others:
+        name += "_2"
+    return name
 
 
 def as_numbers(values: pd.Series[Any]) -> FloatArray:

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...errors import Faults
-from .read import Source, Table, listing, read_raw
+from .read import Source, Table, as_numbers, listing, own_name, read_raw
 from .rules import DISCONTINUED, ITEM_RULES, LEVEL_RULES, MOST_NAMED, ORDER_RECORDS, NumberRule, impossible_orders
 
 NIXTLA_NAMES = {"item_id": "unique_id", "date": "ds", "sales": "y"}
@@ -112,15 +112,30 @@ def read_state(source: Source, item_ids: Sequence[str] | None = None) -> pd.Data
     return _raise_faults(collect)
 
 
-def collect_history(source: Source, faults: Faults, columns: Mapping[str, str] | None = None) -> pd.DataFrame | None:
-    """Read sales history as `read_history` does; faults are added, None means that there is no frame."""
+def collect_history(
+    source: Source, faults: Faults, columns: Mapping[str, str] | None = None, notes: list[str] | None = None
+) -> pd.DataFrame | None:
+    """Read sales history as `read_history` does; faults are added, None means that there is no frame.
+
+    Args:
+        source: as in `read_history`.
+        faults: collects what is wrong.
+        columns: as in `read_history`.
+        notes: collects what a reader should know of columns that were renamed or left out.
+    """
     columns = columns or {}
+    notes = [] if notes is None else notes
     text = [columns.get(name, name) for name in ("item_id", "date")]
     raw = read_raw(source, faults, name="history", text=text)
     if raw is None:
         return None
     table = Table(raw, faults)
+    _leave_out_row_numbers(table, columns, notes)
+    own = {str(column) for column in table.frame}
     table.rename(columns)
+    for ours, theirs in columns.items():
+        if ours in own and theirs != ours and ours not in columns.values():
+            notes.append(f"the file's own column {ours!r} is called {own_name(ours, own)!r}: {theirs!r} is {ours!r}")
     table.refuse_lookalikes(["in_stock", "availability", "listed", "ordered", *KNOWN_AHEAD])
     if not table.require(HISTORY_COLUMNS):
         return None
@@ -303,6 +318,17 @@ def _raise_faults(collect: Callable[[Faults], pd.DataFrame | None]) -> pd.DataFr
     frame = collect(faults)
     faults.raise_if_any()
     return pd.DataFrame() if frame is None else frame
+
+
+def _leave_out_row_numbers(table: Table, columns: Mapping[str, str], notes: list[str]) -> None:
+    """Leave out a nameless column that counts the rows, as a frame's index does where it is written along."""
+    for name in [str(name) for name in table.frame if str(name) not in columns.values()]:
+        if name and not name.startswith("Unnamed: "):
+            continue
+        numbers = as_numbers(table.frame[name])
+        if np.isfinite(numbers).all() and (np.diff(numbers) > 0).all():
+            table.frame = table.frame.drop(columns=name)
+            notes.append("a nameless column that numbers the rows was left out")
 
 
 def _agree_on_stock(table: Table, frame: pd.DataFrame, flagged: bool) -> None:

@@ -112,14 +112,15 @@ def import_sales(
         freq=freq,
     )
     findings = Findings("frame" if isinstance(source, pd.DataFrame) else str(source))
-    history = _history(source, options, findings)
+    history = make_history(source, options, findings)
     raise_if_open(findings, source, None if out is None else str(out), options)
     if history is None:
         raise InputError([f"{findings.source}: no history could be made"])
     return ImportedSales(history, ImportReport(findings.source, tuple(findings.decisions)))
 
 
-def _history(source: str | Path | pd.DataFrame, options: Options, findings: Findings) -> pd.DataFrame | None:
+def make_history(source: str | Path | pd.DataFrame, options: Options, findings: Findings) -> pd.DataFrame | None:
+    """Return the history of a source, None where it cannot be made; faults and questions are in `findings`."""
     table = read_source(source, options, findings)
     if not check_names(table, options, findings):
         return None

@@ -73,10 +73,12 @@ def test_columns_map_our_names_to_the_files(tmp_path):
     assert frame[["item_id", "sales"]].to_numpy().tolist() == [["007", 3.0]]
 
 
-def test_two_columns_of_one_name_are_a_fault(tmp_path):
-    path = _write(tmp_path, "item_id,date,sales,units\n007,2024-01-01,3,4\n")
-    [fault] = _faults(read_history, path, {"sales": "units"})
-    assert "'sales' and 'units' both end up as 'sales'" in fault
+def test_a_column_that_is_named_wins_over_one_of_the_files_own(tmp_path):
+    path = _write(tmp_path, "item_id,date,sales,units\n007,2024-01-01,12.5,4\n")
+    frame = read_history(path, {"sales": "units"})
+    assert frame[["sales", "file_sales"]].to_numpy().tolist() == [[4.0, 12.5]]
+    swapped = read_history(path, {"sales": "units", "units": "sales"})
+    assert swapped[["sales", "units"]].to_numpy().tolist() == [[4.0, 12.5]]
 
 
 @pytest.mark.parametrize(
@@ -115,11 +117,17 @@ def test_faults_are_counted_and_all_reported_at_once(tmp_path):
     assert any("lines 2, 3, 4 (7 in all): sales must be a number >= 0, got -1, -2, -3;" in fault for fault in faults)
 
 
-def test_a_word_among_numbers_of_a_covariate_is_a_fault(tmp_path):
-    rows = "".join(f"a,2024-01-0{at},1,{at},w{at}\n" for at in range(1, 6))
-    path = _write(tmp_path, "item_id,date,sales,views,weather\n" + rows + "a,2024-01-06,1,x,3\n")
-    [fault] = _faults(read_history, path)
-    assert "line 7: views must be a number, as it is in most rows, got 'x'" in fault
+def test_a_word_among_many_numbers_of_a_covariate_is_a_fault(tmp_path):
+    rows = "".join(f"a{at},2024-01-01,1,{at}\n" for at in range(60))
+    [fault] = _faults(read_history, _write(tmp_path, "item_id,date,sales,views\n" + rows + "a,2024-01-06,1,x\n"))
+    assert "line 62: views must be a number, as it is in most rows, got 'x'" in fault
+    assert "correct" not in fault
+
+
+def test_words_beside_a_few_numbers_are_categories(tmp_path):
+    rows = "".join(f"a,2024-01-{at:02d},1,{'abc'[at % 3] if at % 7 == 0 else 0}\n" for at in range(1, 30))
+    frame = read_history(_write(tmp_path, "item_id,date,sales,StateHoliday\n" + rows))
+    assert set(frame["StateHoliday"]) == {"0", "a", "b", "c"}
 
 
 @pytest.mark.parametrize("price", ["free", "-1", "inf"])

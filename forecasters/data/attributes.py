@@ -1,0 +1,98 @@
+"""Attributes of items that stand in the history, and the way out for a file that is no history yet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ...arrays import BoolArray
+from ...errors import Faults
+from .read import Source, listing
+from .resample import CORE_COLUMNS
+from .rules import DISCONTINUED
+from .tables import KNOWN_AHEAD
+
+
+def name_import(history: Source, faults: Faults, columns: Mapping[str, str] | None, missing: str) -> None:
+    """Add to the latest fault of a file the command that imports it, where one does.
+
+    Args:
+        history: what was to be read; nothing is added for a frame.
+        faults: with one fault at least.
+        columns: our names to the file's.
+        missing: what a missing row means; "error" where the caller did not say.
+    """
+    if not isinstance(history, pd.DataFrame):
+        from ..importing.remedy import import_command
+
+        said = None if missing == "error" else missing
+        faults.messages[-1] += import_command(history, columns, said)
+
+
+def take_attributes(sales: pd.DataFrame, known: Collection[str], notes: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a history without the columns of words that are the same in all rows of each item, and these by item.
+
+    Args:
+        sales: as `read_history` gives it.
+        known: covariates that the caller names: they stay.
+        notes: what was taken is added.
+    """
+    words = [
+        str(name)
+        for name in sales.columns.difference([*CORE_COLUMNS, *KNOWN_AHEAD, *known], sort=False)
+        if sales[name].dtype == np.dtype(object) or isinstance(sales[name].dtype, pd.CategoricalDtype)
+    ]
+    fixed = {}
+    for name in words:
+        pairs = sales.loc[sales[name].notna(), ["item_id", name]].drop_duplicates()
+        if len(pairs) and not pairs["item_id"].duplicated().any() and pairs[name].map(type).eq(str).all():
+            fixed[name] = pairs.set_index("item_id")[name].astype(object)
+    if not fixed:
+        return sales, pd.DataFrame()
+    notes.append(f"columns that are constant within each item are its attributes: {listing(list(fixed))}")
+    return sales.drop(columns=list(fixed)), pd.DataFrame(fixed)
+
+
+def join_attributes(
+    static: pd.DataFrame, fixed: pd.DataFrame, item_ids: Sequence[str], notes: list[str]
+) -> pd.DataFrame:
+    """Return what is known of the items, with the attributes that stand in the history; those of the items file win.
+
+    Args:
+        static: what the items file knows, a row an item; empty where there is none.
+        fixed: from `take_attributes`.
+        item_ids: of the panel.
+        notes: what was left out is added.
+    """
+    if fixed.empty:
+        return static
+    both = [name for name in fixed if name in static]
+    if both:
+        notes.append(f"attributes that stand in both files are taken from the items: {listing(both)}")
+    rows = fixed.drop(columns=both).reindex(list(item_ids)).rename_axis("item_id")
+    return rows if static.empty else static.join(rows)
+
+
+def item_table(
+    items: pd.DataFrame | None, item_ids: Sequence[str], dates: pd.DatetimeIndex, listed: BoolArray | None
+) -> pd.DataFrame:
+    """Return what is known of the items; dates from which they are no longer sold are, where the history tells.
+
+    Args:
+        items: the items file, a row an item in the order of `item_ids`; None where there is none.
+        item_ids: of the panel.
+        dates: of its periods.
+        listed: whether items were on sale, shape (items, periods); None where the history does not say.
+    """
+    static = pd.DataFrame() if items is None else items.set_index("item_id")
+    if listed is None:
+        return static
+    static = pd.DataFrame(index=pd.Index(item_ids, name="item_id")) if items is None else static
+    # The first date after the last period on sale; an item that was never on sale has the panel's first.
+    after = len(dates) - listed[:, ::-1].argmax(axis=1)
+    after = np.where(listed.any(axis=1), after, 0)
+    ended = pd.Series(dates.append(pd.DatetimeIndex([pd.NaT])).to_numpy()[after], index=static.index)
+    given = static.get(DISCONTINUED, ended)
+    return static.assign(**{DISCONTINUED: given.where(given.notna(), ended)})

@@ -1,0 +1,53 @@
+"""The command that imports a file which another command refuses."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...errors import FractileError
+from .findings import Findings, Options, command, merged
+from .importer import make_history
+
+_LARGEST = 60_000_000
+"""Bytes of a file beyond which it is not read again to see what it needs."""
+_TOPICS = ("format", "packed", "encoding", "separator", "decimal", "date_format", "layout", "columns", "added_up")
+
+
+def import_command(path: str | Path, columns: Mapping[str, str] | None = None, missing: str | None = None) -> str:
+    """Return what to type so that a file is imported, "" where an import cannot read it either.
+
+    Args:
+        path: of the file that was refused.
+        columns: our names to the file's, as the caller gave them.
+        missing: what a missing row means, where the caller said it.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            return ""
+        options = Options(columns=dict(columns or {}), missing=missing)
+        if path.stat().st_size > _LARGEST:
+            return f"; type: {command(path, _target(path), options, {})}"
+        findings = Findings(str(path))
+        history = make_history(path, options, findings)
+    except FractileError:
+        return ""
+    if findings.faults or (history is None and not findings.questions):
+        return ""
+    recognised = ", ".join(d.text for d in findings.decisions if d.topic in _TOPICS)
+    seen = f"   (recognised: {recognised})" if recognised else ""
+    if len(findings.questions) == 1:
+        answers = [choice.options for choice in findings.questions[0].choices]
+    else:
+        answers = [{}]
+        for question in findings.questions:
+            answers = [merged(answers[0], question.choices[0].options)]
+    typed = "   or: ".join(command(path, _target(path), options, answer) for answer in answers)
+    return f"; type: {typed}{seen}"
+
+
+def _target(path: Path) -> str:
+    name = "history.csv" if path.name != "history.csv" else "imported_history.csv"
+    return shlex.quote(name)
