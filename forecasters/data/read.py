@@ -153,6 +153,9 @@ MOST_LISTED = 3
 MOST_CATEGORIES = 50
 """Numbers that stand beside words in a column of categories; where there are more, the words are misprints."""
 
+MOST_NAMED = 15
+"""Columns of a table that a message names."""
+
 _FLAGS = {
     "true": True,
     "1": True,
@@ -201,7 +204,8 @@ class Table:
         """Say whether all these columns are there; add a fault for each that is not."""
         missing = [name for name in names if name not in self.frame]
         for name in missing:
-            hint = did_you_mean(name, self.frame.columns)
+            known = [str(column) for column in self.frame.columns]
+            hint = did_you_mean(name, known[:MOST_NAMED]) + (" …" if len(known) > MOST_NAMED else "")
             self.faults.add(f"{self.name}: has no column {name!r}; rename one or map it{hint}")
         return not missing
 
