@@ -313,7 +313,8 @@ def load_panel(
 
     Args:
         history: columns item_id, date, sales (units >= 0); optional in_stock, availability (share of the day or
-            period in stock), listed (false: not on sale); any other column is a covariate.
+            period in stock), listed (false: not on sale); any other column is a covariate, or an attribute of the items
+            where it holds words that are the same in all rows of an item.
         items: column item_id and any others, optional discontinued (the date from which an item is no longer sold);
             all of them become `panel.static`, and those that are not in `rules.NO_FEATURES` are
             `panel.attributes`, which forecasters learn from.
