@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .errors import FractileError, did_you_mean
@@ -93,16 +93,24 @@ class Registry(Mapping[str, type[Any]]):
             FractileError: where the name or an option is unknown, or an option without a default is missing.
         """
         found = self.known(name)
-        known = option_names(found)
-        for option in options:
-            if option not in known:
-                raise FractileError(f"{self.kind} {name!r} has no option {option!r}{did_you_mean(option, known)}")
+        self.check_options(name, options)
         missing = [option for option in required_options(found) if option not in options]
         if missing:
             trained = isinstance(self._addresses.get(name), str) and not getattr(found, "never_trained", False)
             remedy = "give them, or train it" if trained else "give them"
             raise FractileError(f"{self.kind} {name!r} needs {', '.join(missing)}; {remedy}")
         return found(**options)
+
+    def check_options(self, name: str, options: Iterable[str]) -> None:
+        """Refuse options that the class of a name does not have.
+
+        Raises:
+            FractileError: names the first one, and lists the known ones.
+        """
+        known = option_names(self.known(name))
+        for option in options:
+            if option not in known:
+                raise FractileError(f"{self.kind} {name!r} has no option {option!r}{did_you_mean(option, known)}")
 
     def name_of(self, found: type[Any]) -> str | None:
         """Return the name of a class, or the address of one that can be imported; None where there is neither."""

@@ -16,6 +16,7 @@ from ..forecasters.base import Forecaster
 from ..forecasters.forecast import DEFAULT_LEVELS
 from ..forecasters.storage import save_forecaster
 from ..policies.base import Planner, Policy
+from ..policies.registry import POLICIES
 from ..policies.storage import is_kept, save_policy
 from ..policies.transfer import has_item_parameters, pool_parameters
 from ..training.train import is_trained, needs_training
@@ -65,6 +66,8 @@ def train_run(
     """
     if policy in BOUNDS:
         raise InputError([f"--policy: {policy!r} is a bound that knows the future; choose a policy"])
+    if policy != AUTO and not is_trained(policy):  # said before the forecaster is fitted, not after
+        POLICIES.check_options(policy, config.policies.options.get(policy, {}))
     study = begin(config, 0, progress)
     with new_run(out, overwrite=overwrite) as run:
         chosen: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from fractile.envs.gym.registration import ENVIRONMENTS
 from fractile.policies.storage import load_policy
 from fractile.progress import no_progress
 from fractile.studies import train_environment as module
+from fractile.studies.backtest import Study
 from fractile.studies.kept_orders import next_orders
 from fractile.studies.train_environment import BASELINES, optimal_cost, train_environment
 from fractile.training import agents
@@ -148,7 +149,8 @@ def test_the_command(tmp_path, monkeypatch):
         (["--policy", "newsvendor", "--steps", "5"], ["has no option 'steps'"]),
     ],
 )
-def test_what_does_not_fit_is_refused(arguments, messages):
+def test_what_does_not_fit_is_refused_before_any_fit(arguments, messages, monkeypatch):
+    monkeypatch.setattr(Study, "fit", lambda *_: pytest.fail("fitted"))
     result = invoke("train", *arguments)
     assert result.exit_code == 2
     for message in messages:
