@@ -105,11 +105,17 @@ class DemandForecast(Protocol):
         """Return a wide frame as Nixtla's libraries give it: see `QuantileForecast.to_nixtla`."""
 
 
-def check_level(level: ArrayLike) -> FloatArray:
-    """Return quantile levels as an array; each must lie in (0, 1)."""
+def check_level(level: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
+    """Return quantile levels as an array; each must lie in (0, 1), and they must broadcast to (items, origins)."""
     level = np.asarray(level, dtype=np.float64)
     if not np.all((level > 0) & (level < 1)):
         raise FractileError(f"a quantile level must lie strictly between 0 and 1, got {level}")
+    fits = level.ndim <= 2 and all(n in (1, m) for n, m in zip(level.shape[::-1], shape[::-1], strict=False))
+    if not fits:
+        remedy = "; for one level an item, give level[:, None]" if level.shape == shape[:1] else ""
+        raise FractileError(
+            f"level must be one number or broadcast to (items, origins) = {shape}, got {level.shape}{remedy}"
+        )
     return level
 
 

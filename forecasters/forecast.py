@@ -122,11 +122,9 @@ class QuantileForecast:
         Returns:
             units, shape (items, origins, horizon).
         """
-        level = check_level(level)
+        level = check_level(level, self.values.shape[:2])
         if level.ndim == 0:
             return np.maximum(self.values @ interpolation_weights(self.levels, level), 0.0)
-        if np.broadcast_shapes(level.shape, self.values.shape[:2]) != self.values.shape[:2]:
-            raise FractileError(f"level must be one number or broadcast to (items, origins), got {level.shape}")
         weights = interpolation_weights(self.levels, np.broadcast_to(level, self.values.shape[:2]))
         return np.maximum(np.einsum("iohq,ioq->ioh", self.values, weights), 0.0)
 

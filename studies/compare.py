@@ -168,6 +168,9 @@ class Comparison:
     def __str__(self) -> str:
         return self.to_text()
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002  # what a notebook shows
+        printer.text(self.to_text())
+
 
 def compare(
     policies: Mapping[str, Policy | Planner],

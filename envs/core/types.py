@@ -13,7 +13,15 @@ from ...arrays import Array, FloatArray, IntArray
 from ...errors import FractileError
 from ...forecasters.demand_forecast import DemandForecast
 from .backend import are_quantities, concatenate, first_fault, zeros
-from .forecast_features import ForecastFeatures, PeriodFeatures, ProtectionTotals, are_made, distinct, protection_total
+from .forecast_features import (
+    ForecastFeatures,
+    PeriodFeatures,
+    ProtectionTotals,
+    are_made,
+    distinct,
+    fractile_of,
+    protection_total,
+)
 from .params import ItemParams, Number
 
 
@@ -257,6 +265,17 @@ class Observation:
             FractileError: where the scenario has no forecast.
         """
         return protection_total(self.known_forecast(), self.params) if self.total is None else self.total
+
+    def protection_quantile(self, level: Any = None) -> FloatArray:
+        """Return a quantile of demand over each item's protection interval, units, shape (1 or paths, items).
+
+        Args:
+            level: in (0, 1), one for all, or broadcasts to (paths, items); the critical ratio where None. [τ]
+
+        Raises:
+            FractileError: where the scenario has no forecast.
+        """
+        return fractile_of(self.protection_total(), self.params.critical_ratio if level is None else level)
 
 
 @dataclass(frozen=True, eq=False)

@@ -160,7 +160,8 @@ class DistributionForecast:
 
     def quantile(self, level: ArrayLike) -> FloatArray:
         """Return the exact quantile, shape (items, origins, horizon)."""
-        return self._broadcast(np.maximum(self.outlook.periods().ppf(_by_item(check_level(level))), 0.0))
+        level = check_level(level, self.values.shape[:2])
+        return self._broadcast(np.maximum(self.outlook.periods().ppf(_by_item(level)), 0.0))
 
     def mean(self) -> FloatArray:
         """Return the exact mean, shape (items, origins, horizon)."""

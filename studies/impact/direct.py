@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,59 @@ from ...policies.base import Planner, Policy
 from ...policies.exact.hindsight import Hindsight
 from ...policies.rollout import simulate
 from .grid import Grid
+from .plots import plot_cells
 from .result import Impact, value_forecasts
+from .words import impact_text, pair_text
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastImpact(Impact):
+    """What forecasts are worth, as `fr.impact` finds it: its tables, as text and as a figure.
+
+    Attributes:
+        freq: of the periods, for the text.
+    """
+
+    freq: str | None = None
+
+    def to_text(self, currency: str | None = None) -> str:
+        """Return tables and findings as text.
+
+        Args:
+            currency: written after amounts of money.
+        """
+        return impact_text(self, self.freq, currency)
+
+    def describe_saving(self, forecaster: str, policy: str) -> str:
+        """Return a pair's saving against the reference with its interval, as text: "21.8 % [13.8, 30.1]".
+
+        Args:
+            forecaster: its name.
+            policy: its name.
+
+        Raises:
+            FractileError: where there is no such pair.
+        """
+        pairs = self.cells.set_index(["forecaster", "policy"])
+        if (forecaster, policy) not in pairs.index:
+            known = [f"{f}/{p}" for f, p in pairs.index]
+            raise FractileError(f"there is no pair {forecaster}/{policy}; the pairs are: {', '.join(known)}")
+        saving, low, high = 100 * pairs.loc[(forecaster, policy), ["saving", "saving_low", "saving_high"]].astype(float)
+        return f"{saving:.1f} % [{low:.1f}, {high:.1f}]"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the saving of each policy on each forecast with its interval, and return matplotlib's axes.
+
+        Args:
+            ax: axes to draw on; None: a new figure.
+        """
+        return plot_cells(self.cells, level=self.level, reference=pair_text(*self.reference), ax=ax)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002  # what a notebook shows
+        printer.text(self.to_text())
 
 
 def impact(
@@ -29,7 +83,7 @@ def impact(
     reference: str | None = None,
     warm_up: int = 0,
     level: float = 0.95,
-) -> Impact:
+) -> ForecastImpact:
     """Value forecasts in money: every one under every policy, beside its accuracy.
 
     Args:
@@ -79,7 +133,8 @@ def impact(
             trajectories[name, policy] = simulate(ready, scenario, params, warm_up=warm_up)
     bound = _bound(Scenario(known[:, origins[warm_up:]].T[None]), params)
     grid = Grid(trajectories, forecasts, hindsight=bound)
-    return value_forecasts(grid, panel, params, reference=reference, truth=demand, level=level)
+    found = value_forecasts(grid, panel, params, reference=reference, truth=demand, level=level)
+    return ForecastImpact(**{field.name: getattr(found, field.name) for field in fields(found)}, freq=panel.freq)
 
 
 def _bound(scenario: Scenario, params: ItemParams) -> FloatArray | None:

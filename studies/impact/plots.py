@@ -59,26 +59,49 @@ def draw_cells(cells: pd.DataFrame, policies: list[str], *, level: float, refere
         level: of the intervals.
         reference: what savings are measured against, for readers.
     """
+
+    def paint(figure: Figure) -> None:
+        paint_cells(figure.subplots(), cells, policies, level=level, reference=reference)
+
+    height = 100 + (22 * len(policies) + 8) * cells["forecaster"].nunique()
+    return draw("impact-cells", "Saving by forecaster and policy", WIDTH, height, paint)
+
+
+def paint_cells(axes: Axes, cells: pd.DataFrame, policies: list[str], *, level: float, reference: str) -> None:
+    """Draw the figure of `draw_cells` on axes of matplotlib's."""
     order = list(cells.groupby("forecaster")["saving"].max().sort_values(kind="stable").index)
     scale = scale_of(100 * cells[["saving_low", "saving", "saving_high"]].to_numpy(dtype=float))
     colours = policy_colours(policies)
     apart = 0.8 / max(len(policies), 1)
+    for k, policy in enumerate(policies):
+        axes.plot([], [], "o-", color=colours[policy], lw=2.2, ms=7, label=label(policy))
+        rows = cells[cells["policy"] == policy].set_index("forecaster")
+        for y, name in enumerate(order):
+            if name in rows.index:
+                point = 100 * rows.loc[name, ["saving_low", "saving", "saving_high"]].to_numpy(dtype=float)
+                draw_interval(axes, point, y + apart * ((len(policies) - 1) / 2 - k), scale, colours[policy])
+    frame_intervals(axes, [label(str(name)) for name in order], scale)
+    axes.set_xlabel(f"saving against {reference}, %,\n{percent(level, 0)} interval")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0, frameon=False)
 
-    def paint(figure: Figure) -> None:
-        axes = figure.subplots()
-        for k, policy in enumerate(policies):
-            axes.plot([], [], "o-", color=colours[policy], lw=2.2, ms=7, label=label(policy))
-            rows = cells[cells["policy"] == policy].set_index("forecaster")
-            for y, name in enumerate(order):
-                if name in rows.index:
-                    point = 100 * rows.loc[name, ["saving_low", "saving", "saving_high"]].to_numpy(dtype=float)
-                    draw_interval(axes, point, y + apart * ((len(policies) - 1) / 2 - k), scale, colours[policy])
-        frame_intervals(axes, [label(str(name)) for name in order], scale)
-        axes.set_xlabel(f"saving against {reference}, %,\n{percent(level, 0)} interval")
-        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0)
 
-    height = 100 + (22 * len(policies) + 8) * len(order)
-    return draw("impact-cells", "Saving by forecaster and policy", WIDTH, height, paint)
+def plot_cells(cells: pd.DataFrame, *, level: float, reference: str, ax: Axes | None = None) -> Axes:
+    """Draw `paint_cells` on axes of matplotlib's, and return them.
+
+    Args:
+        cells: see `draw_cells`.
+        level: of the intervals.
+        reference: what savings are measured against, for readers.
+        ax: to draw on; None: a new figure.
+    """
+    policies = list(dict.fromkeys(cells["policy"]))
+    if ax is None:
+        from matplotlib import pyplot
+
+        height = 1.2 + (0.24 * len(policies) + 0.1) * cells["forecaster"].nunique()
+        ax = pyplot.subplots(figsize=(7.0, height), layout="constrained")[1]
+    paint_cells(ax, cells, policies, level=level, reference=reference)
+    return ax
 
 
 def draw_money(points: pd.DataFrame, policies: list[str], *, period: str) -> str:

@@ -275,3 +275,19 @@ def test_demand_may_be_whole_numbers_and_negative_zero():
     Scenario(np.full((2, 5, 3), -0.0))
     Scenario(np.ones((2, 5, 3), dtype=np.int64))
     Scenario(np.ones((2, 5, 0)))
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["distribution", "quantiles"])
+def test_a_policy_reads_a_quantile_of_the_protection_interval_by_item(exact):
+    params = ItemParams(lead_time=np.array([1, 2]), stockout_cost=np.array([4.0, 9.0]))
+    scenario = fr.draw_scenario(fr.Poisson(np.array([2.0, 5.0])), 0, 3, 4, span=3)
+    forecast = scenario.forecasts[0]
+    if not exact:
+        forecast = fr.QuantileForecast(forecast.levels, forecast.values, forecast.origins, forecast.item_ids)
+    obs = fr.Observation(0, np.zeros((3, 2)), np.zeros((2, 3, 2)), params, forecast)
+    levels = [4.0 / 5.0, 9.0 / 10.0]
+    expected = [obs.protection_total().quantile(level)[item, 0, 0] for item, level in enumerate(levels)]
+    np.testing.assert_array_equal(obs.protection_quantile(), [expected])
+    np.testing.assert_array_equal(obs.protection_quantile(np.array(levels)), [expected])
+    with pytest.raises(fr.FractileError, match=r"\(items, origins\) = \(2, 1\), got \(2,\); .* level\[:, None\]"):
+        forecast.quantile(np.array(levels))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from IPython.lib.pretty import pretty
 
 import fractile as fr
 from fractile import compare
@@ -133,3 +134,7 @@ def test_numbered_networks_of_one_kind_are_training_runs_of_one_learner():
     found = find_training_runs({**nets, "other 1": nets["net seed 1"], "newsvendor": fr.make_policy("newsvendor")})
     assert set(found) == {"net seed 1", "net seed 2"}
     assert len(set(found.values())) == 1
+
+
+def test_a_notebook_shows_the_text(comparison):
+    assert pretty(comparison) == comparison.to_text()

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
+import fractile as fr
 from fractile import (
     FractileError,
     InputError,
@@ -391,3 +393,20 @@ def test_forecasts_of_other_origins_are_refused(made_elsewhere):
         value_in_python(sparse, policies, retail.panel, params)
     with pytest.raises(FractileError, match="one forecast and one policy at least"):
         value_in_python({}, policies, retail.panel, params)
+
+
+def test_an_impact_in_python_is_a_text_and_a_figure():
+    retail = fr.retail_panel(items=5, periods=120, seed=0)
+    fitted = {name: fr.make_forecaster(name).fit(retail.panel.until(100)) for name in ("seasonal_naive", "croston")}
+    forecasts = {name: each.predict(retail.panel, 3, origins=range(100, 120)) for name, each in fitted.items()}
+    policies = {name: fr.make_policy(name) for name in ("newsvendor", "projected")}
+    found = fr.impact(forecasts, policies, retail.panel, fr.ItemParams(lead_time=2, stockout_cost=9.0))
+    assert str(found) == impact_text(found, "W-MON")
+    axes = found.plot(Figure().subplots())
+    assert "saving against seasonal naive with newsvendor" in axes.get_xlabel()
+    assert {text.get_text() for text in axes.get_yticklabels()} == {"seasonal naive", "croston"}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["newsvendor", "projected"]
+    row = found.cells.set_index(["forecaster", "policy"]).loc[("croston", "projected")]
+    assert found.describe_saving("croston", "projected").startswith(f"{100 * row['saving']:.1f} % [")
+    with pytest.raises(fr.FractileError, match=r"no pair ets/projected; the pairs are: .*croston/projected"):
+        found.describe_saving("ets", "projected")
