@@ -17,6 +17,7 @@ from .studies.commands.bench import bench
 from .studies.commands.forecast import forecast
 from .studies.commands.impact import impact
 from .studies.commands.importing import import_
+from .studies.commands.init import init
 from .studies.commands.lineage import lineage
 from .studies.commands.list import list_
 from .studies.commands.literature import literature
@@ -60,6 +61,7 @@ app.command()(forecast)
 app.command()(lineage)
 app.command()(impact)
 app.command("import")(import_)
+app.command()(init)
 app.command()(validate)
 app.command()(report)
 app.command()(literature)

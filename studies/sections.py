@@ -307,7 +307,7 @@ class LineageConfig(Section):
 
     Attributes:
         forecasters: names of those compared, or "all"; none: a study makes no league, `fractile lineage` one of all.
-        horizon: periods ahead; None: `forecast.horizon`, or 8, or as far as the longest protection interval reaches.
+        horizon: periods ahead; None: that of `[forecast]`, or 8, or as far as the longest protection interval reaches.
         origins: how many are forecast from.
         spacing: periods from one origin to the next; None: a horizon.
         volatility_items: items at most whose forecasts are followed from origin to origin.
@@ -331,7 +331,7 @@ class ImpactConfig(Section):
     """`[impact]`: what forecasts are worth, each forecaster under each policy.
 
     Attributes:
-        forecasters: names of those compared, `truth` included where demand is synthetic; none: `DEFAULT_VALUED`, those
+        forecasters: names of those compared, `truth` included where demand is synthetic; none: a few usual ones, those
             of `[forecast]`, and the truth where it is known.
         policies: under which they are.
         reference: the pair that savings are measured against, "forecaster/policy"; the first of each where None.
@@ -417,7 +417,12 @@ class TrainingConfig(Section):
 
 
 class StatisticsConfig(Section):
-    """`[statistics]`: level of the intervals, and what they treat as independent."""
+    """`[statistics]`: level of the intervals, and what they treat as independent.
+
+    Attributes:
+        level: of the intervals.
+        clusters: what intervals treat as independent: demand paths, or items and periods; "auto": what the data has.
+    """
 
     level: Annotated[float, Field(strict=True, gt=0, lt=1, description="a number between 0 and 1")] = 0.95
     clusters: Annotated[

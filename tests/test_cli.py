@@ -407,7 +407,19 @@ def test_list_has_a_line_for_each():
     assert "  newsvendor " in invoke("list").stdout
 
 
-COMMANDS = ["study", "train", "order", "forecast", "lineage", "validate", "report", "literature", "bench", "list"]
+COMMANDS = [
+    "study",
+    "train",
+    "order",
+    "forecast",
+    "lineage",
+    "init",
+    "validate",
+    "report",
+    "literature",
+    "bench",
+    "list",
+]
 
 
 def test_version_and_help():
