@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..errors import InputError
 from ..forecasters.base import Forecaster
-from ..forecasters.data.discontinued import discontinued
 from ..forecasters.data.panel import Inputs, SalesPanel, load_inputs
 from ..forecasters.data.read import listing
 from ..forecasters.data.tables import Rows
@@ -24,7 +22,7 @@ from .config import StudyConfig, load_config
 from .data import StudyData, item_params, read_stock
 from .folder import read_manifest
 from .kept_runs import BOUNDS, kept_policies, orders_at_end, pooled_parameters
-from .orders import label_orders
+from .orders import label_orders, not_sold
 from .outside import read_outside
 from .own import own_policies, own_policy
 from .sections import OWN_LEVELS, OWN_ORDERS
@@ -45,7 +43,8 @@ class KeptOrders:
             `order` (units), `order_up_to` (units), `critical_quantile` (the level of demand over the protection
             interval that the order covers), `policy`, `forecaster` and `assumed` (what nobody gave, or "").
         new: items that the run's history did not have.
-        discontinued: items that are no longer sold; they are listed with an order of 0.
+        discontinued: items that are no longer sold, or will not be when an order arrives; they are listed with an
+            order of 0.
         gone: items of the run that the history does not have; they are not listed.
         no_history: other items of the items or state file that the history does not have; nor are these.
         periods_behind: periods of the history after the end of the run's own.
@@ -136,8 +135,7 @@ def next_orders(
         ordering = for_items(loaded, ours, panel.item_ids, data.params, pooled=pooled, forecast=forecast)
     table = orders_at_end(data, forecaster, ordering, shown)
     assumed = assumed_in_run(record, inputs.items if items is not None else None)
-    stopped = discontinued(panel, np.array([panel.periods]))[:, 0]
-    ended = tuple(item for item, over in zip(panel.item_ids, stopped, strict=True) if over)
+    ended = tuple(item for item, over in zip(panel.item_ids, not_sold(panel, data.params), strict=True) if over)
     left_out = tuple(item for item in inputs.left_out if item not in set(gone))
     return KeptOrders(
         label_orders(table, policy=name, forecaster=record["forecaster"], assumed=assumed),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..arrays import FloatArray
+from ..arrays import BoolArray, FloatArray
 from ..envs.core.backend import are_quantities, first_fault
 from ..envs.core.dynamics import feasible_order
 from ..envs.core.forecast_features import by_origin
@@ -19,6 +19,7 @@ from ..forecasters.base import Forecaster
 from ..forecasters.data.calendar import later_dates
 from ..forecasters.data.discontinued import discontinued
 from ..forecasters.data.panel import SalesPanel
+from ..forecasters.data.rules import DISCONTINUED
 from ..forecasters.data.tables import escape_ids
 from ..policies.base import OrderUpToPolicy, Policy
 from .folder import write_frame
@@ -40,7 +41,7 @@ def next_orders(
 ) -> pd.DataFrame:
     """Return the order of every item for the period after the history's end.
 
-    Items that are no longer sold (`forecasters.data.discontinued`) are not ordered, whatever the policy says.
+    Items that are no longer sold (`not_sold`) are not ordered, whatever the policy says.
 
     Args:
         policy: turns observations into orders.
@@ -75,7 +76,7 @@ def next_orders(
             item = first_fault(wanted)[1]
             got = f"{wanted[0, item]:g} for item {panel.item_ids[item]}"
         raise FractileError(f"{type(policy).__name__} must order a number >= 0 for each item, got {got}")
-    wanted = np.where(discontinued(panel, np.array([panel.periods]))[:, 0], 0.0, wanted)
+    wanted = np.where(not_sold(panel, params), 0.0, wanted)
     order = np.asarray(feasible_order(wanted, params))[0]
     if (order > MOST_UNITS).any():
         item = int(np.argmax(order))
@@ -103,6 +104,22 @@ def next_orders(
         "critical_quantile": np.where(covered == 0, 0.0, GRID[np.maximum(covered, 1) - 1]).round(4),
     }
     return pd.DataFrame(table)
+
+
+def not_sold(panel: SalesPanel, params: ItemParams) -> BoolArray:
+    """Return which items an order placed after the history's end comes too late for, shape (items,).
+
+    They are discontinued by then (`forecasters.data.discontinued`), or will be when the order arrives.
+    """
+    ended = discontinued(panel, np.array([panel.periods]))[:, 0]
+    if DISCONTINUED not in panel.static:
+        return ended
+    lead_time = np.broadcast_to(params.lead_time, (panel.items,))
+    dates = pd.DatetimeIndex(panel.static[DISCONTINUED])
+    for wait in np.unique(lead_time):
+        arrival = later_dates(panel.dates[-1:], panel.freq, int(wait) + 1)
+        ended = ended | ((lead_time == wait) & np.asarray(dates <= np.asarray(arrival)[0]))
+    return ended
 
 
 def label_orders(table: pd.DataFrame, *, policy: str, forecaster: str, assumed: str) -> pd.DataFrame:

@@ -162,6 +162,24 @@ def test_forecasts_of_a_protection_interval_alone_are_enough_to_order(folder, tm
     assert (pd.read_csv(tmp_path / "orders.csv")["order"] >= 0).all()
 
 
+def test_later_forecasts_are_read_for_later_orders(folder, tmp_path):
+    """Trained without the last forecasts, a run orders with them once they are given, as if it had had them."""
+    frame = pd.read_csv(folder / "whole.csv", dtype={"item_id": str})
+    frame[frame["origin_date"] < frame["origin_date"].max()].to_csv(folder / "old.csv", index=False)
+    files = [*("--history", folder / "history.csv"), *("--items", folder / "items.csv")]
+    state, orders = ["--history", folder / "history.csv", "--state", folder / "state.csv"], []
+    for name in ("old", "whole"):
+        given = ["--forecasts", f"mine={folder / name}.csv", "--forecaster", "mine", "--policy", "newsvendor"]
+        assert run("train", *files, *given, "--periods", HELD_OUT, "--out", tmp_path / name).exit_code == 0
+        later = ["--forecasts", f"mine={folder / 'whole.csv'}", "--out", tmp_path / f"{name}.csv"]
+        done = run("order", "--run", tmp_path / name, *state, *later)
+        assert done.exit_code == 0, done.output
+        orders.append(pd.read_csv(tmp_path / f"{name}.csv"))
+    pd.testing.assert_frame_equal(*orders)
+    other = run("order", "--run", tmp_path / "old", *state, "--forecasts", f"ets={folder / 'whole.csv'}")
+    assert "--forecasts: 'ets' is not the run's forecaster; give mine=FILE" in other.output
+
+
 def test_an_order_needs_a_forecast_from_the_history_s_end(folder, tmp_path):
     frame = pd.read_csv(folder / "whole.csv", dtype={"item_id": str})
     frame[frame["origin_date"] < frame["origin_date"].max()].to_csv(folder / "old.csv", index=False)
