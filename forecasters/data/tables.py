@@ -265,7 +265,7 @@ def match_rows(
     """
     if history is None:
         return items, state, ()
-    there, left_out = pd.unique(history["item_id"]), ()
+    there, left_out = list(dict.fromkeys(history["item_id"])), ()
     items, state = (frame if frame is None else unescape_ids(frame, there) for frame in (items, state))
     if rows.leave_out:
         ids = [frame["item_id"] for frame in (items, state) if frame is not None]
