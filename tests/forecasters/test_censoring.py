@@ -18,6 +18,7 @@ QUICK = {
         name: {"steps": 150, "horizon": 4}
         for name in ("mqmlp", "rnn", "deepar", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")
     },
+    **{name: {"trees": 40, "horizon": 4} for name in ("random_forest", "quantile_forest", "sqrf", "lightgbm")},
     "arima": {"searched": 4},
     "ensemble": {"horizon": 4, "members": ("patchwork", "croston")},
 }

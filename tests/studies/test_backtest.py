@@ -32,6 +32,7 @@ def config_of(forecaster, **more):
             "training.simulated_paths": 1,
             "training.backprop_steps": 3,
             "training.ppo_steps": 2000,
+            "training.seeds": 1,
             **more,
         },
     )

@@ -27,6 +27,7 @@ SMALL = {
     "training.simulated_paths": 1,
     "training.backprop_steps": 4,
     "training.ppo_steps": 2000,
+    "training.seeds": 2,
 }
 
 COLUMNS = ["item_id", "date", "order", "order_up_to", "critical_quantile", "policy", "forecaster", "assumed"]
