@@ -23,6 +23,7 @@ from .studies.commands.list import list_
 from .studies.commands.literature import literature
 from .studies.commands.order import order
 from .studies.commands.report import report
+from .studies.commands.resume import resume
 from .studies.commands.study import study
 from .studies.commands.train import train
 from .studies.commands.validate import validate
@@ -62,6 +63,7 @@ app.command()(lineage)
 app.command()(impact)
 app.command("import")(import_)
 app.command()(init)
+app.command()(resume)
 app.command()(validate)
 app.command()(report)
 app.command()(literature)

@@ -24,6 +24,7 @@ from ..errors import FractileError, InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.outside import OutsideForecaster
+from ..parts import Parts
 from ..policies.base import Planner, Policy
 from ..policies.recorded import RecordedOrders
 from ..policies.rollout import simulate
@@ -46,7 +47,9 @@ from .folds import (
 )
 from .outside import own_windows, with_outside
 from .own import own_note, own_policy, replay_orders, with_own
+from .pieces import fit_key, keep_fit
 from .refits import Refits, new_forecaster
+from .refused import refuse_policies
 from .sections import OWN
 from .windows import Windows, place_folds, shown_periods
 
@@ -65,17 +68,6 @@ __all__ = [
     "new_forecaster",
 ]
 
-NEEDS_A_MODEL = ("dynamic_programming", "projected_level")
-"""Policies that need a theoretical demand model; a sales history is none."""
-NEEDS_A_NETWORK = (
-    "single_index",
-    "dual_index",
-    "capped_dual_index",
-    "tailored_base_surge",
-    "echelon_base_stock",
-)
-"""Policies that order on the links of a network, which a sales history of single items is not."""
-
 
 @dataclass(eq=False)
 class Study:
@@ -87,6 +79,7 @@ class Study:
         windows: of each fold, in the order of time.
         progress: receives what is being done.
         seconds: CPU time of each stage so far.
+        parts: where finished fits, forecasts and policies are kept, and read from.
     """
 
     config: StudyConfig
@@ -94,6 +87,7 @@ class Study:
     windows: tuple[Windows, ...]
     progress: Progress
     seconds: dict[str, float] = field(default_factory=dict)
+    parts: Parts = field(default_factory=Parts)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -122,14 +116,21 @@ class Study:
 
     def fit(self, name: str, until: int) -> Forecaster:
         """Fit a forecaster on the periods before `until`."""
-        options = self.config.forecast.options.get(name, {})
+        config, given = self.config, self.data.given
+        parts = Parts() if name in given else self.parts
         with self.stage(f"fitting {name}"):
-            forecaster = new_forecaster(name, options, self.window.horizon, self.config.seed, self.data.given)
-            return forecaster.fit(self.data.panel.until(until))
+
+            def fit() -> Forecaster:
+                options = config.forecast.options.get(name, {})
+                more = {"progress": self.progress, "checkpoint": parts.checkpoint(fit_key(name, until))}
+                forecaster = new_forecaster(name, options, self.window.horizon, config.seed, given, **more)
+                return forecaster.fit(self.data.panel.until(until))
+
+            return keep_fit(parts, name, until, fit)
 
     def refits(self, name: str) -> Refits:
         """Return a forecaster's fits along the history, none made yet."""
-        return Refits(name, self.fit, self.data.panel, self.window.horizon, self.stage)
+        return Refits(name, self.fit, self.data.panel, self.window.horizon, self.stage, self.parts)
 
     def learn(self, name: str, paths: int) -> Learning:
         """Fit a forecaster before each stretch of the history, and forecast what policies learn from.
@@ -240,7 +241,8 @@ class Study:
         folds, networks = list[Fold](), dict[str, tuple[Policy, ...]]()
         for fold in backtest.folds:
             # Networks are dear: they are trained before the first fold, and followed in each as far as it bears out.
-            trained = self.train(names, fold.forecasts.learning, seeds=seeds, networks=networks)
+            parts = self.parts.under("policy", backtest.forecaster, fold.first)
+            trained = self.train(names, fold.forecasts.learning, seeds=seeds, networks=networks, parts=parts)
             networks = dict(trained.networks)
             folds.append(replace(fold, trained=replace(trained, notes={**left_out, **trained.notes})))
         backtest = replace(backtest, folds=tuple(folds), trajectories={})
@@ -253,6 +255,7 @@ class Study:
         *,
         seeds: int = 1,
         networks: Mapping[str, Sequence[Policy]] | None = None,
+        parts: Parts | None = None,
     ) -> Trained:
         """Tune or train policies by name, and cost them where they are chosen.
 
@@ -262,6 +265,7 @@ class Study:
             seeds: with which each network is trained.
             networks: by name, networks that were trained earlier, one a seed; they are not trained again, and held
                 against the classical policies of this fold.
+            parts: where what was tuned and trained is kept.
         """
         settings = self.config.training
         nothing = Scenario(self.data.demand[:, :0].T[None])
@@ -275,6 +279,7 @@ class Study:
             backprop_steps=settings.backprop_steps,
             ppo_steps=settings.ppo_steps,
             progress=self.progress,
+            parts=parts or Parts(),
         )
         policies: dict[str, tuple[Policy | Planner, ...]] = {}
         costs: dict[str, float] = {}
@@ -325,7 +330,7 @@ class Study:
         """
         scenario, params = self.replay(backtest, params, demand), params or self.data.params
         trajectories = {}
-        with self.stage("simulating"):
+        with self.stage("simulating policies"):
             for name, runs in policies_by_seed(backtest, policies).items():
                 trajectories[name] = concatenate_paths(self._simulate_seeds(runs, backtest, scenario, params))
         return trajectories
@@ -424,11 +429,7 @@ def begin(config: StudyConfig, held_out: int | None, progress: Progress, data: S
     Raises:
         InputError: with the faults of data or configuration.
     """
-    reasons = {name: "needs a theoretical demand model, not a history" for name in NEEDS_A_MODEL}
-    reasons |= {name: "orders on the links of a network, not for single items" for name in NEEDS_A_NETWORK}
-    impossible = [name for name in config.policies.names if name in reasons]
-    if impossible:
-        raise InputError(f"policies.names: {name!r} {reasons[name]}; leave it out" for name in impossible)
+    refuse_policies(config.policies.names)
     progress("reading")
     data = data or load_data(config)
     config = with_own(config, data, compared=held_out != 0)

@@ -150,9 +150,13 @@ class StudyConfig(Section):
             }
         )
 
-    def to_toml(self) -> str:
-        """Return TOML that `load_config` reads back as this config; paths in it are absolute."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+    def to_toml(self, *, unset: bool = True) -> str:
+        """Return TOML that `load_config` reads back as this config; paths in it are absolute.
+
+        Args:
+            unset: whether keys that were not given are written, too, with their defaults.
+        """
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True, exclude_unset=not unset))
 
 
 def load_config(path: Path | str | None = None, overrides: Mapping[str, Any] | None = None) -> StudyConfig:

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 """A folder that holds this file is a run folder."""
+COMPLETE, RUNNING, INTERRUPTED = "complete", "running", "interrupted"
+"""Status of a run, in its manifest."""
 PACKAGES = (
     "fractile",
     "numpy",
@@ -121,14 +124,17 @@ def resumable_run(target: Path | str, *, overwrite: bool = False, resume: bool =
         InputError: where the target cannot be used, or an unfinished run is neither resumed nor overwritten.
     """
     target = _absolute(target)
-    path, earlier = _unfinished(target), find_resumable(target)
+    path, earlier = unfinished_folder(target), find_resumable(target)
     if resume and earlier is not None:
-        read_manifest(earlier)  # raises where it is no run folder
+        read_manifest(earlier, unfinished=True)  # raises where it is no run folder
     else:
         check_target(target, overwrite=overwrite)
         if earlier == path and not overwrite:
             raise InputError(
-                [f"{target}: an unfinished run of it is kept; continue it (--resume) or discard it (--overwrite)"]
+                [
+                    f"{target}: an interrupted run of it is kept; go on with it: {resume_command(target)}; or begin "
+                    "anew: the same command with --overwrite"
+                ]
             )
     if not resume or earlier != path:
         shutil.rmtree(path, ignore_errors=True)
@@ -153,12 +159,20 @@ def resumable_run(target: Path | str, *, overwrite: bool = False, resume: bool =
 def find_resumable(target: Path | str) -> Path | None:
     """Return the folder that `resumable_run` continues from: the unfinished run, else what stands at the target."""
     target = _absolute(target)
-    if (_unfinished(target) / MANIFEST).is_file():
-        return _unfinished(target)
+    if (unfinished_folder(target) / MANIFEST).is_file():
+        return unfinished_folder(target)
     return target if target.is_dir() and any(target.iterdir()) else None
 
 
-def _unfinished(target: Path) -> Path:
+def resume_command(target: Path) -> str:
+    """Return the command that goes on with an interrupted run."""
+    with suppress(ValueError):  # a short path where it lies below the working folder
+        target = target.relative_to(Path.cwd())
+    return f"fractile resume {shlex.quote(str(target))}"
+
+
+def unfinished_folder(target: Path) -> Path:
+    """Return where `resumable_run` keeps an unfinished run of a target."""
     return target.with_name(f".{target.name}.partial")
 
 
@@ -190,7 +204,7 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
 def free_target(target: Path) -> Path:
     """Return `target`, or the first of target-2, target-3, … at which neither a file nor an unfinished run stands."""
     candidate, number = target, 2
-    while os.path.lexists(candidate) or os.path.lexists(_unfinished(candidate)):
+    while os.path.lexists(candidate) or os.path.lexists(unfinished_folder(candidate)):
         candidate, number = target.with_name(f"{target.name}-{number}"), number + 1
     return candidate
 
@@ -212,7 +226,8 @@ def own_files(folder: Path) -> list[Path]:
 def _listed(folder: Path) -> set[str] | None:
     """Return the files that a run lists as its own; None where it is no run folder, or of a version before 0.2."""
     with suppress(InputError):
-        return set(read_manifest(folder)[FILES]) if FILES in read_manifest(folder) else None
+        record = read_manifest(folder, unfinished=True)
+        return set(record[FILES]) if FILES in record else None
     return None
 
 
@@ -228,7 +243,7 @@ def _files(folder: Path) -> list[Path]:
 def _list_files(path: Path) -> None:
     """Write the names of a run's files into its manifest, where it has one."""
     if (path / MANIFEST).is_file():
-        record = read_manifest(path) | {FILES: [file.as_posix() for file in _files(path)]}
+        record = read_manifest(path, unfinished=True) | {FILES: [file.as_posix() for file in _files(path)]}
         RunFolder(path, path).write_json(MANIFEST, record)
 
 
@@ -349,7 +364,7 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def manifest(name: str, *, command: str, seed: int, status: str = "complete", **details: Any) -> dict[str, Any]:
+def manifest(name: str, *, command: str, seed: int, status: str = COMPLETE, **details: Any) -> dict[str, Any]:
     """Return what a run was made from, the versions of `PACKAGES` that are installed included.
 
     Args:
@@ -374,14 +389,21 @@ def manifest(name: str, *, command: str, seed: int, status: str = "complete", **
     }
 
 
-def read_manifest(folder: Path | str) -> dict[str, Any]:
+def read_manifest(folder: Path | str, *, unfinished: bool = False) -> dict[str, Any]:
     """Return the manifest of a finished run.
 
+    Args:
+        folder: of the run.
+        unfinished: whether one that is not finished will do.
+
     Raises:
-        InputError: where the folder is missing or is not a run folder.
+        InputError: where the folder is missing, is not a run folder, or the run is not finished.
     """
     folder, path = Path(folder), Path(folder) / MANIFEST
     if not folder.exists():
+        kept = unfinished_folder(_absolute(folder))
+        if (kept / MANIFEST).is_file():
+            raise InputError([f"{folder}: the run was interrupted; finish it: {resume_command(folder)}"])
         raise InputError([f"{folder}: there is no such run folder; `fractile study` or `fractile train` makes one"])
     if not folder.is_dir():
         raise InputError([f"{folder}: is a file; give a run folder"])
@@ -393,6 +415,8 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
         raise InputError([f"{path}: is damaged ({error}); make the run again"]) from None
     if not isinstance(content, dict):
         raise InputError([f"{path}: is damaged (no JSON object); make the run again"])
+    if not unfinished and content.get("status", COMPLETE) != COMPLETE:
+        raise InputError([f"{folder}: the run is not finished; finish it: {resume_command(folder)}"])
     return content
 
 

@@ -32,6 +32,7 @@ from ..policies.recorded import RecordedOrders
 from ..randomness import keyed_generator
 from .backtest import Backtest, Study
 from .compare import Comparison
+from .pieces import keep_arrays
 from .statistics import simulated_saving
 
 CELLS = 1_000_000
@@ -160,7 +161,7 @@ def with_histories(study: Study, backtest: Backtest, comparison: Comparison) -> 
     histories = study.config.backtest.simulated_histories
     if histories < FEWEST_SIMULATED or backtest.scenario.periods == backtest.warm_up:
         return comparison
-    costs = simulate_histories(study, backtest, histories)
+    costs = keep_arrays(study.parts, ("histories",), lambda: simulate_histories(study, backtest, histories))
     savings = {str(name): float(saving) for name, saving in comparison.table["saving"].items()}
     found = simulated_table(costs, savings, comparison.baseline, comparison.level)
     return replace(comparison, table=comparison.table.join(found))

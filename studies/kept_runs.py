@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ..errors import FractileError, InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import DEFAULT_LEVELS
 from ..forecasters.storage import save_forecaster
+from ..parts import Parts
 from ..policies.base import Planner, Policy
 from ..policies.registry import POLICIES
 from ..policies.storage import is_kept, save_policy
@@ -27,7 +29,8 @@ from .automatic.scoring import final_policy
 from .backtest import Learning, Study, Trained, begin, new_forecaster
 from .config import StudyConfig
 from .data import StudyData, load_data
-from .folder import RunFolder, new_run
+from .folder import RunFolder
+from .interrupted import PARTS, interruptible_run
 from .record import learning_record, write_manifest
 from .sections import OWN_ORDERS
 from .windows import forecast_periods, shown_periods
@@ -49,6 +52,7 @@ def train_run(
     command: str,
     progress: Progress,
     overwrite: bool = False,
+    resume: bool = False,
     any_forecaster: bool = False,
 ) -> Path:
     """Fit a forecaster on the whole history, tune or train a policy along it, and keep both.
@@ -61,6 +65,7 @@ def train_run(
         command: the command line, for the record.
         progress: receives what is being done.
         overwrite: replace a run folder that stands there.
+        resume: go on with an interrupted run of the same config and policy.
         any_forecaster: choose the forecaster likewise, among `choice.forecasters` and their averages. Where `policy`
             is trained on the history (`backprop`, an agent), the forecaster is chosen with the policies of `choice`.
     """
@@ -69,7 +74,10 @@ def train_run(
     if policy != AUTO and not is_trained(policy):  # said before the forecaster is fitted, not after
         POLICIES.check_options(policy, config.policies.options.get(policy, {}))
     study = begin(config, 0, progress)
-    with new_run(out, overwrite=overwrite) as run:
+    asked: dict[str, Any] = {"policy": policy, "any_forecaster": any_forecaster, "seconds": study.seconds}
+    kept = interruptible_run(out, config, kind="train", command=command, overwrite=overwrite, resume=resume, **asked)
+    with kept as run:
+        study = replace(study, parts=Parts(run.path / PARTS))
         chosen: dict[str, Any] = {}
         name = config.forecast.forecaster
         if policy == AUTO or any_forecaster:
@@ -120,7 +128,7 @@ def _train(study: Study, policy: str, forecaster: str) -> tuple[Learning | None,
     config, learning = study.config, None
     if needs_training(policy, config.policies.options.get(policy, {})):
         learning = study.learn(forecaster, config.training.simulated_paths)
-    return learning, study.train([policy], learning)
+    return learning, study.train([policy], learning, parts=study.parts.under("policy", forecaster))
 
 
 def orders_at_end(data: StudyData, forecaster: Forecaster, policy: Policy, shown: int | None = None) -> pd.DataFrame:

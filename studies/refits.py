@@ -14,16 +14,32 @@ from ..forecasters.base import Forecaster
 from ..forecasters.data.panel import SalesPanel
 from ..forecasters.forecast import QuantileForecast
 from ..forecasters.registry import FORECASTERS, make_forecaster
+from ..parts import Parts
 from ..registry import option_names
+from .pieces import keep_forecast
 
 
 def new_forecaster(
-    name: str, options: Mapping[str, Any], horizon: int, seed: int, given: Mapping[str, Forecaster] | None = None
+    name: str,
+    options: Mapping[str, Any],
+    horizon: int,
+    seed: int,
+    given: Mapping[str, Forecaster] | None = None,
+    **more: Any,
 ) -> Forecaster:
-    """Build a forecaster with this horizon and seed, where it has such options, or copy one of `StudyData.given`."""
+    """Build a forecaster with this horizon and seed, where it has such options, or copy one of `StudyData.given`.
+
+    Args:
+        name: of the forecaster.
+        options: that it must have.
+        horizon: periods ahead.
+        seed: of everything random.
+        given: forecasters that are there, by name.
+        **more: further options that not every forecaster has, e.g. `progress`.
+    """
     if given and name in given:
         return copy(given[name])
-    return make_forecaster(name, **{**accepted(name, horizon=horizon, seed=seed), **options})
+    return make_forecaster(name, **{**accepted(name, horizon=horizon, seed=seed, **more), **options})
 
 
 def accepted(name: str, **options: Any) -> dict[str, Any]:
@@ -44,6 +60,7 @@ class Refits:
         panel: the whole history; a forecast reads what was known at its origin.
         horizon: periods ahead that are forecast.
         stage: report a stage's name, and add up its CPU time.
+        parts: where forecasts are kept, and read from.
     """
 
     name: str
@@ -51,6 +68,7 @@ class Refits:
     panel: SalesPanel
     horizon: int
     stage: Callable[[str], AbstractContextManager[None]]
+    parts: Parts = field(default_factory=Parts)
     _fitted: dict[int, Forecaster] = field(default_factory=dict, init=False, repr=False)
     _forecasts: dict[tuple[int, int], QuantileForecast] = field(default_factory=dict, init=False, repr=False)
 
@@ -65,6 +83,10 @@ class Refits:
         if (first, end) not in self._forecasts:
             fitted = self.fitted(first)
             with self.stage(f"forecasting with {self.name}"):
-                found = fitted.predict(self.panel, self.horizon, origins=np.arange(first, end))
-            self._forecasts[first, end] = found
+                self._forecasts[first, end] = keep_forecast(
+                    self.parts,
+                    (self.name, first, end),
+                    self.panel,
+                    lambda: fitted.predict(self.panel, self.horizon, origins=np.arange(first, end)),
+                )
         return self._forecasts[first, end]

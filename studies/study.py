@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..envs.core.types import Trajectory
+from ..parts import Parts
 from ..policies.base import Policy
 from ..progress import Progress, no_progress
 from .advice import Advice, advise
@@ -22,11 +23,12 @@ from .checks.study import Checks, check_study, simulate_bounds
 from .compare import Comparison, summarise
 from .config import StudyConfig
 from .fold_savings import savings_by_fold
-from .folder import RunFolder, new_run
+from .folder import RunFolder
 from .headline import choose_baseline
 from .histories import gap_sentence, with_histories
 from .impact.accuracy import score_rows
 from .impact.grid import run_grid
+from .interrupted import PARTS, interruptible_run
 from .kept_runs import BOUNDS, orders_at_end, save_models
 from .league.run import study_lineage
 from .orders import label_orders, write_orders
@@ -104,6 +106,7 @@ def run_study(
     command: str = "fr.run_study(config, out)",
     progress: Progress = no_progress,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> StudyResult:
     """Compare policies on held-out periods and write the run folder with its report.
 
@@ -113,14 +116,19 @@ def run_study(
         command: the command line, for the record.
         progress: receives what is being done.
         overwrite: replace a run folder that stands there.
+        resume: go on with an interrupted run of the same config.
 
     Raises:
         InputError: with the faults of data or configuration; no folder is left then.
     """
     study = begin(config, config.backtest.periods, progress)
+    kept = interruptible_run(
+        out, config, kind="study", command=command, overwrite=overwrite, resume=resume, seconds=study.seconds
+    )
     config = study.config  # with what the user does today among the policies
     settings = config.statistics
-    with new_run(out, overwrite=overwrite) as run:
+    with kept as run:
+        study = replace(study, parts=Parts(run.path / PARTS))
         backtest = study.backtest(config.forecast.forecaster, config.policies.names)
         policies = backtest.trained.policies
         # The rule is decided before anything is held out, and holds for all folds.

@@ -22,6 +22,7 @@ from ..training.config import AGENTS, make_config
 from ..training.train import TrainingProblem, train_policy
 from .compare import Comparison, compare
 from .folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run
+from .interrupted import resume_hint
 
 if TYPE_CHECKING:
     from ..policies.base import Planner, Policy
@@ -52,6 +53,7 @@ class EnvironmentRun:
     Attributes:
         folder: the run folder.
         policy: name of the policy.
+        environment: its id.
         comparison: with the baselines, on demand that none of them was trained on.
         optimum: the least cost a period, where it is known exactly; else None.
         notes: what a reader should know of how the policies came about.
@@ -59,6 +61,7 @@ class EnvironmentRun:
 
     folder: Path
     policy: str
+    environment: str
     comparison: Comparison
     optimum: float | None
     notes: Mapping[str, list[str]]
@@ -122,9 +125,13 @@ def train_environment(
         given["steps"] = steps
     system, source = ENVIRONMENTS[id], make_source(ENVIRONMENTS[id], **(environment or {}))
     record = {"kind": "train", "environment": id, "policy": policy, "options": given, "settings": environment or {}}
+    record["tensorboard"] = tensorboard
     if resume:
         _check_resumed(out, {**record, "seed": seed})
-    with resumable_run(out, overwrite=overwrite, resume=resume) as run:
+    with (
+        resumable_run(out, overwrite=overwrite, resume=resume) as run,
+        resume_hint(run, lambda: "the training" if any((run.path / "checkpoint").glob("*")) else ""),
+    ):
         run.write_json(MANIFEST, manifest(f"{policy} on {id}", command=command, seed=seed, status="running", **record))
         problem = TrainingProblem.of_source(source, seed=seed, progress=progress)
         start = time.process_time()
@@ -146,7 +153,7 @@ def train_environment(
         }
         run.write_json(MANIFEST, manifest(f"{policy} on {id}", command=command, seed=seed, **details))
         shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
-    return EnvironmentRun(run.target, policy, comparison, optimum, problem.notes)
+    return EnvironmentRun(run.target, policy, id, comparison, optimum, problem.notes)
 
 
 def optimal_cost(source: EpisodeSource) -> float | None:
@@ -216,7 +223,7 @@ def _check_resumed(out: Path, wanted: Mapping[str, Any]) -> None:
     earlier = find_resumable(out)
     if earlier is None:
         return
-    known = read_manifest(earlier)
+    known = read_manifest(earlier, unfinished=True)
     if known.get("status") == "complete":
         raise InputError([f"{out}: is finished; give another --out, or --overwrite to train it anew"])
     apart = [key for key, value in wanted.items() if known.get(key) != value]

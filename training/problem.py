@@ -18,6 +18,7 @@ from ..arrays import FloatArray
 from ..envs.core.types import ItemParams, Scenario, with_protection_totals
 from ..envs.gym.sources import DemandSource, EpisodeSource, PoolSource
 from ..errors import FractileError
+from ..parts import Parts
 from ..policies.base import Policy
 from ..policies.newsvendor import TunedNewsvendor
 from ..policies.registry import make_policy
@@ -25,6 +26,7 @@ from ..policies.rollout import simulate
 from ..progress import Progress, no_progress
 from ..randomness import keyed_generator
 from .config import BACKPROP_ON_HISTORY, PPO_ON_HISTORY, HistoryConfig
+from .pieces import TunedPiece, keep_tuned
 from .tune import TUNERS, tune_policy
 from .tuning.candidates import selling
 
@@ -52,6 +54,7 @@ class TrainingProblem:
         backprop_steps: gradient steps of `backprop`.
         ppo_steps: transitions of `ppo`.
         progress: called as training moves on.
+        parts: where policies that were tuned and networks that were trained are kept, and read from.
         history: how the scenario is divided.
         notes: by policy name, what a reader should know of its tuning or training; trainers add to it.
         at_edge: by policy name, parameters whose search ended at the edge of its grid; tuners add to it.
@@ -67,6 +70,7 @@ class TrainingProblem:
     backprop_steps: int = BACKPROP_ON_HISTORY.steps
     ppo_steps: int = PPO_ON_HISTORY.steps
     progress: Progress = no_progress
+    parts: Parts = field(default_factory=Parts)
     history: HistoryConfig = field(default_factory=HistoryConfig)
     notes: dict[str, list[str]] = field(default_factory=dict)
     at_edge: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -110,22 +114,26 @@ class TrainingProblem:
         otherwise; notes say so.
         """
         if name not in self._tuned:
-            tuned = tune_policy(
-                name, self.tuning_scenario, self.params, seed=self.seed, later=self.kept, progress=self.progress
-            )
-            policy = tuned.policy
-            for note in tuned.notes:
+            found = keep_tuned(self.parts, name, lambda: self._tune(name))
+            for note in found.notes:
                 self.note(name, note)
-            if self.kept is not None and policy is not tuned.untuned:
-                cost, plain = (float(self.cost_on_kept(p).mean()) for p in (policy, tuned.untuned))
-                if cost > plain:
-                    policy = tuned.untuned
-                    more = f"{cost / plain - 1:.1%} more" if plain > 0 else "more"
-                    self.note(name, f"orders as its untuned form: tuning costs {more} on the periods kept for choosing")
-            if tuned.at_edge and policy is not tuned.untuned:
-                self.at_edge[name] = tuned.at_edge
-            self._tuned[name] = policy
+            if found.at_edge:
+                self.at_edge[name] = found.at_edge
+            self._tuned[name] = found.policy
         return self._tuned[name]
+
+    def _tune(self, name: str) -> TunedPiece:
+        tuned = tune_policy(
+            name, self.tuning_scenario, self.params, seed=self.seed, later=self.kept, progress=self.progress
+        )
+        policy, notes = tuned.policy, list(tuned.notes)
+        if self.kept is not None and policy is not tuned.untuned:
+            cost, plain = (float(self.cost_on_kept(p).mean()) for p in (policy, tuned.untuned))
+            if cost > plain:
+                policy = tuned.untuned
+                more = f"{cost / plain - 1:.1%} more" if plain > 0 else "more"
+                notes.append(f"orders as its untuned form: tuning costs {more} on the periods kept for choosing")
+        return TunedPiece(policy, tuple(notes), tuned.at_edge if policy is not tuned.untuned else ())
 
     @property
     def newsvendor(self) -> TunedNewsvendor:

@@ -11,6 +11,7 @@ from ..policies.base import Planner, Policy
 from ..policies.registry import POLICIES, make_policy
 from .choice import follow
 from .config import AGENTS, AGENTS_ON_HISTORY, BACKPROP_ON_HISTORY, BackpropConfig, make_config
+from .pieces import keep_network, network_key
 from .problem import TrainingProblem
 from .tune import TUNERS
 
@@ -64,7 +65,9 @@ def train_network(
         options: fields of the training configuration.
         seed: of the network and its episodes, in place of the problem's.
     """
-    return _TRAINERS[name](name, problem, dict(options or {}), problem.seed if seed is None else seed)
+    chosen = problem.seed if seed is None else seed
+    train = _TRAINERS[name]
+    return keep_network(problem.parts, name, chosen, lambda: train(name, problem, dict(options or {}), chosen))
 
 
 def needs_training(name: str, options: Mapping[str, Any]) -> bool:
@@ -108,6 +111,7 @@ def _train_backprop(_: str, problem: TrainingProblem, options: Mapping[str, Any]
 
 def _train_agent(name: str, problem: TrainingProblem, options: Mapping[str, Any], seed: int) -> Policy:
     from .agents import train_agent  # torch and Stable-Baselines3, likewise
+    from .checkpoint import Tracking
 
     if problem.source is not None:
         config = make_config(replace(AGENTS[name], seed=seed), options)
@@ -129,6 +133,7 @@ def _train_agent(name: str, problem: TrainingProblem, options: Mapping[str, Any]
         level_scale=problem.newsvendor.scale,
         level_shift=problem.newsvendor.shift,
         progress=problem.progress,
+        track=Tracking(checkpoint=problem.parts.checkpoint(network_key(name, seed))),
     )
 
 

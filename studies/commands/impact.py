@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import options as opt
 from .target import command_line, fail_if, run_target
-from .terminal import open_terminal
+from .terminal import Terminal, open_terminal
+
+if TYPE_CHECKING:
+    from ..impact.run import ImpactResult
 
 
 def impact(
@@ -57,5 +62,10 @@ def impact(
 
         with terminal.progress() as progress:
             found = impact_run(made, target, command=command_line(), progress=progress, overwrite=overwrite)
-        terminal.emit(found.to_document(), found.to_text())
-        fail_if(found.impact.failed)
+        show_impact(terminal, found)
+
+
+def show_impact(terminal: Terminal, found: ImpactResult) -> None:
+    """Print what forecasters are worth."""
+    terminal.emit(found.to_document(), found.to_text())
+    fail_if(found.impact.failed)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from ...errors import InputError
 from . import options as opt
 from .target import command_line, fail_if, run_target
-from .terminal import open_terminal
+from .terminal import Terminal, open_terminal
+
+if TYPE_CHECKING:
+    from ..league.table import League
 
 
 def lineage(
@@ -52,10 +58,17 @@ def lineage(
         if resume and out is None:
             raise InputError(["--resume: needs the folder to go on in; give --out, too"])
         target = out if resume and out else run_target(out, f"{made.name}-lineage", overwrite=overwrite)
-        from ..league.run import command_document, command_text, lineage_run
+        from ..league.run import lineage_run
 
         with terminal.progress() as progress:
             flags = {"resume": True} if resume else {"overwrite": overwrite}
             found = lineage_run(made, target, command=command_line(), progress=progress, **flags)
-        terminal.emit(command_document(target, found), command_text(target, found))
-        fail_if(found.failed)
+        show_league(terminal, target, found)
+
+
+def show_league(terminal: Terminal, folder: Path, found: League) -> None:
+    """Print a league."""
+    from ..league.run import command_document, command_text
+
+    terminal.emit(command_document(folder, found), command_text(folder, found))
+    fail_if(found.failed)

@@ -31,6 +31,7 @@ EnvironmentOrConfig = Annotated[
     str | None,
     _argument("A Gymnasium id, e.g. fractile/Perishable-v0, or a TOML file; options override it.", "ENV_ID|CONFIG"),
 ]
+RunToResume = Annotated[Path, _argument("Folder of an interrupted run.", "FOLDER")]
 RunToReport = Annotated[Path, _argument("Folder of a study's run.", "FOLDER")]
 
 History = Annotated[

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import options as opt
 from .target import command_line, fail_if, run_target
-from .terminal import open_terminal
+from .terminal import Terminal, open_terminal
+
+if TYPE_CHECKING:
+    from ..study import StudyResult
 
 
 def study(
@@ -61,5 +66,10 @@ def study(
 
         with terminal.progress() as progress:
             result = run_study(made, target, command=command_line(), progress=progress, overwrite=overwrite)
-        terminal.emit(result.to_document(), result.to_text())
-        fail_if(result.failed)
+        show_study(terminal, result)
+
+
+def show_study(terminal: Terminal, result: StudyResult) -> None:
+    """Print the outcome of a study."""
+    terminal.emit(result.to_document(), result.to_text())
+    fail_if(result.failed)

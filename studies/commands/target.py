@@ -9,13 +9,16 @@ from pathlib import Path
 
 import typer
 
-from ..folder import check_output, check_target, free_target
+from ..folder import check_output, check_target, find_resumable, free_target, resume_command, unfinished_folder
 from .terminal import FAILED
 
 
 def run_target(out: Path | None, name: str, *, overwrite: bool) -> Path:
     """Return the run folder to write: the one asked for, or a free one in runs/."""
-    target = free_target(Path("runs") / name) if out is None else out
+    usual = Path("runs") / name
+    target = free_target(usual) if out is None else out
+    if out is None and find_resumable(usual) == unfinished_folder(usual.absolute()):
+        typer.echo(f"note: an interrupted run is kept; go on with it: {resume_command(usual)}", err=True)
     check_target(target.absolute(), overwrite=overwrite)
     return target
 

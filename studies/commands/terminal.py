@@ -19,8 +19,8 @@ from ..folder import json_text, write_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-FAILED, BAD_INPUT = 1, 2
-"""Exit codes; 0 is done."""
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+"""Exit codes; 0 is done, 143 ended by SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,14 @@ def open_terminal(*, as_json: bool, quiet: bool, debug: bool) -> Iterator[Termin
         yield Terminal(as_json, quiet)
     except (typer.Exit, typer.Abort):
         raise
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) else int(stop.code or 0)
+        said = [f"interrupted: {line}" for line in getattr(stop, "__notes__", ["nothing was written"])]
+        if as_json:
+            typer.echo(json_text({"error": "interrupted", "faults": said}))
+        for line in said:
+            typer.echo(line, err=True)
+        raise typer.Exit(code) from None
     except Exception as error:
         if isinstance(error, FractileError):
             faults, code = error.faults if isinstance(error, InputError) else (str(error),), BAD_INPUT

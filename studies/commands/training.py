@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...envs.gym.registration import ENVIRONMENTS
 from ...errors import InputError, did_you_mean
 from ..folder import check_target, find_resumable, free_target
 from .terminal import Terminal, records
+
+if TYPE_CHECKING:
+    from ..train_environment import EnvironmentRun
 
 PREFIX = "fractile/"
 """What every environment's id begins with."""
@@ -106,10 +109,15 @@ def train_on(
             overwrite=overwrite,
             resume=resume,
         )
+    show_environment(terminal, run)
+
+
+def show_environment(terminal: Terminal, run: EnvironmentRun) -> None:
+    """Print how a policy that was trained on an environment compares."""
     document = {
         "folder": run.folder,
-        "policy": policy,
-        "environment": id,
+        "policy": run.policy,
+        "environment": run.environment,
         "optimum": run.optimum,
         "table": records(run.comparison.table),
         "notes": run.notes,

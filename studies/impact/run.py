@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, did_you_mean
+from ...parts import Parts
 from ..assumptions import begin_with, describe_defaults, list_assumptions
 from ..backtest import Study, begin
 from ..config import StudyConfig
 from ..data import StudyData
-from ..folder import new_run
+from ..interrupted import PARTS, interruptible_run
 from ..league.task import LINEAGE, sort_by_history
 from ..record import write_manifest
 from ..sections import TRUTH
@@ -67,6 +68,7 @@ def impact_run(
     command: str,
     progress: Progress,
     overwrite: bool = False,
+    resume: bool = False,
     data: StudyData | None = None,
 ) -> ImpactResult:
     """Value forecasters and write the run folder with its page.
@@ -77,13 +79,25 @@ def impact_run(
         command: the command line, for the record.
         progress: receives what is being done.
         overwrite: replace a run folder that stands there.
+        resume: go on with an interrupted run of the same config and data.
         data: data in place of what the config names.
 
     Raises:
         InputError: with the faults of data or configuration; no folder is left then.
     """
     study = begin_impact(config, progress, data)
-    with new_run(out, overwrite=overwrite) as run:
+    kept = interruptible_run(
+        out,
+        config,
+        kind=KIND,
+        command=command,
+        overwrite=overwrite,
+        resume=resume,
+        seconds=study.seconds,
+        in_memory=data is not None,
+    )
+    with kept as run:
+        study = replace(study, parts=Parts(run.path / PARTS))
         impact, seconds = value_study(study)
         freq, currency = study.data.panel.freq, config.report.currency
         with study.stage("writing"):

@@ -139,7 +139,7 @@ def build_lineage_page(folder: Path) -> Path:
     """Write `lineage.html` from the files of a league's folder, the same bytes for the same files."""
     from markupsafe import Markup
 
-    run, made = read_league(folder), read_manifest(folder)
+    run, made = read_league(folder), read_manifest(folder, unfinished=True)
     css = (files("fractile.studies.report") / "report.css").read_text(encoding="utf-8")
     section = Markup(lineage_section(run))
     page = _template("page.html.j2").render(css=Markup(css), section=section, manifest=made, run=run)

@@ -28,6 +28,7 @@ from ..assumptions import assumption_record, assumptions_of, begin_with
 from ..config import StudyConfig
 from ..data import item_params, read_inputs
 from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run, sha256
+from ..interrupted import LEAGUE, kept_entries, resume_hint
 from ..outside import read_outside
 from .entry import Entry, entry_file, entry_key, load_entry, make_entry, save_entry
 from .table import League, describe_task, league_document, make_league, write_league
@@ -172,7 +173,7 @@ def lineage_run(
     task = task_from_config(config)
     earlier = find_resumable(out) if resume else None
     if earlier is not None:
-        there = read_manifest(earlier)
+        there = read_manifest(earlier, unfinished=True)
         if there.get("kind") != KIND:
             raise InputError([f"{out}: is no run of `fractile lineage`; give --out another folder"])
         if there.get("fingerprint") != task.fingerprint:
@@ -182,7 +183,10 @@ def lineage_run(
                     "--out another folder"
                 ]
             )
-    with resumable_run(out, overwrite=overwrite, resume=resume) as run:
+    with (
+        resumable_run(out, overwrite=overwrite, resume=resume) as run,
+        resume_hint(run, lambda: kept_entries(run.path / ENTRIES)),
+    ):
         record = _record(config, task, command)
         run.write_json(MANIFEST, record | {"status": "running"})
         run.write_text("config.toml", config.to_toml())
@@ -203,7 +207,9 @@ def study_lineage(study: Study, run: RunFolder) -> League | None:
         return None
     task = task_from_config(study.config)
     with study.stage("forecast lineage"):
-        found = run_league(task, league_names(study.config), league_options(study.config), progress=study.progress)
+        keep = None if study.parts.folder is None else study.parts.folder / LEAGUE
+        names, options = league_names(study.config), league_options(study.config)
+        found = run_league(task, names, options, keep=keep, progress=study.progress)
     write_league(run.path / KIND, found)
     return found
 

@@ -204,7 +204,10 @@ def test_a_finished_run_is_continued_in_a_copy(tmp_path):
 def test_an_unfinished_run_is_neither_forgotten_nor_mixed_up(tmp_path):
     target = tmp_path / "league"
     interrupt(target)
-    with pytest.raises(InputError, match=r"unfinished run of it is kept; continue it \(--resume\) or discard it"):
+    with pytest.raises(
+        InputError,
+        match=r"an interrupted run of it is kept; go on with it: fractile resume .*; or begin anew: .* --overwrite",
+    ):
         resumable_run(target).__enter__()
     assert free_target(target) == tmp_path / "league-2"
     with resumable_run(target, overwrite=True) as run:

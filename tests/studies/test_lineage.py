@@ -605,7 +605,10 @@ def test_an_interrupted_league_can_be_resumed_or_discarded(again, fixed, tmp_pat
         with pytest.raises(KeyboardInterrupt):
             lineage_run(config, out, command="cut off", progress=silent)
     assert not out.exists()
-    with pytest.raises(InputError, match=r"an unfinished run of it is kept; continue it \(--resume\) or discard it"):
+    with pytest.raises(
+        InputError,
+        match=r"an interrupted run of it is kept; go on with it: fractile resume .*; or begin anew: .* --overwrite",
+    ):
         lineage_run(config, out, command="x", progress=silent)
     built = fixed(ets=Fixed(), seasonal_naive=Fixed())
     built.clear()

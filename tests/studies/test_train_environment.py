@@ -76,7 +76,7 @@ def test_an_interrupted_training_is_continued(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(fr.InputError, match="an unfinished run of it is kept; continue it"):
+    with pytest.raises(fr.InputError, match="an interrupted run of it is kept; go on with it: fractile resume"):
         trained(tmp_path / "run")
     with pytest.raises(fr.InputError, match="was begun with another policy; continue with the same"):
         trained(tmp_path / "run", "newsvendor", resume=True, options=TINY | {"steps": 2000})

@@ -1,0 +1,266 @@
+"""Runs that may be interrupted: what is finished is kept beside the target, and `fractile resume` goes on with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..parts import count_parts
+from .config import StudyConfig, load_config
+from .folder import (
+    INTERRUPTED,
+    MANIFEST,
+    RUNNING,
+    RunFolder,
+    check_target,
+    manifest,
+    read_manifest,
+    resumable_run,
+    resume_command,
+    sha256,
+    unfinished_folder,
+)
+
+PARTS = "parts"
+"""Folder of what is finished, in the folder of a run in progress."""
+REQUEST, CONFIG = "request.json", "request.toml"
+"""What a run was asked for, in the folder of a run in progress."""
+PIECES = {"fit": "fit", "forecast": "forecast", "policy": "policy", "histories": "set of simulated histories"}
+"""Kinds of finished pieces, as they are called; others are pieces of work."""
+LEAGUE = "league"
+"""Folder of a study's league entries, beside the parts."""
+
+
+@contextmanager
+def interruptible_run(
+    target: Path | str,
+    config: StudyConfig,
+    *,
+    kind: str,
+    command: str,
+    overwrite: bool = False,
+    resume: bool = False,
+    seconds: dict[str, float] | None = None,
+    **options: Any,
+) -> Iterator[RunFolder]:
+    """Give a temporary folder that becomes `target` when the block ends, and stays where it is interrupted.
+
+    Finished pieces belong into its folder `PARTS`, which is gone when the block ends. Where the block raises an error,
+    nothing is left, but of a run that was resumed.
+
+    Args:
+        target: the run folder; it may be missing or empty.
+        config: that the run was asked for with.
+        kind: "study", "impact" or "train".
+        command: the command line, for the record.
+        overwrite: replace a run folder that stands there, and discard an interrupted run.
+        resume: go on with an interrupted run; see `read_request`.
+        seconds: CPU time by stage; it is kept with an interrupted run, and read by one that is resumed.
+        **options: what the run was asked for beside its config; what JSON can hold.
+
+    Raises:
+        InputError: where the target cannot be used, or is being written by another process.
+    """
+    target = Path(os.path.abspath(Path(target).expanduser()))
+    seconds = {} if seconds is None else seconds
+    missing = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
+    with _locked(unfinished_folder(target), target):
+        pass  # nobody else is at work there
+    with resumable_run(target, overwrite=overwrite, resume=resume) as run, _locked(run.path, target):
+        request = {
+            "kind": kind,
+            "command": command,
+            "overwrite": overwrite,
+            "options": options,
+            "inputs": _hashes(config),
+            "seconds": {},
+        }
+        if resume:
+            request = _read_json(run.path / REQUEST)
+            for stage, spent in request["seconds"].items():
+                seconds[stage] = seconds.get(stage, 0.0) + spent
+        run.write_text(CONFIG, config.to_toml(unset=False))
+        request["config"] = sha256(run.path / CONFIG)
+        run.write_json(REQUEST, request)
+        record = manifest(config.name, command=command, seed=config.seed, status=RUNNING) | {"kind": kind}
+        run.write_json(MANIFEST, record)
+        try:
+            with resume_hint(run, lambda: kept_sentence(run.path / PARTS)):
+                yield run
+        except (KeyboardInterrupt, SystemExit):
+            if run.path.exists():
+                run.write_json(REQUEST, {**request, "seconds": {k: round(v, 3) for k, v in seconds.items()}})
+                run.write_json(MANIFEST, record | {"status": INTERRUPTED})
+            else:
+                _remove_empty(missing)
+            raise
+        except Exception:
+            if not resume:
+                shutil.rmtree(run.path, ignore_errors=True)
+                _remove_empty(missing)
+            raise
+        shutil.rmtree(run.path / PARTS, ignore_errors=True)
+        for name in (REQUEST, CONFIG):
+            (run.path / name).unlink()
+
+
+@contextmanager
+def resume_hint(run: RunFolder, kept: Callable[[], str]) -> Iterator[None]:
+    """Note on an interruption what is kept of a run, where, and how to go on with it.
+
+    A run of which nothing is kept is discarded.
+
+    Args:
+        run: in progress.
+        kept: says what is kept; "" where nothing is.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        said = kept()
+        if said:
+            stop.add_note(f"kept: {said}, in {_short(run.path)}")
+            stop.add_note(f"go on: {resume_command(run.target)}")
+            stop.add_note("begin anew: the same command with --overwrite")
+        else:
+            shutil.rmtree(run.path, ignore_errors=True)
+            stop.add_note("nothing was finished, and nothing is kept")
+        raise
+
+
+def kept_sentence(parts: Path) -> str:
+    """Return how many pieces of each kind a folder of parts holds, in words."""
+    found, league = count_parts(parts), kept_entries(parts / LEAGUE)
+    running = found.pop("checkpoint", 0)
+    named = [_number(number, PIECES.get(kind, "piece of work")) for kind, number in found.items()]
+    named += [league] if league else []
+    named += ["a training in progress"] if running else []
+    return ", ".join(named[:-1]) + " and " * (len(named) > 1) + "".join(named[-1:])
+
+
+def kept_entries(folder: Path) -> str:
+    """Return how many entries of a league a folder holds, in words; "" where it holds none."""
+    number = len(list(folder.glob("*.json")))
+    return _number(number, "forecaster of the league") if number else ""
+
+
+def read_request(run: Path) -> tuple[Path, StudyConfig, dict[str, Any]]:
+    """Return the target of an interrupted run, its config, and what else it was asked for.
+
+    Args:
+        run: the run folder, or the one that its unfinished run is kept in.
+
+    Raises:
+        InputError: where there is no interrupted run, or its data or its config are no longer the same.
+    """
+    target, folder = find_interrupted(run)
+    try:
+        request = _read_json(folder / REQUEST)
+        changed = [] if sha256(folder / CONFIG) == request["config"] else [f"{folder / CONFIG}: was changed"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError([f"{folder}: is damaged; begin anew: the same command with --overwrite"]) from None
+    anew = f"begin anew: {request['command']}" + (" --overwrite" if "--overwrite" not in request["command"] else "")
+    if changed:
+        raise InputError(f"{fault}; {anew}" for fault in changed)
+    config = load_config(folder / CONFIG)
+    now = _hashes(config, missing="")
+    faults = [
+        f"{name}: is gone" if not now.get(name) else f"{name}: was changed since the run was begun"
+        for name, known in request["inputs"].items()
+        if now.get(name) != known
+    ]
+    if faults:
+        raise InputError(f"{fault}; {anew}" for fault in faults)
+    check_target(target, overwrite=bool(request["overwrite"]))
+    return target, config, request
+
+
+def find_interrupted(run: Path) -> tuple[Path, Path]:
+    """Return the target of an interrupted run, and the folder that it is kept in.
+
+    Args:
+        run: either of them.
+
+    Raises:
+        InputError: where there is no interrupted run.
+    """
+    path = Path(os.path.abspath(run.expanduser()))
+    if path.name.startswith(".") and path.name.endswith(".partial"):
+        path = path.with_name(path.name[1 : -len(".partial")])
+    folder = unfinished_folder(path)
+    if not (folder / MANIFEST).is_file():
+        if path.exists():
+            read_manifest(path)
+            raise InputError([f"{run}: the run is finished; there is nothing to go on with"])
+        raise InputError([f"{run}: there is no interrupted run of it"])
+    with _locked(folder, path):
+        return path, folder
+
+
+@contextmanager
+def _locked(folder: Path, target: Path) -> Iterator[None]:
+    """Hold the lock of a folder while the block lasts; it goes with the process, however that ends."""
+    if not folder.is_dir() or sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                [f"{target}: is being written by another process; wait for it, or give another --out"]
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)
+
+
+def _hashes(config: StudyConfig, missing: str | None = None) -> dict[str, str]:
+    """Return the hash of each file that a config names, by path; `missing` in place of those that are not there."""
+    data = config.data
+    files = [data.history, data.items, data.state, *config.forecast.files.values()]
+    found = {}
+    for path in (Path(file) for file in files if file is not None):
+        if missing is None or path.is_file():
+            found[str(path)] = sha256(path)
+        else:
+            found[str(path)] = missing
+    return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def _number(number: int, name: str) -> str:
+    plural = f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+    if " of " in name:
+        head, _, rest = name.partition(" of ")
+        plural = f"{head}s of {rest}"
+    return f"{number} {name if number == 1 else plural}"
+
+
+def _short(path: Path) -> str:
+    """Return a path relative to the working folder, where it lies below it."""
+    with suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

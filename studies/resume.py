@@ -1,0 +1,85 @@
+"""`fractile resume`: an interrupted run, finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from .folder import MANIFEST, read_manifest
+from .interrupted import REQUEST, find_interrupted, read_request
+
+if TYPE_CHECKING:
+    from ..progress import Progress
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run that was finished.
+
+    Attributes:
+        kind: "study", "impact", "train", "environment" or "lineage".
+        folder: of the run.
+        result: what its own command returns.
+        policy: of a training, as it was asked for.
+    """
+
+    kind: str
+    folder: Path
+    result: Any
+    policy: str = ""
+
+
+def resume_run(run: Path, *, progress: Progress) -> Resumed:
+    """Go on with an interrupted run: what is finished is read, the rest is done.
+
+    The result is that of a run that was never interrupted, to the last bit; but for agents, whose training goes on
+    from its last checkpoint with fresh episodes.
+
+    Args:
+        run: the run folder, or the one that its unfinished run is kept in.
+        progress: receives what is being done.
+
+    Raises:
+        InputError: where there is no interrupted run, or its data or its config are no longer the same.
+    """
+    target, folder = find_interrupted(run)
+    record = read_manifest(folder, unfinished=True)
+    rest: dict[str, Any] = {"command": record["command"], "progress": progress, "resume": True}
+    if not (folder / REQUEST).is_file():
+        if "environment" in record:
+            return _resume_environment(target, record, rest)
+        return _resume_lineage(target, folder, rest)
+    target, config, request = read_request(run)
+    options = request["options"]
+    if request["kind"] == "study":
+        from .study import run_study
+
+        return Resumed("study", target, run_study(config, target, **rest))
+    if request["kind"] == "train":
+        from .kept_runs import train_run
+
+        return Resumed("train", target, train_run(config, target, **options, **rest), options["policy"])
+    if options["in_memory"]:
+        raise InputError([f"{run}: was made from data in memory; go on with impact_run(..., resume=True)"])
+    from .impact.run import impact_run
+
+    return Resumed("impact", target, impact_run(config, target, **rest))
+
+
+def _resume_environment(target: Path, record: dict[str, Any], rest: dict[str, Any]) -> Resumed:
+    from .train_environment import train_environment
+
+    known = {name: record[name] for name in ("policy", "seed", "options", "tensorboard")}
+    result = train_environment(record["environment"], target, environment=record["settings"], **known, **rest)
+    return Resumed("environment", target, result, record["policy"])
+
+
+def _resume_lineage(target: Path, folder: Path, rest: dict[str, Any]) -> Resumed:
+    from .config import load_config
+    from .league.run import lineage_run
+
+    if not (folder / "config.toml").is_file():
+        raise InputError([f"{folder / MANIFEST}: is of a run that cannot be resumed; begin anew, with --overwrite"])
+    return Resumed("lineage", target, lineage_run(load_config(folder / "config.toml"), target, **rest))
