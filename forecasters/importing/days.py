@@ -85,7 +85,7 @@ def _may_be_date(value: Any, bare_numbers: bool) -> bool:
         return bare_numbers and float(value).is_integer() and bool(readings(str(int(value))))
     text = re.match(_CLOCK, str(value))
     day = text.group("day") if text else str(value)
-    if day.replace(".", "").isdigit() and not bare_numbers:
+    if not bare_numbers and re.fullmatch(r"\d+(?:\.\d+)?", day):
         return False
     return bool(readings(day))
 
@@ -234,6 +234,7 @@ def _settle(
 ) -> str | None:
     """Return the one reading of all dates, or ask; None where no reading holds for all."""
     example = next(word for word in words if readings(word))
+    telling = next((w for w in words if len(set(readings(w).values())) > 1), example)
     if not possible:
         shown = _contrast(words)
         findings.fault(
@@ -253,11 +254,15 @@ def _settle(
         findings.say("date_format", text, "rule", reading="dmy")
         return "dmy"
     choices = [
-        Choice({"date_format": reading}, f"{example} is {readings(example)[reading].isoformat()}")
+        Choice({"date_format": reading}, f"{telling} is {readings(telling)[reading]:%-d %B %Y}")
         for reading in ("dmy", "mdy", "ymd", "ym", "yw", "serial", "named")
         if reading in possible
     ]
-    findings.ask("date_format", f"dates {_in(name)} such as {example} allow more than one reading throughout", *choices)
+    findings.ask(
+        "date_format",
+        f"dates {_in(name)} such as {telling} allow more than one reading, and no date among them decides",
+        *choices,
+    )
     return str(choices[0].options["date_format"])
 
 
@@ -268,7 +273,8 @@ def _in(name: str) -> str:
 
 def _written(reading: str, example: str) -> str:
     if reading in ("dmy", "mdy"):
-        sign = next((sign for sign in example if sign in "./- "), "")
+        between = re.search(r"\d ?([./ -]) ?\d", example)
+        sign = between.group(1) if between else ""
         year = "yyyy" if re.search(r"\d{4}", example) else "yy"
         return sign.join(("dd", "mm") if reading == "dmy" else ("mm", "dd")) + sign + year
     return WORDS[reading]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
-from .columns import determines
+from .columns import Roles, determines
 from .findings import Findings, Options
 from .numbers import looks_numeric, parse_numbers, share_of_numbers
 from .rows import SalesRows
@@ -32,6 +32,7 @@ FALSE = frozenset(
 )
 _MOST_WORDS = 500
 """A column with more distinct words, or with words in more than half of the rows, is free text."""
+_NOT_KEPT = "not kept: "
 _FLAGS = ("in_stock", "listed", "promotion", "holiday")
 
 
@@ -98,44 +99,48 @@ class Cells:
 
 
 def extra_columns(
-    rows: SalesRows, cells: Cells, optional: Mapping[str, str], decimal: str, options: Options, findings: Findings
+    rows: SalesRows, cells: Cells, roles: Roles, decimal: str, options: Options, findings: Findings
 ) -> dict[str, NDArray[Any]]:
     """Return the other columns by name, one value a written cell each.
 
     Args:
         rows: of sales.
         cells: where they go.
-        optional: our names to the file's, of columns that were recognised.
+        roles: of the file's columns; the parts of a composite key are words.
         decimal: the decimal mark.
         options: columns that are text.
         findings: what was found.
     """
-    ours = {theirs: name for name, theirs in optional.items()}
+    ours = {theirs: name for name, theirs in roles.optional.items()}
+    words = (*options.text, *roles.key)
     found: dict[str, NDArray[Any]] = {}
     notes: dict[str, list[str]] = {}
     for column in rows.others:
         name = ours.get(column.name) or _free_name(column.name, found)
-        values, note = _one(column, name, rows, cells, decimal, options, findings)
+        values, note = _one(column, name, rows, cells, decimal, words, findings)
         if values is not None:
             found[name] = values
         shown = repr(column.name) if name in (column.name, ours.get(column.name)) else f"{column.name!r} as {name!r}"
         if note or name != ours.get(column.name, column.name):
             notes.setdefault(note or "renamed", []).append(shown)
     for note, names in notes.items():
-        topic = "left_out" if note.startswith("left out") else "others"
-        findings.say(topic, f"{', '.join(names[:6])}{' …' if len(names) > 6 else ''} {note}", "rule", names=names)
+        shown = f"{', '.join(names[:6])}{' …' if len(names) > 6 else ''}"
+        if note.startswith(_NOT_KEPT):
+            findings.say("left_out", f"{shown} ({note.removeprefix(_NOT_KEPT)})", "rule", names=names)
+        else:
+            findings.say("others", f"{shown} {note}", "rule", names=names)
     return found
 
 
 def _one(
-    column: RawColumn, name: str, rows: SalesRows, cells: Cells, decimal: str, options: Options, findings: Findings
+    column: RawColumn, name: str, rows: SalesRows, cells: Cells, decimal: str, words: Sequence[str], findings: Findings
 ) -> tuple[NDArray[Any] | None, str]:
     """Return one column's values, or None, and what to say of it."""
-    if name in _FLAGS or (column.name not in options.text and _is_flag(column)):
+    if name in _FLAGS or (column.name not in words and _is_flag(column)):
         return _flags(column, name, cells, findings), ""
-    numeric = column.name not in options.text and share_of_numbers(column) == 1
+    numeric = column.name not in words and share_of_numbers(column) == 1
     if not numeric:
-        return _words(column, rows, cells, options)
+        return _words(column, rows, cells, named=column.name in words)
     numbers, wrong = parse_numbers(column.values, decimal)
     if wrong.any():
         findings.fault(f"column {column.name!r} must hold numbers, got {column.values[wrong][0]!r}; correct it")
@@ -150,7 +155,7 @@ def _one(
         return _whole(cells.mean(values, np.ones_like(values))), ""
     if is_money(column.name):
         return cells.total(values), "added up"
-    return None, "left out: they differ between the rows of an item and period"
+    return None, _NOT_KEPT + "they differ between the rows of an item and period"
 
 
 def _is_flag(column: RawColumn) -> bool:
@@ -185,8 +190,7 @@ def _whole(values: FloatArray) -> NDArray[Any]:
     return values
 
 
-def _words(column: RawColumn, rows: SalesRows, cells: Cells, options: Options) -> tuple[NDArray[Any] | None, str]:
-    named = column.name in options.text
+def _words(column: RawColumn, rows: SalesRows, cells: Cells, *, named: bool) -> tuple[NDArray[Any] | None, str]:
     values = np.array([text_of(value) for value in column.values] + [""], dtype=object)[:-1]
     if all(looks_numeric(value) for value in values):
         # A reader would take digits alone for numbers again.
@@ -201,11 +205,11 @@ def _words(column: RawColumn, rows: SalesRows, cells: Cells, options: Options) -
         "day", np.unique(rows.day.astype(np.int64), return_inverse=True)[1], np.unique(rows.day).astype(object)
     )
     if not named and determines(day, texts) and determines(texts, day):
-        return None, "left out: it says what the date says"
+        return None, _NOT_KEPT + "it says what the date says"
     if not named and (len(values) > _MOST_WORDS or len(values) > there.sum() / 2):
-        return None, "left out: free text"
+        return None, _NOT_KEPT + "free text"
     if not cells.agree(texts):
-        return None, "left out: they differ between the rows of an item and period"
+        return None, _NOT_KEPT + "they differ between the rows of an item and period"
     return cells.any_word(texts), "a category"
 
 

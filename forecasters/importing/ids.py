@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from .findings import Findings
 from .table import INVISIBLE, RawColumn, text_of
@@ -48,6 +49,29 @@ def _as_texts(column: RawColumn) -> RawColumn:
     return RawColumn(column.name, place[column.codes], np.asarray(values, dtype=object))
 
 
+def fill_down(items: RawColumn, day: NDArray[np.datetime64], findings: Findings) -> RawColumn:
+    """Return items with empty cells filled from above, where names stand in the first row of each item alone.
+
+    That is how merged cells are exported. It is taken for that where more than half of the cells are empty, the first
+    one is not, no item stands twice, and no item has a date twice after filling.
+
+    Args:
+        items: of all rows.
+        day: of all rows.
+        findings: what was found.
+    """
+    filled = items.filled
+    if not len(filled) or filled.sum() * 2 > len(filled) or not filled[0] or filled.sum() != len(items.present()):
+        return items
+    latest = np.maximum.accumulate(np.where(filled, np.arange(len(filled)), 0))
+    codes = items.codes[latest]
+    if pd.DataFrame({"item": codes, "day": day}).duplicated().any():
+        return items
+    count = int((~filled).sum())
+    findings.say("filled", f"{count:,} empty names of items filled from the row above (merged cells)", rows=count)
+    return replace(items, codes=codes)
+
+
 def report_twins(items: RawColumn, findings: Findings) -> None:
     """Say which items differ by blanks, case, accents' spelling, leading zeros or signs without width alone.
 
@@ -70,7 +94,7 @@ def report_twins(items: RawColumn, findings: Findings) -> None:
     cut = [name for name in names if _CUT_SHORT.fullmatch(name.strip())]
     if cut:
         shown = ", ".join(map(repr, cut[:_MOST_LISTED]))
-        text = f"{len(cut)} ids look cut short by a spreadsheet ({shown}): export them again as text"
+        text = f"cut short by a spreadsheet, as it looks: {shown} ({len(cut)} in all): export them again as text"
         findings.say("ids", text, "rule", cut_short=cut)
 
 

@@ -13,7 +13,7 @@ from ...errors import InputError
 from .columns import Roles, check_names, find_roles
 from .days import read_days
 from .findings import Findings, Options, raise_if_open
-from .ids import named_items, report_twins
+from .ids import fill_down, named_items, report_twins
 from .layout import (
     DATE,
     SALES,
@@ -139,7 +139,7 @@ def make_history(source: str | Path | pd.DataFrame, options: Options, findings: 
         return None
     rows = settle_returns(rows, options, findings)
     rows = settle_repeats(rows, roles.key, options, findings)
-    return lay_out(rows, reading, dict(roles.optional), decimal, options, findings)
+    return lay_out(rows, roles, reading, decimal, options, findings)
 
 
 def _long(table: RawTable, options: Options, findings: Findings) -> tuple[RawTable, Roles, str]:
@@ -185,6 +185,7 @@ def _rows(
     if empty.any():
         where = _lines(table, empty)
         findings.fault(f"{where}: no date beside {int(empty.sum()):,} numbers of units; write it, or remove the rows")
+    items = fill_down(items, day, findings)
     nameless = ~items.filled & np.isfinite(sales) & ~np.isnat(day)
     if nameless.any():
         where = _lines(table, nameless)
@@ -192,7 +193,7 @@ def _rows(
     sound = ~np.isnat(day) & items.filled
     used = {*roles.key, roles.date, roles.sales} if len(roles.key) == 1 else {roles.date, roles.sales}
     others = tuple(c for c in table.columns if c.name not in used)
-    rows = SalesRows(items, day, sales, others, times.clock, dates.codes)
+    rows = SalesRows(items, day, sales, others, times.clock, dates.codes, int((sales == 0).sum()))
     return (rows if sound.all() else rows.keep(sound)), times.reading
 
 

@@ -20,7 +20,6 @@ DATE, SALES = "(date of the column)", "(units of the column)"
 """Names of the columns that a wide table gets when it is made long."""
 _FEWEST_DATES = 2
 _MOST_FOOTERS = 30
-_WORDS_BEFORE = re.compile(r"^(?P<word>.*?[^\d\s(])[\s:_-]*(?=(?:[a-zA-Z]{1,10}[ ._-]*)?\d)")
 
 
 def clean(table: RawTable, options: Options, findings: Findings) -> RawTable:
@@ -37,12 +36,12 @@ def clean(table: RawTable, options: Options, findings: Findings) -> RawTable:
     counts = [c for c in nameless if _counts_rows(c)]
     shown = [repr(c.name) for c in empty if not _nameless(c.name)]
     if shown:
-        findings.say("left_out", f"columns without any value left out: {', '.join(shown)}", names=shown)
+        findings.say("left_out", f"columns without any value: {', '.join(shown)}", names=shown)
     if counts:
-        findings.say("left_out", "a nameless column that numbers the rows left out", names=[c.name for c in counts])
+        findings.say("left_out", "a nameless column that numbers the rows", names=[c.name for c in counts])
     if options.leave_out:
         named = ", ".join(map(repr, options.leave_out))
-        findings.say("left_out", f"left out as asked: {named}", "given", names=list(options.leave_out))
+        findings.say("left_out", f"as asked, {named}", "given", names=list(options.leave_out))
     gone = {id(c) for c in (*empty, *counts)}
     kept = [c for c in table.columns if id(c) not in gone and c.name not in options.leave_out]
     # A nameless column that holds data is called by its place.
@@ -95,7 +94,7 @@ def drop_footers(table: RawTable, roles_used: Sequence[str], date: str, findings
     first = int(np.flatnonzero(gone)[0])
     example = next((text_of(c.values[c.codes[first]]) for c in table.columns if c.codes[first] >= 0), "")
     count = int(gone.sum())
-    what = f"{count:,} row{'s' * (count > 1)} of totals or remarks left out, e.g. {example[:40]!r}"
+    what = f"{count:,} row{'s' * (count > 1)} of totals or remarks, e.g. {example[:40]!r}"
     findings.say("footers", what, rows=count)
     return table.keep(~gone)
 
@@ -161,9 +160,10 @@ def _after_a_word(names: Sequence[str]) -> dict[str, str]:
     """Return columns named by a date after a word that is the same for all, e.g. `Sales 2022-01`."""
     found: dict[str, dict[str, str]] = {}
     for name in names:
-        match = _WORDS_BEFORE.match(name)
-        if match and _dated(name[match.end() :]):
-            found.setdefault(match.group("word"), {})[name] = name[match.end() :]
+        for cut in re.finditer(r"[\s:_-]+", name):
+            if _dated(name[cut.end() :]):
+                found.setdefault(name[: cut.start()], {})[name] = name[cut.end() :]
+                break
     return next(iter(found.values())) if len(found) == 1 else {}
 
 
@@ -199,7 +199,7 @@ def drop_total_columns(table: RawTable, dated: dict[str, str], findings: Finding
     """Leave out columns that add up the others of a wide table."""
     totals = [c.name for c in table.columns if c.name not in dated and is_total(c.name) and share_of_numbers(c) > 0.7]
     if totals:
-        findings.say("left_out", f"columns of totals left out: {', '.join(map(repr, totals))}", names=totals)
+        findings.say("left_out", f"columns of totals: {', '.join(map(repr, totals))}", names=totals)
     return table.drop(totals)
 
 
@@ -236,7 +236,7 @@ def stack(table: RawTable, date: str, items: Sequence[str], decimal: str, findin
     kept = [name for name in items if not is_total(name)]
     if len(kept) < len(items):
         gone = [name for name in items if name not in kept]
-        findings.say("left_out", f"columns of totals left out: {', '.join(map(repr, gone))}", names=gone)
+        findings.say("left_out", f"columns of totals: {', '.join(map(repr, gone))}", names=gone)
     units = np.empty((len(kept), table.rows))
     for at, name in enumerate(kept):
         column = table.column(name)

@@ -25,7 +25,10 @@ _UNITS = (
 )
 _MONEY = re.compile(rf"^{_UNITS}\.?\s*|\s*{_UNITS}\.?$", re.IGNORECASE)
 _SPACES = re.compile(r"(?<=\d)[\s\u00a0\u2009\u202f'’´](?=\d{3}(?!\d))")
-_PLAIN = re.compile(r"[+-]?(?:\d+(?:[.,]\d+)*[.,]?|[.,]\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
+_PLAIN = re.compile(
+    r"[+-]?(?:\d+[.,]?|\d*[.,]\d+|\d{1,3}(?:\.\d{3})+(?:,\d*)?|\d{1,3}(?:,\d{3})+(?:\.\d*)?)(?:e[+-]?\d+)?",
+    re.IGNORECASE,
+)
 _UNSETTLED = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 _MOST_READ = 3_000
 """Distinct values that are looked at to tell what a column holds."""

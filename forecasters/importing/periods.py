@@ -7,6 +7,8 @@ the caller is asked; days on which no item at all has a row are closed days eith
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,13 @@ import pandas as pd
 from ...arrays import BoolArray
 from ...errors import FractileError
 from ..data.calendar import Calendar, infer_freq, make_calendar
+from .columns import Roles
 from .extras import Cells, extra_columns
 from .findings import Choice, Findings, Options
 from .rows import SalesRows
+from .vocabulary import words_of
 
+_WEEK_END = re.compile(r"\b(?:ending|end|ended|ende|wochenende|bis|finissant|fin|koniec)\b")
 _BY_READING = {"yw": "W-MON", "ym": "MS", "yq": "QS-JAN"}
 _MOST_CELLS = 40_000_000
 _FEW_ZERO_ROWS = 0.01
@@ -28,18 +33,19 @@ WORD = {"D": "days", "W": "weeks", "M": "months", "Q": "quarters", "h": "hours",
 
 
 def lay_out(
-    rows: SalesRows, reading: str, optional: dict[str, str], decimal: str, options: Options, findings: Findings
+    rows: SalesRows, roles: Roles, reading: str, decimal: str, options: Options, findings: Findings
 ) -> pd.DataFrame | None:
     """Return the history: `item_id, date, sales`, then the other columns; None where there are faults.
 
     Args:
         rows: of sales, those that count.
+        roles: of the file's columns.
         reading: how dates were read.
-        optional: our names to the file's, of the columns that were recognised.
         decimal: the decimal mark.
         options: what the caller settled.
         findings: what was found.
     """
+    rows = _first_days(rows, roles.date, findings)
     calendar = _calendar(rows, reading, options, findings)
     if calendar is None:
         return None
@@ -83,7 +89,7 @@ def lay_out(
         "date": calendar.dates[written % shape[1]],
         "sales": sales.astype(np.int64) if (sales == np.floor(sales)).all() and sales.max() < 1e15 else sales,
     }
-    extra = extra_columns(rows, cells, optional, decimal, options, findings)
+    extra = extra_columns(rows, cells, roles, decimal, options, findings)
     if unknown is not None:
         stocked = extra.pop("in_stock", np.ones(len(written), dtype=bool))
         extra = {"in_stock": stocked & ~unknown.ravel()[written], **extra}
@@ -91,12 +97,25 @@ def lay_out(
     return pd.DataFrame({**frame, **extra})
 
 
+def _first_days(rows: SalesRows, date_name: str, findings: Findings) -> SalesRows:
+    """Return rows with months, quarters and weeks that are named by their last day named by their first."""
+    distinct = _index(np.unique(rows.day))
+    if len(distinct) > 1 and distinct.is_month_end.all():
+        findings.say("date_format", "months are named by their last day: written by their first", "rule")
+        return replace(rows, day=rows.day.astype("datetime64[M]").astype("datetime64[D]"))
+    weekly = len(distinct) > 1 and len(distinct.dayofweek.unique()) == 1
+    if weekly and _WEEK_END.search(words_of(date_name)):
+        findings.say("date_format", "weeks are named by their last day: written by their first", "rule")
+        return replace(rows, day=rows.day - np.timedelta64(6, "D"))
+    return rows
+
+
 def _calendar(rows: SalesRows, reading: str, options: Options, findings: Findings) -> Calendar | None:
     distinct = _index(np.unique(rows.day))
     freq = options.freq or _BY_READING.get(reading)
     try:
         if freq is None:
-            freq = "D" if rows.clock else _own(distinct)
+            freq = _own(distinct, single=rows.clock)
         calendar = make_calendar(distinct, freq)
     except FractileError as error:
         findings.ask(
@@ -118,9 +137,19 @@ def _index(days: Any) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(days).as_unit("ns")
 
 
-def _own(distinct: pd.DatetimeIndex) -> str:
-    """Return the frequency of dates; that of working days counts as daily, for holidays are no sale either."""
-    freq = infer_freq(distinct)
+def _own(distinct: pd.DatetimeIndex, *, single: bool) -> str:
+    """Return the frequency of dates; working days count as daily, for holidays are no sale either.
+
+    Args:
+        distinct: sorted dates.
+        single: whether rows are single sales with the time of day: where days have no even step, they are daily.
+    """
+    try:
+        freq = infer_freq(distinct)
+    except FractileError:
+        if single and len(distinct) > 1:
+            return "D"
+        raise
     return "D" if freq == "B" else freq
 
 
@@ -154,12 +183,12 @@ def _settle_gaps(
     count = int(open_gaps.sum())
     if options.missing is not None:
         meaning = "0 (nothing was sold)" if options.missing == "zero" else "not in stock (it could not be bought)"
-        findings.say("missing", f"{count:,} item-{kind} without a row: {meaning}", "given", rows=count)
+        findings.say("missing", f"{count:,} item-{kind} without a row or a number: {meaning}", "given", rows=count)
         return open_gaps if options.missing == "unknown" else None
-    zeros = int((rows.units == 0).sum())
+    zeros = rows.zero_rows
     if zeros < _FEW_ZERO_ROWS * (zeros + count):
         few = f"the file has {'no' if not zeros else f'only {zeros:,}'} rows without a sale"
-        findings.say("missing", f"{count:,} item-{kind} without a row: 0, for {few}", "rule", rows=count)
+        findings.say("missing", f"{count:,} item-{kind} without a row or a number: 0, for {few}", "rule", rows=count)
         return None
     where = np.argwhere(open_gaps)[0]
     findings.ask(
@@ -181,7 +210,10 @@ def _weekdays(dates: pd.DatetimeIndex, closed: BoolArray) -> tuple[list[str], Bo
     weekday = dates.dayofweek.to_numpy()
     names = ["Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays"]
     shut = [day for day in range(7) if closed[weekday == day].all()]
-    return [names[day] for day in shut][:_MOST_CLOSED], np.isin(weekday, shut)
+    shown = [names[day] for day in shut]
+    if len(shut) > _MOST_CLOSED:
+        shown = ["any day but " + " and ".join(names[day] for day in range(7) if day not in shut)]
+    return shown, np.isin(weekday, shut)
 
 
 def _net(sales: Any, rows: SalesRows, options: Options, findings: Findings) -> Any:

@@ -17,7 +17,7 @@ _LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("columns", ("by_content", "columns", "key")),
     ("others", ("others",)),
     ("left out", ("left_out", "footers")),
-    ("rows", ("duplicates", "added_up", "returns")),
+    ("rows", ("filled", "duplicates", "added_up", "returns")),
     ("missing", ("freq", "closed", "missing")),
     ("ids", ("ids",)),
     ("history", ("result",)),

@@ -28,6 +28,7 @@ class SalesRows:
         others: the remaining columns.
         clock: whether rows carry a time of day.
         stamp: code of each row's date and time as written, shape (rows,).
+        zero_rows: rows of the file that say that nothing was sold.
     """
 
     item: RawColumn
@@ -36,6 +37,7 @@ class SalesRows:
     others: tuple[RawColumn, ...]
     clock: bool
     stamp: IntArray
+    zero_rows: int = 0
 
     @property
     def cell(self) -> IntArray:
@@ -149,7 +151,7 @@ def _repeated(rows: SalesRows) -> BoolArray:
 
 
 def settle_returns(rows: SalesRows, options: Options, findings: Findings) -> SalesRows:
-    """Leave out returns where that is asked for; ask where nothing is said about them.
+    """Take returns for nothing sold where they are to be dropped; ask where nothing is said about them.
 
     Args:
         rows: of sales.
@@ -171,5 +173,6 @@ def settle_returns(rows: SalesRows, options: Options, findings: Findings) -> Sal
         return rows
     if options.returns == "drop":
         findings.say("returns", f"{what}: dropped", "given", rows=count, units=units, returns="drop")
-        return rows.keep(~negative)
+        # The row stays: on that day nothing is missing.
+        return replace(rows, units=np.where(negative, 0.0, rows.units))
     return rows

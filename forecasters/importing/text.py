@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from .findings import SEPARATORS, TAB, Choice, Findings, Options
 from .header import apply_header, find_header
 from .table import RawTable
 
+_STRANGE_WORD = re.compile(r"[^\W\d_]*[^\W\d_\x00-\x7f][^\W\d_]*")
 _SAMPLE_CHARACTERS, _SAMPLE_ROWS = 400_000, 300
 _CODE_PAGES = ("cp1252", "cp1250", "cp850", "cp1251", "mac_roman", "iso8859_2")
 """Eight-bit encodings of spreadsheets and old systems, the commoner ones first."""
@@ -26,7 +28,13 @@ _LETTERS = {
     "iso8859_2": "ąćęłńóśźżĄĆĘŁŃÓŚŹŻáčďéěíňřšťúůýžÁČĎÉÍŇŘŠŤÚŮÝŽőűŐŰ",
 }
 _COMMON_SIGNS = "€£§°²³µ×½¼®©™„“”‚‘’–—…«»\u00a0"
-_NAMES = {"utf_8_sig": "UTF-8 with a mark at its start", "utf_16": "UTF-16", "utf_8": "UTF-8"}
+_NAMES = {
+    "utf_8_sig": "UTF-8 with a mark at its start",
+    "utf_8": "UTF-8",
+    "utf_16": "UTF-16",
+    "utf_16_le": "UTF-16 (little-endian)",
+    "utf_16_be": "UTF-16 (big-endian)",
+}
 
 
 def read_text(data: bytes, options: Options, findings: Findings) -> RawTable:
@@ -57,8 +65,8 @@ def read_text(data: bytes, options: Options, findings: Findings) -> RawTable:
     width = max(map(len, sample))
     head = find_header(sample)
     frame = _read_cells(data if _is_utf8(findings) else text.encode(), separator, width, findings)
-    # Blank lines are no rows to the reader of cells, nor is the line sep=.
-    before = sum(1 for row in sample[: head.last + 1] if any(row)) + skipped
+    # Blank lines are no rows to the reader of cells; the line sep= is one.
+    before = sum(1 for row in sample[: head.last + 1] if len(row) > 1 or any(row)) + skipped
     return apply_header(frame.iloc[before:], sample, head, findings, first=head.last + 2 + skipped)
 
 
@@ -82,8 +90,8 @@ def _decode(data: bytes, options: Options, findings: Findings) -> str:
     if "\0" in text[:_SAMPLE_CHARACTERS]:
         findings.fault("holds bytes that no text has; write it as CSV, xlsx or Parquet")
         raise findings.stop()
-    example = next((word for word in text[:_SAMPLE_CHARACTERS].split() if not word.isascii()), "")
-    shown = f", e.g. {example[:30].strip(chr(34) + ';,')!r}" if example and encoding not in _NAMES else ""
+    example = _STRANGE_WORD.search(text, 0, _SAMPLE_CHARACTERS)
+    shown = f", e.g. {example.group()[:30]!r}" if example and encoding not in _NAMES else ""
     findings.say("encoding", f"text in {_NAMES.get(encoding, encoding)}{shown}", how, encoding=encoding)
     return text.removeprefix("\ufeff")
 

@@ -32,6 +32,7 @@ _WORDS: dict[str, tuple[tuple[int, str], ...]] = {
         (100, r"date|ds"),
         (95, r"datum|fecha|data|dato|datetime|date time|timestamp|time stamp|dzien|day|tag|jour|giorno|dia|dag"),
         (92, r"week|woche|kw|kalenderwoche|isoweek|iso week|year week|week start|week of|week beginning|semaine|semana|"
+             r"week end(?:ing|ed)?|"
              r"settimana|tydzien|week starting|wochenbeginn|jahr ?woche|yearweek"),
         (92, r"month|monat|mois|mes|mese|miesiac|maand|year month|yearmonth|period|periode|periodo|okres|zeitraum"),
         (90, r"(?:sales?|sale|invoice|order|transaction|trans|posting|booking|verkaufs|beleg|buchungs|rechnungs|"
