@@ -17,6 +17,8 @@ _CLOSE = 15
 """Names whose strengths lie this close are rivals."""
 _ENOUGH = 0.75
 """Share of a column's distinct values that must be dates or numbers; the rest may be totals and remarks."""
+_SURE, _SOME = 95, 0.2
+"""A column that is surely named needs this share alone: what does not fit is a fault of its cells."""
 _MOST_CHOICES = 4
 
 
@@ -83,7 +85,11 @@ def named_candidates(columns: Sequence[RawColumn], role: str) -> list[tuple[int,
 
 
 def _find_date(columns: Sequence[RawColumn], findings: Findings) -> str:
-    named = [(s, c) for s, c in named_candidates(columns, "date") if share_of_dates(c, bare_numbers=True) >= _ENOUGH]
+    named = [
+        (s, c)
+        for s, c in named_candidates(columns, "date")
+        if share_of_dates(c, bare_numbers=True) >= (_ENOUGH if s < _SURE else _SOME)
+    ]
     if named:
         return _take(named, "date", "dates", findings)
     dated = [c for c in columns if share_of_dates(c, bare_numbers=False) >= _ENOUGH]
@@ -94,7 +100,11 @@ def _find_date(columns: Sequence[RawColumn], findings: Findings) -> str:
 
 def _find_sales(columns: Sequence[RawColumn], findings: Findings) -> str:
     numeric = [c for c in columns if share_of_numbers(c) >= _ENOUGH]
-    named = [(s, c) for s, c in named_candidates(numeric, "sales")]
+    named = [
+        (s, c)
+        for s, c in named_candidates(columns, "sales")
+        if share_of_numbers(c) >= (_ENOUGH if s < _SURE else _SOME)
+    ]
     if named:
         return _take(named, "sales", "units sold", findings)
     left = [

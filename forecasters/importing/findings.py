@@ -101,6 +101,11 @@ def flag_of(name: str) -> str:
     return "--column" if name == "columns" else f"--{name.replace('_', '-')}"
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number with its noun: `1 row`, `2 rows`."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
 class Decision(NamedTuple):
     """One thing that was decided.
 

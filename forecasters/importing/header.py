@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from .dates import readings
-from .findings import Findings
+from .findings import Findings, counted
 from .numbers import looks_numeric
 from .table import RawTable, table_of
 
@@ -62,7 +62,7 @@ def apply_header(
     else:
         names = _names(rows, head, width)
     if head.first > 0:
-        findings.say("title", f"{head.first} line{'s' * (head.first > 1)} above the header left out", lines=head.first)
+        findings.say("title", f"{counted(head.first, 'line')} above the header left out", lines=head.first)
     return table_of(body.set_axis(pd.Index(names, dtype=object), axis=1), first)
 
 

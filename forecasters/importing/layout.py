@@ -11,7 +11,7 @@ import pandas as pd
 
 from .dates import readings
 from .days import share_of_dates
-from .findings import Findings, Options
+from .findings import Findings, Options, counted
 from .numbers import parse_numbers, share_of_numbers
 from .table import RawColumn, RawTable, text_of
 from .vocabulary import calendar_part, is_total, strength
@@ -20,6 +20,8 @@ DATE, SALES = "(date of the column)", "(units of the column)"
 """Names of the columns that a wide table gets when it is made long."""
 _FEWEST_DATES = 2
 _MOST_FOOTERS = 30
+_OVERLONG = ("", *(f"_{at}" for at in range(2, 20)))
+"""Names of columns to the right of the header: nothing, and nothing again."""
 
 
 def clean(table: RawTable, options: Options, findings: Findings) -> RawTable:
@@ -43,6 +45,7 @@ def clean(table: RawTable, options: Options, findings: Findings) -> RawTable:
         named = ", ".join(map(repr, options.leave_out))
         findings.say("left_out", f"as asked, {named}", "given", names=list(options.leave_out))
     gone = {id(c) for c in (*empty, *counts)}
+    _refuse_overlong_rows(table, [c for c in table.columns if id(c) not in gone], findings)
     kept = [c for c in table.columns if id(c) not in gone and c.name not in options.leave_out]
     # A nameless column that holds data is called by its place.
     named_columns = [replace(c, name=f"column_{at + 1}") if not c.name else c for at, c in enumerate(kept)]
@@ -51,6 +54,17 @@ def clean(table: RawTable, options: Options, findings: Findings) -> RawTable:
         full |= column.filled
     cleaned = replace(table, columns=tuple(named_columns))
     return cleaned if full.all() else cleaned.keep(full)
+
+
+def _refuse_overlong_rows(table: RawTable, kept: Sequence[RawColumn], findings: Findings) -> None:
+    """Add a fault for cells to the right of the last name of the header."""
+    if not kept or kept[-1].name not in _OVERLONG or not any(c.name for c in kept):
+        return
+    at = int(np.flatnonzero(kept[-1].filled)[0])
+    findings.fault(
+        f"line {table.first + at} has more cells than the header has names; put texts and numbers that hold the "
+        "separator in quotes, or name the columns"
+    )
 
 
 def _nameless(name: str) -> bool:
@@ -94,7 +108,7 @@ def drop_footers(table: RawTable, roles_used: Sequence[str], date: str, findings
     first = int(np.flatnonzero(gone)[0])
     example = next((text_of(c.values[c.codes[first]]) for c in table.columns if c.codes[first] >= 0), "")
     count = int(gone.sum())
-    what = f"{count:,} row{'s' * (count > 1)} of totals or remarks, e.g. {example[:40]!r}"
+    what = f"{counted(count, 'row')} of totals or remarks, e.g. {example[:40]!r}"
     findings.say("footers", what, rows=count)
     return table.keep(~gone)
 

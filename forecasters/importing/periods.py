@@ -19,7 +19,7 @@ from ...errors import FractileError
 from ..data.calendar import Calendar, infer_freq, make_calendar
 from .columns import Roles
 from .extras import Cells, extra_columns
-from .findings import Choice, Findings, Options
+from .findings import Choice, Findings, Options, counted
 from .rows import SalesRows
 from .vocabulary import words_of
 
@@ -28,7 +28,8 @@ _BY_READING = {"yw": "W-MON", "ym": "MS", "yq": "QS-JAN"}
 _MOST_CELLS = 40_000_000
 _FEW_ZERO_ROWS = 0.01
 """Share of the gaps below which rows without a sale are strays in a record of sales."""
-_MOST_CLOSED = 3
+_MOST_CLOSED, _FEWEST_DAYS = 3, 14
+"""Weekdays that may be closed every week, and days on record before any is taken for that."""
 WORD = {"D": "days", "W": "weeks", "M": "months", "Q": "quarters", "h": "hours", "Y": "years"}
 
 
@@ -45,6 +46,8 @@ def lay_out(
         options: what the caller settled.
         findings: what was found.
     """
+    if any(question.topic == "date_format" for question in findings.questions):
+        return None  # gaps and periods follow from the dates
     rows = _first_days(rows, roles.date, findings)
     calendar = _calendar(rows, reading, options, findings)
     if calendar is None:
@@ -103,6 +106,9 @@ def _first_days(rows: SalesRows, date_name: str, findings: Findings) -> SalesRow
     if len(distinct) > 1 and distinct.is_month_end.all():
         findings.say("date_format", "months are named by their last day: written by their first", "rule")
         return replace(rows, day=rows.day.astype("datetime64[M]").astype("datetime64[D]"))
+    if len(distinct) > 2 and distinct[0].day > 1 and len(distinct.day.unique()) == 1:
+        findings.say("date_format", f"months are named by their day {distinct[0].day}: written by their first", "rule")
+        return replace(rows, day=rows.day.astype("datetime64[M]").astype("datetime64[D]"))
     weekly = len(distinct) > 1 and len(distinct.dayofweek.unique()) == 1
     if weekly and _WEEK_END.search(words_of(date_name)):
         findings.say("date_format", "weeks are named by their last day: written by their first", "rule")
@@ -116,7 +122,7 @@ def _calendar(rows: SalesRows, reading: str, options: Options, findings: Finding
     try:
         if freq is None:
             freq = _own(distinct, single=rows.clock)
-        calendar = make_calendar(distinct, freq)
+        calendar = make_calendar(_with_closed_end(distinct) if freq == "D" else distinct, freq)
     except FractileError as error:
         findings.ask(
             "freq",
@@ -131,6 +137,16 @@ def _calendar(rows: SalesRows, reading: str, options: Options, findings: Finding
     for note in calendar.notes:
         findings.say("freq", note, "rule")
     return calendar
+
+
+def _with_closed_end(distinct: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Return days with those after the last one that are closed every week, so that the last week is whole."""
+    open_days = set(distinct.dayofweek)
+    if len(distinct) < _FEWEST_DAYS or len(open_days) < 7 - _MOST_CLOSED:
+        return distinct
+    after = pd.date_range(distinct[-1], periods=_MOST_CLOSED + 1)[1:]
+    shut = np.logical_and.accumulate([day.dayofweek not in open_days for day in after])
+    return distinct.append(after[shut]) if shut.any() else distinct
 
 
 def _index(days: Any) -> pd.DatetimeIndex:
@@ -175,9 +191,11 @@ def _settle_gaps(
         what = f"{'never on ' + ' and '.join(days) if days else ''}"
         count = int((gaps & closed).sum())
         alone = int((closed & ~shut).sum())
-        more = f"{alone:,} {kind} without any sale at all" if alone else ""
+        more = f"{counted(alone, kind.removesuffix('s'))} without any row" if alone else ""
         text = " and ".join(part for part in (what, more) if part)
-        findings.say("closed", f"{text}: taken as closed, {count:,} rows of 0", "rule", weekdays=days, periods=alone)
+        findings.say(
+            "closed", f"{text}: taken as closed, {counted(count, 'row')} of 0", "rule", weekdays=days, periods=alone
+        )
     if not open_gaps.any():
         return None
     count = int(open_gaps.sum())
@@ -205,7 +223,7 @@ def _settle_gaps(
 def _weekdays(dates: pd.DatetimeIndex, closed: BoolArray) -> tuple[list[str], BoolArray]:
     """Return the weekdays that are closed throughout daily data, and the dates on them."""
     none = np.zeros(len(dates), dtype=bool)
-    if len(dates) < 14 or (dates[1] - dates[0]).days != 1:
+    if len(dates) < _FEWEST_DAYS or (dates[1] - dates[0]).days != 1:
         return [], none
     weekday = dates.dayofweek.to_numpy()
     names = ["Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays"]
@@ -222,9 +240,10 @@ def _net(sales: Any, rows: SalesRows, options: Options, findings: Findings) -> A
         return sales
     below = sales < 0
     units, lost = -float(rows.units[negative].sum()), -float(sales[below].sum())
-    text = f"{int(negative.sum()):,} rows of returns ({units:,.6g} units) netted"
+    text = f"{counted(int(negative.sum()), 'row')} of returns ({units:,.6g} units) netted"
     if below.any():
-        text += f"; {int(below.sum()):,} times more came back than was sold ({lost:,.6g} units): 0 there"
+        where = counted(int(below.sum()), "item-period")
+        text += f"; more came back than was sold for {where} ({lost:,.6g} units): 0 there"
     how = "given" if options.returns else "rule"
     findings.say("returns", text, how, rows=int(negative.sum()), units=units, below=int(below.sum()), lost=lost)
     return np.maximum(sales, 0.0)

@@ -12,7 +12,7 @@ from .findings import Decision
 
 _LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("file", ("packed", "format", "sheet", "encoding", "separator", "title", "header")),
-    ("numbers and dates", ("decimal", "date_format", "joined_date", "mixed_dates", "time_zone")),
+    ("numbers and dates", ("decimal", "joined_date", "date_format", "mixed_dates", "time_zone")),
     ("layout", ("layout",)),
     ("columns", ("by_content", "columns", "key")),
     ("others", ("others",)),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import BoolArray, FloatArray, IntArray
-from .findings import Choice, Findings, Options
+from .findings import Choice, Findings, Options, counted
 from .numbers import share_of_numbers
 from .table import RawColumn
 from .vocabulary import is_place
@@ -83,23 +83,30 @@ def settle_repeats(rows: SalesRows, key: tuple[str, ...], options: Options, find
     if again.any():
         only = len(cell) - int(again.sum()) == len(distinct)
         count = int(again.sum())
+        repeated = f"{counted(count, 'row')} that stood before in every column"
         if options.duplicates is None and only and not rows.clock:
             findings.ask(
                 "duplicates",
-                f"{count:,} rows stand twice in every column: two sales each, or one that was exported twice",
-                Choice({"duplicates": "drop"}, "one of them counts"),
-                Choice({"duplicates": "add"}, "they are added up"),
+                f"{repeated}: sales of their own, or exported twice",
+                Choice({"duplicates": "drop"}, "left out"),
+                Choice({"duplicates": "add"}, "added up"),
             )
         elif options.duplicates == "drop":
-            findings.say("duplicates", f"{count:,} rows that stood twice were dropped", "given", rows=count)
+            findings.say(
+                "duplicates", f"{counted(count, 'row')} that stood before in every column: dropped", "given", rows=count
+            )
             return rows.keep(~again)
         else:
             how = "given" if options.duplicates else "rule"
-            findings.say("duplicates", f"{count:,} rows that stand twice are added up as sales of their own", how)
+            findings.say(
+                "duplicates",
+                f"{counted(count, 'row')} that stood before in every column: added up as sales of their own",
+                how,
+            )
     if rows.clock:
         text = f"{len(cell):,} single sales with the time of day, added up to {len(distinct):,} item-days"
     else:
-        text = f"{several:,} times an item has several rows for a date: added up ({len(cell):,} rows)"
+        text = f"several rows for {counted(several, 'item-date')}: added up ({len(cell):,} rows)"
     findings.say("added_up", text, rows=len(cell), cells=len(distinct))
     return rows
 
@@ -162,7 +169,7 @@ def settle_returns(rows: SalesRows, options: Options, findings: Findings) -> Sal
     if not negative.any():
         return rows
     count, units = int(negative.sum()), -float(rows.units[negative].sum())
-    what = f"{count:,} rows have negative units ({units:,.6g} units in all)"
+    what = f"{counted(count, 'row')} of negative units ({units:,.6g} in all)"
     if options.returns is None:
         findings.ask(
             "returns",
