@@ -92,17 +92,11 @@ def settle_repeats(rows: SalesRows, key: tuple[str, ...], options: Options, find
                 Choice({"duplicates": "add"}, "added up"),
             )
         elif options.duplicates == "drop":
-            findings.say(
-                "duplicates", f"{counted(count, 'row')} that stood before in every column: dropped", "given", rows=count
-            )
+            findings.say("duplicates", f"{repeated}: dropped", "given", rows=count)
             return rows.keep(~again)
         else:
             how = "given" if options.duplicates else "rule"
-            findings.say(
-                "duplicates",
-                f"{counted(count, 'row')} that stood before in every column: added up as sales of their own",
-                how,
-            )
+            findings.say("duplicates", f"{repeated}: added up as sales of their own", how)
     if rows.clock:
         text = f"{len(cell):,} single sales with the time of day, added up to {len(distinct):,} item-days"
     else:
