@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -48,3 +49,23 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     return f"{hint} known: {', '.join(names)}"
+
+
+def missing_package(error: ImportError) -> str | None:
+    """Return what to install where a package that Fractile requires is not there; None for any other import error.
+
+    >>> missing_package(ModuleNotFoundError("No module named 'elsewhere'", name="elsewhere"))
+    """
+    from importlib.metadata import PackageNotFoundError, requires
+
+    module = (error.name or "").partition(".")[0]
+    try:
+        required = requires(__package__) or []
+    except PackageNotFoundError:  # a source folder on the path, not installed
+        required = []
+    for requirement in required:
+        found = re.match(r"[\w.-]+", requirement)
+        if found and re.sub(r"[-_.]+", "_", found[0]).lower() == module.lower():
+            wanted = requirement.partition(";")[0].strip()
+            return f"this needs {found[0]}, which is not installed: pip install '{wanted}'"
+    return None

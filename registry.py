@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from .errors import FractileError, did_you_mean
@@ -111,6 +114,22 @@ class Registry(Mapping[str, type[Any]]):
         for option in options:
             if option not in known:
                 raise FractileError(f"{self.kind} {name!r} has no option {option!r}{did_you_mean(option, known)}")
+
+    def summary(self, name: str) -> str:
+        """Return the first line of a class's docstring; Fractile's own modules are read for it, not imported.
+
+        Importing them takes seconds, and is not possible in a light install.
+        """
+        found = self._addresses[name]
+        module, _, attribute = found.partition(":") if isinstance(found, str) else ("", "", "")
+        if not module.startswith(f"{self._package}."):
+            return (inspect.getdoc(self[name]) or "").partition("\n")[0]
+        spec = importlib.util.find_spec(module)
+        assert spec is not None
+        assert spec.origin is not None
+        nodes = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+        ours = next(node for node in nodes if isinstance(node, ast.ClassDef) and node.name == attribute)
+        return (ast.get_docstring(ours) or "").partition("\n")[0]
 
     def name_of(self, found: type[Any]) -> str | None:
         """Return the name of a class, or the address of one that can be imported; None where there is neither."""

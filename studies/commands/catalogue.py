@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 
 from ...envs.gym.catalogue import SYSTEMS
@@ -14,8 +13,7 @@ from ...policies.registry import POLICIES, TRAINED_BY
 def list_names() -> dict[str, dict[str, str]]:
     """Return the forecasters, policies and environments, each with one line about it."""
     forecasters, policies = (
-        {name: (inspect.getdoc(found) or "").partition("\n")[0] for name, found in registry.items()}
-        for registry in (FORECASTERS, POLICIES)
+        {name: registry.summary(name) for name in registry} for registry in (FORECASTERS, POLICIES)
     )
     environments = {name: SYSTEMS[system].description for name, system in ENVIRONMENTS.items()}
     return {"forecasters": forecasters, "policies": {**policies, **TRAINED_BY}, "environments": environments}

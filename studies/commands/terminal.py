@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ...errors import FractileError, InputError
+from ...errors import FractileError, InputError, missing_package
 from ...progress import Progress
 from ..folder import json_text, write_frame
 
@@ -111,7 +111,8 @@ def open_terminal(*, as_json: bool, quiet: bool, debug: bool) -> Iterator[Termin
             if debug:
                 traceback.print_exc()
             message = " ".join(f"{type(error).__name__}: {error}".split())
-            faults, code = (f"unexpected {message} (--debug shows where)",), FAILED
+            missing = missing_package(error) if isinstance(error, ImportError) else None
+            faults, code = (missing or f"unexpected {message} (--debug shows where)",), FAILED
         if as_json:
             typer.echo(json_text({"error": "; ".join(faults), "faults": faults}))
         for fault in faults:
