@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..assumptions import begin_with
 from ..folder import read_manifest
 from ..report.text import align_columns
 
@@ -24,6 +23,8 @@ def training_document(folder: Path, policy: str) -> tuple[dict[str, Any], str]:
         folder: of the run.
         policy: as it was asked for.
     """
+    from ..assumptions import begin_with  # brings pandas, which `--help` does without
+
     record = read_manifest(folder)
     choice = record.get("choice") if (folder / "choice.parquet").exists() else None
     assumed = record.get("assumed", "")

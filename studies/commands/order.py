@@ -7,7 +7,6 @@ from pathlib import Path
 import typer
 
 from ...errors import InputError
-from ..assumptions import begin_with
 from ..folder import check_not_input, read_manifest
 from . import options as opt
 from .kept import order_basis
@@ -34,6 +33,7 @@ def order(
         files = {name: Path(file) for name, file in (opt.parse_forecasts(forecasts) or {}).items()}
         check_not_input(out, [run, history, state, items, *files.values()])
         record, stock = read_manifest(run), _stock(on_hand)
+        from ..assumptions import begin_with
         from ..kept_orders import next_orders
         from ..orders import orders_csv, write_orders
 
