@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from time import process_time
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ..envs.demand.forecast_demand import ForecastDemand
 from ..envs.demand.model import uncensored
 from ..envs.demand.shock_moments import FEWEST_PERIODS
 from ..envs.demand.shocks import CommonShocks
-from ..errors import FractileError, InputError
+from ..errors import FractileError
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..forecasters.outside import OutsideForecaster
@@ -28,6 +28,7 @@ from ..parts import Parts
 from ..policies.base import Planner, Policy
 from ..policies.recorded import RecordedOrders
 from ..policies.rollout import simulate
+from ..progress import Progress, begin_stage
 from ..randomness import keyed_generator
 from ..training.seeds import follow_networks, train_networks
 from ..training.train import TrainingProblem, is_trained, needs_training, train_policy
@@ -49,12 +50,9 @@ from .outside import own_windows, with_outside
 from .own import own_note, own_policy, replay_orders, with_own
 from .pieces import fit_key, keep_fit
 from .refits import Refits, new_forecaster
-from .refused import refuse_policies
+from .refused import nothing_to_learn_from, refuse_hindsight, refuse_policies
 from .sections import OWN
 from .windows import Windows, place_folds, shown_periods
-
-if TYPE_CHECKING:
-    from ..progress import Progress
 
 # What `Study` works with: read from here by whoever reads `Study`.
 __all__ = [
@@ -90,9 +88,12 @@ class Study:
     parts: Parts = field(default_factory=Parts)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Report a stage's name, and add up its CPU time."""
-        self.progress(name)
+    def stage(self, name: str, *, counted: bool = False) -> Iterator[None]:
+        """Report a stage, one of those announced where it is `counted`, and add up its CPU time."""
+        if counted:
+            begin_stage(self.progress, name)
+        else:
+            self.progress(name)
         began = process_time()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + process_time() - began
@@ -114,23 +115,27 @@ class Study:
             return self
         return replace(self, windows=tuple(own_windows(given, self.data.panel, window) for window in self.windows))
 
-    def fit(self, name: str, until: int) -> Forecaster:
-        """Fit a forecaster on the periods before `until`."""
+    def fit(self, name: str, until: int, progress: Progress | None = None) -> Forecaster:
+        """Fit a forecaster on the periods before `until`; `progress` is called in place of the study's."""
         config, given = self.config, self.data.given
         parts = Parts() if name in given else self.parts
         with self.stage(f"fitting {name}"):
 
             def fit() -> Forecaster:
                 options = config.forecast.options.get(name, {})
-                more = {"progress": self.progress, "checkpoint": parts.checkpoint(fit_key(name, until))}
+                more = {"progress": progress or self.progress, "checkpoint": parts.checkpoint(fit_key(name, until))}
                 forecaster = new_forecaster(name, options, self.window.horizon, config.seed, given, **more)
                 return forecaster.fit(self.data.panel.until(until))
 
             return keep_fit(parts, name, until, fit)
 
+    def fold_words(self, k: int) -> str:
+        """Return which fold it is, for people; "" where there is but one."""
+        return f", fold {k + 1} of {len(self.windows)}" if len(self.windows) > 1 else ""
+
     def refits(self, name: str) -> Refits:
         """Return a forecaster's fits along the history, none made yet."""
-        return Refits(name, self.fit, self.data.panel, self.window.horizon, self.stage, self.parts)
+        return Refits(name, self.fit, self.data.panel, self.window.horizon, self.stage, self.progress, self.parts)
 
     def learn(self, name: str, paths: int) -> Learning:
         """Fit a forecaster before each stretch of the history, and forecast what policies learn from.
@@ -143,15 +148,11 @@ class Study:
             InputError: where forecasts made elsewhere have no origins to learn from.
         """
         own = self.along(name)
-        found = own._learn(own.refits(name), own.windows[0], paths)
+        refits, window = own.refits(name), own.windows[0]
+        refits.begin(first for first, _ in window.forecast)
+        found = own._learn(refits, window, paths)
         if found is None:
-            first = self.data.panel.dates[self.window.fits[0]].date()
-            raise InputError(
-                [
-                    f"forecasts {name}: no origins to learn from before the end; add forecasts from earlier ones (best "
-                    f"from {first} on), or take a policy without parameters to find, e.g. newsvendor"
-                ]
-            )
+            raise nothing_to_learn_from(name, self.data.panel.dates[self.window.fits[0]].date())
         return found
 
     def _learn(self, refits: Refits, window: Windows, paths: int) -> Learning | None:
@@ -203,7 +204,8 @@ class Study:
         own = self.along(name)
         refits = own.refits(name)
         folds: list[Fold] = []
-        for window in own.windows:
+        for k, window in enumerate(own.windows):
+            refits.begin((*(first for first, _ in window.forecast), window.cutoff), self.fold_words(k))
             # Networks are trained before the first fold: simulated demand is for them alone.
             learning = own._learn(refits, window, 0 if folds else paths)
             before = refits.forecast(*window.forecast[-1]) if window.fits else None
@@ -239,10 +241,13 @@ class Study:
             left_out = {n: [f"left out: {why} to learn from"] for n in names if needs_training(n, given.get(n, {}))}
         names, seeds = [name for name in names if name not in left_out], self.config.training.seeds
         folds, networks = list[Fold](), dict[str, tuple[Policy, ...]]()
-        for fold in backtest.folds:
+        for k, fold in enumerate(backtest.folds):
             # Networks are dear: they are trained before the first fold, and followed in each as far as it bears out.
             parts = self.parts.under("policy", backtest.forecaster, fold.first)
-            trained = self.train(names, fold.forecasts.learning, seeds=seeds, networks=networks, parts=parts)
+            where = f" on {backtest.forecaster}{self.fold_words(k)}"
+            trained = self.train(
+                names, fold.forecasts.learning, seeds=seeds, networks=networks, parts=parts, where=where
+            )
             networks = dict(trained.networks)
             folds.append(replace(fold, trained=replace(trained, notes={**left_out, **trained.notes})))
         backtest = replace(backtest, folds=tuple(folds), trajectories={})
@@ -256,6 +261,7 @@ class Study:
         seeds: int = 1,
         networks: Mapping[str, Sequence[Policy]] | None = None,
         parts: Parts | None = None,
+        where: str = "",
     ) -> Trained:
         """Tune or train policies by name, and cost them where they are chosen.
 
@@ -266,6 +272,7 @@ class Study:
             networks: by name, networks that were trained earlier, one a seed; they are not trained again, and held
                 against the classical policies of this fold.
             parts: where what was tuned and trained is kept.
+            where: on which forecaster and in which fold, for people.
         """
         settings = self.config.training
         nothing = Scenario(self.data.demand[:, :0].T[None])
@@ -285,8 +292,10 @@ class Study:
         costs: dict[str, float] = {}
         found = {name: tuple(parts) for name, parts in (networks or {}).items()}
         for name in names:
+            options = self.config.policies.options.get(name, {})
+            if needs_training(name, options) and name not in found:
+                begin_stage(self.progress, f"training {name}{where}", f"training {name}")
             with self.stage(f"training {name}"):
-                options = self.config.policies.options.get(name, {})
                 if name in OWN:
                     ready: tuple[Policy | Planner, ...] = (own_policy(name, self.data),)
                     problem.note(name, own_note(name, self.data))
@@ -433,13 +442,7 @@ def begin(config: StudyConfig, held_out: int | None, progress: Progress, data: S
     progress("reading")
     data = data or load_data(config)
     config = with_own(config, data, compared=held_out != 0)
-    if data.params.shelf_life is not None and "hindsight" in config.policies.names:
-        raise InputError(
-            [
-                "policies.names: 'hindsight' plans for stock that keeps, and items have a shelf_life; leave it out, or "
-                "leave shelf_life out of the items file"
-            ]
-        )
+    refuse_hindsight(config.policies.names, data.params)
     settings = config.backtest.folds, config.backtest.validation, config.forecast.horizon, config.training.refits
     windows = place_folds(data, held_out, *settings)
     data, whole = with_outside(data, replace(windows[0], end=windows[-1].end), config.forecast.files)

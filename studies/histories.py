@@ -110,7 +110,7 @@ def simulate_histories(study: Study, backtest: Backtest, histories: int) -> dict
     histories = min(histories, max(FEWEST, MOST_CELLS // cells))
     rng = keyed_generator(study.config.seed, "simulated histories")
     costs: dict[str, list[FloatArray]] = {name: [] for name in names}
-    with study.stage("simulating histories"):
+    with study.stage("simulating histories", counted=True):
         size = max(1, CELLS // cells)
         for first in range(0, histories, size):
             paths = min(size, histories - first)
@@ -118,6 +118,7 @@ def simulate_histories(study: Study, backtest: Backtest, histories: int) -> dict
             scenario: Scenario = replace(backtest.scenario, demand=demand)
             for name in names:
                 costs[name].append(study.cost_by_seed(backtest, name, scenario).sum((2, 3)))
+            study.progress(f"{first + paths} of {histories} histories", (first + paths) / histories)
     return {name: np.concatenate(parts, axis=1) for name, parts in costs.items()}
 
 

@@ -21,6 +21,7 @@ from ..policies.base import Planner, Policy
 from ..policies.registry import POLICIES
 from ..policies.storage import is_kept, save_policy
 from ..policies.transfer import has_item_parameters, pool_parameters
+from ..progress import begin_stage, plan_stages
 from ..training.train import is_trained, needs_training
 from . import orders
 from .automatic.candidates import AUTO, average, is_fixed
@@ -33,6 +34,7 @@ from .folder import RunFolder
 from .interrupted import PARTS, interruptible_run
 from .record import learning_record, write_manifest
 from .sections import OWN_ORDERS
+from .stages import CHOSEN, train_stages
 from .windows import forecast_periods, shown_periods
 
 if TYPE_CHECKING:
@@ -74,13 +76,16 @@ def train_run(
     if policy != AUTO and not is_trained(policy):  # said before the forecaster is fitted, not after
         POLICIES.check_options(policy, config.policies.options.get(policy, {}))
     study = begin(config, 0, progress)
+    tries = policy == AUTO or any_forecaster
+    tried = config.choice.forecasters if any_forecaster else (config.forecast.forecaster,)
+    plan_stages(progress, train_stages(study, policy, tried, chosen=tries))
     asked: dict[str, Any] = {"policy": policy, "any_forecaster": any_forecaster, "seconds": study.seconds}
     kept = interruptible_run(out, config, kind="train", command=command, overwrite=overwrite, resume=resume, **asked)
     with kept as run:
         study = replace(study, parts=Parts(run.path / PARTS))
         chosen: dict[str, Any] = {}
         name = config.forecast.forecaster
-        if policy == AUTO or any_forecaster:
+        if tries:
             choice = _choose(study, policy, any_forecaster=any_forecaster)
             run.write_frame("choice.parquet", choice.table)
             name = choice.best.forecaster or name
@@ -88,8 +93,9 @@ def train_run(
             fitted, learning, ready = _prepare(study, policy, choice)
             policy = next(iter(ready.policies))
         else:
-            fitted = study.fit(name, study.window.end)
+            fitted = study.refits(name).whole(study.window.end)
             learning, ready = _train(study, policy, name)
+        begin_stage(progress, "writing")
         save_models(run, fitted, ready.policies, study.data)
         record = learning_record(learning, ready)
         write_manifest(run, study, command, kind="train", policy=policy, **record, **chosen)
@@ -111,6 +117,7 @@ def _prepare(study: Study, policy: str, choice: Choice) -> tuple[Forecaster, Lea
     """Fit the forecaster of a choice on the whole history, with the policy that goes with it."""
     config, best = study.config, choice.best
     members = best.members or (config.forecast.forecaster,)
+    begin_stage(study.progress, f"fitting {best.forecaster or members[0]} on all periods", CHOSEN)
     if len(members) == 1:
         fitted = study.fit(members[0], study.window.end)
     else:

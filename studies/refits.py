@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass, field
@@ -15,8 +15,9 @@ from ..forecasters.data.panel import SalesPanel
 from ..forecasters.forecast import QuantileForecast
 from ..forecasters.registry import FORECASTERS, make_forecaster
 from ..parts import Parts
+from ..progress import Progress, begin_stage, no_progress, portion
 from ..registry import option_names
-from .pieces import keep_forecast
+from .pieces import fit_key, keep_forecast
 
 
 def new_forecaster(
@@ -60,23 +61,45 @@ class Refits:
         panel: the whole history; a forecast reads what was known at its origin.
         horizon: periods ahead that are forecast.
         stage: report a stage's name, and add up its CPU time.
+        progress: receives what is being done.
         parts: where forecasts are kept, and read from.
     """
 
     name: str
-    fit: Callable[[str, int], Forecaster]
+    fit: Callable[[str, int, Progress], Forecaster]
     panel: SalesPanel
     horizon: int
     stage: Callable[[str], AbstractContextManager[None]]
+    progress: Progress = no_progress
     parts: Parts = field(default_factory=Parts)
+    _coming: list[int] = field(default_factory=list, init=False, repr=False)
     _fitted: dict[int, Forecaster] = field(default_factory=dict, init=False, repr=False)
     _forecasts: dict[tuple[int, int], QuantileForecast] = field(default_factory=dict, init=False, repr=False)
+
+    def begin(self, untils: Iterable[int], where: str = "") -> None:
+        """Report the stage of some fits and their forecasts.
+
+        Args:
+            untils: the first period that each fit does not know.
+            where: in which fold, for people.
+        """
+        self._coming = [until for until in dict.fromkeys(untils) if until not in self._fitted]
+        kept = bool(self._coming) and all(self.parts.holds(fit_key(self.name, until)) for until in self._coming)
+        begin_stage(self.progress, f"fitting {self.name}{where}", f"fitting {self.name}", kept=kept)
 
     def fitted(self, until: int) -> Forecaster:
         """Return the forecaster fitted on the periods before `until`."""
         if until not in self._fitted:
-            self._fitted[until] = self.fit(self.name, until)
+            place, number = (self._coming.index(until), len(self._coming)) if until in self._coming else (0, 1)
+            progress = portion(self.progress, place / number, (place + 1) / number)
+            self._fitted[until] = self.fit(self.name, until, progress)
+            progress(f"{self.name} is fitted", 1.0)
         return self._fitted[until]
+
+    def whole(self, until: int) -> Forecaster:
+        """Return the forecaster fitted on the periods before `until`, a stage of its own."""
+        self.begin([until], " on all periods")
+        return self.fitted(until)
 
     def forecast(self, first: int, end: int) -> QuantileForecast:
         """Return forecasts from each of the origins first … end − 1, by the forecaster fitted before `first`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
+from ..envs.core.types import ItemParams
 from ..errors import InputError
 
 NEEDS_A_MODEL = ("dynamic_programming", "projected_level")
@@ -25,3 +27,29 @@ def refuse_policies(names: Iterable[str]) -> None:
     impossible = [name for name in names if name in reasons]
     if impossible:
         raise InputError(f"policies.names: {name!r} {reasons[name]}; leave it out" for name in impossible)
+
+
+def refuse_hindsight(names: Iterable[str], params: ItemParams) -> None:
+    """Raise an `InputError` where perfect information is asked for on stock that perishes."""
+    if params.shelf_life is not None and "hindsight" in names:
+        raise InputError(
+            [
+                "policies.names: 'hindsight' plans for stock that keeps, and items have a shelf_life; leave it out, or "
+                "leave shelf_life out of the items file"
+            ]
+        )
+
+
+def nothing_to_learn_from(name: str, first: date) -> InputError:
+    """Return the error of forecasts made elsewhere that have no origins before the end.
+
+    Args:
+        name: of the forecasts.
+        first: the earliest origin that would help.
+    """
+    return InputError(
+        [
+            f"forecasts {name}: no origins to learn from before the end; add forecasts from earlier ones (best "
+            f"from {first} on), or take a policy without parameters to find, e.g. newsvendor"
+        ]
+    )

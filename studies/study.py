@@ -15,7 +15,7 @@ import pandas as pd
 from ..envs.core.types import Trajectory
 from ..parts import Parts
 from ..policies.base import Policy
-from ..progress import Progress, no_progress
+from ..progress import Progress, no_progress, plan_stages
 from .advice import Advice, advise
 from .assumptions import Assumption, assumption_record, begin_with, describe_defaults, list_assumptions
 from .backtest import Backtest, Study, begin
@@ -35,6 +35,7 @@ from .orders import label_orders, write_orders
 from .record import backtest_record, describe_setting, write_manifest
 from .report.page import build_report
 from .sections import OWN_ORDERS
+from .stages import study_stages
 from .sweeps import sweep_study
 
 VALUED = ("newsvendor", "tuned_newsvendor")
@@ -125,6 +126,7 @@ def run_study(
     kept = interruptible_run(
         out, config, kind="study", command=command, overwrite=overwrite, resume=resume, seconds=study.seconds
     )
+    plan_stages(progress, study_stages(study, VALUED))
     config = study.config  # with what the user does today among the policies
     settings = config.statistics
     with kept as run:
@@ -156,7 +158,7 @@ def run_study(
         value, scores = value_forecasters(study, backtest, comparison.trajectories[baseline])
         league = study_lineage(study, run)
         sweep = sweep_study(study, backtest, comparison) if config.sweep.enabled else None
-        with study.stage("writing"):
+        with study.stage("writing", counted=True):
             save_models(run, backtest.fitted, policies, study.data)
             run.write_frame("forecast_value.parquet", value)
             run.write_frame("scores.parquet", scores)

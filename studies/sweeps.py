@@ -128,7 +128,7 @@ def sweep_study(study: Study, backtest: Backtest, comparison: Comparison) -> Swe
     rivals = [str(name) for name in rivals_of(comparison.table.reset_index(), baseline)["policy"]]
     shown = [baseline, *rivals][: settings.policies]
     world = World(study, backtest)
-    with study.stage("sweeping"):
+    with study.stage("sweeping", counted=True):
         frontier = sweep_service(world, shown, settings.factors)
         tornado = sweep_parameters(world, baseline, best)
         grid = sweep_break_even(world, baseline, best, settings.factors, settings.biases)

@@ -18,6 +18,7 @@ from ..envs.gym.sources import DemandSource, EpisodeSource, JointSource
 from ..errors import FractileError, InputError, did_you_mean
 from ..policies.registry import POLICIES
 from ..policies.storage import save_policy
+from ..progress import begin_stage, plan_stages
 from ..training.config import AGENTS, make_config
 from ..training.train import TrainingProblem, train_policy
 from .compare import Comparison, compare
@@ -133,14 +134,19 @@ def train_environment(
         resume_hint(run, lambda: "the training" if any((run.path / "checkpoint").glob("*")) else ""),
     ):
         run.write_json(MANIFEST, manifest(f"{policy} on {id}", command=command, seed=seed, status="running", **record))
+        plan_stages(progress, [f"training {policy}", "tuning what it is compared with", "comparing", "writing"])
+        begin_stage(progress, f"training {policy}")
         problem = TrainingProblem.of_source(source, seed=seed, progress=progress)
         start = time.process_time()
         trained, curve = _train(policy, problem, given, run, tensorboard=tensorboard)
         seconds = time.process_time() - start
+        begin_stage(progress, "tuning what it is compared with")
         names = [name for name in BASELINES[system] if name != policy]
         policies: dict[str, Any] = {policy: trained, **{name: train_policy(name, problem) for name in names}}
+        begin_stage(progress, "comparing")
         comparison = _compare(policies, source, seed, names[0])
         optimum = optimal_cost(source)
+        begin_stage(progress, "writing")
         save_policy(policy, trained, run.path / "models")
         run.write_frame("comparison.csv", comparison.table.rename_axis("policy").reset_index())
         _draw(run, policy, curve, comparison, optimum)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..policies.base import Policy
+from ..progress import portion
 from ..randomness import keyed_generator
 from .choice import follow
 from .problem import TrainingProblem
@@ -29,7 +30,12 @@ def train_networks(
     rest = dict(options or {})
     first = int(rest.pop("seed", problem.seed))
     more = [int(keyed_generator(first, "training seed", k).integers(2**31)) for k in range(1, seeds)]
-    return tuple(train_network(name, problem, rest, seed=seed) for seed in (first, *more))
+    report, networks = problem.progress, []
+    for k, seed in enumerate((first, *more)):
+        problem.progress = portion(report, k / seeds, (k + 1) / seeds)
+        networks.append(train_network(name, problem, rest, seed=seed))
+    problem.progress = report
+    return tuple(networks)
 
 
 def follow_networks(name: str, networks: Sequence[Policy], problem: TrainingProblem) -> tuple[Policy, ...]:

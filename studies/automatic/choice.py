@@ -21,6 +21,7 @@ import pandas as pd
 
 from ...arrays import FloatArray
 from ...errors import FractileError
+from ...progress import begin_stage
 from ..backtest import Study
 from ..statistics.ranking import rank_policies
 from .candidates import FIRST_STEP, SMALLEST_STEP, Candidate, has_setting, is_fixed
@@ -120,6 +121,7 @@ def choose(study: Study, forecasters: Sequence[str], policies: Sequence[str], *,
             search.score(Candidate((forecaster,), name))
     if not search.costs:
         raise FractileError("auto: none of the forecasters and policies is for these items; name both instead")
+    begin_stage(study.progress, "choosing")
     _score_averages(search, settings.members if members is None else members)
     for name, candidate in {each.policy: each for each in reversed(search.ranked())}.items():
         if has_setting(name, options.get(name, {})):

@@ -91,6 +91,7 @@ class Windows:
         """Return forecasts from every origin of each window, by the fit before it."""
         if name not in self._forecasts:
             refits, shown = self.study.refits(name), self.study.shown
+            refits.begin(self.bounds[:-1])
             stretches = zip(self.bounds[:-1], self.bounds[1:], strict=True)
             self._forecasts[name] = tuple(refits.forecast(first, end).head(shown) for first, end in stretches)
         return self._forecasts[name]

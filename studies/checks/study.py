@@ -100,7 +100,7 @@ def check_study(study: Study, backtest: Backtest, comparison: Comparison) -> Che
         backtest: forecasts, policies and trajectories.
         comparison: of its policies.
     """
-    with study.stage("checking"):
+    with study.stage("checking", counted=True):
         warnings, answers = _check_baseline(study, backtest, comparison)
         pair = _pair(study, comparison)
         if pair is not None:

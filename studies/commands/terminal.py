@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ...errors import FractileError, InputError, missing_package
-from ...progress import Progress
+from ...progress import Progress, no_progress
 from ..folder import json_text, write_frame
+from .stages import show_bar, write_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,28 +60,16 @@ class Terminal:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Open a progress bar while work lasts; what libraries print meanwhile goes to standard error.
+        """Show progress on standard error while work lasts; what libraries print meanwhile goes there, too.
 
-        The bar appears on a terminal only, and never with `--json`.
+        On a terminal it is a bar, in a log file a line a stage; nothing with `--quiet` or `--json`.
         """
-        from rich import progress as rich_progress
-        from rich.console import Console
-
-        columns = (
-            rich_progress.SpinnerColumn(),
-            rich_progress.TextColumn("{task.description}"),
-            rich_progress.BarColumn(),
-            rich_progress.TimeElapsedColumn(),
-        )
-        silent = self.as_json or self.quiet or not sys.stderr.isatty()
-        bar = rich_progress.Progress(*columns, console=Console(stderr=True), disable=silent, transient=True)
-        task = bar.add_task("starting", total=None)
-
-        def show(message: str, share: float | None = None) -> None:
-            bar.update(task, description=message, total=None if share is None else 1.0, completed=share or 0.0)
-
-        with redirect_stdout(sys.stderr), bar:
-            yield show
+        if self.as_json or self.quiet:
+            shown: AbstractContextManager[Progress] = nullcontext(no_progress)
+        else:
+            shown = show_bar(sys.stderr) if sys.stderr.isatty() else write_lines(sys.stderr)
+        with redirect_stdout(sys.stderr), shown as progress:
+            yield progress
 
 
 @contextmanager

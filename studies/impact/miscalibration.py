@@ -108,7 +108,7 @@ def miscalibration_table(study: Study, backtest: Backtest, *, level: float = 0.9
     items, params = _items(study, backtest), study.data.params
     chosen, given = params.select(items), study.config.policies.options
     warm_up = backtest.warm_up
-    with study.stage("simulating miscalibration"):
+    with study.stage("simulating miscalibration", counted=True):
         world, other = (_draw_world(study, backtest, items, name) for name in ("judged", "tuned"))
         whole = {name: p for name, p in backtest.trained.policies.items() if not isinstance(p, Planner)}
         policies = {name: policy_of_items(p, items, study.data.panel.items) for name, p in whole.items()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, did_you_mean
 from ...parts import Parts
+from ...progress import plan_stages
 from ..assumptions import begin_with, describe_defaults, list_assumptions
 from ..backtest import Study, begin
 from ..config import StudyConfig
@@ -17,6 +18,7 @@ from ..interrupted import PARTS, interruptible_run
 from ..league.task import LINEAGE, sort_by_history
 from ..record import write_manifest
 from ..sections import TRUTH
+from ..stages import impact_stages
 from .grid import run_grid
 from .miscalibration import miscalibration_table
 from .page import KIND, build_impact_page
@@ -86,6 +88,7 @@ def impact_run(
         InputError: with the faults of data or configuration; no folder is left then.
     """
     study = begin_impact(config, progress, data)
+    plan_stages(progress, impact_stages(study, valued_names(config)))
     kept = interruptible_run(
         out,
         config,
@@ -100,7 +103,7 @@ def impact_run(
         study = replace(study, parts=Parts(run.path / PARTS))
         impact, seconds = value_study(study)
         freq, currency = study.data.panel.freq, config.report.currency
-        with study.stage("writing"):
+        with study.stage("writing", counted=True):
             for name in TABLES:
                 frame = getattr(impact, name)
                 if len(frame.columns):
@@ -157,7 +160,7 @@ def value_study(study: Study) -> tuple[Impact, Mapping[str, float]]:
     main = main_forecaster(names, config.forecast.forecaster)
     grid = run_grid(study, names, config.impact.policies, tolerant=True, keep=main)
     truth = study.data.demand if config.data.history is None and TRUTH in study.data.given else None
-    with study.stage("valuing"):
+    with study.stage("valuing", counted=True):
         impact = value_forecasts(
             grid,
             study.data.panel,

@@ -30,6 +30,7 @@ from ...forecasters.scores import (
 from ...forecasters.scores.losses import level_widths
 from ...forecasters.scores.outcomes import follow, transform
 from ...forecasters.storage import load_state, save_state
+from ...progress import Progress, no_progress
 from ..backtest import new_forecaster
 from ..folder import plain
 from ..statistics import Interval, Saving, mean_interval, paired_saving
@@ -184,24 +185,28 @@ def entry_key(task: LeagueTask, name: str, options: Options) -> str:
     return digest.hexdigest()
 
 
-def make_entry(task: LeagueTask, name: str, options: Options) -> Entry:
+def make_entry(
+    task: LeagueTask, name: str, options: Options, *, progress: Progress = no_progress, checkpoint: Path | None = None
+) -> Entry:
     """Fit a forecaster, forecast and score; what goes wrong becomes the entry's error.
 
     Args:
         task: the panel, origins and horizon.
         name: of the forecaster, or `TRUTH`.
         options: of the forecaster.
+        progress: receives how far the fit is, where the forecaster says so.
+        checkpoint: where its training is kept meanwhile, where it has one.
     """
     key = entry_key(task, name, options)
     try:
-        main, followed, seconds = _forecast(task, name, options)
+        main, followed, seconds = _forecast(task, name, options, progress=progress, checkpoint=checkpoint)
         return _score(task, name, key, main, followed, seconds)
     except Exception as fault:  # whatever a forecaster raises, the others must not go down with it
         return Entry(name, key, " ".join(f"{type(fault).__name__}: {fault}".split()))
 
 
 def _forecast(
-    task: LeagueTask, name: str, options: Options
+    task: LeagueTask, name: str, options: Options, **more: Any
 ) -> tuple[QuantileForecast, QuantileForecast, dict[str, float]]:
     """Fit, and forecast all items from the origins and the followed items from successive ones.
 
@@ -213,7 +218,7 @@ def _forecast(
             raise FractileError("the true quantiles of this panel are not known; leave them out")
         truth = task.reference(task.horizon, DEFAULT_LEVELS, task.origins)
         return truth, task.reference(task.horizon, FINE_LEVELS, task.successive).select(followed), {}
-    forecaster = new_forecaster(name, options, task.horizon, task.seed, task.given)
+    forecaster = new_forecaster(name, options, task.horizon, task.seed, task.given, **more)
     history, panel = task.history, task.panel
     began = cpu_seconds()
     forecaster.fit(history)

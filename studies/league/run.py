@@ -10,6 +10,7 @@ hold under shocks common to all items (see `statistics.variance`).
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,8 @@ from ...forecasters.data.panel import SalesPanel
 from ...forecasters.ensemble import DEFAULT_MEMBERS, Ensemble
 from ...forecasters.registry import FORECASTERS
 from ...forecasters.retail.panel import retail_panel
+from ...parts import CHECKPOINTS
+from ...progress import Progress, begin_stage, no_progress, plan_stages
 from ...registry import is_address, option_names
 from ..assumptions import assumption_record, assumptions_of, begin_with
 from ..config import StudyConfig
@@ -35,7 +38,6 @@ from .table import League, describe_task, league_document, make_league, write_le
 from .task import TRUTH, LeagueTask, league_task, sort_by_history
 
 if TYPE_CHECKING:
-    from ...progress import Progress
     from ..backtest import Study
 
 QUICK = {"steps": 150, "trees": 40}
@@ -51,7 +53,7 @@ def league(
     spacing: int | None = None,
     truth: FloatArray | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     **rest: Any,
 ) -> League:
     """Fit and score forecasters on the last periods of a panel.
@@ -65,7 +67,7 @@ def league(
         truth: demand to score against, shape (items, periods); None: sales of listed item-periods, which are bounds
             on demand where stock ran out.
         options: keyword arguments by forecaster name.
-        progress: called with each forecaster and the share that is done.
+        progress: called with each forecaster.
         **rest: further arguments of `league_task`, e.g. `defaults` (lead time and costs), and attributes of
             `LeagueTask`, e.g. `seed`, `span`, `critical_ratio`.
 
@@ -83,7 +85,7 @@ def run_league(
     options: Mapping[str, Mapping[str, Any]],
     *,
     keep: Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> League:
     """Fit and score forecasters on one task, one after the other.
 
@@ -93,7 +95,7 @@ def run_league(
         options: keyword arguments by forecaster name.
         keep: folder that every entry is written to as soon as it is there, and read from where it already lies
             there under the same key.
-        progress: called with each forecaster and the share that is done.
+        progress: called with each forecaster.
     """
     chosen = sort_by_history(names)
     known = (*FORECASTERS, *task.given)
@@ -104,16 +106,21 @@ def run_league(
         chosen = (*chosen, TRUTH)
     entries = []
     for i, name in enumerate(chosen):
-        if progress is not None:
-            progress(f"{name} ({i + 1} of {len(chosen)})", i / len(chosen))
+        begin_stage(progress, f"{name} ({i + 1} of {len(chosen)})", league_stage(name))
         given = options.get(name, {})
         entry = None if keep is None else load_kept_entry(keep, name)
         if entry is None or entry.key != entry_key(task, name, given) or entry.error is not None:
-            entry = make_entry(task, name, given)
+            checkpoint = None if keep is None else keep / CHECKPOINTS / entry_file(name)
+            entry = make_entry(task, name, given, progress=progress, checkpoint=checkpoint)
             if keep is not None:
                 save_entry(keep, entry)
         entries.append(entry)
     return make_league(task, entries)
+
+
+def league_stage(name: str) -> str:
+    """Return the kind of the stage in which a forecaster is fitted and scored for a league."""
+    return f"league: {name}"
 
 
 def load_kept_entry(keep: Path, name: str) -> Entry | None:
@@ -171,6 +178,8 @@ def lineage_run(
     """
     progress("reading")
     task = task_from_config(config)
+    scored = (*sort_by_history(league_names(config)), *[TRUTH] * (task.reference is not None))
+    plan_stages(progress, [*map(league_stage, scored), "drawing"])
     earlier = find_resumable(out) if resume else None
     if earlier is not None:
         there = read_manifest(earlier, unfinished=True)
@@ -192,8 +201,9 @@ def lineage_run(
         run.write_text("config.toml", config.to_toml())
         names, options = league_names(config), league_options(config)
         found = run_league(task, names, options, keep=run.path / ENTRIES, progress=progress)
+        shutil.rmtree(run.path / ENTRIES / CHECKPOINTS, ignore_errors=True)
         write_league(run.path, found)
-        progress("drawing")
+        begin_stage(progress, "drawing")
         from .page import build_lineage_page  # matplotlib is loaded once there is something to draw
 
         build_lineage_page(run.path)

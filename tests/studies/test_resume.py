@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import fractile as fr
 from fractile.cli import app
 from fractile.parts import Parts, count_parts
+from fractile.progress import Stages
 from fractile.studies.commands.terminal import open_terminal
 from fractile.studies.config import load_config
 from fractile.studies.folder import read_manifest
@@ -328,3 +329,20 @@ def test_a_run_without_a_folder_of_its_own_says_that_one_was_interrupted(tmp_pat
     from fractile.studies.commands.target import run_target
 
     assert run_target(None, "embedded", overwrite=False).name == "embedded-2"
+
+
+def test_every_stage_of_a_study_was_announced(no_pages, tmp_path):
+    ended = []
+    stages = Stages(ended.append)
+    config = load_config(None, SMALL | {"forecast.also": ["croston"], "sweep.enabled": True})
+    run_study(config, tmp_path / "run", command="fractile study", progress=stages)
+    stages.end()
+    assert [status.number for status in ended] == list(range(1, len(ended) + 1))
+    assert {status.total for status in ended} == {len(ended)}
+    assert [status.name for status in ended[:5]] == [
+        "fitting seasonal_naive, fold 1 of 2",
+        "fitting seasonal_naive, fold 2 of 2",
+        "training tuned_newsvendor on seasonal_naive, fold 1 of 2",
+        "training tuned_newsvendor on seasonal_naive, fold 2 of 2",
+        "simulating histories",
+    ]
