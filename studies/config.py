@@ -106,6 +106,12 @@ class StudyConfig(Section):
             raise InputError([f"data.embedded_periods: {rule}, got {self.data.embedded_periods}"])
         return self
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that it names."""
+        named = (self.data.history, self.data.items, self.data.state, *self.forecast.files.values())
+        return tuple(Path(path) for path in named if path is not None)
+
     @classmethod
     def from_mapping(cls, raw: Mapping[str, Any]) -> StudyConfig:
         """Build and check the config of a nested mapping.

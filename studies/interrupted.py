@@ -229,10 +229,8 @@ def _locked(folder: Path, target: Path) -> Iterator[None]:
 
 def _hashes(config: StudyConfig, missing: str | None = None) -> dict[str, str]:
     """Return the hash of each file that a config names, by path; `missing` in place of those that are not there."""
-    data = config.data
-    files = [data.history, data.items, data.state, *config.forecast.files.values()]
     found = {}
-    for path in (Path(file) for file in files if file is not None):
+    for path in config.inputs:
         if missing is None or path.is_file():
             found[str(path)] = sha256(path)
         else:

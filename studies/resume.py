@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..parts import CHECKPOINTS
+from ..training.config import AGENTS
 from .folder import MANIFEST, read_manifest
-from .interrupted import REQUEST, find_interrupted, read_request
+from .interrupted import PARTS, REQUEST, find_interrupted, read_request
 
 if TYPE_CHECKING:
     from ..progress import Progress
+
+
+AGENT = (
+    "an agent's training went on from its last checkpoint with fresh episodes: its policy is not bit for bit that of a "
+    "training without a break"
+)
+STATE = "state.json"
+"""File that an agent's checkpoint holds."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +33,14 @@ class Resumed:
         folder: of the run.
         result: what its own command returns.
         policy: of a training, as it was asked for.
+        note: what the user should know; "" where nothing.
     """
 
     kind: str
     folder: Path
     result: Any
     policy: str = ""
+    note: str = ""
 
 
 def resume_run(run: Path, *, progress: Progress) -> Resumed:
@@ -53,19 +65,21 @@ def resume_run(run: Path, *, progress: Progress) -> Resumed:
         return _resume_lineage(target, folder, rest)
     target, config, request = read_request(run)
     options = request["options"]
+    agents = any((folder / PARTS / CHECKPOINTS).glob(f"policy*network-*/{STATE}"))
+    note = AGENT if agents else ""
     if request["kind"] == "study":
         from .study import run_study
 
-        return Resumed("study", target, run_study(config, target, **rest))
+        return Resumed("study", target, run_study(config, target, **rest), note=note)
     if request["kind"] == "train":
         from .kept_runs import train_run
 
-        return Resumed("train", target, train_run(config, target, **options, **rest), options["policy"])
+        return Resumed("train", target, train_run(config, target, **options, **rest), options["policy"], note)
     if options["in_memory"]:
         raise InputError([f"{run}: was made from data in memory; go on with impact_run(..., resume=True)"])
     from .impact.run import impact_run
 
-    return Resumed("impact", target, impact_run(config, target, **rest))
+    return Resumed("impact", target, impact_run(config, target, **rest), note=note)
 
 
 def _resume_environment(target: Path, record: dict[str, Any], rest: dict[str, Any]) -> Resumed:
@@ -73,7 +87,8 @@ def _resume_environment(target: Path, record: dict[str, Any], rest: dict[str, An
 
     known = {name: record[name] for name in ("policy", "seed", "options", "tensorboard")}
     result = train_environment(record["environment"], target, environment=record["settings"], **known, **rest)
-    return Resumed("environment", target, result, record["policy"])
+    note = AGENT if record["policy"] in AGENTS else ""
+    return Resumed("environment", target, result, record["policy"], note)
 
 
 def _resume_lineage(target: Path, folder: Path, rest: dict[str, Any]) -> Resumed:

@@ -130,7 +130,9 @@ def sweep_study(study: Study, backtest: Backtest, comparison: Comparison) -> Swe
     world = World(study, backtest)
     with study.stage("sweeping", counted=True):
         frontier = sweep_service(world, shown, settings.factors)
+        study.progress("sweeping parameters", 1 / 3)
         tornado = sweep_parameters(world, baseline, best)
+        study.progress("sweeping costs and biases", 2 / 3)
         grid = sweep_break_even(world, baseline, best, settings.factors, settings.biases)
     gains = frontier_gains(frontier, baseline)
     return Sweep(frontier, gains, tornado, grid, best, tuple(dict.fromkeys(world.notes)))

@@ -452,6 +452,19 @@ def test_the_module_runs_as_a_command(tmp_path):
     assert result.stderr == f"error: {tmp_path / 'gone.csv'}: no such file; check the path\n"
 
 
+@pytest.mark.parametrize("command", ["study", "impact", "train", "lineage", "forecast"])
+def test_no_command_writes_where_it_reads(command, tmp_path):
+    path = tmp_path / "data" / "sales.csv"
+    path.parent.mkdir()
+    path.write_text("item_id,date,sales\n")
+    out = path if command == "forecast" else path.parent
+    arguments = ["--history", str(path), "--out", str(out), *(["--horizon", "4"] if command == "forecast" else [])]
+    result = RUNNER.invoke(app, [command, *arguments, *(["--overwrite"] if command != "forecast" else [])])
+    assert result.exit_code == 2
+    assert "which this command reads" in result.stderr or "is read by this command" in result.stderr
+    assert path.read_text() == "item_id,date,sales\n"
+
+
 def test_a_terminated_run_leaves_no_folder(tmp_path):
     program = (
         "import sys, time, types\n"

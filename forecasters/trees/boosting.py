@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
+from ...progress import portion
 from ..base import Arrays, at_levels, check_levels
 from ..censoring import History
 from .features import FeatureBlock, FeaturePlan
@@ -26,6 +27,8 @@ COMMON = {
 }
 """Options of LightGBM that all trees have."""
 EARLY_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+EARLY_SHARE = 0.2
+"""Share of a fit that the early model takes: half as many levels, half as many trees."""
 
 
 class Trees:
@@ -150,7 +153,7 @@ class LightGBM(TreeForecaster[BoostingConfig]):
 
     name = "lightgbm"
     config_type = BoostingConfig
-    option_names = BoostingConfig.names()
+    option_names = (*BoostingConfig.names(), "progress")
 
     def early_config(self) -> BoostingConfig:
         """Return fewer levels and fewer trees, each with a larger step."""
@@ -162,7 +165,11 @@ class LightGBM(TreeForecaster[BoostingConfig]):
         rows = training_rows(history, plan, config)
         data = make_dataset(rows.features, rows.target, rows.weight, plan.categorical, {"seed": config.seed})
         shared = {"objective": "quantile", "learning_rate": config.learning_rate, "feature_fraction": config.features}
-        boosters = [grow(data, config, config.trees, {**shared, "alpha": level}) for level in config.levels]
+        first, last = (EARLY_SHARE, 1.0) if config is self.config else (0.0, EARLY_SHARE)
+        progress, boosters = portion(self.progress, first, last), []
+        for k, level in enumerate(config.levels):
+            boosters.append(grow(data, config, config.trees, {**shared, "alpha": level}))
+            progress(f"{self.name}: level {level:g} is grown", (k + 1) / len(config.levels))
         return BoostedQuantiles(np.asarray(config.levels), boosters)
 
     def model_from_arrays(self, arrays: Arrays) -> BoostedQuantiles:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...arrays import Float32Array, FloatArray
 from ...errors import FractileError
+from ...progress import Progress, no_progress
 from ...randomness import keyed_generator
 from ..base import (
     Arrays,
@@ -152,6 +153,7 @@ class TreeForecaster(BaseForecaster[FittedTrees], Generic[OptionsT]):
 
     Args:
         config: all options at once.
+        progress: called as trees grow, with a message and the share of them that is grown; not kept.
         **options: single options of the config, over those of `config`.
     """
 
@@ -159,8 +161,9 @@ class TreeForecaster(BaseForecaster[FittedTrees], Generic[OptionsT]):
     errors_type: ClassVar[type[ErrorDependence | Calibration]] = ErrorDependence
     option_names: ClassVar[tuple[str, ...]]
 
-    def __init__(self, config: OptionsT | None = None, **options: Any) -> None:
+    def __init__(self, config: OptionsT | None = None, *, progress: Progress | None = None, **options: Any) -> None:
         base: Any = config or self.config_type()
+        self.progress = progress or no_progress
         self.config: OptionsT = base.with_options(self.name, options)
 
     @property

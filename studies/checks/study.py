@@ -104,10 +104,13 @@ def check_study(study: Study, backtest: Backtest, comparison: Comparison) -> Che
         warnings, answers = _check_baseline(study, backtest, comparison)
         pair = _pair(study, comparison)
         if pair is not None:
+            study.progress("stock-outs", 1 / 4)
             answers += _check_stock_outs(study, backtest, comparison, pair)
+            study.progress("ends and items", 2 / 4)
             answers += _check_ends(study, comparison, pair)
             worse = check_items(pair)
             answers += [] if worse is None else describe_items(worse, pair, study.data.panel.freq)
+        study.progress("perfect information", 3 / 4)
         answers += _check_bound(study, backtest, comparison)
     return Checks(tuple(warnings), tuple(answers))
 

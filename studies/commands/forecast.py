@@ -38,6 +38,7 @@ def forecast(
             "seed": opt.parse_number(seed),
         }
         made = opt.make_config(config, overrides, quick=quick)
+        check_table(out, [config, *made.inputs])
         if made.forecast.horizon is None:
             raise InputError(["--horizon: is missing; say how many periods to forecast, e.g. --horizon 8"])
         from ..kept_runs import forecast_file

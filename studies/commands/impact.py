@@ -57,7 +57,7 @@ def impact(
             "seed": opt.parse_number(seed),
         }
         made = opt.make_config(config, overrides, quick=quick)
-        target = run_target(out, f"{made.name}-impact", overwrite=overwrite)
+        target = run_target(out, f"{made.name}-impact", overwrite=overwrite, inputs=[config, *made.inputs])
         from ..impact.run import impact_run
 
         with terminal.progress() as progress:

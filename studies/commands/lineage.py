@@ -57,7 +57,8 @@ def lineage(
         made = opt.make_config(config, overrides, quick=quick)
         if resume and out is None:
             raise InputError(["--resume: needs the folder to go on in; give --out, too"])
-        target = out if resume and out else run_target(out, f"{made.name}-lineage", overwrite=overwrite)
+        inputs = [config, *made.inputs]
+        target = out if resume and out else run_target(out, f"{made.name}-lineage", overwrite=overwrite, inputs=inputs)
         from ..league.run import lineage_run
 
         with terminal.progress() as progress:

@@ -61,7 +61,7 @@ def study(
             "seed": opt.parse_number(seed),
         }
         made = opt.make_config(config, overrides, quick=quick, flags={"lineage.forecasters": "--lineage"})
-        target = run_target(out, made.name, overwrite=overwrite)
+        target = run_target(out, made.name, overwrite=overwrite, inputs=[config, *made.inputs])
         from ..study import run_study
 
         with terminal.progress() as progress:

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import typer
 
-from ..folder import check_output, check_target, find_resumable, free_target, resume_command, unfinished_folder
+from ..folder import (
+    check_not_input,
+    check_output,
+    check_target,
+    find_resumable,
+    free_target,
+    resume_command,
+    unfinished_folder,
+)
 from .terminal import FAILED
 
 
-def run_target(out: Path | None, name: str, *, overwrite: bool) -> Path:
-    """Return the run folder to write: the one asked for, or a free one in runs/."""
+def run_target(out: Path | None, name: str, *, overwrite: bool, inputs: Iterable[Path | None] = ()) -> Path:
+    """Return the run folder to write: the one asked for, or a free one in runs/.
+
+    Args:
+        out: as it was typed, or None.
+        name: of the folder in runs/.
+        overwrite: replace a run folder that stands there.
+        inputs: files that the command reads; the folder must not hold any of them.
+    """
+    check_not_input(out, inputs)
     usual = Path("runs") / name
     target = free_target(usual) if out is None else out
     if out is None and find_resumable(usual) == unfinished_folder(usual.absolute()):
@@ -23,8 +39,9 @@ def run_target(out: Path | None, name: str, *, overwrite: bool) -> Path:
     return target
 
 
-def check_table(out: Path | None) -> None:
-    """Refuse the name of an output file before any work."""
+def check_table(out: Path | None, inputs: Iterable[Path | None] = ()) -> None:
+    """Refuse the name of an output file, or that of a file which the command reads, before any work."""
+    check_not_input(out, inputs)
     if out is not None:
         check_output(out)
 

@@ -63,7 +63,7 @@ def train(
         overrides |= history_overrides(**long)
         config = None if environment_or_config is None else Path(environment_or_config)
         made = opt.make_config(config, overrides, quick=quick, flags={"policies.baseline": "--policy"})
-        target = run_target(out, f"{made.name}-{policy}", overwrite=overwrite)
+        target = run_target(out, f"{made.name}-{policy}", overwrite=overwrite, inputs=[config, *made.inputs])
         from ..kept_runs import train_run
 
         with terminal.progress() as progress:

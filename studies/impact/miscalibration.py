@@ -117,8 +117,9 @@ def miscalibration_table(study: Study, backtest: Backtest, *, level: float = 0.9
         beside = zip(
             _scenarios(world, chosen, study.config.seed), _scenarios(other, chosen, study.config.seed), strict=True
         )
-        for (mistake, scenario), (_, tuning) in beside:
-            study.progress(f"simulating {mistake.kind} {mistake.size:g}")
+        number = len(mistakes(world.lateness))
+        for k, ((mistake, scenario), (_, tuning)) in enumerate(beside):
+            study.progress(f"simulating {mistake.kind} {mistake.size:g}", k / number)
             runs: list[tuple[str, bool, Policy]] = [(name, False, policy) for name, policy in policies.items()]
             runs += [(name, True, tune_policy(name, tuning, chosen, seed=study.config.seed).policy) for name in tuned]
             for name, retuned, policy in runs:
