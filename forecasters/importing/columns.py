@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+import pandas as pd
 
 from .days import share_of_dates
 from .findings import Choice, Findings, Options, unknown_column
@@ -205,8 +205,8 @@ def _item_of(named: Sequence[tuple[int, RawColumn]], findings: Findings) -> tupl
 
 def determines(one: RawColumn, other: RawColumn) -> bool:
     """Say whether the cell of one column settles that of the other."""
-    pairs = np.unique(one.codes * (len(other.values) + 1) + other.codes + 1)
-    return len(pairs) == len(np.unique(one.codes))
+    pairs = one.codes * (len(other.values) + 1) + other.codes + 1
+    return len(pd.unique(pairs)) == len(pd.unique(one.codes))
 
 
 def _all_different(column: RawColumn, table: RawTable) -> bool:
@@ -217,7 +217,7 @@ def _unique_by(column: RawColumn, table: RawTable, date: str) -> bool:
     if not date:
         return False
     day = table.column(date)
-    return len(np.unique(column.codes * (len(day.values) + 1) + day.codes + 1)) == table.rows
+    return len(pd.unique(column.codes * (len(day.values) + 1) + day.codes + 1)) == table.rows
 
 
 def _say(roles: Roles, options: Options, findings: Findings) -> None:

@@ -112,8 +112,10 @@ def read_days(column: RawColumn, options: Options, findings: Findings) -> Times:
 
 def _read(column: RawColumn, options: Options, findings: Findings) -> _Read:
     values = column.values
-    typed = np.array([isinstance(v, date | datetime | pd.Timestamp | pd.Period) for v in values], dtype=bool)
-    size = len(values)
+    size, words = len(values), pd.api.types.infer_dtype(values, skipna=False) == "string"
+    typed = np.zeros(size, dtype=bool)
+    if not words:
+        typed[:] = [isinstance(v, date | datetime | pd.Timestamp | pd.Period) for v in values]
     day = np.full(size, "NaT", dtype="datetime64[D]")
     seconds, offset = np.zeros(size, dtype=np.int64), np.full(size, np.nan)
     wrong = np.zeros(size, dtype=bool)
@@ -121,7 +123,7 @@ def _read(column: RawColumn, options: Options, findings: Findings) -> _Read:
     if typed.any():
         day[typed], seconds[typed], offset[typed] = _typed(values[typed])
     if not typed.all():
-        texts = [_as_text(value) for value in values[~typed]]
+        texts = values if words else [_as_text(value) for value in values[~typed]]
         part = _read_texts(texts, column.name, options, findings)
         day[~typed], seconds[~typed], offset[~typed], wrong[~typed] = part[:4]
         reading = part.reading

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
@@ -94,8 +95,8 @@ class Cells:
         if not self.several:
             return True
         there = column.filled
-        pairs = np.unique(self.flat[there] * (len(column.values) + 1) + column.codes[there])
-        return len(pairs) == len(np.unique(self.flat[there]))
+        pairs = self.flat[there] * (len(column.values) + 1) + column.codes[there]
+        return len(pd.unique(pairs)) == len(pd.unique(self.flat[there]))
 
 
 def extra_columns(
@@ -159,6 +160,8 @@ def _one(
 
 
 def _is_flag(column: RawColumn) -> bool:
+    if len(column.values) > len(TRUE) + len(FALSE):
+        return False
     words = {str(value).strip().casefold() for value in column.values}
     if not words or not words <= TRUE | FALSE or all(looks_numeric(word) for word in words):
         return False
@@ -201,9 +204,8 @@ def _words(column: RawColumn, rows: SalesRows, cells: Cells, *, named: bool) -> 
         first = np.full(cells.shape[0], -1, dtype=np.int64)
         first[(cells.flat // cells.shape[1])[there]] = texts.codes[there]
         return np.append(texts.values, None)[first[cells.item]], "constant within each item: an attribute"
-    day = RawColumn(
-        "day", np.unique(rows.day.astype(np.int64), return_inverse=True)[1], np.unique(rows.day).astype(object)
-    )
+    codes, days = pd.factorize(rows.day)
+    day = RawColumn("day", codes.astype(np.int64), np.asarray(days, dtype=object))
     if not named and determines(day, texts) and determines(texts, day):
         return None, _NOT_KEPT + "it says what the date says"
     if not named and (len(values) > _MOST_WORDS or len(values) > there.sum() / 2):

@@ -91,13 +91,14 @@ def drop_footers(table: RawTable, roles_used: Sequence[str], date: str, findings
     words = [c for c in table.columns if c.name in roles_used or share_of_numbers(c) < 1]
     total = np.zeros(table.rows, dtype=bool)
     for column in words:
-        flags = np.array([isinstance(v, str) and is_total(v) for v in column.values], dtype=bool)
+        # Totals begin with a letter; dates and codes by the million do not.
+        flags = np.array([isinstance(v, str) and v[:1].isalpha() and is_total(v) for v in column.values], dtype=bool)
         if flags.any():
             total |= column.spread(flags, False)
-    if date:
-        undated = table.column(date)
-        no_day = ~undated.spread(np.array([_is_day(v) for v in undated.values], dtype=bool), False)
-        total &= no_day
+    if date and total.any():
+        days = table.column(date)
+        at = np.flatnonzero(total & days.filled)
+        total[at] = [not _is_day(value) for value in days.values[days.codes[at]]]
     cells = sum((c.filled.astype(np.int64) for c in table.columns), np.zeros(table.rows, dtype=np.int64))
     single = (cells == 1) & (len(table.columns) > 2)
     tail = np.arange(table.rows) >= table.rows - _MOST_FOOTERS

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ...arrays import BoolArray, FloatArray
@@ -158,11 +159,17 @@ def parse_numbers(values: NDArray[np.object_], decimal: str) -> tuple[FloatArray
     Returns:
         The numbers, NaN for nothing, and True where a value is neither a number nor nothing, each (distinct,).
     """
-    numbers = np.full(len(values), np.nan)
     wrong = np.zeros(len(values), dtype=bool)
-    for at, value in enumerate(values):
-        if isinstance(value, int | float):
-            numbers[at] = float(value)
+    # Most are plain digits, read at once; a mark that may be one of thousands is not.
+    numbers = np.asarray(pd.to_numeric(pd.Series(values), errors="coerce"), dtype=np.float64)
+    numbers[np.isinf(numbers)] = np.nan
+    rest = np.isnan(numbers) if decimal == "." else np.isnan(numbers) | (numbers != np.floor(numbers))
+    if decimal == ",":
+        rest |= [isinstance(value, str) and "." in value for value in values]
+    for at, value in zip(np.flatnonzero(rest), values[rest], strict=True):
+        numbers[at] = np.nan
+        if isinstance(value, float | int):
+            numbers[at], wrong[at] = float(value), np.isinf(value)
         elif isinstance(value, str):
             number = parse_number(value, decimal)
             wrong[at] = number is None
@@ -180,7 +187,7 @@ def parse_number(value: str, decimal: str) -> float | None:
     """
     try:  # most are plain
         if decimal == "." and "_" not in value:
-            return float(value)
+            return float(value) if "inf" not in value.lower() else None
     except ValueError:
         pass
     if is_nothing(value):

@@ -84,7 +84,7 @@ def lay_out(
     gaps = begun & ~present
     unknown = _settle_gaps(rows, calendar, present, gaps, options, findings)
     written = np.flatnonzero(begun)
-    cells = Cells(flat, written, written // shape[1], shape, len(np.unique(flat)) < len(flat))
+    cells = Cells(flat, written, written // shape[1], shape, len(pd.unique(flat)) < len(flat))
     sales = np.bincount(flat[there], rows.units[there], shape[0] * shape[1])
     sales = _net(sales, rows, options, findings)[written]
     frame: dict[str, Any] = {
@@ -102,7 +102,7 @@ def lay_out(
 
 def _first_days(rows: SalesRows, date_name: str, findings: Findings) -> SalesRows:
     """Return rows with months, quarters and weeks that are named by their last day named by their first."""
-    distinct = _index(np.unique(rows.day))
+    distinct = _index(rows.day).unique().sort_values()
     if len(distinct) > 1 and distinct.is_month_end.all():
         findings.say("date_format", "months are named by their last day: written by their first", "rule")
         return replace(rows, day=rows.day.astype("datetime64[M]").astype("datetime64[D]"))
@@ -117,7 +117,7 @@ def _first_days(rows: SalesRows, date_name: str, findings: Findings) -> SalesRow
 
 
 def _calendar(rows: SalesRows, reading: str, options: Options, findings: Findings) -> Calendar | None:
-    distinct = _index(np.unique(rows.day))
+    distinct = _index(rows.day).unique().sort_values()
     freq = options.freq or _BY_READING.get(reading)
     try:
         if freq is None:

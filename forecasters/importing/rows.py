@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ...arrays import BoolArray, FloatArray, IntArray
@@ -113,7 +114,7 @@ def _ask_for_key(
     found = None
     for column in rows.others:
         codes = column.codes - column.codes.min()
-        pairs = np.unique(cell * (int(codes.max()) + 1) + codes)
+        pairs = pd.unique(cell * (int(codes.max()) + 1) + codes)
         if len(pairs) == len(distinct):
             continue
         if is_place(column.name) or (
@@ -139,16 +140,9 @@ def _ask_for_key(
 
 def _repeated(rows: SalesRows) -> BoolArray:
     """Return the rows that have stood before in every column."""
-    code = rows.cell
-    units = np.unique(rows.units, return_inverse=True)[1]
-    for part in (rows.stamp, units, *(column.codes for column in rows.others)):
-        shifted = part - part.min()
-        code = code * (int(shifted.max()) + 1) + shifted
-        code = np.unique(code, return_inverse=True)[1]
-    first = np.unique(code, return_index=True)[1]
-    again = np.ones(len(code), dtype=bool)
-    again[first] = False
-    return again
+    parts = {"cell": rows.cell, "stamp": rows.stamp, "units": rows.units}
+    parts |= {f"column {at}": column.codes for at, column in enumerate(rows.others)}
+    return pd.DataFrame(parts, copy=False).duplicated().to_numpy()
 
 
 def settle_returns(rows: SalesRows, options: Options, findings: Findings) -> SalesRows:

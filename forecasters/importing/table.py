@@ -47,7 +47,8 @@ class RawColumn:
         else:
             codes, values = pd.factorize(cells, use_na_sentinel=True)
             values = np.asarray(values, dtype=object)
-        values = np.array([_plain_cell(value) for value in values] + [None], dtype=object)[:-1]
+        if pd.api.types.infer_dtype(values, skipna=False) != "string":
+            values = np.array([_plain_cell(value) for value in values] + [None], dtype=object)[:-1]
         blank = np.array([isinstance(value, str) and not value.strip() for value in values], dtype=bool)
         column = cls(name, np.asarray(codes, dtype=np.int64), values)
         return column.without(blank) if blank.any() else column
