@@ -87,6 +87,12 @@ class StudyResult:
         text = "\n\n".join([self.comparison.to_text(), *said, f"Report: {self.report}"])
         return begin_with(describe_defaults(self.assumptions), text)
 
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002  # what a notebook shows
+        printer.text(self.to_text())
+
     def to_document(self) -> dict[str, Any]:
         """Return it for machines."""
         return {

@@ -142,8 +142,10 @@ def _fits(sample: str, at: int, sign: str, page: str) -> float:
     if sign in _LETTERS[page]:
         if page == "cp1251" and any(near.isascii() and near.isalpha() for near in (before, after)):
             return 0.0  # Latin and Cyrillic letters do not share a word
-        # A capital inside a word of small letters belongs to another code page.
-        return 0.2 if sign.isupper() and before.islower() else 1.0
+        # A capital inside a word of small letters belongs to another code page, and so does one that stands alone:
+        # what is "€" in cp1252 is "Ä" in mac_roman.
+        alone = page != "cp1251" and not (before.isalpha() or after.isalpha())
+        return 0.2 if sign.isupper() and (before.islower() or alone) else 1.0
     inside = 0 < at < len(sample) - 1 and sample[at - 1].isalpha() and sample[at + 1].isalpha()
     return 0.5 if sign in _COMMON_SIGNS and not inside else 0.0
 
