@@ -94,7 +94,7 @@ def plot_cells(cells: pd.DataFrame, *, level: float, reference: str, ax: Axes | 
         reference: what savings are measured against, for readers.
         ax: to draw on; None: a new figure.
     """
-    policies = list(dict.fromkeys(cells["policy"]))
+    policies = sorted(set(cells["policy"]))
     if ax is None:
         from matplotlib import pyplot
 
