@@ -30,6 +30,8 @@ from .windows import forecast_periods, shown_periods
 
 ORDERING = ("study", "train")
 """Kinds of runs that keep a policy for items."""
+EMBEDDED = "embedded panel"
+"""The source that a manifest names where a run had no files."""
 QUARTER = 91
 """Days after which a run is said to need training again."""
 
@@ -105,6 +107,8 @@ def next_orders(
                 f"--history {history} writes one to fill in), or --on-hand N, e.g. 0, for all items"
             ]
         )
+    if items is None and record["data"]["source"] == EMBEDDED:
+        raise InputError([f"--items: is missing; the run {run} is of the embedded panel, whose items no file holds"])
     files = {"data.history": history} | ({} if items is None else {"data.items": items})
     config = load_config(run / "config.toml", files)
     name = _policy_name(run, record, config, policy)

@@ -33,7 +33,7 @@ from .data import StudyData, load_data
 from .folder import RunFolder
 from .interrupted import PARTS, interruptible_run
 from .record import learning_record, write_manifest
-from .sections import OWN_ORDERS
+from .sections import OWN, OWN_ORDERS
 from .stages import CHOSEN, train_stages
 from .windows import forecast_periods, shown_periods
 
@@ -73,7 +73,7 @@ def train_run(
     """
     if policy in BOUNDS:
         raise InputError([f"--policy: {policy!r} is a bound that knows the future; choose a policy"])
-    if policy != AUTO and not is_trained(policy):  # said before the forecaster is fitted, not after
+    if policy not in (AUTO, *OWN) and not is_trained(policy):  # said before the forecaster is fitted, not after
         POLICIES.check_options(policy, config.policies.options.get(policy, {}))
     study = begin(config, 0, progress)
     tries = policy == AUTO or any_forecaster

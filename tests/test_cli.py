@@ -199,8 +199,8 @@ def test_train_chooses_where_it_is_told_auto(monkeypatch):
 @pytest.fixture
 def ordered(monkeypatch):
     """Stands in for the orders of a kept run, and keeps what they were asked with."""
-    rows = {"item_id": ["007", "=1+1"], "order": [3, 0], "order_up_to": [5.5, 0.0], "critical_quantile": [0.9, 0.0]}
-    frame = pd.DataFrame(rows).assign(assumed="L is a default")
+    rows = {"item_id": ["007", "=1+1"], "order": [3, 0], "order_up_to": [5.5, 0.0]}
+    frame = pd.DataFrame(rows).assign(date=pd.Timestamp("2024-03-04"), assumed="L is a default")
     found = kept_orders.KeptOrders(frame, ("007",), ("=1+1",), (), (), 2, ("1 item is new", "2 periods old"))
     calls = []
 
@@ -214,9 +214,9 @@ def ordered(monkeypatch):
     return calls
 
 
-ORDERS = """item_id,order,order_up_to,critical_quantile,assumed
-007,3,5.5,0.9,L is a default
-'=1+1,0,0.0,0.0,L is a default
+ORDERS = """item_id,order,order_up_to,date,assumed
+007,3,5.5,2024-03-04,L is a default
+'=1+1,0,0.0,2024-03-04,L is a default
 """
 
 
@@ -232,7 +232,7 @@ def test_orders_without_a_file_are_printed(ordered):
     plain = invoke("order", "--run", "r", "--history", "h.csv")
     assert plain.stdout == ORDERS
     document = json.loads(invoke("order", "--run", "r", "--history", "h.csv", "--json").stdout)
-    assert document["orders"][1]["item_id"] == "=1+1"
+    assert (document["orders"][1]["item_id"], document["orders"][1]["date"]) == ("=1+1", "2024-03-04")
     assert {key: document[key] for key in ("new", "discontinued", "gone", "periods_behind", "assumed")} == {
         "new": ["007"],
         "discontinued": ["=1+1"],

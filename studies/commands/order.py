@@ -46,7 +46,8 @@ def order(
             for note in (basis, *found.notes):
                 typer.echo(f"note: {note}", err=True)
         if out is None:
-            terminal.emit({"orders": records(found.table), **document}, orders_csv(found.table).rstrip("\n"))
+            rows = records(found.table.astype({"date": str}))
+            terminal.emit({"orders": rows, **document}, orders_csv(found.table).rstrip("\n"))
             return
         write_orders(out, found.table)
         text = begin_with(found.assumed, f"Orders: {out} ({len(found.table)} rows)")

@@ -231,6 +231,20 @@ def test_orders_week_by_week_cost_what_the_simulation_costs(kept, tmp_path):
     assert simulated.order.sum() > 0
 
 
+def test_a_new_item_is_ordered_by_the_pair_that_was_chosen(kept, tmp_path):
+    """The twin of an item under another id gets that item's order."""
+    folder, run, *_ = kept
+    history = pd.read_csv(folder / "history.csv", dtype={"item_id": str})
+    first = history["item_id"].iloc[0]
+    pd.concat([history, history[history["item_id"] == first].assign(item_id="twin")]).to_csv(
+        tmp_path / "history.csv", index=False
+    )
+    found = next_orders(run, tmp_path / "history.csv", on_hand=0.0)
+    orders = found.table.set_index("item_id")["order"]
+    assert found.new == ("twin",)
+    assert orders["twin"] == orders[first] > 0
+
+
 def test_a_named_policy_says_that_it_was_not_compared():
     record = {"kind": "train", "policy": "newsvendor", "forecaster": "ets"}
     assert "no saving is proven" in order_basis(record)

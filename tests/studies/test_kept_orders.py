@@ -259,6 +259,31 @@ def test_a_policy_that_the_run_does_not_keep_is_refused(folder, keep):
         next_orders(keep("newsvendor"), *files(folder), policy="hindsight")
 
 
+def test_levels_in_use_are_those_of_the_items_file_now(folder, tmp_path):
+    """The user's own levels are no parameters of the run: a new item has its own, and a changed one counts."""
+    old = frame(folder / "old_items.csv").assign(base_stock_level=50.0)
+    old.to_csv(tmp_path / "old_items.csv", index=False)
+    files = {"data.history": folder / "old.csv", "data.items": tmp_path / "old_items.csv"}
+    named = {"policies.names": ["own_levels"], "policies.baseline": "own_levels"}
+    config = load_config(None, {**files, **named, "forecast.forecaster": "seasonal_naive"})
+    run = train_run(config, tmp_path / "run", policy="own_levels", command="fractile train", progress=silent)
+    items = frame(folder / "items.csv")
+    levels = 60.0 + np.arange(len(items))
+    items.assign(base_stock_level=levels).to_csv(tmp_path / "items.csv", index=False)
+    found = next_orders(run, folder / "history.csv", None, tmp_path / "items.csv", on_hand=0).table
+    expected = items.assign(level=levels).set_index("item_id")["level"][found["item_id"]]
+    np.testing.assert_array_equal(found["order_up_to"], expected)
+    with pytest.raises(fr.InputError, match="--items: has no levels, and own_levels orders by them"):
+        next_orders(run, folder / "history.csv", None, folder / "items.csv", on_hand=0)
+
+
+def test_a_run_of_the_embedded_panel_needs_an_items_file(folder, tmp_path):
+    with new_run(tmp_path / "run") as run:
+        run.write_json("manifest.json", {"kind": "train", "policy": "ss", "data": {"source": "embedded panel"}})
+    with pytest.raises(fr.InputError, match=r"--items: is missing; the run .* is of the embedded panel"):
+        next_orders(tmp_path / "run", folder / "history.csv", folder / "state.csv")
+
+
 def test_a_run_without_a_policy_is_refused(folder, tmp_path):
     with new_run(tmp_path / "league") as run:
         run.write_json("manifest.json", {"kind": "lineage"})
