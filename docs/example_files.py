@@ -10,31 +10,11 @@ from pathlib import Path
 import fractile as fr
 
 FOLDER = Path(__file__).parent / "examples"
-FOODS = [
-    "Müsli",
-    "Haferflocken",
-    "Apfelsaft",
-    "Kräutertee",
-    "Röstkaffee",
-    "Espresso",
-    "Vollmilch",
-    "Käse",
-    "Brötchen",
-    "Knäckebrot",
-]
-GOODS = [
-    "Honig",
-    "Erdnüsse",
-    "Schokolade",
-    "Gummibären",
-    "Spülmittel",
-    "Seife",
-    "Küchenrolle",
-    "Batterien",
-    "Blumenerde",
-    "Grillkohle",
-]
-ARTICLES = [f"{name} {brand}" for name in (*FOODS, *GOODS) for brand in ("Berg", "Süd", "Hof")]
+NAMES = """
+Müsli Haferflocken Apfelsaft Kräutertee Röstkaffee Espresso Vollmilch Käse Brötchen Knäckebrot
+Honig Erdnüsse Schokolade Gummibären Spülmittel Seife Küchenrolle Batterien Blumenerde Grillkohle
+"""
+ARTICLES = [f"{name} {brand}" for name in NAMES.split() for brand in ("Berg", "Süd", "Hof")]
 SEED = 0
 """Of the embedded panel."""
 PARAMETERS = ["lead_time", "holding_cost", "stockout_cost", "pack_size", "category"]
@@ -51,7 +31,7 @@ def main():
         flags = ("ja" if flag else "nein" for flag in (row.promotion, row.in_stock))
         lines.append(";".join([names[row.item_id], f"{row.date:%d.%m.%Y}", f"{row.sales:.0f}", price, *flags]))
     (FOLDER / "shop.csv").write_bytes("\r\n".join([*lines, ""]).encode("cp1252"))
-    for name, table in (("items", retail.items.set_index("item_id")[PARAMETERS]), ("stock", retail.state)):
+    for name, table in (("items", retail.items.set_index("item_id")[PARAMETERS]), ("state", retail.state)):
         table = table.set_index("item_id") if "item_id" in table else table
         table.rename(index=names).to_csv(FOLDER / f"{name}.csv")
 
