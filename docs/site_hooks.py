@@ -2,7 +2,7 @@
 
 Run by `mkdocs build`; `mkdocs.yml` names it. Lines that are replaced:
 
-    <!-- options: study -->     the arguments and options of a command, as `fractile study --help` lists them
+    <!-- commands -->          the arguments and options of each command, as `fractile COMMAND --help` lists them
     <!-- report terms -->       the glossary of the report, merged into the page's own list of terms
     <!-- config -->             every key of a study's config, section by section
     <!-- api: step, simulate -->  these public names, from their docstrings
@@ -13,6 +13,7 @@ Run by `mkdocs build`; `mkdocs.yml` names it. Lines that are replaced:
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 import tempfile
@@ -32,33 +33,52 @@ def on_startup(**_):
         sys.path.insert(0, _LINK.name)
 
 
+def on_config(config):
+    """Put the notebooks that there are into the navigation, after the tutorials; `notebooks/pages.py` makes them."""
+    pages = [{_title(path): f"notebooks/{path.stem}.md"} for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    place = next(k for k, entry in enumerate(config.nav) if "Tutorials" in entry) + 1
+    if not any("Notebooks" in entry for entry in config.nav):
+        config.nav.insert(place, {"Notebooks": pages})
+    return config
+
+
+def _title(notebook):
+    text = "".join(json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"])
+    return text.partition("\n")[0].lstrip("# ")
+
+
 def on_page_markdown(markdown, **_):
     """Replace the lines that stand for what the code knows."""
-    markdown = re.sub(r"^<!-- options: ([\w-]+) -->$", lambda found: options_of(found[1]), markdown, flags=re.M)
+    if "<!-- commands -->" in markdown:
+        markdown = markdown.replace("<!-- commands -->", commands())
     markdown = re.sub(r"^<!-- api: (.+) -->$", lambda found: api_of(found[1]), markdown, flags=re.M)
     if "<!-- config -->" in markdown:
         markdown = markdown.replace("<!-- config -->", config_keys())
     return with_report_terms(markdown) if "<!-- report terms -->" in markdown else markdown
 
 
-def options_of(command):
-    """Return the table of a command's arguments and options."""
+def commands():
+    """Return every command with the table of its arguments and options."""
     import typer
 
     from fractile.cli import app
 
-    known = typer.main.get_command(app).commands[command]
+    known = typer.main.get_command(app).commands
+    return "\n\n".join(f"## {name}\n\n{options_of(command)}" for name, command in known.items())
+
+
+def options_of(command):
+    """Return a command's sentence, and the table of its arguments and options."""
     rows = ["| option | what it is |", "|---|---|"]
-    for parameter in known.params:
+    for parameter in command.params:
         if parameter.name == "help":
             continue
         name = ", ".join(parameter.opts) if parameter.opts[0].startswith("-") else ""
         metavar = "" if getattr(parameter, "is_flag", False) else (parameter.metavar or "")
-        text = getattr(parameter, "help", None) or ""
-        needed = " *Needed.*" if parameter.required else ""
         shown = f"{name} {metavar}".strip() or parameter.name.upper()
-        rows.append(f"| `{shown.replace('|', ' or ')}` | {text.replace('|', ' or ')}{needed} |")
-    return f"{known.help.strip()}\n\n" + "\n".join(rows)
+        text = f"{getattr(parameter, 'help', None) or ''}{' *Needed.*' if parameter.required else ''}"
+        rows.append(f"| `{shown.replace('|', ' or ')}` | {text.replace('|', ' or ')} |")
+    return f"{inspect.cleandoc(command.help)}\n\n" + "\n".join(rows)
 
 
 def api_of(names):
