@@ -13,8 +13,8 @@ from fractile.forecasters.data.records import order_records
 from fractile.policies.recorded import RecordedOrders
 from fractile.progress import no_progress
 from fractile.studies.backtest import begin
-from fractile.studies.commands.catalogue import files_text, validate_files
-from fractile.studies.config import DataConfig, load_config
+from fractile.studies.commands.input_files import files_text, validate_files
+from fractile.studies.config import load_config
 from fractile.studies.data import load_data
 from fractile.studies.headline import choose_baseline
 from fractile.studies.kept_orders import next_orders
@@ -216,6 +216,7 @@ def test_validate_names_what_the_user_does_today(history, tmp_path):
     history.to_csv(tmp_path / "history.csv", index=False)
     items = pd.DataFrame({"item_id": ["tea", "jam"], "reorder_point": 3.0, "order_up_to": 9.0})
     items.to_csv(tmp_path / "items.csv", index=False)
-    found = validate_files(DataConfig(history=tmp_path / "history.csv", items=tmp_path / "items.csv"))
+    files = {"data.history": tmp_path / "history.csv", "data.items": tmp_path / "items.csv"}
+    found = validate_files(load_config(None, files))
     assert found["own"] == ["reorder_point", "order_up_to", "ordered", "on_hand"]
     assert "yours today   reorder_point, order_up_to, ordered, on_hand" in files_text(found)
