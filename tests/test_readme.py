@@ -8,7 +8,9 @@ from io import StringIO
 from pathlib import Path
 
 import gymnasium
+import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import fractile as fr
 from fractile.cli import app
@@ -30,23 +32,33 @@ def test_the_first_example_prints_its_table():
 
 
 def test_the_last_example_runs():
-    assert printed_by(CODE[2]) == ""
-
-
-def test_the_agent_of_the_readme_is_trained_compared_kept_and_orders(tmp_path, monkeypatch):
-    """Twelve lines; here with few items and steps."""
-    assert len([line for line in CODE[1].splitlines() if line.strip()]) <= 12
-    monkeypatch.chdir(tmp_path)
-    shorter = CODE[1].replace("items=40", "items=5").replace("learn(40_000)", "learn(320)")
-    assert shorter.count("items=5") == shorter.count("learn(320)") == 1
-    printed = printed_by(shorter)
-    assert "sac" in printed
-    assert "order_up_to" in printed
-    assert fr.SB3Policy.load("runs/sac").algorithm == "sac"
+    assert printed_by(CODE[1]) == ""
 
 
 def test_there_are_no_other_examples():
-    assert (len(CODE), len(PRINTED)) == (3, 1)
+    assert (len(CODE), len(PRINTED)) == (2, 1)
+
+
+def test_it_fits_on_a_few_screens():
+    assert len(TEXT.splitlines()) <= 150
+
+
+def test_the_three_commands_turn_a_german_csv_into_orders(tmp_path, monkeypatch):
+    """As they stand, with a forecaster that is fitted quickly."""
+    monkeypatch.chdir(tmp_path)
+    head = re.search(r"```\n(Artikel;.*?)```", TEXT, re.DOTALL).group(1).splitlines()[0]
+    weeks = pd.date_range("2024-01-01", periods=60, freq="W-MON")
+    rows = [f"{item};{week:%d.%m.%Y};{k % 4 + 2};3,50" for item in ("Müsli", "Öl") for k, week in enumerate(weeks)]
+    Path("german.csv").write_bytes("\n".join([head, *rows, ""]).encode("cp1252"))
+    lines = re.search(r"Three commands.*?```\n(.*?)```", TEXT, re.DOTALL).group(1).splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        more = ["--forecaster", "seasonal_naive"] if " train " in line else []
+        done = CliRunner().invoke(app, [*line.split()[1:], *more], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    orders = pd.read_csv("orders.csv")
+    assert list(orders["item_id"]) == ["Müsli", "Öl"]
+    assert (orders["order"] > 0).all()
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"fractile/\w+-v\d", TEXT))))
