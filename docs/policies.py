@@ -24,8 +24,8 @@ INTRODUCTION = """\
 <!-- Made by docs/policies.py. -->
 
 A gap is a policy's cost above the optimum (or above the best that is known, where the table says so), in percent of
-it. Costs are a period's and an item's, in [the one timeline](concepts/timeline.md). CPU-seconds are those of training, on one
-thread.
+it. Costs are a period's and an item's, in [the one timeline](concepts/timeline.md). CPU-seconds are those of
+training, on one thread.
 """
 
 
