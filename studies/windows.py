@@ -139,6 +139,9 @@ def place_windows(data: StudyData, periods: int, validation: int, horizon: int |
         return Windows(start, cutoff, end, span, horizon, (*(int(t) for t in begins), start), tuple(notes))
     # The first forecaster keeps half of what precedes the cutoff, however long a validation is configured.
     fits = min(validation, cutoff - max(SHORTEST_HISTORY, cutoff // 2))
+    if validation < span + 1 <= cutoff - max(SHORTEST_HISTORY, cutoff // 2):
+        rule = f"must be longer than the longest protection interval of {span} periods, got {validation}"
+        raise InputError([f"backtest.validation: {rule}; tune on more periods"])
     if fits < span + 1:
         least = periods + 2 * max(SHORTEST_HISTORY, span + 1)
         raise InputError(

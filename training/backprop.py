@@ -77,6 +77,8 @@ def train_backprop(
     encoder = make_encoder(source, memory=view.memory, together=False, level_scale=level_scale, level_shift=level_shift)
     with one_thread():
         training = _Training(source, validation or source, encoder, view, config, progress)
+        if training.newsvendor_cost == 0.0:  # no demand in any episode: nothing to learn, and no scale of costs
+            return training.best
         heads = candidate_heads(source.params, encoder, config)
         if heads == ("reorder",) and config.head == "auto" and training.judge.features is None:
             heads = ("order_up_to",)  # forecasts are made as they are read, which random reorders cannot do

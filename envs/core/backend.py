@@ -135,6 +135,7 @@ def indicator(condition: Array, reference: Array) -> Array:
 
 def concatenate(parts: list[Array], axis: int = 0) -> Array:
     """Join along an axis."""
+    parts = [part.stacked() if isinstance(part, LooseSlots) else part for part in parts]
     return sys.modules["torch"].cat(parts, axis) if is_torch(parts[0]) else np.concatenate(parts, axis)
 
 

@@ -13,6 +13,7 @@ from fractile import InventoryState
 from fractile.envs.core import backend
 from fractile.envs.core.backend import LooseSlots, move_up
 from fractile.envs.core.types import ItemParams
+from fractile.envs.gym.observation import fit_slots
 
 PARAMS = ItemParams(lead_time=3, stockout_cost=4.0, unmet_demand=0.5, price=1.5)
 
@@ -99,6 +100,14 @@ def test_loose_slots_read_like_an_array():
 
 
 @pytest.mark.usefixtures("always_loose")
+def test_a_short_pipeline_is_read_as_a_long_one_and_keeps_its_gradients():
+    slots = torch.ones((2, 4, 3), requires_grad=True)
+    read = fit_slots(LooseSlots(tuple(slots)), 5, slots[0])
+    np.testing.assert_array_equal(read.detach().sum((1, 2)), [12, 12, 0, 0, 0])
+    (read[0] - 2 * read[4]).sum().backward()
+    np.testing.assert_array_equal(slots.grad.sum((1, 2)), [12, 0])
+
+
 def test_every_check_passes_with_loose_slots():
     fr.check_dynamics()
     fr.check_policy(fr.make_policy("newsvendor"))

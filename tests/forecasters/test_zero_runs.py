@@ -69,7 +69,7 @@ def test_what_is_plausible_is_not_named(kind):
 
 
 def test_one_panel_in_a_hundred_is_suspected_by_chance():
-    rng, panels = np.random.default_rng(1), 200
+    rng, panels = np.random.default_rng(1), 100
     suspected = 0
     for _ in range(panels):
         sales = rng.poisson(rng.uniform(0.05, 3.0, (20, 1)), (20, 104))

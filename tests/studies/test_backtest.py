@@ -10,6 +10,7 @@ import pytest
 import fractile as fr
 from fractile.envs.core.params import params_from_items
 from fractile.envs.demand.model import uncensored
+from fractile.errors import InputError
 from fractile.studies.backtest import begin
 from fractile.studies.config import load_config
 from fractile.studies.data import StudyData
@@ -111,6 +112,13 @@ def test_a_short_history_shortens_the_windows_and_says_so():
     assert (window.cutoff, window.start) == (40, 27)
     assert window.stretches[-1][1] == window.start
     assert "chosen on 13 periods, not on 26" in window.notes[0]
+
+
+def test_a_validation_window_below_the_protection_interval_is_what_is_named():
+    with pytest.raises(InputError, match=r"^backtest.validation: must be longer than the longest protection interval"):
+        windows_of(60, validation=2)
+    with pytest.raises(InputError, match=r"^history: has 20 periods; 12 held out and protection intervals of"):
+        windows_of(20)
 
 
 def test_where_nothing_is_left_to_learn_from_policies_learn_from_the_validation_window():

@@ -170,6 +170,13 @@ def test_training_that_goes_wrong_from_the_first_step_returns_what_it_started_fr
     assert not policy.layers[-1][0].any()
 
 
+def test_without_any_demand_there_is_nothing_to_learn():
+    never = fr.draw_scenario(fr.Poisson(1e-12), seed=0, paths=4, periods=30, span=3)
+    source = PoolSource(never, PARAMS)
+    policy = train_backprop(source, replace(TINY, steps=5))
+    assert not policy.layers[-1][0].any()  # the newsvendor, which orders nothing and pays nothing
+
+
 def test_training_goes_on_after_a_loss_that_is_no_number(monkeypatch):
     clean, calls = Episodes.cost, []
 
