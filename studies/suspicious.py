@@ -19,6 +19,7 @@ from ..forecasters.data.panel import Inputs, SalesPanel
 from ..forecasters.data.read import listing
 from ..forecasters.data.rules import DISCONTINUED
 from ..forecasters.data.zero_runs import implausible_zero_runs
+from ..forecasters.importing.ids import describe_cut_short, describe_twins, find_cut_short, find_twins
 from .config import StudyConfig
 from .data import StudyData
 from .report.text import period_of
@@ -43,6 +44,7 @@ def find_suspicious(inputs: Inputs, params: ItemParams, config: StudyConfig, ass
     """
     return [
         *find_oddities(inputs.panel),
+        *_ids(inputs.panel.item_ids),
         *_zero_runs(inputs.panel),
         *_prices_in_history(inputs.panel),
         *_history_length(inputs, params, config),
@@ -88,6 +90,17 @@ def _whose(ids: Sequence[str], where: BoolArray) -> str:
     """Return the items in `where`, shape (items,), as a message names them."""
     names = [ids[at] for at in np.flatnonzero(where)]
     return f"item{'s' if len(names) > 1 else ''} {listing(names)}"
+
+
+def _ids(ids: Sequence[str]) -> list[Oddity]:
+    """Return ids that look like the same item twice, or like numbers that lost digits."""
+    found, twins, cut = [], find_twins(ids), find_cut_short(ids)
+    if twins:
+        text = f"items that look like one and the same: {describe_twins(twins)}; give them one id where they are"
+        found.append(Oddity("near_twins", text))
+    if cut:
+        found.append(Oddity("ids_cut_short", f"ids {describe_cut_short(cut)}"))
+    return found
 
 
 def _zero_runs(panel: SalesPanel) -> list[Oddity]:

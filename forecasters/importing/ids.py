@@ -82,20 +82,48 @@ def report_twins(items: RawColumn, findings: Findings) -> None:
         findings: what was found.
     """
     names = [str(name) for name in items.present()]
+    twins = find_twins(names)
+    if twins:
+        findings.say(
+            "ids", f"kept apart as written, but are they the same? {describe_twins(twins)}", "rule", twins=twins
+        )
+    cut = find_cut_short(names)
+    if cut:
+        findings.say("ids", describe_cut_short(cut), "rule", cut_short=cut)
+
+
+def find_twins(names: Sequence[str]) -> list[list[str]]:
+    """Return the names that differ by blanks, case, accents' spelling, leading zeros or signs without width alone.
+
+    Args:
+        names: distinct ones.
+    """
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(_folded(name), []).append(name)
-    twins = [group for group in groups.values() if len(group) > 1]
-    if twins:
-        shown = ", ".join(" and ".join(_shown(name) for name in group[:3]) for group in twins[:_MOST_LISTED])
-        more = f" and {len(twins) - _MOST_LISTED} more" if len(twins) > _MOST_LISTED else ""
-        text = f"kept apart as written, but are they the same? {shown}{more} ({_differences(twins)})"
-        findings.say("ids", text, "rule", twins=twins)
-    cut = [name for name in names if _CUT_SHORT.fullmatch(name.strip())]
-    if cut:
-        shown = ", ".join(map(repr, cut[:_MOST_LISTED]))
-        text = f"cut short by a spreadsheet, as it looks: {shown} ({len(cut)} in all): export them again as text"
-        findings.say("ids", text, "rule", cut_short=cut)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def describe_twins(twins: Sequence[Sequence[str]]) -> str:
+    r"""Return the first groups of `find_twins`, with what cannot be seen written out, and what they differ by.
+
+    >>> describe_twins([["tea", "Tea", "tea\u200b"]])
+    "'tea' and 'Tea' and 'tea\\u200b' (they differ by case, signs without width)"
+    """
+    shown = ", ".join(" and ".join(_shown(name) for name in group[:3]) for group in twins[:_MOST_LISTED])
+    more = f" and {len(twins) - _MOST_LISTED} more" if len(twins) > _MOST_LISTED else ""
+    return f"{shown}{more} ({_differences(twins)})"
+
+
+def find_cut_short(names: Sequence[str]) -> list[str]:
+    """Return the names that are numbers cut short by a spreadsheet (4.0E+12)."""
+    return [name for name in names if _CUT_SHORT.fullmatch(name.strip())]
+
+
+def describe_cut_short(cut: Sequence[str]) -> str:
+    """Return the first names of `find_cut_short`, and the remedy."""
+    shown = ", ".join(map(repr, cut[:_MOST_LISTED]))
+    return f"cut short by a spreadsheet, as it looks: {shown} ({len(cut)} in all): export them again as text"
 
 
 def _folded(name: str) -> str:

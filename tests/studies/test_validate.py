@@ -85,6 +85,15 @@ def test_weeks_without_a_sale_that_are_no_demand(check):
     assert check(table, in_stock=stocked.reshape(-1)).keys() == {"zero_runs"}
 
 
+def test_ids_that_look_alike_or_lost_their_digits(check):
+    found = check(sales(items=["tea", "Tea ", "t\u200bea", "4.0E+12"]), None)
+    assert found["near_twins"].startswith("items that look like one and the same: 'tea' and 'Tea ' and 't\\u200bea'")
+    assert found["ids_cut_short"].startswith("ids cut short by a spreadsheet, as it looks: '4.0E+12' (1 in all)")
+    assert check(sales(items=["007", "7"]), None)["near_twins"].endswith(
+        "(they differ by leading zeros); give them one id where they are"
+    )
+
+
 def test_discontinued_items(check):
     table = sales()
     table.loc[60:, "b"] = 0
