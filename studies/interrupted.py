@@ -74,7 +74,7 @@ def interruptible_run(
     with _locked(unfinished_folder(target), target):
         pass  # nobody else is at work there
     with resumable_run(target, overwrite=overwrite, resume=resume) as run, _locked(run.path, target):
-        request = {
+        request: dict[str, Any] = {
             "kind": kind,
             "command": command,
             "overwrite": overwrite,
@@ -97,7 +97,6 @@ def interruptible_run(
         except (KeyboardInterrupt, SystemExit):
             if run.path.exists():
                 run.write_json(REQUEST, {**request, "seconds": {k: round(v, 3) for k, v in seconds.items()}})
-                run.write_json(MANIFEST, record | {"status": INTERRUPTED})
             else:
                 _remove_empty(missing)
             raise
@@ -126,6 +125,7 @@ def resume_hint(run: RunFolder, kept: Callable[[], str]) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit) as stop:
         said = kept()
         if said:
+            run.write_json(MANIFEST, read_manifest(run.path, unfinished=True) | {"status": INTERRUPTED})
             stop.add_note(f"kept: {said}, in {_short(run.path)}")
             stop.add_note(f"go on: {resume_command(run.target)}")
             stop.add_note("begin anew: the same command with --overwrite")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from ..arrays import FloatArray
@@ -54,7 +54,7 @@ def keep_forecast(
 
 
 def keep_arrays(
-    parts: Parts, key: tuple[str | int, ...], make: Callable[[], Mapping[str, FloatArray]]
+    parts: Parts, key: tuple[str | int, ...], make: Callable[[], dict[str, FloatArray]]
 ) -> dict[str, FloatArray]:
     """Return arrays by name, read where they are kept.
 
@@ -64,10 +64,10 @@ def keep_arrays(
         make: the work.
     """
 
-    def save(found: Mapping[str, FloatArray], folder: Path) -> None:
-        save_state(folder, PIECE, {}, found)
+    def save(found: dict[str, FloatArray], folder: Path) -> None:
+        save_state(folder, PIECE, {}, dict(found))
 
-    return dict(parts.get(key, make, save=save, load=lambda folder: load_state(folder, PIECE)[1]))
+    return parts.get(key, make, save=save, load=lambda folder: load_state(folder, PIECE)[1])
 
 
 def _save_forecast(forecast: QuantileForecast, folder: Path) -> None:

@@ -125,10 +125,11 @@ def train_environment(
     if steps is not None:
         given["steps"] = steps
     system, source = ENVIRONMENTS[id], make_source(ENVIRONMENTS[id], **(environment or {}))
-    record = {"kind": "train", "environment": id, "policy": policy, "options": given, "settings": environment or {}}
-    record["tensorboard"] = tensorboard
+    record: dict[str, Any] = {"kind": "train", "environment": id, "policy": policy, "options": given}
+    record["settings"] = environment or {}
     if resume:
         _check_resumed(out, {**record, "seed": seed})
+    record["tensorboard"] = tensorboard
     with (
         resumable_run(out, overwrite=overwrite, resume=resume) as run,
         resume_hint(run, lambda: "the training" if any((run.path / "checkpoint").glob("*")) else ""),

@@ -17,6 +17,7 @@ from fractile.progress import no_progress
 from fractile.studies import train_environment as module
 from fractile.studies.backtest import Study
 from fractile.studies.kept_orders import next_orders
+from fractile.studies.resume import resume_run
 from fractile.studies.train_environment import BASELINES, optimal_cost, train_environment
 from fractile.training import agents
 
@@ -80,7 +81,7 @@ def test_an_interrupted_training_is_continued(tmp_path, monkeypatch):
         trained(tmp_path / "run")
     with pytest.raises(fr.InputError, match="was begun with another policy; continue with the same"):
         trained(tmp_path / "run", "newsvendor", resume=True, options=TINY | {"steps": 2000})
-    run = trained(tmp_path / "run", resume=True)
+    run = resume_run(tmp_path / "run", progress=no_progress).result
     points = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     steps = [point["step"] for point in points]
     assert steps[:3] == seen[:3]
