@@ -177,7 +177,9 @@ def unfinished_folder(target: Path) -> Path:
 
 
 def _absolute(target: Path | str) -> Path:
-    return Path(os.path.abspath(Path(target).expanduser()))
+    """Return the whole path of a target; of a link, that of the folder that it leads to, which is replaced."""
+    path = Path(os.path.abspath(Path(target).expanduser()))
+    return path.resolve() if path.is_symlink() else path
 
 
 def check_target(target: Path, *, overwrite: bool = False) -> None:

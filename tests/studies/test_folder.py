@@ -110,6 +110,17 @@ def test_overwriting_keeps_the_users_own_files(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
+def test_a_link_to_a_run_folder_stays_one(tmp_path):
+    target = finished_run(tmp_path / "real", "old")
+    (target / "mine.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(target)
+    with new_run(tmp_path / "link", overwrite=True) as run:
+        run.write_json("manifest.json", {"name": "new"})
+    assert tree(tmp_path) == ["link", "real", "real/manifest.json", "real/mine.txt"]
+    assert (tmp_path / "link").is_symlink()
+    assert read_manifest(target)["name"] == "new"
+
+
 def test_continuing_keeps_the_users_own_files_apart(tmp_path):
     target = finished_run(tmp_path / "league", "old")
     (target / "mine.txt").write_text("mine")
