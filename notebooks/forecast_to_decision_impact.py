@@ -85,7 +85,7 @@ print(found)
 # ## Accuracy and money are two scales
 #
 # Each dot is a forecast under the newsvendor. A good average over all levels and single weeks goes with money here;
-# so does the loss of what is bought on, the sum of three weeks at the level that the costs ask for, but for the
+# so does the loss of what is bought on, the sum of three weeks at the critical ratio, but for the
 # spreadsheet: it is too low, and the next section says why that is no loss.
 
 # %%
@@ -98,9 +98,9 @@ for panel_axes, loss, title in (
 ):
     panel_axes.plot(accuracy.loc[rows.index, loss], rows["cost"], "o", color="#0072b2")
     for name, row in rows.iterrows():
-        panel_axes.annotate(
-            name, (accuracy.loc[name, loss], row["cost"]), (5, 3), textcoords="offset points", fontsize=8
-        )
+        below = -10 if name == "spreadsheet" else 3
+        point = accuracy.loc[name, loss], row["cost"]
+        panel_axes.annotate(name, point, (5, below), textcoords="offset points", fontsize=8)
     panel_axes.set(xlabel=title)
     panel_axes.margins(x=0.35)
 axes[0].set_ylabel("cost a week")

@@ -19,8 +19,8 @@ plt.rc("axes.spines", top=False, right=False)
 # %% [markdown]
 # ## The history
 #
-# The embedded panel looks like a shop's record and has a true demand behind it, which no forecaster sees. Where an item
-# was out of stock, sales say only that demand was *at least* what was sold.
+# The embedded panel looks like a shop's record; its true demand is known, too, but to no forecaster. Where an item was
+# out of stock, sales say only that demand was *at least* what was sold.
 
 # %%
 retail = fr.retail_panel(items=40, periods=157, seed=0)
@@ -69,7 +69,7 @@ for level in (0.5, 0.9, 0.98):
 # %%
 params = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=9.0, pack_size=1)
 demand = fr.ForecastDemand(forecaster, history, mode="rolled")
-training = fr.draw_scenario(demand, seed=1, paths=20, periods=26, span=3)
+training = fr.draw_scenario(demand, seed=1, paths=15, periods=26, span=3)
 problem = fr.training.TrainingProblem(training, params)
 policies = {name: fr.train_policy(name, problem) for name in ("newsvendor", "projected", "tuned_newsvendor")}
 
@@ -78,7 +78,7 @@ policies = {name: fr.train_policy(name, problem) for name in ("newsvendor", "pro
 # policies share cancels.
 
 # %%
-fresh = fr.draw_scenario(demand, seed=2, paths=20, periods=26, span=3)
+fresh = fr.draw_scenario(demand, seed=2, paths=15, periods=26, span=3)
 simulated = fr.compare(policies, fresh, params, baseline="newsvendor", warm_up=4)
 print(simulated)
 

@@ -46,9 +46,10 @@ pd.concat([till, returned]).to_csv(file, sep=";", decimal=",", encoding="cp1252"
 print("\n".join(file.read_text(encoding="cp1252").splitlines()[:4]))
 
 # %% [markdown]
-# ## Import: what the file decides is said, what it leaves open is asked
+# ## Import: what the file decides is said, what it leaves open is a question
 #
-# Does a return belong to the sales of its day, or is it no demand at all? The file cannot know, and nothing is guessed.
+# Does a return belong to the sales of its day, or is it a correction to leave out? The file does not say, and nothing
+# is guessed. The question ends with the commands to type; in Python their options are arguments of the same names.
 
 # %%
 try:
@@ -69,7 +70,7 @@ imported.history.to_csv("history.csv", index=False)
 #
 # Lead time and costs are ours: goods come two weeks after the order, a unit costs 0.10 a week to keep, a missed sale
 # costs 1.50 of margin. What stands in for today's practice is a fixed level for each item, tuned as well as a fixed
-# level can be. The last 26 weeks are held out in two folds; everything is fitted and tuned before each of them.
+# level can be. The last 26 weeks are held out; everything is fitted and tuned on what was before.
 
 # %%
 config = fr.load_config(
@@ -94,7 +95,7 @@ print(result.advice.sentence)
 # %% [markdown]
 # A fixed level cannot follow season, promotions and launches; forecasts can, and here that is most of the saving.
 # `quick()` takes one fold and fewer simulated histories, so that this notebook is short; leave it out for a decision.
-# What a careful reader would ask of the comparison, the study asks itself:
+# A careful reader has questions; the study answers the usual ones:
 
 # %%
 for answer in result.checks.answers:

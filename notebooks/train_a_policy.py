@@ -61,7 +61,7 @@ agent = PPO(
     policy_kwargs={"net_arch": [64, 64], "log_std_init": -2.0},
     seed=1,
 )
-policies["ppo"] = fr.SB3Policy(agent.learn(100_000), env)
+policies["ppo"] = fr.SB3Policy(agent.learn(80_000), env)
 
 # %% [markdown]
 # ## Gradients through the simulator
@@ -72,7 +72,7 @@ policies["ppo"] = fr.SB3Policy(agent.learn(100_000), env)
 # %% tags=["varies"]
 messages = []
 problem.progress = lambda *report: messages.append(report[0])
-policies["backprop"] = fr.train_policy("backprop", problem, {"steps": 120, "paths": 64})
+policies["backprop"] = fr.train_policy("backprop", problem, {"steps": 100, "paths": 64})
 print("\n".join(messages[-3:]))
 
 # %% [markdown]
@@ -114,7 +114,7 @@ shop = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=9.0, pack_size
 future = fr.ForecastDemand(forecaster, history)
 lesson = fr.training.TrainingProblem(fr.draw_scenario(future, seed=1, paths=20, periods=26, span=3), shop)
 bought = {name: fr.train_policy(name, lesson) for name in ("tuned_newsvendor", "tuned_projected")}
-bought["backprop"] = fr.train_policy("backprop", lesson, {"steps": 60})
+bought["backprop"] = fr.train_policy("backprop", lesson, {"steps": 50})
 
 unseen = fr.draw_scenario(future, seed=2, paths=40, periods=26, span=3)
 in_shop = fr.compare(bought, unseen, shop, baseline="tuned_newsvendor", warm_up=4)

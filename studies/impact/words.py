@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import pandas as pd
@@ -24,6 +25,8 @@ from .miscalibration import RIGHT
 from .result import Impact
 from .staircase import PERFECT
 
+WIDTH = 100
+"""Columns of text."""
 SHOWN = 3
 """Names, pairs and mistakes that a sentence lists."""
 
@@ -169,7 +172,7 @@ def impact_text(impact: Impact, freq: str | None, currency: str | None = None) -
     for row in rows_of(impact.accuracy):
         losses = [f"{value:.4f}" for value in (row.protection_loss, row.wql, row.crps)]
         scores.append([row.forecaster, *losses, percent(row.bias), f"{row.calibration:.3f}", f"{row.volatility:.4f}"])
-    said = [capitalise(text) for text in sentences(impact, freq, currency)]
+    said = [textwrap.fill(capitalise(text), WIDTH) for text in sentences(impact, freq, currency)]
     return "\n\n".join(map("\n".join, (align_columns(rows, (0, 1)), align_columns(scores), said)))
 
 

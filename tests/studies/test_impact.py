@@ -402,6 +402,7 @@ def test_an_impact_in_python_is_a_text_and_a_figure():
     policies = {name: fr.make_policy(name) for name in ("newsvendor", "projected")}
     found = fr.impact(forecasts, policies, retail.panel, fr.ItemParams(lead_time=2, stockout_cost=9.0))
     assert str(found) == impact_text(found, "W-MON")
+    assert max(map(len, str(found).splitlines())) <= 100
     axes = found.plot(Figure().subplots())
     assert "saving against seasonal naive with newsvendor" in axes.get_xlabel()
     assert {text.get_text() for text in axes.get_yticklabels()} == {"seasonal naive", "croston"}
