@@ -277,3 +277,27 @@ def test_two_bad_options_are_both_named(here):
         ["train", "--policy", "newsvendr", "--lead-time", "1.5"],
         [r"--policy: unknown policy 'newsvendr'", r"--lead-time: must be a whole number"],
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["import", "history.csv", "--out", "./history.csv"],
+        ["forecast", *FILES, "--horizon", "2", "--out", "items.csv"],
+        ["order", "--run", "kept", *FILES, "--state", "state.csv", "--out", "state.csv"],
+        ["order", "--run", "kept", *FILES, "--state", "state.csv", "--out", "link.csv"],
+    ],
+)
+def test_no_command_writes_on_a_file_that_it_reads(arguments, here, request):
+    shutil.copytree(request.getfixturevalue("kept"), here / "kept")
+    (here / "link.csv").symlink_to(here / "history.csv")
+    check(here, arguments, [r"--out: \S+ is read by this command; give another name"])
+
+
+@pytest.mark.parametrize("command", ["study", "train", "impact", "lineage"])
+def test_no_run_replaces_a_folder_that_holds_its_input(command, here, request):
+    """A history that the user put into the folder of a run, and runs again from."""
+    shutil.copytree(request.getfixturevalue("kept"), here / "kept")
+    shutil.copy(here / "history.csv", here / "kept" / "mine.csv")
+    arguments = [command, "--history", "kept/mine.csv", "--out", "kept", "--overwrite"]
+    check(here, arguments, [r"--out: kept holds \S*mine\.csv, which this command reads; give another folder"])
