@@ -108,15 +108,22 @@ def covariate_arrays(
     )
 
 
-def sales_records(rows: HistoryRows, gaps: BoolArray, calendar: Calendar) -> BoolArray:
+def sales_records(rows: HistoryRows, gaps: BoolArray, calendar: Calendar, columns: list[str]) -> BoolArray:
     """Return the items whose rows are records of sales with whole periods between them, shape (items,).
+
+    A row without a sale and without any covariate was filled in: it counts as missing.
 
     Args:
         rows: the rows of the history.
         gaps: True where a row is missing, and that means that nothing was sold, shape (items, slots).
         calendar: slots and periods.
+        columns: names of the covariates.
     """
-    unsold = int((rows.frame["sales"].to_numpy() == 0).sum())
+    zero = rows.frame["sales"].to_numpy() == 0
+    silent = zero & rows.frame[columns].isna().all(axis=1).to_numpy() if columns else np.zeros_like(zero)
+    gaps = gaps.copy()
+    gaps[rows.item[silent], rows.slot[silent]] = True
+    unsold = int((zero & ~silent).sum())
     if unsold >= _FEW_ROWS * (unsold + gaps.sum()):
         return np.zeros(rows.items, dtype=bool)
     starts = np.flatnonzero(calendar.opens)

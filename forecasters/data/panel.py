@@ -429,7 +429,7 @@ def _collect_panel(
     period = calendar.period_of_slot[rows.slot]
     cells = Cells(rows.item * shape[1] + period, shape, rows.frame["sales"].to_numpy())
     stock = stock_arrays(rows, calendar, cells, on_sale, gaps, missing)
-    lagged = sales_records(rows, gaps, calendar) if missing == "zero" else np.zeros(rows.items, dtype=bool)
+    lagged = sales_records(rows, gaps if missing == "zero" else np.zeros_like(gaps), calendar, covariates)
     found = covariate_arrays(rows, cells, calendar, covariates, ahead, lagged)
     assumed = row_notes(rows, int(gaps.sum()), missing, bool(covariates))
     return SalesPanel(

@@ -19,7 +19,7 @@ _ENOUGH = 0.75
 """Share of a column's distinct values that must be dates or numbers; the rest may be totals and remarks."""
 _SURE, _SOME = 95, 0.2
 """A column that is surely named needs this share alone: what does not fit is a fault of its cells."""
-_MOST_CHOICES = 4
+_MOST_CHOICES, _MOST_NAMED = 4, 12
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def find_roles(table: RawTable, options: Options, findings: Findings, *, wide: S
     free = [c for c in free if c.name not in options.key]
     date = sales = ""
     if not wide:
-        date = options.columns.get("date") or _find_date(free, findings)
-        sales = options.columns.get("sales") or _find_sales([c for c in free if c.name != date], findings)
+        date = options.columns.get("date") or _find_date(free, table, findings)
+        sales = options.columns.get("sales") or _find_sales([c for c in free if c.name != date], table, findings)
     optional = _find_optional([c for c in free if c.name not in (date, sales)], options)
     taken = (date, sales, *optional.values())
     key = options.key or _find_item([c for c in free if c.name not in taken], table, date, findings)
@@ -84,21 +84,22 @@ def named_candidates(columns: Sequence[RawColumn], role: str) -> list[tuple[int,
     return sorted((pair for pair in found if pair[0]), key=lambda pair: -pair[0])
 
 
-def _find_date(columns: Sequence[RawColumn], findings: Findings) -> str:
+def _find_date(columns: Sequence[RawColumn], table: RawTable, findings: Findings) -> str:
     named = [
         (s, c)
         for s, c in named_candidates(columns, "date")
         if share_of_dates(c, bare_numbers=True) >= (_ENOUGH if s < _SURE else _SOME)
     ]
     if named:
-        return _take(named, "date", "dates", findings)
+        return _take(named, "date", "dates", findings, table)
     dated = [c for c in columns if share_of_dates(c, bare_numbers=False) >= _ENOUGH]
     if len(dated) == 1:
         findings.say("by_content", f"{dated[0].name!r} holds the only dates", column=dated[0].name)
-    return _take([(1, c) for c in dated], "date", "dates", findings, others=columns)
+    maybe = [c for c in columns if share_of_dates(c, bare_numbers=True) > 0]
+    return _take([(1, c) for c in dated], "date", "dates", findings, table, others=maybe)
 
 
-def _find_sales(columns: Sequence[RawColumn], findings: Findings) -> str:
+def _find_sales(columns: Sequence[RawColumn], table: RawTable, findings: Findings) -> str:
     numeric = [c for c in columns if share_of_numbers(c) >= _ENOUGH]
     named = [
         (s, c)
@@ -106,7 +107,7 @@ def _find_sales(columns: Sequence[RawColumn], findings: Findings) -> str:
         if share_of_numbers(c) >= (_ENOUGH if s < _SURE else _SOME)
     ]
     if named:
-        return _take(named, "sales", "units sold", findings)
+        return _take(named, "sales", "units sold", findings, table)
     left = [
         c for c in numeric
         if c.name and not (is_money(c.name) or calendar_part(c.name) or is_place(c.name))
@@ -114,7 +115,8 @@ def _find_sales(columns: Sequence[RawColumn], findings: Findings) -> str:
     ]  # fmt: skip
     if len(left) == 1:
         findings.say("by_content", f"{left[0].name!r} is the only column of numbers left", column=left[0].name)
-    return _take([(1, c) for c in left], "sales", "units sold", findings, others=columns)
+    maybe = [c for c in columns if share_of_numbers(c) >= _SOME]
+    return _take([(1, c) for c in left], "sales", "units sold", findings, table, others=maybe)
 
 
 def _take(
@@ -122,20 +124,24 @@ def _take(
     role: str,
     what: str,
     findings: Findings,
+    table: RawTable,
     others: Sequence[RawColumn] = (),
 ) -> str:
     """Return the surest column; ask where others are as sure, or none is there."""
     if not found:
-        choices = [Choice({"columns": {role: c.name}}, "if it is") for c in others if c.name][:_MOST_CHOICES]
+        choices = [Choice({"columns": {role: c.name}}, _glance(c)) for c in others if c.name][:_MOST_CHOICES]
         if choices:
             findings.ask("columns", f"no column is recognised as {what}", *choices)
         else:
-            findings.fault(f"has no column of {what}; add one")
+            names = ", ".join(repr(c.name) for c in table.columns[:_MOST_NAMED])
+            findings.fault(
+                f"no column holds {what} (columns {names}{' …' * (len(table.columns) > _MOST_NAMED)}); add one"
+            )
         return ""
     best = found[0][0]
     rivals = [column for points, column in found if best - points <= _CLOSE]
     if len(rivals) > 1:
-        names = ", ".join(repr(column.name) for column in rivals)
+        names = ", ".join(repr(column.name) for column in rivals[:_MOST_NAMED])
         choices = [Choice({"columns": {role: c.name}}, _glance(c)) for c in rivals[:_MOST_CHOICES]]
         findings.ask("columns", f"columns {names} may all be {what}", *choices)
     return found[0][1].name
@@ -150,6 +156,8 @@ def _find_optional(columns: Sequence[RawColumn], options: Options) -> dict[str, 
     found = {ours: theirs for ours, theirs in options.columns.items() if ours not in ("item_id", "date", "sales")}
     for role in ROLES[3:]:
         named = named_candidates(columns, role)
+        if role == "price":
+            named = [(points, c) for points, c in named if share_of_numbers(c) >= _ENOUGH]
         if role in found or not named:
             continue
         rivals = [column for points, column in named if named[0][0] - points <= 5]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,13 @@ def _may_be_date(value: Any, bare_numbers: bool) -> bool:
     return bool(readings(day))
 
 
+def is_clock(column: RawColumn) -> bool:
+    """Say whether a column holds times of day alone."""
+    values = [value for value in column.values if not (isinstance(value, str) and is_nothing(value))]
+    words = [value.isoformat() if isinstance(value, time) else value for value in values]
+    return bool(words) and all(isinstance(word, str) and _TIME.fullmatch(word.strip()) for word in words)
+
+
 def read_days(column: RawColumn, options: Options, findings: Findings) -> Times:
     """Read a column of dates, ask where it can be read in two ways, and keep the days of the right time zone.
 
@@ -160,6 +167,8 @@ def _read_texts(texts: Sequence[str], name: str, options: Options, findings: Fin
     reading, day, bad_day = _choose(list(day_words), name, options, findings)
     wrong = bad_day[day_codes] | bad_clock[clock_codes]
     fraction = _fractions(list(day_words), reading)
+    if reading == "epoch":  # which counts in UTC
+        offset = np.zeros_like(offset)
     return _Read(day[day_codes], fraction[day_codes] + seconds[clock_codes], offset[clock_codes], wrong, reading)
 
 

@@ -139,7 +139,7 @@ def _one(
     """Return one column's values, or None, and what to say of it."""
     if name in _FLAGS or (column.name not in words and _is_flag(column)):
         return _flags(column, name, cells, findings), ""
-    numeric = column.name not in words and share_of_numbers(column) == 1
+    numeric = name == "price" or (column.name not in words and share_of_numbers(column) == 1)
     if not numeric:
         return _words(column, rows, cells, named=column.name in words)
     numbers, wrong = parse_numbers(column.values, decimal)

@@ -28,6 +28,7 @@ def named_items(columns: Sequence[RawColumn], findings: Findings) -> RawColumn:
         findings: what was found.
     """
     texts = [_as_texts(column) for column in columns]
+    texts = [_without_padding(column, findings) for column in texts]
     if len(texts) == 1:
         return replace(texts[0], name="item_id")
     sign = next((s for s in JOINTS if not any(s in value for c in texts for value in c.values)), JOINTS[-1])
@@ -47,6 +48,15 @@ def _as_texts(column: RawColumn) -> RawColumn:
     codes, values = pd.factorize(texts)
     place = np.append(codes, -1)
     return RawColumn(column.name, place[column.codes], np.asarray(values, dtype=object))
+
+
+def _without_padding(column: RawColumn, findings: Findings) -> RawColumn:
+    """Return a column without blanks at both ends where all its cells have them: the file's layout, and no name."""
+    padded = [value for value in column.values if value != value.strip()]
+    if not padded or len(padded) < len(column.values):
+        return column
+    findings.say("ids", f"blanks around every {column.name!r} left out", "rule")
+    return _as_texts(replace(column, values=np.array([*(v.strip() for v in column.values), ""], dtype=object)[:-1]))
 
 
 def fill_down(items: RawColumn, day: NDArray[np.datetime64], findings: Findings) -> RawColumn:

@@ -11,7 +11,7 @@ import pandas as pd
 from ...arrays import BoolArray
 from ...errors import InputError
 from .columns import Roles, check_names, find_roles
-from .days import read_days
+from .days import is_clock, read_days
 from .findings import Findings, Options, raise_if_open
 from .ids import fill_down, named_items, report_twins
 from .layout import (
@@ -192,8 +192,16 @@ def _rows(
         findings.fault(f"{where}: the item's name is empty; fill it down from the row above, or remove the rows")
     sound = ~np.isnat(day) & items.filled
     used = {*roles.key, roles.date, roles.sales} if len(roles.key) == 1 else {roles.date, roles.sales}
-    others = tuple(c for c in table.columns if c.name not in used)
-    rows = SalesRows(items, day, sales, others, times.clock, dates.codes, int((sales == 0).sum()))
+    others = [c for c in table.columns if c.name not in used]
+    clocks = [c for c in others if is_clock(c)]
+    if clocks:
+        names = [repr(c.name) for c in clocks]
+        findings.say("left_out", f"{', '.join(names)} (times of day: sales are added up to days)", "rule", names=names)
+    others = [c for c in others if c not in clocks]
+    nothing = np.isnan(sales) & (units.filled | (roles.sales != SALES))
+    rows = SalesRows(
+        items, day, sales, tuple(others), times.clock or bool(clocks), dates.codes, int((sales == 0).sum()), nothing
+    )
     return (rows if sound.all() else rows.keep(sound)), times.reading
 
 

@@ -14,12 +14,12 @@ from .days import share_of_dates
 from .findings import Findings, Options, counted
 from .numbers import parse_numbers, share_of_numbers
 from .table import RawColumn, RawTable, text_of
-from .vocabulary import calendar_part, is_total, strength
+from .vocabulary import ROLES, calendar_part, is_total, strength
 
 DATE, SALES = "(date of the column)", "(units of the column)"
 """Names of the columns that a wide table gets when it is made long."""
 _FEWEST_DATES = 2
-_MOST_FOOTERS = 30
+_MOST_FOOTERS, _FEWEST_ROWS = 30, 20
 _OVERLONG = ("", *(f"_{at}" for at in range(2, 20)))
 """Names of columns to the right of the header: nothing, and nothing again."""
 
@@ -36,15 +36,19 @@ def clean(table: RawTable, options: Options, findings: Findings) -> RawTable:
     empty = [c for c in table.columns if not len(c.present()) and c.name not in wanted]
     nameless = [c for c in table.columns if c not in empty and _nameless(c.name) and c.name not in wanted]
     counts = [c for c in nameless if _counts_rows(c)]
+    numbered = [c for c in table.columns if c.name not in wanted and c not in nameless and _steps_by_one(c)]
     shown = [repr(c.name) for c in empty if not _nameless(c.name)]
     if shown:
         findings.say("left_out", f"columns without any value: {', '.join(shown)}", names=shown)
     if counts:
         findings.say("left_out", "a nameless column that numbers the rows", names=[c.name for c in counts])
+    if numbered:
+        shown = [repr(c.name) for c in numbered]
+        findings.say("left_out", f"{', '.join(shown)} (it numbers the rows)", names=shown)
     if options.leave_out:
         named = ", ".join(map(repr, options.leave_out))
         findings.say("left_out", f"as asked, {named}", "given", names=list(options.leave_out))
-    gone = {id(c) for c in (*empty, *counts)}
+    gone = {id(c) for c in (*empty, *counts, *numbered)}
     _refuse_overlong_rows(table, [c for c in table.columns if id(c) not in gone], findings)
     kept = [c for c in table.columns if id(c) not in gone and c.name not in options.leave_out]
     # A nameless column that holds data is called by its place.
@@ -69,6 +73,21 @@ def _refuse_overlong_rows(table: RawTable, kept: Sequence[RawColumn], findings: 
 
 def _nameless(name: str) -> bool:
     return not name or bool(re.fullmatch(r"Unnamed: ?\d+(?:_level_\d+)?|_\d+|index|level_\d", name))
+
+
+def _steps_by_one(column: RawColumn) -> bool:
+    """Say whether a column with a name counts the rows one by one."""
+    if len(column.codes) < _FEWEST_ROWS or len(column.values) != len(column.codes) or _has_role(column.name):
+        return False
+    first = column.values[column.codes[:_FEWEST_ROWS]] if column.filled.all() else [""]
+    if not all(isinstance(v, int) or str(v).isdigit() for v in first) or not _counts_rows(column):
+        return False
+    numbers, _ = parse_numbers(column.values, ".")
+    return bool((np.diff(numbers[column.codes]) == 1).all())
+
+
+def _has_role(name: str) -> bool:
+    return any(strength(name, role) for role in ROLES if role != "item_id")
 
 
 def _counts_rows(column: RawColumn) -> bool:

@@ -82,7 +82,9 @@ def lay_out(
     first = present.argmax(axis=1)
     begun = np.arange(shape[1]) >= first[:, None]
     gaps = begun & ~present
-    unknown = _settle_gaps(rows, calendar, present, gaps, options, findings)
+    said = np.zeros(shape, dtype=bool)
+    said.ravel()[flat[rows.nothing]] = True
+    unknown = _settle_gaps(rows, calendar, present, gaps, said & gaps, options, findings)
     written = np.flatnonzero(begun)
     cells = Cells(flat, written, written // shape[1], shape, len(pd.unique(flat)) < len(flat))
     sales = np.bincount(flat[there], rows.units[there], shape[0] * shape[1])
@@ -171,19 +173,35 @@ def _own(distinct: pd.DatetimeIndex, *, single: bool) -> str:
 
 def period_words(freq: str) -> str:
     """Return what the periods of a frequency are called, e.g. weeks from Monday."""
-    kind = WORD.get(freq.lstrip("0123456789")[:1], f"periods of {freq}")
+    kind = f"periods of {freq}" if freq[:1].isdigit() else WORD.get(freq[:1], f"periods of {freq}")
     day = freq.partition("-")[2].capitalize()
     full = {name[:3]: name for name in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")}
     return f"{kind} from {full[day]}" if kind == "weeks" and day in full else kind
 
 
 def _settle_gaps(
-    rows: SalesRows, calendar: Calendar, present: BoolArray, gaps: BoolArray, options: Options, findings: Findings
+    rows: SalesRows,
+    calendar: Calendar,
+    present: BoolArray,
+    gaps: BoolArray,
+    said: BoolArray,
+    options: Options,
+    findings: Findings,
 ) -> BoolArray | None:
-    """Return where it is unknown what was sold, shape (items, periods); None where that is known everywhere."""
+    """Return where it is unknown what was sold, shape (items, periods); None where that is known everywhere.
+
+    Args:
+        rows: of sales.
+        calendar: their periods.
+        present: where there is a number of units.
+        gaps: where there is none after an item's first one.
+        said: gaps for which the file has a row that holds nothing.
+        options: what the caller settled.
+        findings: what was found.
+    """
     if not gaps.any():
         return None
-    closed = ~present.any(axis=0)
+    closed = ~(present | said).any(axis=0)
     open_gaps = gaps & ~closed
     kind = period_words(calendar.freq).split(" ")[0]
     if closed.any():
@@ -204,20 +222,23 @@ def _settle_gaps(
         findings.say("missing", f"{count:,} item-{kind} without a row or a number: {meaning}", "given", rows=count)
         return open_gaps if options.missing == "unknown" else None
     zeros = rows.zero_rows
+    if said.any():
+        _ask_missing(f"{counted(int(said.sum()), 'row')} without a number of units", findings)
+        return None
     if zeros < _FEW_ZERO_ROWS * (zeros + count):
         few = f"the file has {'no' if not zeros else f'only {zeros:,}'} rows without a sale"
         findings.say("missing", f"{count:,} item-{kind} without a row or a number: 0, for {few}", "rule", rows=count)
         return None
     where = np.argwhere(open_gaps)[0]
-    findings.ask(
-        "missing",
-        f"{count:,} rows are missing, e.g. item {rows.item.values[pd.unique(rows.item.codes)[where[0]]]!r} on "
-        f"{calendar.dates[where[1]].date()}, and {zeros:,} rows have 0 units, so that the file does not say what a "
-        "missing one means",
-        Choice({"missing": "zero"}, "nothing was sold"),
-        Choice({"missing": "unknown"}, "it could not be bought"),
-    )
+    example = f"item {rows.item.values[pd.unique(rows.item.codes)[where[0]]]!r} on {calendar.dates[where[1]].date()}"
+    found = f"{counted(count, 'row')} missing, e.g. {example}, and {counted(zeros, 'row')} of 0 units"
+    _ask_missing(f"{found}, so that the file does not say what a missing one means", findings)
     return None
+
+
+def _ask_missing(found: str, findings: Findings) -> None:
+    zero, unknown = Choice({"missing": "zero"}, "nothing was sold"), Choice({"missing": "unknown"}, "not for sale")
+    findings.ask("missing", found, zero, unknown)
 
 
 def _weekdays(dates: pd.DatetimeIndex, closed: BoolArray) -> tuple[list[str], BoolArray]:

@@ -30,6 +30,7 @@ class SalesRows:
         clock: whether rows carry a time of day.
         stamp: code of each row's date and time as written, shape (rows,).
         zero_rows: rows of the file that say that nothing was sold.
+        nothing: rows whose cell of units stands there and holds nothing, shape (rows,).
     """
 
     item: RawColumn
@@ -38,7 +39,8 @@ class SalesRows:
     others: tuple[RawColumn, ...]
     clock: bool
     stamp: IntArray
-    zero_rows: int = 0
+    zero_rows: int
+    nothing: BoolArray
 
     @property
     def cell(self) -> IntArray:
@@ -57,6 +59,7 @@ class SalesRows:
             units=self.units[where],
             others=tuple(column.rows(where) for column in self.others),
             stamp=self.stamp[where],
+            nothing=self.nothing[where],
         )
 
 

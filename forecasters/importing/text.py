@@ -19,14 +19,16 @@ _STRANGE_WORD = re.compile(r"[^\W\d_]*[^\W\d_\x00-\x7f][^\W\d_]*")
 _SAMPLE_CHARACTERS, _SAMPLE_ROWS = 400_000, 300
 _CODE_PAGES = ("cp1252", "cp1250", "cp850", "cp1251", "mac_roman", "iso8859_2")
 """Eight-bit encodings of spreadsheets and old systems, the commoner ones first."""
-_LETTERS = {
-    "cp1252": "äöüßÄÖÜéèêëàâçîïôûùÉÈÀÇñáíóúÁÍÓÚÑåøæÅØÆœãõìòý",
-    "cp1250": "ąćęłńóśźżĄĆĘŁŃÓŚŹŻáčďéěíňřšťúůýžÁČĎÉÍŇŘŠŤÚŮÝŽőűŐŰăâîșțäöüßÄÖÜđ",
-    "cp850": "äöüßÄÖÜéèêëàâçîïôûùñáíóúåøæ",
-    "cp1251": "абвгдежзийклмнопрстуфхцчшщъыьэюяАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЭЮЯіїєґІЇЄ",
-    "mac_roman": "äöüßÄÖÜéèêëàâçîïôûùñáíóúåøæ",
-    "iso8859_2": "ąćęłńóśźżĄĆĘŁŃÓŚŹŻáčďéěíňřšťúůýžÁČĎÉÍŇŘŠŤÚŮÝŽőűŐŰ",
+_ALPHABETS = {
+    "cp1252": ("äöüß", "éèêëàâçîïôûùœæ", "ñáéíóúü", "èéàìòù", "åøæäöé", "ãõçáéíóúâêôà", "éëïóöüè"),
+    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţșț", "čćđšž", "äöüß"),
+    "cp850": ("äöüß", "éèêëàâçîïôûù", "ñáéíóúü", "åøæäöé"),
+    "cp1251": ("абвгдеёжзийклмнопрстуфхцчшщъыьэюя", "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя"),
+    "mac_roman": ("äöüß", "éèêëàâçîïôûù", "ñáéíóúü", "åøæäöé"),
+    "iso8859_2": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áéíóöőúüű", "čćđšž"),
 }
+"""Letters beyond ASCII of the languages that a code page was made for."""
+_OPENING = "„“«‘‚"
 _COMMON_SIGNS = "€£§°²³µ×½¼®©™„“”‚‘’–—…«»\u00a0"
 _NAMES = {
     "utf_8_sig": "UTF-8 with a mark at its start",
@@ -122,8 +124,9 @@ def _find_code_page(data: bytes, findings: Findings) -> str:
         except UnicodeDecodeError:
             continue
         strange = [(at, sign) for at, sign in enumerate(sample) if not sign.isascii()]
-        good = sum(_fits(sample, at, sign, page) for at, sign in strange)
-        scores[page], samples[page] = good / max(1, len(strange)), sample
+        # One language: letters of several that never stand together are those of another code page.
+        languages = [sum(_fits(sample, at, sign, letters) for at, sign in strange) for letters in _ALPHABETS[page]]
+        scores[page], samples[page] = max(languages) / max(1, len(strange)), sample
     if not scores:
         return "latin_1"
     best = max(scores, key=lambda page: scores[page])
@@ -136,18 +139,21 @@ def _find_code_page(data: bytes, findings: Findings) -> str:
     return best
 
 
-def _fits(sample: str, at: int, sign: str, page: str) -> float:
-    """Return how plausible a sign beyond ASCII is where it stands, 0 to 1."""
+def _fits(sample: str, at: int, sign: str, letters: str) -> float:
+    """Return how plausible a sign beyond ASCII is where it stands, 0 to 1, in a language with these letters."""
     before, after = sample[at - 1 : at], sample[at + 1 : at + 2]
-    if sign in _LETTERS[page]:
-        if page == "cp1251" and any(near.isascii() and near.isalpha() for near in (before, after)):
+    if sign.lower() in letters:
+        if "я" in letters and any(near.isascii() and near.isalpha() for near in (before, after)):
             return 0.0  # Latin and Cyrillic letters do not share a word
         # A capital inside a word of small letters belongs to another code page, and so does one that stands alone:
         # what is "€" in cp1252 is "Ä" in mac_roman.
-        alone = page != "cp1251" and not (before.isalpha() or after.isalpha())
+        alone = "я" not in letters and not (before.isalpha() or after.isalpha())
         return 0.2 if sign.isupper() and (before.islower() or alone) else 1.0
-    inside = 0 < at < len(sample) - 1 and sample[at - 1].isalpha() and sample[at + 1].isalpha()
-    return 0.5 if sign in _COMMON_SIGNS and not inside else 0.0
+    if sign == "’":
+        return 1.0
+    # Opening signs stand before a word, closing ones after it, currencies by themselves.
+    strange = (after.isalpha() and sign not in _OPENING) or (before.isalpha() and sign in _OPENING + "€£µ§")
+    return 1.0 if sign in _COMMON_SIGNS and not strange else 0.0
 
 
 def _example(sample: str) -> str:

@@ -30,7 +30,7 @@ _WORDS: dict[str, tuple[tuple[int, str], ...]] = {
     ),
     "date": (
         (100, r"date|ds"),
-        (95, r"datum|fecha|data|dato|datetime|date time|timestamp|time stamp|dzien|day|tag|jour|giorno|dia|dag"),
+        (95, r"datum|fecha|data|dato|datetime|date time|timestamp|ts|time stamp|dzien|day|tag|jour|giorno|dia|dag"),
         (92, r"week|woche|kw|kalenderwoche|isoweek|iso week|year week|week start|week of|week beginning|semaine|semana|"
              r"week end(?:ing|ed)?|"
              r"settimana|tydzien|week starting|wochenbeginn|jahr ?woche|yearweek"),
@@ -80,7 +80,7 @@ _PLACES = re.compile(
     r"warehouse|lager|lagerort|channel|sales channel|kanal|vertriebskanal|vertriebsweg|"
     r"tienda|magasin|negozio|punto vendita|sklep|winkel|"
     r"filiaal|depot|dc|plant|werk|laden|verkaufsstelle|sucursal|point de vente|market|zone|gebiet|state|dept|"
-    r"department|loja|butik)(?: ?(?:id|no|nr|number|nummer|code|name|key))?"
+    r"department|loja|butik)(?: ?(?:id|no|nr|nbr|num|number|nummer|code|name|key))?"
 )
 _MONEY = re.compile(
     r".*(?:umsatz|revenue|turnover|amount|betrag|erlos|chiffre d affaires|ca ht|importe|facturacion|fatturato|montant|"

@@ -77,6 +77,27 @@ def test_polish_export(tmp_path):
     assert found.history["sales"].sum() == total(rows)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "word"),
+    [("cp1252", "Crème brûlée n° 1"), ("cp1252", "Größe 5 €"), ("cp850", "Öl für Mühle"), ("cp1250", "Příliš žluť"),
+     ("cp1251", "Хлеб"), ("cp1252", "L’été"), ("mac_roman", "Größe für Öl")],
+)  # fmt: skip
+def test_code_pages_are_told_by_their_words(tmp_path, encoding, word):
+    rows = units((word, "tea"))
+    path = write(tmp_path, table("Artikel;Datum;Menge", rows, lambda i, d, q: f"{i};{d};{q}"), encoding=encoding)
+    assert set(fr.import_sales(path).history["item_id"]) == {word, "tea"}
+    assert fr.import_sales(path, encoding=encoding).history["sales"].sum() == total(rows)
+
+
+def test_a_code_page_that_is_open_is_asked_about(tmp_path):
+    path = write(
+        tmp_path, table("Artikel;Datum;Menge", units(("čaj",)), lambda *r: ";".join(map(str, r))), encoding="cp1250"
+    )
+    with pytest.raises(fr.InputError, match=r"'čaj;2023' in cp1250.*--encoding cp1252"):
+        fr.import_sales(path)
+    assert set(fr.import_sales(path, encoding="cp1250").history["item_id"]) == {"čaj"}
+
+
 def test_titles_totals_and_blank_lines_are_no_data(tmp_path):
     rows = units()
     body = table("Artikel;Datum;Menge;", rows, lambda i, d, q: f"{i};{d:%d.%m.%Y};{q};")
@@ -347,6 +368,15 @@ def test_a_nameless_column_of_items_is_the_item(tmp_path):
     assert set(found.history["item_id"]) == set(NAMES)
 
 
+def test_a_column_that_counts_the_rows_and_times_of_day_are_left_out(tmp_path):
+    rows = [(at, i, d, f"{8 + at % 9}:15", q) for at, (i, d, q) in enumerate(units())]
+    path = write(tmp_path, table("row,sku,date,time,qty", rows, lambda *r: ",".join(map(str, r))))
+    found = fr.import_sales(path)
+    assert list(found.history) == ["item_id", "date", "sales"]
+    assert "'row' (it numbers the rows)" in report(found)
+    assert "'time' (times of day" in report(found)
+
+
 # Gaps.
 
 
@@ -361,7 +391,28 @@ def test_gaps_beside_rows_of_zero_are_asked_about(tmp_path):
     assert loaded(fr.import_sales(path, missing="zero")).in_stock.all()
 
 
+def test_cells_without_a_number_are_asked_about(tmp_path):
+    rows = [(i, d, "n/a" if at % 7 == 3 else q) for at, (i, d, q) in enumerate(units())]
+    path = write(tmp_path, table("sku,date,qty", rows, lambda i, d, q: f"{i},{d},{q}"))
+    with pytest.raises(fr.InputError, match=r"3 rows without a number of units; give --missing zero"):
+        fr.import_sales(path)
+    assert (~loaded(fr.import_sales(path, missing="unknown")).in_stock).sum() == 3
+
+
+def test_prices_of_records_of_sales_are_known_ahead_from_earlier_periods_only(tmp_path):
+    dates = [dt.date(2023, 1, 2) + dt.timedelta(at) for at in range(60)]
+    rows = [("a", d, 2, 9) for d in dates] + [("b", d, 2, 5 + at // 20) for at, d in enumerate(dates) if at % 6 == 0]
+    text = table("sku,date,qty,price", rows, lambda *r: ",".join(map(str, r)))
+    panel = loaded(fr.import_sales(write(tmp_path, text)))
+    assert any("rows stand only where something was sold, so that 1 slow items" in note for note in panel.notes)
+
+
 # Names of items.
+
+
+def test_blanks_around_every_id_are_layout(tmp_path):
+    path = write(tmp_path, table("sku , date , qty", units(), lambda i, d, q: f"{i} , {d} , {q} "))
+    assert set(fr.import_sales(path).history["item_id"]) == set(NAMES)
 
 
 def test_ids_are_kept_as_written_and_twins_reported(tmp_path):

@@ -181,6 +181,15 @@ def test_midnights_in_utc_are_days(tmp_path):
     assert fr.import_sales(stamped(tmp_path, "%Y-%m-%dT00:00:00Z")).history["date"].min() == pd.Timestamp("2023-01-02")
 
 
+def test_seconds_since_1970_count_in_utc(tmp_path):
+    path = tmp_path / "a.csv"
+    seconds = [int(d.replace(tzinfo=dt.UTC).timestamp()) + 22 * 3600 for _, d, _ in ROWS[:8]]
+    path.write_text("sku,ts,qty\n" + "".join(f"a,{second},1\n" for second in seconds))
+    with pytest.raises(fr.InputError, match=r"all at 22:00, .*--time-zone"):
+        fr.import_sales(path)
+    assert fr.import_sales(path, time_zone="Europe/Berlin").history["date"].min() == pd.Timestamp("2023-01-02")
+
+
 def test_an_unknown_time_zone_is_a_fault(tmp_path):
     with pytest.raises(fr.InputError, match="unknown 'Berlin'"):
         fr.import_sales(stamped(tmp_path, "%Y-%m-%d 23:00:00Z"), time_zone="Berlin")
