@@ -47,7 +47,11 @@ def take_attributes(sales: pd.DataFrame, known: Collection[str], notes: list[str
     fixed = {}
     for name in words:
         pairs = sales.loc[sales[name].notna(), ["item_id", name]].drop_duplicates()
-        if len(pairs) and not pairs["item_id"].duplicated().any() and pairs[name].map(type).eq(str).all():
+        if (
+            len(pairs)
+            and not pairs["item_id"].duplicated().any()
+            and all(isinstance(word, str) for word in pairs[name])
+        ):
             fixed[name] = pairs.set_index("item_id")[name].astype(object)
     if not fixed:
         return sales, pd.DataFrame()
@@ -68,7 +72,7 @@ def join_attributes(
     """
     if fixed.empty:
         return static
-    both = [name for name in fixed if name in static]
+    both = [str(name) for name in fixed if name in static]
     if both:
         notes.append(f"attributes that stand in both files are taken from the items: {listing(both)}")
     rows = fixed.drop(columns=both).reindex(list(item_ids)).rename_axis("item_id")

@@ -130,7 +130,7 @@ def _read(column: RawColumn, options: Options, findings: Findings) -> _Read:
     if typed.any():
         day[typed], seconds[typed], offset[typed] = _typed(values[typed])
     if not typed.all():
-        texts = values if words else [_as_text(value) for value in values[~typed]]
+        texts = list(values) if words else [_as_text(value) for value in values[~typed]]
         part = _read_texts(texts, column.name, options, findings)
         day[~typed], seconds[~typed], offset[~typed], wrong[~typed] = part[:4]
         reading = part.reading
@@ -150,10 +150,12 @@ def _as_text(value: Any) -> str:
 def _typed(values: NDArray[np.object_]) -> tuple[NDArray[np.datetime64], NDArray[np.int64], FloatArray]:
     """Return day, seconds of the day and offset from UTC of dates, timestamps and periods."""
     stamps = [value.start_time if isinstance(value, pd.Period) else pd.Timestamp(value) for value in values]
-    offsets = np.array([np.nan if s.tzinfo is None else s.utcoffset().total_seconds() for s in stamps], dtype=float)
+    east = [stamp.utcoffset() for stamp in stamps]
+    offsets = np.array([np.nan if zone is None else zone.total_seconds() for zone in east], dtype=np.float64)
     wall = np.array([s.tz_localize(None).to_datetime64() for s in stamps], dtype="datetime64[s]")
-    day = wall.astype("datetime64[D]")
-    return day, (wall - day).astype(np.int64), offsets
+    day: NDArray[np.datetime64] = wall.astype("datetime64[D]")
+    seconds: NDArray[np.int64] = (wall - day).astype(np.int64)
+    return day, seconds, offsets
 
 
 def _read_texts(texts: Sequence[str], name: str, options: Options, findings: Findings) -> _Read:
@@ -163,7 +165,7 @@ def _read_texts(texts: Sequence[str], name: str, options: Options, findings: Fin
     days, clocks = (pd.Series(cut.field(part).to_pandas()) for part in ("day", "clock"))
     day_codes, day_words = pd.factorize(days.fillna(""))
     clock_codes, clock_words = pd.factorize(clocks.fillna(""))
-    seconds, offset, bad_clock = _clocks(clock_words)
+    seconds, offset, bad_clock = _clocks(list(clock_words))
     reading, day, bad_day = _choose(list(day_words), name, options, findings)
     wrong = bad_day[day_codes] | bad_clock[clock_codes]
     fraction = _fractions(list(day_words), reading)

@@ -88,7 +88,7 @@ class Cells:
         codes = np.full(self._full(), -1, dtype=np.int64)
         there = column.filled
         codes[self.flat[there]] = column.codes[there]
-        return np.append(column.values, None)[codes[self.written]]
+        return column.with_nothing()[codes[self.written]]
 
     def agree(self, column: RawColumn) -> bool:
         """Say whether the rows of each cell have one value."""
@@ -203,7 +203,7 @@ def _words(column: RawColumn, rows: SalesRows, cells: Cells, *, named: bool) -> 
     if determines(rows.item.rows(there), texts.rows(there)):
         first = np.full(cells.shape[0], -1, dtype=np.int64)
         first[(cells.flat // cells.shape[1])[there]] = texts.codes[there]
-        return np.append(texts.values, None)[first[cells.item]], "constant within each item: an attribute"
+        return texts.with_nothing()[first[cells.item]], "constant within each item: an attribute"
     codes, days = pd.factorize(rows.day)
     day = RawColumn("day", codes.astype(np.int64), np.asarray(days, dtype=object))
     if not named and determines(day, texts) and determines(texts, day):

@@ -148,7 +148,7 @@ def _with_closed_end(distinct: pd.DatetimeIndex) -> pd.DatetimeIndex:
         return distinct
     after = pd.date_range(distinct[-1], periods=_MOST_CLOSED + 1)[1:]
     shut = np.logical_and.accumulate([day.dayofweek not in open_days for day in after])
-    return distinct.append(after[shut]) if shut.any() else distinct
+    return pd.DatetimeIndex(distinct.append(after[shut])) if shut.any() else distinct
 
 
 def _index(days: Any) -> pd.DatetimeIndex:
@@ -201,7 +201,7 @@ def _settle_gaps(
     """
     if not gaps.any():
         return None
-    closed = ~(present | said).any(axis=0)
+    closed: BoolArray = np.logical_not((present | said).any(axis=0))
     open_gaps = gaps & ~closed
     kind = period_words(calendar.freq).split(" ")[0]
     if closed.any():

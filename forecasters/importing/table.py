@@ -45,8 +45,8 @@ class RawColumn:
             place = np.cumsum(used[:-1]) - 1
             codes, values = np.where(codes >= 0, place[codes] if len(place) else -1, -1), values[used[:-1]]
         else:
-            codes, values = pd.factorize(cells, use_na_sentinel=True)
-            values = np.asarray(values, dtype=object)
+            codes, distinct = pd.factorize(cells, use_na_sentinel=True)
+            values = np.asarray(distinct, dtype=object)
         if pd.api.types.infer_dtype(values, skipna=False) != "string":
             values = np.array([_plain_cell(value) for value in values] + [None], dtype=object)[:-1]
         blank = np.array([isinstance(value, str) and not value.strip() for value in values], dtype=bool)
@@ -72,6 +72,10 @@ class RawColumn:
         full = np.empty(len(values) + 1, dtype=np.result_type(values.dtype, np.asarray(empty).dtype))
         full[:-1], full[-1] = values, empty
         return full[self.codes]
+
+    def with_nothing(self) -> NDArray[np.object_]:
+        """Return the distinct values and, at position −1, None."""
+        return np.array([*self.values, None], dtype=object)
 
     def present(self) -> NDArray[np.object_]:
         """Return the distinct values that stand in any row, in their order."""
@@ -135,7 +139,7 @@ def table_of(frame: pd.DataFrame, first: int) -> RawTable:
 
 def text_of(value: Any) -> str:
     """Return a cell as text: whole numbers without a point, text as written."""
-    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(value) < 1e16:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
         return str(int(value))
     return str(value)
 
