@@ -82,10 +82,8 @@ def _ymd(y: str, _: str, m: str, d: str) -> Reading:
 
 def _eight(text: str) -> Reading:
     y, m, d = int(text[:4]), int(text[4:6]), int(text[6:])
-    if FIRST_YEAR <= y <= LAST_YEAR:
-        return _known(ymd=_day(y, m, d))
     a, b, late = int(text[:2]), int(text[2:4]), int(text[4:])
-    return _known(dmy=_day(late, b, a), mdy=_day(late, a, b))
+    return _known(ymd=_day(y, m, d), dmy=_day(late, b, a), mdy=_day(late, a, b))
 
 
 def _ordered(a: str, sign: str, b: str, y: str) -> Reading:

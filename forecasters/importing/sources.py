@@ -86,8 +86,15 @@ def _from_frame(frame: pd.DataFrame) -> RawTable:
     if isinstance(frame.columns, pd.MultiIndex):
         labels = [" ".join(str(part) for part in label if str(part)) for label in frame.columns]
         frame = frame.set_axis(labels, axis=1)
+    frame = frame.set_axis([_label(label) for label in frame.columns], axis=1)
     listed = [name for name, cells in frame.items() if cells.dtype == object and _unhashable(cells)]
     return table_of(frame.drop(columns=listed), 0)
+
+
+def _label(label: Any) -> Any:
+    """Return the name of a column; of a period or a midnight its day."""
+    stamp = label.start_time if isinstance(label, pd.Period) else label
+    return str(stamp.date()) if isinstance(stamp, datetime) and stamp == pd.Timestamp(stamp).normalize() else label
 
 
 def _unhashable(cells: pd.Series[Any]) -> bool:

@@ -107,6 +107,17 @@ def test_parquet(tmp_path, made):
     assert fr.import_sales(made).history.equals(found.history)
 
 
+@pytest.mark.parametrize("label", [pd.Timestamp, lambda d: pd.Period(d, "W-SUN"), str])
+def test_a_wide_frame(label):
+    wide = pd.DataFrame(
+        {label(d): [at, at + 1] for at, d in enumerate(WEEKS)}, index=pd.Index(["tea", "ink"], name="sku")
+    )
+    found = fr.import_sales(wide)
+    assert found.history[["item_id", "date", "sales"]].to_numpy().tolist() == [
+        [i, pd.Timestamp(d), q] for i, d, q in ROWS
+    ]
+
+
 def test_float_ids_of_a_frame_are_whole_numbers():
     found = fr.import_sales(frame(sku=lambda f: pd.factorize(f["sku"])[0] + 41.0))
     assert set(found.history["item_id"]) == {"41", "42"}
