@@ -96,9 +96,10 @@ def plot_forecast(fan: pd.DataFrame, panel: SalesPanel | None, item: str, ax: Ax
     if x == "date":
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-        locator = AutoDateLocator(minticks=3, maxticks=7)
+        locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
         ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # whole dates would cover each other
+        short = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # whole dates would cover each other
+        ax.xaxis.set_major_formatter(short)
     if panel is not None:
         begin, row = max(0, first - PAST * (last - first + 1)), panel.item_ids.index(item)
         periods = np.arange(begin, min(last + 1, panel.periods))
