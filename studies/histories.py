@@ -29,6 +29,7 @@ from ..envs.demand.shocks import CommonShocks
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..policies.base import Planner
 from ..policies.recorded import RecordedOrders
+from ..progress import begin_stage
 from ..randomness import keyed_generator
 from .backtest import Backtest, Study
 from .compare import Comparison
@@ -110,7 +111,7 @@ def simulate_histories(study: Study, backtest: Backtest, histories: int) -> dict
     histories = min(histories, max(FEWEST, MOST_CELLS // cells))
     rng = keyed_generator(study.config.seed, "simulated histories")
     costs: dict[str, list[FloatArray]] = {name: [] for name in names}
-    with study.stage("simulating histories", counted=True):
+    with study.stage("simulating histories"):
         size = max(1, CELLS // cells)
         for first in range(0, histories, size):
             paths = min(size, histories - first)
@@ -162,6 +163,7 @@ def with_histories(study: Study, backtest: Backtest, comparison: Comparison) -> 
     histories = study.config.backtest.simulated_histories
     if histories < FEWEST_SIMULATED or backtest.scenario.periods == backtest.warm_up:
         return comparison
+    begin_stage(study.progress, "simulating histories", kept=study.parts.holds(("histories",)))
     costs = keep_arrays(study.parts, ("histories",), lambda: simulate_histories(study, backtest, histories))
     savings = {str(name): float(saving) for name, saving in comparison.table["saving"].items()}
     found = simulated_table(costs, savings, comparison.baseline, comparison.level)

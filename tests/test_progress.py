@@ -122,7 +122,7 @@ def test_a_long_stage_is_heard_of_in_a_log_meanwhile():
         until = time.monotonic() + 5.0
         while "so far" not in stream.getvalue() and time.monotonic() < until:
             time.sleep(0.005)
-    assert re.match(r"\[1/2\] fitting: step 3 of 4, 75 % \.\.\. 0 s so far; at least 0 s left\n", stream.getvalue())
+    assert re.match(r"\[1/2\] fitting: step 3 of 4, 75 % \.\.\. 0 s so far\n", stream.getvalue())
 
 
 def test_work_that_announces_no_stages_is_silent_in_a_log():
@@ -161,9 +161,9 @@ def test_a_command_reports_its_stages_unless_it_is_quiet(flag, tmp_path, monkeyp
         assert lines == []
         return
     assert [line.partition(" ...")[0] for line in lines] == [
-        "[1/4] seasonal_naive (1 of 3)",
-        "[2/4] croston (2 of 3)",
-        "[3/4] true quantiles (3 of 3)",
+        "[1/4] league: seasonal_naive",
+        "[2/4] league: croston",
+        "[3/4] league: true quantiles",
         "[4/4] drawing",
     ]
 

@@ -105,8 +105,8 @@ def run_league(
     if task.reference is not None:
         chosen = (*chosen, TRUTH)
     entries = []
-    for i, name in enumerate(chosen):
-        begin_stage(progress, f"{name} ({i + 1} of {len(chosen)})", league_stage(name))
+    for name in chosen:
+        begin_stage(progress, league_stage(name))
         given = options.get(name, {})
         entry = None if keep is None else load_kept_entry(keep, name)
         if entry is None or entry.key != entry_key(task, name, given) or entry.error is not None:
