@@ -97,7 +97,8 @@ def plan_starter(config: StudyConfig, folder: Path) -> Starter:
     """
     data, defaults = config.data, config.defaults
     costs = {name: getattr(defaults, name) for name in ASKED_FOR if name in defaults.model_fields_set}
-    item_ids, known = (), None
+    item_ids: tuple[str, ...] = ()
+    known = None
     if data.history is not None:
         inputs = read_inputs(data)
         item_ids, known = inputs.panel.item_ids, inputs.items

@@ -86,9 +86,9 @@ def compare_with_run(panel: SalesPanel, record: Mapping[str, Any]) -> list[Oddit
     return found
 
 
-def _whose(ids: Sequence[str], where: BoolArray) -> str:
+def _whose(ids: Sequence[str], where: BoolArray | np.bool_) -> str:
     """Return the items in `where`, shape (items,), as a message names them."""
-    names = [ids[at] for at in np.flatnonzero(where)]
+    names = [ids[int(at)] for at in np.flatnonzero(where)]
     return f"item{'s' if len(names) > 1 else ''} {listing(names)}"
 
 

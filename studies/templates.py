@@ -54,7 +54,7 @@ def config_template(given: Mapping[str, Any], examples: Mapping[str, Any] | None
     """
     blocks = [_comment(HEAD)]
     fields = StudyConfig.model_fields
-    sections = {name: field.annotation for name, field in fields.items() if _is_section(field)}
+    sections = {name: model for name, field in fields.items() if (model := _section_of(field)) is not None}
     keys = {name: field for name, field in fields.items() if name not in sections}
     blocks.append(_section(StudyConfig, "", keys, given, examples or {}))
     for name, model in sections.items():
@@ -170,5 +170,7 @@ def _comment(text: str) -> str:
     return "\n".join(textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False))
 
 
-def _is_section(field: FieldInfo) -> bool:
-    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+def _section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of a field that is a section; None for a key."""
+    model: Any = field.annotation
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None

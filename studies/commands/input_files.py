@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from ...errors import Faults, FractileError, InputError
 from ...forecasters.data.panel import Inputs
 from ...forecasters.data.rules import LEVEL_RULES
@@ -90,6 +92,7 @@ def _check_stock(inputs: Inputs, config: StudyConfig, faults: Faults) -> None:
     items, state = inputs.items, inputs.state
     if state is None:
         return
+    lead_time: ArrayLike
     if items is not None and "lead_time" in items:
         lead_time = items["lead_time"].to_numpy(float)
     elif "lead_time" in config.defaults.model_fields_set:
