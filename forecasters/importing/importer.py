@@ -223,6 +223,6 @@ def _fault(table: RawTable, column: RawColumn, wrong: BoolArray, rule: str, find
 
 def _lines(table: RawTable, where: BoolArray) -> str:
     at = np.flatnonzero(where)
-    shown = ", ".join(str(table.first + int(k)) for k in at[:_MOST_SHOWN])
+    shown = ", ".join(str(line) for line in table.lines[at[:_MOST_SHOWN]])
     more = f" ({len(at):,} in all)" if len(at) > _MOST_SHOWN else ""
     return f"line{'s' * (len(at) > 1)} {shown}{more}"

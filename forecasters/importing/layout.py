@@ -66,7 +66,7 @@ def _refuse_overlong_rows(table: RawTable, kept: Sequence[RawColumn], findings: 
         return
     at = int(np.flatnonzero(kept[-1].filled)[0])
     findings.fault(
-        f"line {table.first + at} has more cells than the header has names; put texts and numbers that hold the "
+        f"line {table.lines[at]} has more cells than the header has names; put texts and numbers that hold the "
         "separator in quotes, or name the columns"
     )
 
@@ -226,7 +226,7 @@ def melt(table: RawTable, dated: dict[str, str], decimal: str, findings: Finding
     names = list(dated)
     text = f"wide, {len(names):,} columns of dates from {names[0]} to {names[-1]}"
     findings.say("layout", text, layout="wide")
-    return RawTable((*(c.rows(row) for c in others), dates, sales), len(row), table.first)
+    return RawTable((*(c.rows(row) for c in others), dates, sales), len(row), table.lines[row])
 
 
 def drop_total_columns(table: RawTable, dated: dict[str, str], findings: Findings) -> RawTable:
@@ -288,5 +288,5 @@ def stack(table: RawTable, date: str, items: Sequence[str], decimal: str, findin
             RawColumn(SALES, np.asarray(codes, dtype=np.int64), np.asarray(values, dtype=object)),
         ),
         len(kept) * table.rows,
-        table.first,
+        np.tile(table.lines, len(kept)),
     )

@@ -90,12 +90,12 @@ class RawTable:
     Attributes:
         columns: in the file's order.
         rows: number of rows.
-        first: line (or row) number of the first row of data, as an editor shows it.
+        lines: line (or row) number of each row, as an editor shows it, shape (rows,).
     """
 
     columns: tuple[RawColumn, ...]
     rows: int
-    first: int = 2
+    lines: IntArray
 
     @property
     def names(self) -> list[str]:
@@ -108,7 +108,8 @@ class RawTable:
 
     def keep(self, where: BoolArray) -> RawTable:
         """Return the table of some rows."""
-        return replace(self, columns=tuple(c.rows(where) for c in self.columns), rows=int(where.sum()))
+        columns = tuple(c.rows(where) for c in self.columns)
+        return replace(self, columns=columns, rows=int(where.sum()), lines=self.lines[where])
 
     def drop(self, names: list[str]) -> RawTable:
         """Return the table without some columns."""
@@ -134,7 +135,7 @@ def table_of(frame: pd.DataFrame, first: int) -> RawTable:
             name, again = f"{known}_{again}", again + 1
         names.append(name)
     columns = [RawColumn.of(name, frame.iloc[:, at]) for at, name in enumerate(names)]
-    return RawTable(tuple(columns), len(frame), first)
+    return RawTable(tuple(columns), len(frame), np.arange(len(frame), dtype=np.int64) + first)
 
 
 def text_of(value: Any) -> str:

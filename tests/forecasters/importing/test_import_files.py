@@ -154,6 +154,7 @@ def test_a_zip_of_two_files_is_asked_about(tmp_path):
         (b"item_id,date,sales\na,2024-01-01,1\na,2024-01-08,1,5,6\n" * 300, "line 3 has more cells than the header"),
         (b"item_id,date,sales\na,2024-01-01,three\na,2024-01-08,2\n", r"line 2: sales must be numbers, got 'three'"),
         (b"item_id,date,sales\na,soon,3\na,2024-01-08,2\n", r"line 2: dates must be dates, got 'soon'"),
+        (b"Report,,\nsku,date,qty\n,,\nTotal,,9\na,2024-01-01,1\na,2024-01-08,x\n", r"line 6: sales must be"),
         (b"item_id,date,sales\na,,3\na,2024-01-08,2\n", r"line 2: no date beside 1 numbers"),
         (b"item_id,date,sales\na,2024-01-01,1\na,08.01.2024,1\n", "written in more than one way"),
     ],
