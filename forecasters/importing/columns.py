@@ -70,7 +70,7 @@ def find_roles(table: RawTable, options: Options, findings: Findings, *, wide: S
     if not wide:
         date = options.columns.get("date") or _find_date(free, table, findings)
         sales = options.columns.get("sales") or _find_sales([c for c in free if c.name != date], table, findings)
-    optional = _find_optional([c for c in free if c.name not in (date, sales)], options)
+    optional = _find_optional([c for c in free if c.name not in (date, sales)], options, findings)
     taken = (date, sales, *optional.values())
     key = options.key or _find_item([c for c in free if c.name not in taken], table, date, findings)
     roles = Roles(tuple(key), date, sales, optional)
@@ -151,7 +151,7 @@ def _glance(column: RawColumn) -> str:
     return "it holds " + ", ".join(str(value)[:20] for value in column.values[:3])
 
 
-def _find_optional(columns: Sequence[RawColumn], options: Options) -> dict[str, str]:
+def _find_optional(columns: Sequence[RawColumn], options: Options, findings: Findings) -> dict[str, str]:
     """Return optional columns by our name; of rivals none is taken, for a covariate does as well under its own name."""
     found = {ours: theirs for ours, theirs in options.columns.items() if ours not in ("item_id", "date", "sales")}
     for role in ROLES[3:]:
@@ -163,6 +163,9 @@ def _find_optional(columns: Sequence[RawColumn], options: Options) -> dict[str, 
         rivals = [column for points, column in named if named[0][0] - points <= 5]
         if len(rivals) == 1:
             found[role] = rivals[0].name
+        else:
+            names = ", ".join(repr(column.name) for column in rivals[:_MOST_CHOICES])
+            findings.say("rivals", f"{names} may each be {role}: none is taken for it (--column {role}=... names one)")
     return found
 
 

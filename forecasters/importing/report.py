@@ -14,7 +14,7 @@ _LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("file", ("packed", "format", "sheet", "encoding", "separator", "title", "header")),
     ("numbers and dates", ("decimal", "joined_date", "date_format", "mixed_dates", "time_zone")),
     ("layout", ("layout",)),
-    ("columns", ("by_content", "columns", "key")),
+    ("columns", ("by_content", "columns", "rivals", "key")),
     ("others", ("others",)),
     ("left out", ("left_out", "footers")),
     ("rows", ("filled", "duplicates", "added_up", "returns")),

@@ -278,6 +278,13 @@ def test_units_beside_money(tmp_path):
     assert (found.history["file_sales"] == 2.5 * found.history["sales"]).all()
 
 
+def test_of_two_prices_none_is_taken_unless_it_is_named(tmp_path):
+    text = table("sku,date,qty,avg_price,list price", units(), lambda i, d, q: f"{i},{d},{q},2.5,3.5")
+    path = write(tmp_path, text)
+    assert "'avg_price', 'list price' may each be price: none is taken" in report(fr.import_sales(path))
+    assert (fr.import_sales(path, columns={"price": "list price"}).history["price"] == 3.5).all()
+
+
 def test_umsatz_is_money_and_absatz_units(tmp_path):
     text = table("Artikel;Datum;Umsatz;Absatz", units(), lambda i, d, q: f"{i};{d:%d.%m.%Y};{q * 3},50;{q}")
     assert fr.import_sales(write(tmp_path, text)).history["sales"].sum() == total(units())
