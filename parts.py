@@ -27,6 +27,9 @@ KEY = "part.json"
 CHECKPOINTS = "checkpoints"
 """Folder of pieces that are not finished."""
 
+UNREADABLE = (AttributeError, FractileError, KeyError, NotImplementedError, TypeError, ValueError)
+"""What saving and loading raise where a piece cannot be kept, or was kept by another version."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -54,7 +57,7 @@ class Parts:
     ) -> Piece:
         """Return the piece of a key: read where it is kept and whole, else made and kept.
 
-        A piece that `save` refuses with a `FractileError` is not kept.
+        A piece that cannot be saved, or not be loaded again, is not kept.
 
         Args:
             key: what kind of piece it is, and which one.
@@ -68,7 +71,7 @@ class Parts:
         if self.holds(key):
             try:
                 return load(path)
-            except (FractileError, OSError, KeyError, TypeError, ValueError):
+            except UNREADABLE:
                 shutil.rmtree(path)  # of another version: the piece is made again
         piece = make()
         partial = self.folder / f".{uuid4().hex[:8]}.partial"
@@ -78,14 +81,16 @@ class Parts:
             record = {"key": [*self.scope, *key], "hashes": _hashes(partial)}
             (partial / KEY).write_text(json.dumps(record), encoding="utf-8")
             partial.rename(path)
-        except FractileError:
+        except UNREADABLE:
             return piece
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        checkpoint = self.checkpoint(key)
-        if checkpoint is not None:
-            shutil.rmtree(checkpoint, ignore_errors=True)
-        return load(path)
+        shutil.rmtree(self.folder / CHECKPOINTS / path.name, ignore_errors=True)
+        try:
+            return load(path)
+        except UNREADABLE:  # a forecaster of one's own, say, that saves and does not load
+            shutil.rmtree(path)
+            return piece
 
     def holds(self, key: tuple[str | int, ...]) -> bool:
         """Whether the piece of a key is kept and whole; a damaged one is discarded."""

@@ -332,8 +332,12 @@ def test_a_part_that_cannot_be_kept_is_made_each_time(tmp_path):
     def refuse(piece, folder):
         raise fr.FractileError("too large")
 
+    def fail(folder):
+        raise KeyError("state")
+
     parts = Parts(tmp_path)
     assert parts.get(("x",), lambda: 1, save=refuse, load=lambda p: 2) == 1
+    assert parts.get(("x",), lambda: 1, save=lambda piece, folder: None, load=fail) == 1
     assert list(tmp_path.iterdir()) == []
 
 
