@@ -13,6 +13,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 mpl.use("svg")
+import matplotlib.pyplot as plt
 import pandas as pd
 
 from fractile.studies.report.savings import plot_savings
@@ -25,7 +26,9 @@ def main(run):
     table = pd.read_parquet(run / "comparison.parquet")
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "savings", "font.family": ["sans-serif"]}
-    axes = plot_savings(table, baseline=manifest["baseline"], level=manifest["level"])
+    _, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")  # narrow: it has to be read on a phone, too
+    plot_savings(table, baseline=manifest["baseline"], level=manifest["level"], ax=axes)
+    axes.spines[["top", "right"]].set_visible(False)
     axes.figure.savefig(PICTURE, metadata={"Date": None, "Creator": None})
 
 
