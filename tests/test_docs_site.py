@@ -219,7 +219,7 @@ def test_a_tutorial_works_on_other_data(name, tmp_path, monkeypatch):
         assert len(found["dearest"]) == 3
 
 
-ITEMS = ("10-A", "10-B", "007", "Tee", "=Summe", "Öl")
+ITEMS = ("10-A", "10-B", "007", "Müsli", "=Summe", "Öl")
 WEEKS = 64
 
 
