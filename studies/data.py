@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.data.panel import Inputs, SalesPanel, load_inputs
 from ..forecasters.data.read import listing
+from ..forecasters.data.rules import MOST_NAMED
 from .config import DataConfig, DefaultsConfig, StudyConfig
 
 
@@ -58,6 +59,7 @@ def load_data(config: StudyConfig) -> StudyData:
         params = item_params(retail.panel, retail.items, config.defaults)
         return StudyData(retail.panel, params, retail.demand, read_stock(retail.state, params), retail.items)
     inputs = read_inputs(config.data)
+    refuse_uncountable(inputs.panel)
     params = item_params(inputs.panel, inputs.items, config.defaults)
     state = None if inputs.state is None else read_stock(inputs.state, params)
     return StudyData(inputs.panel, params, uncensored(inputs.panel), state, inputs.items, records=inputs.records)
@@ -80,6 +82,28 @@ def read_inputs(data: DataConfig) -> Inputs:
         columns=data.columns,
         known=data.known,
     )
+
+
+MOST_UNITS = 2.0**53
+"""Units beyond which one more makes no difference to a float64, and sums of squares overflow before long."""
+
+
+def refuse_uncountable(panel: SalesPanel) -> None:
+    """Raise an `InputError` where an item sold more units in a period than can be counted; `validate` lists less, too.
+
+    Args:
+        panel: the history.
+    """
+    items = np.flatnonzero(panel.sales.max(axis=1) > MOST_UNITS)
+    faults = []
+    for at in items[:MOST_NAMED]:
+        period = int(panel.sales[at].argmax())
+        sold = f"item {panel.item_ids[at]!r} sold {panel.sales[at, period]:g} units on {panel.dates[period].date()}"
+        faults.append(f"history: {sold}, more than can be counted ({MOST_UNITS:.0g}); correct it")
+    if len(items) > MOST_NAMED:
+        faults.append(f"history: so did {len(items) - MOST_NAMED:,} more items")
+    if faults:
+        raise InputError(faults)
 
 
 def item_params(panel: SalesPanel, items: pd.DataFrame | None, defaults: DefaultsConfig) -> ItemParams:

@@ -128,6 +128,17 @@ def test_absurd_sales(check, units, words):
     assert "absurd sale? item 'a'" in check(table)["absurd_sales"]
 
 
+def test_sales_that_cannot_be_counted_are_refused_where_anything_is_computed(check):
+    table = sales()
+    table.loc[50, "a"] = 1e300
+    check(table)
+    result = invoke("train", "--history", "h.csv", "--forecaster", "patchwork", "--out", "kept")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "error: history: item 'a' sold 1e+300 units on 2022-12-19, more than can be counted (9e+15); correct it\n"
+    )
+
+
 def test_large_sales_are_no_dates(check):
     assert check(sales(45_000.0) * np.linspace(0.3, 3, 104).round(1)[:, None] // 1) == {}
 
