@@ -91,7 +91,7 @@ def report_twins(items: RawColumn, findings: Findings) -> None:
         items: distinct names of items that have rows.
         findings: what was found.
     """
-    names = [str(name) for name in items.present()]
+    names = sorted(str(name) for name in items.present())
     twins = find_twins(names)
     if twins:
         findings.say(

@@ -203,7 +203,7 @@ def _sample_rows(lines: Sequence[str], separator: str, *, whole: bool) -> list[l
 
 
 def _read_cells(data: bytes, separator: str, width: int, findings: Findings) -> pd.DataFrame:
-    """Return all cells of a file as text, coded by their distinct values; lines that are blank are left out."""
+    """Return all cells of a file as text; lines that are blank are left out."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -213,7 +213,7 @@ def _read_cells(data: bytes, separator: str, width: int, findings: Findings) -> 
                 header=None,
                 names=list(range(width)),
                 index_col=False,
-                dtype="category",
+                dtype=str,
                 keep_default_na=False,
                 na_values=[""],
                 encoding="utf-8-sig",
