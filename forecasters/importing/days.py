@@ -92,6 +92,8 @@ def _may_be_date(value: Any, bare_numbers: bool) -> bool:
 
 def is_clock(column: RawColumn) -> bool:
     """Say whether a column holds times of day alone."""
+    if len(column.values) > _SECONDS:
+        return False
     values = [value for value in column.values if not (isinstance(value, str) and is_nothing(value))]
     words = [value.isoformat() if isinstance(value, time) else value for value in values]
     return bool(words) and all(isinstance(word, str) and _TIME.fullmatch(word.strip()) for word in words)
