@@ -136,6 +136,8 @@ def _calendar(rows: SalesRows, reading: str, options: Options, findings: Finding
         return None
     if options.freq is not None:
         findings.say("freq", f"added up to {period_words(calendar.freq)}", "given", freq=calendar.freq)
+        if options.missing == "unknown" and calendar.finer:
+            findings.fault("--missing unknown goes with the file's own periods; leave --freq out, and give it to study")
     for note in calendar.notes:
         findings.say("freq", note, "rule")
     return calendar

@@ -198,6 +198,16 @@ def test_missing_days_of_a_record_of_sales_are_no_sale_and_sundays_closed(tmp_pa
     assert weekly.sales.sum() == total(rows)
 
 
+def test_daily_sales_are_added_up_to_weeks(tmp_path):
+    text, rows = daily(lambda i, d, q: f"{i},{d:%m/%d/%Y},{q}")
+    path = write(tmp_path, text)
+    found = fr.import_sales(path, returns="drop", freq="W-MON")
+    assert found.history["sales"].sum() == total(rows)
+    assert len(found.history) == 9
+    with pytest.raises(fr.InputError, match=r"--missing unknown goes with the file's own periods"):
+        fr.import_sales(path, returns="drop", freq="W-MON", missing="unknown")
+
+
 @pytest.mark.parametrize(("form", "ok"), [("%m/%d/%Y", "mm/dd/yyyy"), ("%d/%m/%Y", "dd/mm/yyyy")])
 def test_the_order_of_dates_is_decided_by_those_of_one_reading(tmp_path, form, ok):
     rows = units(dates=DAYS)
