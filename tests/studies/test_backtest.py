@@ -236,7 +236,7 @@ def test_each_fold_is_fitted_once_on_all_before_it(monkeypatch):
         config_of("seasonal_naive", **{"backtest.validation": 26}), 26, silent, data_of(retail.panel, retail.items)
     )
     fitted, fit = [], study.fit
-    monkeypatch.setattr(study, "fit", lambda name, until: fitted.append(until) or fit(name, until))
+    monkeypatch.setattr(study, "fit", lambda name, until, *more: fitted.append(until) or fit(name, until, *more))
     backtest = study.forecast("seasonal_naive", 1)
     assert sorted(fitted) == [52, 78, 105, 131, 144]
     np.testing.assert_array_equal(backtest.after.origins, np.arange(131, 157))
