@@ -55,7 +55,7 @@ SPARE_PARTS = {
     "97 % zeros, seven weeks": (
         rare(0.03),
         "W-MON",
-        ("tuned_newsvendor", "ppo"),
+        ("tuned_newsvendor", "generalist"),
         {"lead_time": 7, "fixed_order_cost": 5, "pack_size": [1, 10] * 3, "minimum_order": 10},
     ),
     "99 % zeros, five months": (
@@ -67,7 +67,7 @@ SPARE_PARTS = {
     "one that sells among those that never did": (
         np.vstack([np.zeros((5, 90)), np.random.default_rng(1).poisson(3.0, (1, 90))]),
         "W-MON",
-        ("backprop",),
+        ("tuned_newsvendor", "base_stock"),
         {"lead_time": 7, "minimum_order": 6},
     ),
 }
@@ -82,13 +82,16 @@ def test_items_that_hardly_ever_sell_can_be_studied(kind, tmp_path):
 
 
 LEAD_TIMES = {
-    "monthly, one of nine": ("MS", ("ppo", "backprop"), [2, 3, 2, 1, 9, 1]),
-    "weekly, none, and one of thirteen": ("W-MON", ("ppo",), [0] * 5 + [13]),
-    "daily, one at once": ("D", ("backprop",), [0] + [6] * 5),
+    "monthly, one of nine": ("MS", ("backprop",), [2, 3, 2, 1, 9, 1]),
+    "the same, by an agent": ("MS", ("ppo",), [2, 3, 2, 1, 9, 1]),
+    "weekly, none, and one of thirteen": ("W-MON", ("tuned_newsvendor", "generalist"), [0] * 5 + [13]),
+    "daily, one at once": ("D", ("tuned_newsvendor", "base_stock"), [0] + [6] * 5),
 }
 
 
-@pytest.mark.parametrize("kind", LEAD_TIMES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if "agent" in kind else kind for kind in LEAD_TIMES]
+)
 def test_lead_times_that_differ_much_can_be_studied(kind, tmp_path):
     freq, policies, lead_times = LEAD_TIMES[kind]
     sales = np.random.default_rng(2).poisson(np.linspace(0.3, 6, 6)[:, None], (6, 90))
