@@ -177,7 +177,8 @@ def _rows(
     units = table.column(roles.sales)
     numbers, wrong = parse_numbers(units.values, decimal)
     _fault(table, units, wrong, "sales must be numbers", findings)
-    _fault(table, dates, times.wrong, "dates must be dates", findings)
+    written = "" if options.date_format is None else f" written as {options.date_format} (--date-format)"
+    _fault(table, dates, times.wrong, f"dates must be dates{written}", findings)
     items = _items(table, roles, findings)
     day = dates.spread(times.day, np.datetime64("NaT", "D"))
     sales = units.spread(numbers, np.nan)

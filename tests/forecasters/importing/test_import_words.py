@@ -142,6 +142,13 @@ def test_months_or_weeks_are_asked_about_within_a_year_only(tmp_path):
     assert len(fr.import_sales(path).history) == 24
 
 
+def test_a_date_format_that_is_not_the_files_is_a_fault(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("sku,date,qty\na,2024-01-01,1\na,2024-01-08,1\n")
+    with pytest.raises(fr.InputError, match=r"dates must be dates written as dmy \(--date-format\), got '2024-01-01'"):
+        fr.import_sales(path, date_format="dmy")
+
+
 def test_a_year_and_a_week_in_two_columns(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("Jahr;KW;Artikel;Absatz\n" + "".join(f"2022;{w};tea;{w}\n" for w in range(1, 20)))
