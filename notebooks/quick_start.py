@@ -64,7 +64,8 @@ for level in (0.5, 0.9, 0.98):
 # A unit that is left over costs 1 a week, a sale that is missed costs 9: the critical ratio is 9 / (9 + 1) = 0.9. The
 # *newsvendor* orders up to that quantile of the protection interval's demand. It is optimal where customers wait; here
 # they do not, so it keeps more stock than pays. The *tuned* newsvendor has a scale and a safety factor, found by
-# simulation on demand that is drawn from the forecaster.
+# simulation on demand that is drawn from the forecaster; *projected* carries stock forward to the week in which the
+# order arrives, lost sales included, and orders up to a quantile from there.
 
 # %%
 params = fr.ItemParams(lead_time=2, holding_cost=1.0, stockout_cost=9.0, pack_size=1)

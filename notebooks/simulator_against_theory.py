@@ -21,12 +21,11 @@ EXACT, SIMULATED = {"color": "#1f2933", "lw": 1.3}, {"color": "#0072b2", "fmt": 
 errors = []  # every deviation of this notebook, in standard errors
 
 # %% [markdown]
-# ## Lost sales: Zipkin's instances
+# ## Lost sales: instances of Zipkin (2008)
 #
 # Poisson demand of 5 a period, h = 1. An order of period t arrives L periods later, before demand; what stock cannot
-# meet is lost. The optimum comes from dynamic programming over the stock and everything under way; Zipkin (2008) prints
-# the same costs to two decimals. The policy that the dynamic program finds is then simulated, and so is the best
-# base-stock policy.
+# meet is lost. The optimum comes from dynamic programming over the stock and everything under way. The policy that
+# the dynamic program finds is then simulated, and so is the best base-stock policy.
 
 # %%
 paths, periods, warm_up = 400, 350, 50

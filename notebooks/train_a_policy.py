@@ -105,7 +105,7 @@ plt.show()
 #
 # Forty items of the embedded panel. Demand is drawn from a forecaster's quantiles, given what was known 26 weeks before
 # the end; networks learn on twenty such futures, and are compared on forty others. The rival is the tuned newsvendor,
-# the best classical policy that fits all items with two numbers.
+# whose two numbers hold for all items.
 
 # %% tags=["varies"]
 history = fr.retail_panel(items=40, periods=157, seed=0).panel.until(131)
