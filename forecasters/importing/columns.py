@@ -11,7 +11,7 @@ from .days import share_of_dates
 from .findings import Choice, Findings, Options, unknown_column
 from .numbers import share_of_numbers
 from .table import RawColumn, RawTable
-from .vocabulary import ROLES, calendar_part, is_money, is_place, strength
+from .vocabulary import ROLES, is_covariate, is_money, is_place, strength
 
 _CLOSE = 15
 """Names whose strengths lie this close are rivals."""
@@ -55,7 +55,9 @@ def check_names(table: RawTable, options: Options, findings: Findings) -> bool:
     return not wrong
 
 
-def find_roles(table: RawTable, options: Options, findings: Findings, *, wide: Sequence[str] = ()) -> Roles:
+def find_roles(
+    table: RawTable, options: Options, findings: Findings, *, wide: Sequence[str] = (), turned: Sequence[str] = ()
+) -> Roles:
     """Return the roles of a table's columns; what is not settled is asked.
 
     Args:
@@ -63,14 +65,17 @@ def find_roles(table: RawTable, options: Options, findings: Findings, *, wide: S
         options: what the caller settled.
         findings: what was found.
         wide: columns of a wide table that are dates; then neither dates nor sales are looked for.
+        turned: columns that may each be an item, which is asked where no other column is sure to be the units.
     """
     free = [c for c in table.columns if c.name not in wide and c.name not in options.columns.values()]
     free = [c for c in free if c.name not in options.key]
     date = sales = ""
     if not wide:
         date = options.columns.get("date") or _find_date(free, table, findings)
-        sales = options.columns.get("sales") or _find_sales([c for c in free if c.name != date], table, findings)
-    optional = _find_optional([c for c in free if c.name not in (date, sales)], options, findings)
+        sales = options.columns.get("sales") or _find_sales(
+            [c for c in free if c.name != date], table, findings, turned
+        )
+    optional = find_optional([c for c in free if c.name not in (date, sales)], options, findings)
     taken = (date, sales, *optional.values())
     key = options.key or _find_item([c for c in free if c.name not in taken], table, date, findings)
     roles = Roles(tuple(key), date, sales, optional)
@@ -99,7 +104,7 @@ def _find_date(columns: Sequence[RawColumn], table: RawTable, findings: Findings
     return _take([(1, c) for c in dated], "date", "dates", findings, table, others=maybe)
 
 
-def _find_sales(columns: Sequence[RawColumn], table: RawTable, findings: Findings) -> str:
+def _find_sales(columns: Sequence[RawColumn], table: RawTable, findings: Findings, turned: Sequence[str] = ()) -> str:
     numeric = [c for c in columns if share_of_numbers(c) >= _ENOUGH]
     named = [
         (s, c)
@@ -110,13 +115,13 @@ def _find_sales(columns: Sequence[RawColumn], table: RawTable, findings: Finding
         return _take(named, "sales", "units sold", findings, table)
     left = [
         c for c in numeric
-        if c.name and not (is_money(c.name) or calendar_part(c.name) or is_place(c.name))
+        if c.name and not (is_money(c.name) or is_covariate(c.name) or is_place(c.name))
         and not any(strength(c.name, role) for role in ROLES if role != "sales")
     ]  # fmt: skip
     if len(left) == 1:
         findings.say("by_content", f"{left[0].name!r} is the only column of numbers left", column=left[0].name)
-    maybe = [c for c in columns if share_of_numbers(c) >= _SOME]
-    return _take([(1, c) for c in left], "sales", "units sold", findings, table, others=maybe)
+    maybe = [c for c in columns if share_of_numbers(c) >= _SOME and not is_covariate(c.name)]
+    return _take([(1, c) for c in left], "sales", "units sold", findings, table, others=maybe, turned=turned)
 
 
 def _take(
@@ -126,12 +131,14 @@ def _take(
     findings: Findings,
     table: RawTable,
     others: Sequence[RawColumn] = (),
+    turned: Sequence[str] = (),
 ) -> str:
     """Return the surest column; ask where others are as sure, or none is there."""
+    wide = [Choice({"layout": "wide"}, f"each of {len(turned):,} columns is an item, {_few(turned)}")] if turned else []
     if not found:
         choices = [Choice({"columns": {role: c.name}}, _glance(c)) for c in others if c.name][:_MOST_CHOICES]
         if choices:
-            findings.ask("columns", f"no column is recognised as {what}", *choices)
+            findings.ask("columns", f"no column is recognised as {what}", *wide, *choices)
         else:
             names = ", ".join(repr(c.name) for c in table.columns[:_MOST_NAMED])
             findings.fault(
@@ -143,15 +150,20 @@ def _take(
     if len(rivals) > 1:
         names = ", ".join(repr(column.name) for column in rivals[:_MOST_NAMED])
         choices = [Choice({"columns": {role: c.name}}, _glance(c)) for c in rivals[:_MOST_CHOICES]]
-        findings.ask("columns", f"columns {names} may all be {what}", *choices)
+        names += " …" * (len(rivals) > _MOST_NAMED)
+        findings.ask("columns", f"columns {names} may all be {what}", *wide, *choices)
     return found[0][1].name
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + " …" * (len(names) > 3)
 
 
 def _glance(column: RawColumn) -> str:
     return "it holds " + ", ".join(str(value)[:20] for value in column.values[:3])
 
 
-def _find_optional(columns: Sequence[RawColumn], options: Options, findings: Findings) -> dict[str, str]:
+def find_optional(columns: Sequence[RawColumn], options: Options, findings: Findings) -> dict[str, str]:
     """Return optional columns by our name; of rivals none is taken, for a covariate does as well under its own name."""
     found = {ours: theirs for ours, theirs in options.columns.items() if ours not in ("item_id", "date", "sales")}
     for role in ROLES[3:]:

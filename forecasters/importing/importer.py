@@ -10,12 +10,13 @@ import pandas as pd
 
 from ...arrays import BoolArray
 from ...errors import InputError
-from .columns import Roles, check_names, find_roles
+from .columns import Roles, check_names, find_optional, find_roles
 from .days import is_clock, read_days
 from .findings import Findings, Options, raise_if_open
 from .ids import fill_down, named_items, report_twins
 from .layout import (
     DATE,
+    ITEM,
     SALES,
     clean,
     date_headers,
@@ -23,6 +24,7 @@ from .layout import (
     drop_total_columns,
     items_as_columns,
     join_calendar,
+    line_words,
     melt,
     stack,
 )
@@ -153,15 +155,20 @@ def _long(table: RawTable, options: Options, findings: Findings) -> tuple[RawTab
         table = melt(table, dated, decimal, findings)
         return table, Roles(roles.key, DATE, SALES, roles.optional), decimal
     turned = items_as_columns(table, options)
-    if turned is not None:
-        date, items = turned
-        decimal = find_decimal([table.column(name) for name in items], options.decimal, findings)
-        table = drop_footers(table, [date], date, findings)
-        return stack(table, date, items, decimal, findings), Roles(("item_id",), DATE, SALES, {}), decimal
+    if turned is not None and turned.sure:
+        table = drop_footers(table, [turned.date], turned.date, findings)
+        others = [table.column(name) for name in turned.others]
+        numeric = [table.column(name) for name in turned.items] + [c for c in others if share_of_numbers(c) == 1]
+        decimal = find_decimal(numeric, options.decimal, findings)
+        optional = find_optional(others, options, findings)
+        return stack(table, turned, decimal, findings), Roles((ITEM,), DATE, SALES, optional), decimal
     if options.layout == "wide":
-        findings.fault("has no columns that are dates; leave --layout out, or name the columns by their dates")
+        findings.fault(
+            "has neither columns that are dates nor a column of dates, each once, beside a column an item; leave "
+            "--layout out, or name the columns by their dates or items"
+        )
     table = join_calendar(table, options, findings)
-    roles = find_roles(table, options, findings)
+    roles = find_roles(table, options, findings, turned=turned.items if turned else ())
     table = drop_footers(table, roles.used, roles.date, findings)
     units = (roles.sales, roles.optional.get("price"))
     numeric = [c for c in table.columns if c.name in units or (c.name not in roles.used and share_of_numbers(c) == 1)]
@@ -184,12 +191,12 @@ def _rows(
     sales = units.spread(numbers, np.nan)
     empty = np.isnat(day) & dates.spread(~times.wrong, True) & np.isfinite(sales)
     if empty.any():
-        where = _lines(table, empty)
+        where = line_words(table, empty)
         findings.fault(f"{where}: no date beside {int(empty.sum()):,} numbers of units; write it, or remove the rows")
     items = fill_down(items, day, findings)
     nameless = ~items.filled & np.isfinite(sales) & ~np.isnat(day)
     if nameless.any():
-        where = _lines(table, nameless)
+        where = line_words(table, nameless)
         findings.fault(f"{where}: the item's name is empty; fill it down from the row above, or remove the rows")
     sound = ~np.isnat(day) & items.filled
     used = {*roles.key, roles.date, roles.sales} if len(roles.key) == 1 else {roles.date, roles.sales}
@@ -218,12 +225,5 @@ def _fault(table: RawTable, column: RawColumn, wrong: BoolArray, rule: str, find
     if wrong.any():
         rows = column.spread(wrong, False)
         shown = ", ".join(repr(value) for value in column.values[wrong][:_MOST_SHOWN])
-        where = _lines(table, rows)
+        where = line_words(table, rows)
         findings.fault(f"{where}: {rule}, got {shown} in {column.name!r}; correct or remove them")
-
-
-def _lines(table: RawTable, where: BoolArray) -> str:
-    at = np.flatnonzero(where)
-    shown = ", ".join(str(line) for line in table.lines[at[:_MOST_SHOWN]])
-    more = f" ({len(at):,} in all)" if len(at) > _MOST_SHOWN else ""
-    return f"line{'s' * (len(at) > 1)} {shown}{more}"

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from ...arrays import BoolArray, FloatArray
 from .dates import readings
 from .days import share_of_dates
 from .findings import Findings, Options, counted
 from .numbers import parse_numbers, share_of_numbers
 from .table import RawColumn, RawTable, text_of
-from .vocabulary import ROLES, calendar_part, is_total, strength
+from .vocabulary import ROLES, calendar_part, is_covariate, is_money, is_place, is_total, strength
 
-DATE, SALES = "(date of the column)", "(units of the column)"
+DATE, SALES, ITEM = "(date of the column)", "(units of the column)", "item_id"
 """Names of the columns that a wide table gets when it is made long."""
 _FEWEST_DATES = 2
+_FEWEST_ITEMS, _MOSTLY = 3, 0.9
+"""Columns of numbers that may each be an item where other columns make it unsure; share of numbers in each."""
+_MOST_NAMED, _MOST_LINES, _FEW_COLUMNS = 8, 3, 3
 _MOST_FOOTERS, _FEWEST_ROWS = 30, 20
 _OVERLONG = ("", *(f"_{at}" for at in range(2, 20)))
 """Names of columns to the right of the header: nothing, and nothing again."""
@@ -211,13 +216,7 @@ def melt(table: RawTable, dated: dict[str, str], decimal: str, findings: Finding
         findings: what was found.
     """
     columns = [table.column(name) for name in dated]
-    units = np.empty((table.rows, len(columns)))
-    for at, column in enumerate(columns):
-        numbers, wrong = parse_numbers(column.values, decimal)
-        if wrong.any():
-            shown = ", ".join(repr(v) for v in column.values[wrong][:3])
-            findings.fault(f"column {column.name!r} must hold numbers, got {shown}; correct it, or leave the row out")
-        units[:, at] = column.spread(numbers, np.nan)
+    units = read_units(table, columns, decimal, findings)
     others = [c for c in table.columns if c.name not in dated]
     row = np.repeat(np.arange(table.rows), len(columns))
     codes, values = pd.factorize(units.ravel(), use_na_sentinel=True)
@@ -237,8 +236,25 @@ def drop_total_columns(table: RawTable, dated: dict[str, str], findings: Finding
     return table.drop(totals)
 
 
-def items_as_columns(table: RawTable, options: Options) -> tuple[str, list[str]] | None:
-    """Return the column of dates and the columns of items of a table with a column an item, or None.
+@dataclass(frozen=True)
+class ItemColumns:
+    """A table with a column an item: its column of dates, its items, and columns that tell of the day.
+
+    Attributes:
+        date: the column of dates.
+        items: columns of units.
+        others: columns that hold for all items.
+        sure: whether names and content leave no other reading.
+    """
+
+    date: str
+    items: tuple[str, ...]
+    others: tuple[str, ...]
+    sure: bool
+
+
+def items_as_columns(table: RawTable, options: Options) -> ItemColumns | None:
+    """Return how a table may be read with a column an item, or None.
 
     Args:
         table: cleaned.
@@ -246,47 +262,100 @@ def items_as_columns(table: RawTable, options: Options) -> tuple[str, list[str]]
     """
     if options.layout == "long" or options.key or "sales" in options.columns:
         return None
-    dates = [c for c in table.columns if share_of_dates(c, bare_numbers=strength(c.name, "date") > 0) > 0.9]
+    named_date = options.columns.get("date")
+    dates = [c for c in table.columns if c.name == named_date] or [
+        c for c in table.columns if share_of_dates(c, bare_numbers=strength(c.name, "date") > 0) > 0.9
+    ]
     if len(dates) != 1 or len(dates[0].present()) != int(dates[0].filled.sum()):
         return None
     rest = [c for c in table.columns if c is not dates[0]]
-    numeric = all(share_of_numbers(c) > 0.9 for c in rest)
-    named = any(strength(c.name, role) for c in rest for role in ("sales", "item_id", "price", "promotion"))
-    if not numeric or named or len(rest) < 2:
+    others = [c for c in rest if is_covariate(c.name) or c.name in (*options.text, *options.columns.values())]
+    rest = [c for c in rest if c not in others]
+    items = [c for c in rest if share_of_numbers(c) > _MOSTLY]
+    roles = ("sales", "item_id", "price", "in_stock", "availability", "listed")
+    plain = len(items) == len(rest) and not any(is_money(c.name) or is_place(c.name) for c in items)
+    sure = plain and not any(strength(c.name, role) for c in rest for role in roles)
+    if len(items) < 2 or not (sure or options.layout == "wide" or len(items) >= _FEWEST_ITEMS):
         return None
-    return dates[0].name, [c.name for c in rest]
+    others += [c for c in rest if c not in items]
+    kept = tuple(c.name for c in table.columns if c in others)
+    return ItemColumns(dates[0].name, tuple(c.name for c in items), kept, sure or options.layout == "wide")
 
 
-def stack(table: RawTable, date: str, items: Sequence[str], decimal: str, findings: Findings) -> RawTable:
+def stack(table: RawTable, wide: ItemColumns, decimal: str, findings: Findings) -> RawTable:
     """Make a table with a column an item long.
 
     Args:
         table: cleaned.
-        date: its column of dates.
-        items: its columns of items.
+        wide: from `items_as_columns`.
         decimal: the decimal mark.
         findings: what was found.
     """
-    kept = [name for name in items if not is_total(name)]
-    if len(kept) < len(items):
-        gone = [name for name in items if name not in kept]
+    kept = [name for name in wide.items if not is_total(name)]
+    if len(kept) < len(wide.items):
+        gone = [name for name in wide.items if name not in kept]
         findings.say("left_out", f"columns of totals: {', '.join(map(repr, gone))}", names=gone)
-    units = np.empty((len(kept), table.rows))
-    for at, name in enumerate(kept):
-        column = table.column(name)
-        numbers, wrong = parse_numbers(column.values, decimal)
-        if wrong.any():
-            findings.fault(f"column {name!r} must hold numbers, got {column.values[wrong][0]!r}; correct it")
-        units[at] = column.spread(numbers, np.nan)
+    columns = [table.column(name) for name in kept]
+    units = read_units(table, columns, decimal, findings).T
     codes, values = pd.factorize(units.ravel(), use_na_sentinel=True)
-    days = table.column(date)
-    findings.say("layout", f"wide, a column an item ({len(kept):,}), a row a date", layout="wide")
+    days = table.column(wide.date)
+    also = ""
+    if wide.others:
+        shown = ", ".join(map(repr, wide.others[:_MOST_NAMED])) + " …" * (len(wide.others) > _MOST_NAMED)
+        also = f"; {shown} hold{'s' * (len(wide.others) == 1)} for all items"
+    text = f"wide, a column an item ({len(kept):,}), a row a date{also}"
+    findings.say("layout", text, layout="wide", others=list(wide.others))
+    repeated = [table.column(name) for name in wide.others]
     return RawTable(
         (
-            RawColumn("item_id", np.repeat(np.arange(len(kept)), table.rows), np.array(kept, dtype=object)),
+            RawColumn(ITEM, np.repeat(np.arange(len(kept)), table.rows), np.array(kept, dtype=object)),
             RawColumn(DATE, np.tile(days.codes, len(kept)), days.values),
             RawColumn(SALES, np.asarray(codes, dtype=np.int64), np.asarray(values, dtype=object)),
+            *(replace(c, codes=np.tile(c.codes, len(kept))) for c in repeated),
         ),
         len(kept) * table.rows,
         np.tile(table.lines, len(kept)),
     )
+
+
+def read_units(table: RawTable, columns: Sequence[RawColumn], decimal: str, findings: Findings) -> FloatArray:
+    """Read columns of units; all cells that are no numbers are one fault.
+
+    Args:
+        table: with the lines of the file.
+        columns: of units.
+        decimal: the decimal mark.
+        findings: what was found.
+
+    Returns:
+        Units, NaN for nothing, shape (rows, columns).
+    """
+    units = np.empty((table.rows, len(columns)))
+    at_fault: list[str] = []
+    shown: list[str] = []
+    rows = np.zeros(table.rows, dtype=bool)
+    for at, column in enumerate(columns):
+        numbers, wrong = parse_numbers(column.values, decimal)
+        units[:, at] = column.spread(numbers, np.nan)
+        if wrong.any():
+            at_fault.append(column.name)
+            rows |= column.spread(wrong, False)
+            shown += [repr(v) for v in column.values[wrong] if repr(v) not in shown]
+    if at_fault:
+        names = ", ".join(map(repr, at_fault[:_MOST_NAMED])) + " …" * (len(at_fault) > _MOST_NAMED)
+        remedy = "correct them, or empty the cells"
+        if len(at_fault) <= _FEW_COLUMNS and len(at_fault) < len(columns):
+            flags = " ".join(f"--leave-out {shlex.quote(name)}" for name in at_fault)
+            remedy += f", or leave the column{'s' * (len(at_fault) > 1)} out: {flags}"
+        where = line_words(table, rows)
+        values = ", ".join(shown[:3]) + " …" * (len(shown) > 3)
+        findings.fault(f"{where}: units must be numbers, got {values} in {names}; {remedy}")
+    return units
+
+
+def line_words(table: RawTable, where: BoolArray) -> str:
+    """Return the lines of some rows in words: `lines 3, 7, 9 (12 in all)`."""
+    lines = pd.unique(table.lines[where])
+    shown = ", ".join(str(line) for line in lines[:_MOST_LINES])
+    more = f" ({len(lines):,} in all)" if len(lines) > _MOST_LINES else ""
+    return f"line{'s' * (len(lines) > 1)} {shown}{more}"

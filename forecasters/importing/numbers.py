@@ -17,6 +17,18 @@ from .table import RawColumn
 NOTHING = frozenset(
     [
         *("", "-", "--", "–", "—", ".", "/", "n/a", "na", "n.a.", "#n/a", "#nv", "nan", "null", "none", "nil", "<na>"),
+        *(
+            "geschlossen",
+            "geschl.",
+            "ruhetag",
+            "closed",
+            "fermé",
+            "cerrado",
+            "chiuso",
+            "zamknięte",
+            "gesloten",
+            "fechado",
+        ),
         *("k.a.", "k. a.", "missing", "leer", "empty", "keine", "(blank)", "(leer)", "s/d", "n.d.", "nd", "brak", "?"),
     ]
 )

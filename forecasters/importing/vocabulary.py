@@ -86,6 +86,22 @@ _MONEY = re.compile(
     r".*(?:umsatz|revenue|turnover|amount|betrag|erlos|chiffre d affaires|ca ht|importe|facturacion|fatturato|montant|"
     r"obrot|omzet|wartosc|total price|line total|netto|brutto|sales value|value|wert|faturamento).*"
 )
+_COVARIATES = re.compile(
+    r"(?:(?:air|luft|max|min|avg|mean|mittlere?|hochst|tiefst|aussen)? ?"
+    r"(?:temperature?|temp|temperatur|temperatura|tmax|tmin|tavg|tmean)(?: ?(?:max|min|avg|mean|c|f|celsius))?)|"
+    r"(?:weather|wetter|tiempo|meteo|pogoda|weer|rain|regen|rainfall|niederschlag|precipitation|precip|lluvia|pluie|"
+    r"pioggia|schnee|snow|snowfall|wind|windspeed|wind speed|windstarke|humidity|luftfeuchte|luftfeuchtigkeit|"
+    r"sonne|sunshine|sonnenstunden|bewolkung|cloud cover|pressure|luftdruck)(?: ?(?:mm|cm|h|kmh|ms|pct))?|"
+    r"wochentag|week ?day|dow|day of ?week|day name|weekday name|dia de la semana|jour de (?:la )?semaine|"
+    r"giorno della settimana|dzien tygodnia|wday|is ?weekend|weekend|wochenende|"
+    r"(?:is ?|school ?|bank ?|public ?|state ?|schul)?(?:holidays?|ferien|feiertage?)(?: ?name)?|brucke?ntag|vacances|"
+    r"promo\d?|(?:is ?)?promotions?|aktion(?:en)?|werbung|campaign|kampagne|events?(?: ?(?:name|type))?|"
+    r"veranstaltung|besonderheit(?:en)?|season|saison|jahreszeit|"
+    r"offen|geoffnet|open|is ?open|opening hours|offnungszeit(?:en)?|offnungstage|kunden(?:zahl)?|"
+    r"customers?|visitors?|besucher(?:zahl)?|footfall|gaste|guests|clients|clientes|clienti|covid|lockdown|"
+    r"bemerkung(?:en)?|notiz(?:en)?|kommentar|anmerkung(?:en)?|notes?|remarks?|comments?|hinweis(?:e)?|"
+    r"day of ?year|tag im jahr|quarter|quartal"
+)
 _TOTALS = re.compile(
     r"(?:grand |sub ?)?(?:total(?:e|es|s)?|summe|gesamt(?:summe|ergebnis)?|zwischensumme|sum|somme|suma|razem|totaal|"
     r"ergebnis|all(?:e)?|insgesamt|overall|celkem)(?: .*)?|(?:general|gesamt) .*total.*|total.*|gesamt.*|summe.*"
@@ -127,6 +143,21 @@ def is_place(name: str) -> bool:
 def is_money(name: str) -> bool:
     """Say whether a column of this name holds amounts of money that add up."""
     return bool(_MONEY.fullmatch(words_of(name)))
+
+
+def is_covariate(name: str) -> bool:
+    """Say whether a column of this name tells of the day and not of what was sold: weather, weekdays, visitors.
+
+    >>> is_covariate("Temperatur"), is_covariate("Wochentag"), is_covariate("Steak")
+    (True, True, False)
+    """
+    words = words_of(name)
+    return bool(
+        calendar_part(name)
+        or _COVARIATES.fullmatch(words)
+        or _COVARIATES.fullmatch(words.replace(" ", ""))
+        or max(strength(name, role) for role in ("promotion", "holiday")) >= 95
+    )
 
 
 def is_total(text: str) -> bool:
