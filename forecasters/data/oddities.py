@@ -9,6 +9,7 @@ import pandas as pd
 
 from ...arrays import FloatArray
 from .discontinued import discontinued
+from .low_end import describe_low_end
 from .read import listing
 from .record import SalesRecord
 
@@ -47,12 +48,15 @@ def oddities(panel: SalesRecord) -> list[str]:
 
 
 def find_oddities(panel: SalesRecord) -> list[Oddity]:
-    """Return what looks wrong: items never sold, or taken for discontinued, and sales that are absurd or dates."""
+    """Return what looks wrong: items never sold or taken for discontinued, a last period not over, absurd sales."""
     found = []
     sold = panel.sales > 0
     never = [panel.item_ids[at] for at in np.flatnonzero(~sold.any(axis=1))]
     if never:
         found.append(Oddity("never_sold", f"never sold: {listing(never)}"))
+    low = describe_low_end(panel.sales, panel.dates)
+    if low:
+        found.append(Oddity("low_last_period", f"{low} Leave its rows out of the history where it is not"))
     # What is off sale is said by the data; here stands only what the rule finds.
     off = panel.listed.any(axis=1) & ~panel.listed[:, -1]
     ended = np.flatnonzero(discontinued(panel, np.array([panel.periods]))[:, 0] & ~off)

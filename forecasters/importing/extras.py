@@ -34,6 +34,7 @@ FALSE = frozenset(
 _MOST_WORDS = 500
 """A column with more distinct words, or with words in more than half of the rows, is free text."""
 _NOT_KEPT = "not kept: "
+_MOST_SHOWN = 4
 _FLAGS = ("in_stock", "listed", "promotion", "holiday")
 
 
@@ -117,6 +118,11 @@ def extra_columns(
     found: dict[str, NDArray[Any]] = {}
     notes: dict[str, list[str]] = {}
     for column in rows.others:
+        if not column.filled.any():
+            words_left = ", ".join(text_of(value) for value in column.values[:_MOST_SHOWN])
+            left = f" ({words_left}{' …' if len(column.values) > _MOST_SHOWN else ''})" if words_left else ""
+            notes.setdefault(_NOT_KEPT + "nothing in it beside sales", []).append(f"{column.name!r}{left}")
+            continue
         name = ours.get(column.name) or _free_name(column.name, found)
         values, note = _one(column, name, rows, cells, decimal, words, findings)
         if values is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +15,8 @@ Returns = Literal["net", "drop"]
 Layout = Literal["long", "wide"]
 
 TAB = "\t"
+YOUR_DATE = "YYYY-MM-DD"
+"""Where a command needs a date that only the caller knows."""
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": TAB, "\\t": TAB, "pipe": "|"}
 """Separators by the words that a shell takes more easily."""
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -45,6 +48,7 @@ class Options:
         missing: what a missing row means: "zero" (nothing was sold) or "unknown" (it could not be bought).
         duplicates: rows that stand twice are two sales ("add"), or one that was exported twice ("drop").
         freq: pandas frequency of the history; sales are added up to it.
+        first_date: of the first of columns that only number their periods; `freq` says how far apart they are.
     """
 
     layout: str | None = None
@@ -62,6 +66,7 @@ class Options:
     missing: str | None = None
     duplicates: str | None = None
     freq: str | None = None
+    first_date: str | None = None
 
     def __post_init__(self) -> None:
         faults = []
@@ -73,6 +78,11 @@ class Options:
         if separator is not None and len(separator) != 1:
             words = ", ".join(repr(word) for word in SEPARATORS if word.isalpha())
             faults.append(f"--separator: must be one character, or {words}, got {self.separator!r}")
+        if self.first_date is not None:
+            try:
+                date.fromisoformat(self.first_date)
+            except ValueError:
+                faults.append(f"--first-date: must be a date like 2024-01-29, got {self.first_date!r}")
         if self.encoding is not None:
             try:
                 "".encode(self.encoding)

@@ -26,6 +26,7 @@ from .layout import (
     join_calendar,
     line_words,
     melt,
+    numbered_headers,
     stack,
 )
 from .numbers import find_decimal, parse_numbers, share_of_numbers
@@ -56,6 +57,7 @@ def import_sales(
     missing: str | None = None,
     duplicates: str | None = None,
     freq: str | None = None,
+    first_date: str | None = None,
     out: str | Path | None = None,
 ) -> ImportedSales:
     """Turn sales in almost any shape into the history that everything else reads.
@@ -81,6 +83,8 @@ def import_sales(
         missing: a missing row means "zero" (nothing was sold) or "unknown" (it could not be bought).
         duplicates: rows that stand twice: "add" them up, or "drop" one.
         freq: pandas frequency of the history, e.g. "W-MON"; None keeps the file's own.
+        first_date: of the first of columns that only number their periods (d_1, d_2, …), e.g. "2011-01-29"; they are
+            days, or periods of `freq`.
         out: where the history will be written: named in the commands that questions end with.
 
     Returns:
@@ -112,6 +116,7 @@ def import_sales(
         missing=missing,
         duplicates=duplicates,
         freq=freq,
+        first_date=first_date,
     )
     findings = Findings("frame" if isinstance(source, pd.DataFrame) else str(source))
     history = make_history(source, options, findings)
@@ -146,7 +151,7 @@ def make_history(source: str | Path | pd.DataFrame, options: Options, findings: 
 
 def _long(table: RawTable, options: Options, findings: Findings) -> tuple[RawTable, Roles, str]:
     """Return a long table, the roles of its columns and the decimal mark of its numbers."""
-    dated = date_headers(table, options)
+    dated = date_headers(table, options) or numbered_headers(table, options, findings)
     if dated:
         table = drop_total_columns(table, dated, findings)
         roles = find_roles(table, options, findings, wide=list(dated))

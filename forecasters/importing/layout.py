@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Sequence
@@ -13,16 +14,17 @@ import pandas as pd
 from ...arrays import BoolArray, FloatArray
 from .dates import readings
 from .days import share_of_dates
-from .findings import Findings, Options, counted
-from .numbers import parse_numbers, share_of_numbers
+from .findings import YOUR_DATE, Choice, Findings, Options, counted
+from .numbers import is_nothing, looks_numeric, parse_numbers, share_of_numbers
 from .table import RawColumn, RawTable, text_of
 from .vocabulary import ROLES, calendar_part, is_covariate, is_money, is_place, is_total, strength
 
 DATE, SALES, ITEM = "(date of the column)", "(units of the column)", "item_id"
 """Names of the columns that a wide table gets when it is made long."""
 _FEWEST_DATES = 2
-_FEWEST_ITEMS, _MOSTLY = 3, 0.9
-"""Columns of numbers that may each be an item where other columns make it unsure; share of numbers in each."""
+_FEWEST_ITEMS, _MOSTLY = 2, 0.9
+"""Columns of numbers that may each be an item, and the share of numbers in each."""
+_FEWEST_NUMBERED = 12
 _MOST_NAMED, _MOST_LINES, _FEW_COLUMNS = 8, 3, 3
 _MOST_FOOTERS, _FEWEST_ROWS = 30, 20
 _OVERLONG = ("", *(f"_{at}" for at in range(2, 20)))
@@ -206,6 +208,44 @@ def _after_a_word(names: Sequence[str]) -> dict[str, str]:
     return next(iter(found.values())) if len(found) == 1 else {}
 
 
+def numbered_headers(table: RawTable, options: Options, findings: Findings) -> dict[str, str]:
+    """Return columns that only number their periods (`d_1`, `d_2`, …) with the dates that follow from the first one's.
+
+    Args:
+        table: cleaned.
+        options: with the date of the first; where it is not given and nothing else holds dates it is asked for.
+        findings: what was found.
+
+    Returns:
+        The date of each such column by its name; none in a table of another kind.
+    """
+    series: dict[str, list[tuple[int, str]]] = {}
+    for name in table.names:
+        match = re.fullmatch(r"(.*?\D)(\d{1,5})", name)
+        if match and not is_covariate(match[1]):
+            series.setdefault(match[1], []).append((int(match[2]), name))
+    word = max(series, key=lambda w: len(series[w]), default="")
+    numbered = sorted(series.get(word, []))
+    even = all(after[0] == before[0] + 1 for before, after in itertools.pairwise(numbered))
+    if options.layout == "long" or len(numbered) < _FEWEST_NUMBERED or not even:
+        if options.first_date is not None:
+            findings.fault("has no columns that number their periods (d_1, d_2, …); leave --first-date out")
+        return {}
+    names = [name for _, name in numbered]
+    if options.first_date is None:
+        if any(share_of_dates(c, bare_numbers=strength(c.name, "date") > 0) > _MOSTLY for c in table.columns):
+            return {}
+        findings.ask(
+            "first_date",
+            f"columns {names[0]!r} to {names[-1]!r} number their periods, and no dates are there",
+            Choice({"first_date": YOUR_DATE}, f"the date of {names[0]!r}, where they are days"),
+            Choice({"first_date": YOUR_DATE, "freq": "W-MON"}, "where they are weeks"),
+        )
+    start = options.first_date or "2000-01-03"  # any, so that what else is open is asked at once
+    days = pd.date_range(start, periods=len(names), freq=options.freq or "D")
+    return {name: str(day.date()) for name, day in zip(names, days, strict=True)}
+
+
 def melt(table: RawTable, dated: dict[str, str], decimal: str, findings: Findings) -> RawTable:
     """Make a table with a column a date long: a row a row and date, empty cells as well.
 
@@ -271,15 +311,21 @@ def items_as_columns(table: RawTable, options: Options) -> ItemColumns | None:
     rest = [c for c in table.columns if c is not dates[0]]
     others = [c for c in rest if is_covariate(c.name) or c.name in (*options.text, *options.columns.values())]
     rest = [c for c in rest if c not in others]
-    items = [c for c in rest if share_of_numbers(c) > _MOSTLY]
+    items = [c for c in rest if share_of_numbers(c) > _MOSTLY or _mostly_numbers(c)]
     roles = ("sales", "item_id", "price", "in_stock", "availability", "listed")
     plain = len(items) == len(rest) and not any(is_money(c.name) or is_place(c.name) for c in items)
     sure = plain and not any(strength(c.name, role) for c in rest for role in roles)
-    if len(items) < 2 or not (sure or options.layout == "wide" or len(items) >= _FEWEST_ITEMS):
+    if len(items) < _FEWEST_ITEMS:
         return None
     others += [c for c in rest if c not in items]
     kept = tuple(c.name for c in table.columns if c in others)
     return ItemColumns(dates[0].name, tuple(c.name for c in items), kept, sure or options.layout == "wide")
+
+
+def _mostly_numbers(column: RawColumn) -> bool:
+    """Say whether nearly all rows hold numbers, however few different ones."""
+    numbers = np.array([not isinstance(v, str) or looks_numeric(v) or is_nothing(v) for v in column.values], dtype=bool)
+    return bool(column.spread(numbers, True).mean() > _MOSTLY and numbers.any())
 
 
 def stack(table: RawTable, wide: ItemColumns, decimal: str, findings: Findings) -> RawTable:

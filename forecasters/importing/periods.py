@@ -17,9 +17,11 @@ import pandas as pd
 from ...arrays import BoolArray
 from ...errors import FractileError
 from ..data.calendar import Calendar, infer_freq, make_calendar
+from ..data.low_end import describe_low_end
 from .columns import Roles
 from .extras import Cells, extra_columns
 from .findings import Choice, Findings, Options, counted
+from .layout import DATE
 from .rows import SalesRows
 from .vocabulary import words_of
 
@@ -88,7 +90,9 @@ def lay_out(
     written = np.flatnonzero(begun)
     cells = Cells(flat, written, written // shape[1], shape, len(pd.unique(flat)) < len(flat))
     sales = np.bincount(flat[there], rows.units[there], shape[0] * shape[1])
-    sales = _net(sales, rows, options, findings)[written]
+    sales = _net(sales, rows, calendar.freq, options, findings)
+    low = describe_low_end(sales.reshape(shape), calendar.dates)
+    sales = sales[written]
     frame: dict[str, Any] = {
         "item_id": rows.item.values[order][cells.item],
         "date": calendar.dates[written % shape[1]],
@@ -99,6 +103,9 @@ def lay_out(
         stocked = extra.pop("in_stock", np.ones(len(written), dtype=bool))
         extra = {"in_stock": stocked & ~unknown.ravel()[written], **extra}
     _say_result(calendar, shape, frame, rows, findings)
+    if low:
+        remedy = "leave its column out (--leave-out)" if roles.date == DATE else "leave its rows out"
+        findings.say("low_end", f"{low} Where it is not, {remedy}", "rule")
     return pd.DataFrame({**frame, **extra})
 
 
@@ -257,7 +264,7 @@ def _weekdays(dates: pd.DatetimeIndex, closed: BoolArray) -> tuple[list[str], Bo
     return shown, np.isin(weekday, shut)
 
 
-def _net(sales: Any, rows: SalesRows, options: Options, findings: Findings) -> Any:
+def _net(sales: Any, rows: SalesRows, freq: str, options: Options, findings: Findings) -> Any:
     negative = rows.units < 0
     if not negative.any():
         return sales
@@ -267,6 +274,7 @@ def _net(sales: Any, rows: SalesRows, options: Options, findings: Findings) -> A
     if below.any():
         where = counted(int(below.sum()), "item-period")
         text += f"; more came back than was sold for {where} ({lost:,.6g} units): 0 there"
+        text += ", and --freq W-MON nets within the week" * (freq == "D")
     how = "given" if options.returns else "rule"
     findings.say("returns", text, how, rows=int(negative.sum()), units=units, below=int(below.sum()), lost=lost)
     return np.maximum(sales, 0.0)

@@ -36,7 +36,9 @@ def import_command(path: str | Path, columns: Mapping[str, str] | None = None, m
         return ""
     if findings.faults or (history is None and not findings.questions):
         return ""
-    recognised = ", ".join(d.text for d in findings.decisions if d.topic in _TOPICS)
+    # What follows from a date that is asked for was not recognised.
+    unknown = ("date_format",) if any(question.topic == "first_date" for question in findings.questions) else ()
+    recognised = ", ".join(d.text for d in findings.decisions if d.topic in _TOPICS and d.topic not in unknown)
     seen = f"   (recognised: {recognised})" if recognised else ""
     if len(findings.questions) == 1:
         answers = [choice.options for choice in findings.questions[0].choices]

@@ -20,7 +20,7 @@ _LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rows", ("filled", "duplicates", "added_up", "returns")),
     ("missing", ("freq", "closed", "missing")),
     ("ids", ("ids",)),
-    ("history", ("result",)),
+    ("history", ("result", "low_end")),
 )
 """Lines of a report, and the topics of each."""
 

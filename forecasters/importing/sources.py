@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import zipfile
+import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...errors import FractileError
 from .findings import Choice, Findings, Options
 from .header import apply_header, find_header
 from .table import RawTable, table_of
@@ -60,10 +62,10 @@ def _from_bytes(data: bytes, options: Options, findings: Findings) -> RawTable:
             findings.say("packed", f"packed with {word}", packed=word)
             try:
                 return _from_bytes(unpack(data), options, findings)
-            except (OSError, EOFError, lzma.LZMAError) as error:
+            except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
                 findings.fault(f"cannot be unpacked: {error}; export it again")
                 raise findings.stop() from None
-    if data.startswith(b"PK\x03\x04"):
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _from_zip(data, options, findings)
     if data.startswith(b"PAR1"):
         findings.say("format", "Parquet", format="parquet")
@@ -72,7 +74,11 @@ def _from_bytes(data: bytes, options: Options, findings: Findings) -> RawTable:
         except (OSError, ValueError, NotImplementedError) as error:
             findings.fault(f"cannot be read as Parquet: {' '.join(str(error).split())[:160]}; write it anew")
             raise findings.stop() from None
-    refused = {b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)", b"%PDF": "a PDF", b"<": "a web page or XML"}
+    refused = {
+        b"\xd0\xcf\x11\xe0": "an old Excel file (.xls), or one with a password",
+        b"%PDF": "a PDF",
+        b"<": "a web page or XML",
+    }
     for mark, what in refused.items():
         if data.lstrip()[: len(mark)] == mark:
             findings.fault(f"is {what}; open it in a spreadsheet and save it as .xlsx or CSV")
@@ -103,23 +109,43 @@ def _unhashable(cells: pd.Series[Any]) -> bool:
 
 
 def _from_zip(data: bytes, options: Options, findings: Findings) -> RawTable:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        names = [i.filename for i in archive.infolist() if not i.is_dir() and i.file_size > 0]
-        if "[Content_Types].xml" in names or "xl/workbook.xml" in names:
-            return _from_workbook(data, options, findings)
-        if "mimetype" in names or "content.xml" in names:
-            findings.fault("is an OpenDocument file; save it as .xlsx or CSV")
-            raise findings.stop()
-        names = [n for n in names if not n.startswith("__MACOSX/") and not Path(n).name.startswith(".")]
-        name = _one_of(names, "files", options, findings)
-        return _from_bytes(archive.read(name), options, findings)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return _from_archive(archive, data, options, findings)
+    except FractileError:
+        raise
+    # A password is a RuntimeError, XML that is none a SyntaxError.
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, RuntimeError, ValueError, SyntaxError) as error:
+        reason = " ".join(str(error).split())[:160]
+        findings.fault(f"is a damaged or locked zip or workbook: {reason}; export it again, without a password")
+        raise findings.stop() from None
 
 
-def _one_of(names: Sequence[str], what: str, options: Options, findings: Findings) -> str:
-    """Return the one sheet or file there is, or the one that was named; ask where there are several."""
+def _from_archive(archive: zipfile.ZipFile, data: bytes, options: Options, findings: Findings) -> RawTable:
+    names = [i.filename for i in archive.infolist() if not i.is_dir() and i.file_size > 0]
+    if "[Content_Types].xml" in names or "xl/workbook.xml" in names:
+        return _from_workbook(data, options, findings)
+    if "mimetype" in names or "content.xml" in names:
+        findings.fault("is an OpenDocument file; save it as .xlsx or CSV")
+        raise findings.stop()
+    names = [n for n in names if not n.startswith("__MACOSX/") and not Path(n).name.startswith(".")]
+    name = _one_of(names, "files", options, findings)
+    return _from_bytes(archive.read(name), options, findings)
+
+
+def _one_of(names: Sequence[str], what: str, options: Options, findings: Findings, *, empty: int = 0) -> str:
+    """Return the one sheet or file there is, or the one that was named; ask where there are several.
+
+    Args:
+        names: of those with data.
+        what: "sheets" or "files".
+        options: a name there is taken.
+        findings: what was found.
+        empty: how many more there are, without data.
+    """
     if options.sheet is not None:
         if options.sheet in names:
-            findings.say("sheet", f"{options.sheet!r} of {len(names)} {what}", "given", sheet=options.sheet)
+            findings.say("sheet", f"{options.sheet!r} of {len(names) + empty} {what}", "given", sheet=options.sheet)
             return options.sheet
         findings.fault(f"has no {what[:-1]} {options.sheet!r}; it has {', '.join(map(repr, names))}")
         raise findings.stop()
@@ -148,7 +174,7 @@ def _from_workbook(data: bytes, options: Options, findings: Findings) -> RawTabl
         book.close()
     tables = {name: rows for name, rows in sheets.items() if _is_table(rows)}
     skipped = [name for name in sheets if name not in tables]
-    name = _one_of(list(tables), "sheets", options, findings)
+    name = _one_of(list(tables), "sheets", options, findings, empty=len(skipped))
     more = f", others hold no table: {', '.join(map(repr, skipped[:3]))}" if skipped else ""
     if options.sheet is None:
         findings.say("format", f"workbook, sheet {name!r}{more}", format="xlsx", sheet=name)

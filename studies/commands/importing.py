@@ -52,6 +52,10 @@ Missing = Annotated[
 ]
 Duplicates = Annotated[str | None, _option("--duplicates", "Rows that stand twice: add them up, or drop one.")]
 Freq = Annotated[str | None, _option("--freq", "Periods of the history, e.g. W-MON; sales are summed up.")]
+FirstDate = Annotated[
+    str | None,
+    _option("--first-date", "Of columns that only number their periods (d_1, d_2, ...): the first one's.", "DATE"),
+]
 
 
 def import_(
@@ -72,6 +76,7 @@ def import_(
     missing: Missing = None,
     duplicates: Duplicates = None,
     freq: Freq = None,
+    first_date: FirstDate = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
@@ -103,6 +108,7 @@ def import_(
                 missing=missing,
                 duplicates=duplicates,
                 freq=freq,
+                first_date=first_date,
                 out=out,
             )
             if out is not None:
