@@ -116,9 +116,42 @@ def test_a_policy_alone_is_compared_with_the_baseline(studied, tmp_path):
         (("base_stock", "tuned_newsvendor"), "cheapest"),
         (("projected",), "projected"),
     ]
-    given = invoke("study", "--policy", "newsvendor", "--baseline", "ppo")
+
+
+def test_a_baseline_that_is_typed_is_compared_too(studied, tmp_path):
+    (tmp_path / "c.toml").write_text('[policies]\nnames = ["projected"]\n')
+    for arguments in (
+        ["--policy", "newsvendor", "--baseline", "ppo"],
+        ["--policy", "newsvendor", "--policy", "projected", "--baseline", "cheapest"],
+        ["c.toml", "--baseline", "base_stock"],
+        ["--baseline", "capped_base_stock"],
+        ["--baseline", "base_stock"],
+    ):
+        result = invoke("study", *arguments)
+        assert result.exit_code == 0, result.output
+    found = [(call.config.policies.names, call.config.policies.baseline) for call in studied]
+    assert found == [
+        (("newsvendor", "ppo"), "ppo"),
+        (("newsvendor", "projected"), "cheapest"),
+        (("projected", "base_stock"), "base_stock"),
+        ((*PoliciesConfig().names, "capped_base_stock"), "capped_base_stock"),
+        (PoliciesConfig().names, "base_stock"),
+    ]
+    given = invoke("study", "--policy", "newsvendor", "--baseline", "nosuch")
     assert (given.exit_code, given.stderr.partition(":")[0]) == (2, "error")
-    assert "--baseline: must be one of policies.names (newsvendor) or 'cheapest', got 'ppo'" in given.stderr
+    assert "--baseline: " in given.stderr
+    assert "'nosuch'" in given.stderr
+
+
+def test_a_run_without_a_name_is_called_by_its_folder(studied, tmp_path):
+    (tmp_path / "c.toml").write_text('name = "mine"\n')
+    for arguments in (
+        ["--out", "runs/first"],
+        ["c.toml", "--out", "runs/first"],
+        ["--out", "runs/first", "--name", "x"],
+    ):
+        assert invoke("study", *arguments).exit_code == 0
+    assert [call.config.name for call in studied] == ["first", "mine", "x"]
 
 
 def test_study_prints_the_table_and_where_the_report_is(studied):

@@ -45,7 +45,7 @@ def impact(
     with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal:
         overrides = {
             **opt.file_overrides(history, items, state),
-            "name": name,
+            "name": opt.run_name(name, out, config),
             "forecast.files": opt.parse_forecasts(forecasts),
             "impact.forecasters": opt.parse_names(forecasters),
             "impact.policies": opt.parse_names(policies),

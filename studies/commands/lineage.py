@@ -50,7 +50,7 @@ def lineage(
             "lineage.origins": opt.parse_number(origins),
             "lineage.spacing": opt.parse_number(spacing),
             **opt.cost_overrides(lead_time, holding_cost, stockout_cost),
-            "name": name,
+            "name": opt.run_name(name, out, config),
             **opt.reading_overrides(freq, missing, column, known),
             "seed": opt.parse_number(seed),
         }

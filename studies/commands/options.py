@@ -195,6 +195,21 @@ def make_config(
     return config.quick() if quick else config
 
 
+def run_name(name: str | None, out: Path | None, config: Path | None) -> str | None:
+    """Return what a run is called: the name typed, else its folder's, unless the config file has a name.
+
+    Args:
+        name: as it was typed, or None.
+        out: the folder that was typed, or None.
+        config: the TOML file, or None.
+    """
+    if name is not None or out is None:
+        return name
+    from ..config import read_toml
+
+    return None if config is not None and "name" in read_toml(config) else out.resolve().name or None
+
+
 def file_overrides(history: Path | None, items: Path | None, state: Path | None) -> dict[str, Any]:
     """Return the config values of the files that were typed."""
     return {"data.history": history, "data.items": items, "data.state": state}
@@ -220,9 +235,10 @@ def backtest_overrides(periods: str | None, folds: str | None, validation: str |
     return {f"backtest.{name}": parse_number(text) for name, text in typed.items()}
 
 
-def add_baseline(names: list[str] | None, path: Path | None) -> list[str] | None:
-    """Add the baseline of a config file, or the default one, to policies that were typed without it.
+def add_baseline(names: list[str] | None, path: Path | None, typed: str | None = None) -> list[str] | None:
+    """Add the baseline that was typed, that of a config file, or the default one, to policies that lack it.
 
+    A baseline that was typed is added to the policies of the file, or of the default study, where none were typed.
     Where the baseline is the cheapest classical policy, and the policies typed are one or none of them classical, the
     classical policies of the file or of the default study are added.
     """
@@ -233,9 +249,14 @@ def add_baseline(names: list[str] | None, path: Path | None) -> list[str] | None
 
     section = {} if path is None else read_toml(path).get("policies")
     section = section if isinstance(section, Mapping) else {}
-    baseline = section.get("baseline") or PoliciesConfig().baseline
+    baseline = typed or section.get("baseline") or PoliciesConfig().baseline
     if not names:
+        usual = section.get("names") or list(PoliciesConfig().names)
+        if typed in list(POLICIES) and isinstance(usual, list) and typed not in usual:
+            return [*usual, typed]
         return None
+    if typed == CHEAPEST:
+        return names
     if baseline == CHEAPEST:
         if len(names) > 1 and not all(map(is_learned, names)):
             return names

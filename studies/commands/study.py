@@ -47,10 +47,10 @@ def study(
     with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal:
         overrides = {
             **opt.file_overrides(history, items, state),
-            "name": name,
+            "name": opt.run_name(name, out, config),
             "forecast.forecaster": forecaster,
             "forecast.files": opt.parse_forecasts(forecasts),
-            "policies.names": policy if baseline is not None else opt.add_baseline(policy, config),
+            "policies.names": opt.add_baseline(policy, config, baseline),
             "policies.baseline": baseline,
             "lineage.forecasters": opt.parse_names(lineage),
             "sweep.enabled": sweep or None,
