@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from fractile.cli import app
-from fractile.progress import Stages, begin_stage, no_progress, plan_stages, portion
+from fractile.progress import Stages, StageStatus, begin_stage, no_progress, plan_stages, portion
 from fractile.studies.commands.stages import duration, left_words, show_bar, write_lines
 
 RUNNER = CliRunner()
@@ -180,3 +181,9 @@ def test_every_command_can_be_quiet():
 def test_no_progress_takes_what_progress_takes():
     begin_stage(no_progress, "fitting")
     no_progress("step", 0.5)
+
+
+def test_less_than_a_second_is_not_worth_saying():
+    status = StageStatus(1, 3, "fitting", "", 0.5, 1.0, 0.9, at_least=True)
+    assert left_words(status) == left_words(replace(status, left=0.0, at_least=False)) == ""
+    assert left_words(replace(status, left=1.0)) == "at least 1 s left"

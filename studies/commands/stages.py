@@ -112,8 +112,8 @@ def running_line(status: StageStatus) -> str:
 
 
 def left_words(status: StageStatus) -> str:
-    """Return how long the rest takes, in words; "" where nothing is known of it."""
-    if status.left is None or (status.at_least and status.left < 0.5):
+    """Return how long the rest takes, in words; "" where nothing is known of it, or it is less than a second."""
+    if status.left is None or status.left < 1.0:
         return ""
     return f"{'at least' if status.at_least else 'about'} {duration(status.left)} left"
 
