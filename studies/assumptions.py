@@ -122,12 +122,26 @@ def assumptions_of(config: StudyConfig, params: ItemParams, items: pd.DataFrame 
         if values is not None:
             low, high = float(np.min(values)), float(np.max(values))
         found.append(Assumption(name, symbol, low, high, None, source))
+    if {"price", "unit_cost"} <= set(table.columns) and np.isclose(
+        table.get("stockout_cost", np.nan), table["price"] - table["unit_cost"]
+    ).any():
+        for name in ("price", "unit_cost"):  # charged through the stock-out cost, their difference
+            found.append(_listed(name, table[name], own_source))
+    if _has_own(table, "waste_cost") or params.shelf_life is not None:
+        source = own_source if _has_own(table, "waste_cost") else "default"
+        found.append(_listed("waste_cost", params.waste_cost, source))
+    if _has_own(table, "salvage_value"):
+        found.append(_listed("salvage_value", params.salvage_value, own_source))
     unmet = params.unmet_demand
     text = unmet if isinstance(unmet, str) else None
     share = None if text else float(np.max(np.asarray(unmet, dtype=float)))
     source = "config" if "unmet_demand" in given else "default"
     found.insert(5, Assumption("unmet_demand", "", share, share, text, source))
     return tuple(found)
+
+
+def _listed(name: str, values: Any, source: Source) -> Assumption:
+    return Assumption(name, "", float(np.nanmin(values)), float(np.nanmax(values)), None, source)
 
 
 def _has_own(table: pd.DataFrame, name: str) -> bool:

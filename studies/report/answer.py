@@ -38,8 +38,17 @@ UNITS = {
     "holding_cost": "a unit and {}",
     "stockout_cost": "a unit short",
     "fixed_order_cost": "an order",
+    "unit_cost": "a unit",
+    "price": "a unit",
+    "waste_cost": "a unit that perishes",
+    "salvage_value": "a unit left at the end",
 }
 """What the numbers of an assumption are; those in time are in periods."""
+UNTOLD = (
+    "What they cost differs by no more than chance does on so few periods, however far apart the means are: a policy "
+    "whose cost swings widely needs more of them."
+)
+"""What it means that policies cannot be told apart."""
 SHARE_THAT_SAYS_NOTHING = 0.9
 """A bound that saves at least so much bounds nothing."""
 
@@ -90,6 +99,7 @@ def answer_section(run: Run) -> str:
         run=run,
         advice=advice,
         tiles=list_tiles(run),
+        instead=describe_alternative(run, advice),
         setting=describe_setting(run),
         assumed=assumed,
         loud=sum(row.loud for row in assumed),
@@ -141,6 +151,17 @@ def list_tiles(run: Run) -> list[Tile]:
     tiles.append(Tile(f"cost a {word}", money(best["cost"], currency), f"baseline {money(base['cost'])}"))
     tiles.append(Tile("fill rate", percent(best["fill_rate"]), f"baseline {percent(base['fill_rate'])}"))
     return tiles
+
+
+def describe_alternative(run: Run, advice: Advice) -> str:
+    """Return whose numbers the first screen shows where they are not those of the advised policy; else ""."""
+    if advice.policy == run.best:
+        return ""
+    best, base = the_policy(run.best), the_policy(run.baseline)
+    return (
+        f"The numbers below are those of {best}, which is not advised: what it made of the held-out "
+        f"{run.periods()} against {base}, not proven."
+    )
 
 
 def describe_setting(run: Run) -> str:
@@ -247,7 +268,7 @@ def describe_ranking(run: Run) -> str:
     names = [label(str(name)) for name in best["policy"]]
     if len(names) < 2:
         return f"The {names[0]} policy is cheaper than every other one, and not by chance." if names else ""
-    return f"{capitalise(join_words(names))} cannot be told apart: any of them may be the cheapest."
+    return f"{capitalise(join_words(names))} cannot be told apart: any of them may be the cheapest. {UNTOLD}"
 
 
 def describe_power(run: Run) -> str:

@@ -107,3 +107,15 @@ def test_a_kept_run_remembers_what_was_assumed_and_columns_given_later_count(his
 def test_a_share_that_is_lost_is_described():
     share = Assumption("unmet_demand", "", 0.3, 0.3, None, "config").describe()
     assert " ".join(share.split()) == "30 % lost, the rest backordered"
+
+
+def test_every_parameter_that_costs_money_is_listed(history):
+    rows = found(history, items={"shelf_life": [3, 3, 5], "waste_cost": [1.0, 2.0, 0.5], "salvage_value": [0.1] * 3})
+    assert (rows["waste_cost"].describe(), rows["waste_cost"].source) == ("0.5 to 2", "items")
+    assert rows["salvage_value"].describe() == "0.1"
+    rows = found(history, items={"shelf_life": [3, 3, 5]})
+    assert rows["waste_cost"].by_default  # nobody gave what waste costs
+    rows = found(history, items={"price": [5.0, 6.0, 7.0], "unit_cost": [2.0, 2.0, 2.5]})
+    assert (rows["price"].describe(), rows["unit_cost"].describe()) == ("5 to 7", "2 to 2.5")
+    rows = found(history, items={"price": [5.0] * 3, "unit_cost": [2.0] * 3, "stockout_cost": [1.0] * 3})
+    assert not {"price", "unit_cost", "waste_cost", "salvage_value"} & set(rows)
