@@ -117,7 +117,7 @@ def plan_starter(config: StudyConfig, folder: Path) -> Starter:
     }
     read = data.model_dump(mode="json", include=set(READING) & data.model_fields_set)
     given |= {f"data.{name}": value for name, value in read.items() if value is not None}
-    text = config_template(given, {"data.state": STATE})
+    text = config_template(given, {"data.state": STATE, "name": config.name if data.history else folder.resolve().name})
     return Starter(folder, text, tables, Path(relative(history, Path())), len(item_ids))
 
 

@@ -177,3 +177,12 @@ def test_without_a_history_it_is_asked_for(here):
     assert refused.exit_code == 2
     assert "history.csv: no such file" in refused.stderr
     assert "items.csv: has no rows" in refused.stderr
+
+
+def test_the_example_of_a_name_is_the_one_that_a_run_gets(here):
+    assert invoke("init", "--history", "h.csv", "--out", "mine").exit_code == 0
+    assert f'# name = "{here.name}"' in (here / "mine" / "fractile.toml").read_text(encoding="utf-8")
+    assert load_config(here / "mine" / "fractile.toml").name == here.name
+    assert invoke("init", "--out", "bare").exit_code == 0
+    assert '# name = "bare"' in (here / "bare" / "fractile.toml").read_text(encoding="utf-8")
+    assert load_config(here / "bare" / "fractile.toml").name == "bare"
