@@ -50,7 +50,7 @@ from .outside import own_windows, with_outside
 from .own import own_note, own_policy, replay_orders, with_own
 from .pieces import fit_key, keep_fit
 from .refits import Refits, new_forecaster
-from .refused import nothing_to_learn_from, refuse_hindsight, refuse_policies
+from .refused import nothing_to_learn_from, refuse_policies, without_bounds
 from .sections import OWN
 from .windows import Windows, place_folds, shown_periods
 
@@ -441,9 +441,9 @@ def begin(config: StudyConfig, held_out: int | None, progress: Progress, data: S
     refuse_policies(config.policies.names)
     progress("reading")
     data = data or load_data(config)
+    config, left_out = without_bounds(config, data.params)
     config = with_own(config, data, compared=held_out != 0)
-    refuse_hindsight(config.policies.names, data.params)
     settings = config.backtest.folds, config.backtest.validation, config.forecast.horizon, config.training.refits
     windows = place_folds(data, held_out, *settings)
     data, whole = with_outside(data, replace(windows[0], end=windows[-1].end), config.forecast.files)
-    return Study(config, data, (replace(windows[0], notes=whole.notes), *windows[1:]), progress)
+    return Study(config, data, (replace(windows[0], notes=(*whole.notes, *left_out)), *windows[1:]), progress)

@@ -42,8 +42,9 @@ class KeptOrders:
 
     Attributes:
         table: a row an item in the history's order: `item_id`, `date` of the period that the order is placed in,
-            `order` (units), `order_up_to` (units), `critical_quantile` (the level of demand over the protection
-            interval that the order covers), `policy`, `forecaster` and `assumed` (what nobody gave, or "").
+            `order` (units), `order_up_to` (units), `critical_quantile` (the highest level whose quantile of the
+            forecast demand over the protection interval `order_up_to` covers), `policy`, `forecaster` and `assumed`
+            (what nobody gave, or "").
         new: items that the run's history did not have.
         discontinued: items that are no longer sold, or will not be when an order arrives; they are listed with an
             order of 0.

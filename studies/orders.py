@@ -54,7 +54,8 @@ def next_orders(
     Returns:
         A row an item in the panel's order: `item_id`, `date` of the period that the order is placed in, `order`
         (units; whole numbers where packs are whole, as those of whole units are), `order_up_to` (units) and
-        `critical_quantile`: the level of demand over the protection interval that the order covers.
+        `critical_quantile`: the highest level whose quantile of the forecast demand over the protection interval (L + R
+        periods) `order_up_to` covers; 0 where it covers none.
 
     Raises:
         FractileError: where an order is no number, negative, or larger than can be counted; it names the item.

@@ -9,6 +9,8 @@ from ..training.train import is_trained
 from .assumptions import assumption_record, list_assumptions
 from .backtest import Backtest, Learning, Study, Trained
 from .folder import MANIFEST, RunFolder, manifest, sha256
+from .refused import NO_BOUND
+from .report.text import capitalise
 
 TIMELINE = (
     "The policy observes net inventory, what is under way, and the forecast: nothing of the period's demand.",
@@ -35,7 +37,8 @@ def describe_setting(study: Study) -> str:
     if any(map(is_trained, config.policies.names)):
         seeds = config.training.seeds
         parts.append(f"networks trained before {first}, with {seeds} seed{'s' * (seeds > 1)} each")
-    return f"{', '.join(parts)}."
+    unbounded = "".join(f" {capitalise(note)}." for note in window.notes if note.startswith(NO_BOUND))
+    return f"{', '.join(parts)}.{unbounded}"
 
 
 def learning_record(learning: Learning | None, trained: Trained) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from datetime import date
 
 from ..envs.core.types import ItemParams
 from ..errors import InputError
+from .config import StudyConfig
+from .sections import PoliciesConfig
 
 NEEDS_A_MODEL = ("dynamic_programming", "projected_level")
 """Policies that need a theoretical demand model; a sales history is none."""
@@ -19,6 +21,9 @@ NEEDS_A_NETWORK = (
 )
 """Policies that order on the links of a network, which a sales history of single items is not."""
 
+NO_BOUND = "no bound is shown"
+"""Beginning of the note on a bound that was left out."""
+
 
 def refuse_policies(names: Iterable[str]) -> None:
     """Raise an `InputError` that names each policy that a sales history has nothing for."""
@@ -29,15 +34,26 @@ def refuse_policies(names: Iterable[str]) -> None:
         raise InputError(f"policies.names: {name!r} {reasons[name]}; leave it out" for name in impossible)
 
 
-def refuse_hindsight(names: Iterable[str], params: ItemParams) -> None:
-    """Raise an `InputError` where perfect information is asked for on stock that perishes."""
-    if params.shelf_life is not None and "hindsight" in names:
-        raise InputError(
-            [
-                "policies.names: 'hindsight' plans for stock that keeps, and items have a shelf_life; leave it out, or "
-                "leave shelf_life out of the items file"
-            ]
-        )
+def without_bounds(config: StudyConfig, params: ItemParams) -> tuple[StudyConfig, tuple[str, ...]]:
+    """Return a config without the bounds that cannot be planned for items, and what a reader should know of that.
+
+    They are left out where no policies are named, and refused where they are named.
+
+    Args:
+        config: as given.
+        params: of the items.
+
+    Raises:
+        InputError: where perfect information is asked for by name on stock that perishes.
+    """
+    names = config.policies.names
+    if params.shelf_life is None or "hindsight" not in names:
+        return config, ()
+    why = "'hindsight' plans for stock that keeps, and items have a shelf_life"
+    if not set(PoliciesConfig().names) <= set(names):
+        raise InputError([f"policies.names: {why}; leave it out, or leave shelf_life out of the items file"])
+    rest = [name for name in names if name != "hindsight"]
+    return config.with_overrides({"policies.names": rest}), (f"{NO_BOUND}: {why}",)
 
 
 def nothing_to_learn_from(name: str, first: date) -> InputError:

@@ -19,6 +19,7 @@ from ..progress import Progress, no_progress, plan_stages
 from .advice import Advice, advise
 from .assumptions import Assumption, assumption_record, begin_with, describe_defaults, list_assumptions
 from .backtest import Backtest, Study, begin
+from .checks.forecasts import forecaster_warnings
 from .checks.study import Checks, check_study, simulate_bounds
 from .compare import Comparison, summarise
 from .config import StudyConfig
@@ -162,6 +163,8 @@ def run_study(
         )
         assumptions = list_assumptions(config, study.data)
         value, scores = value_forecasters(study, backtest, comparison.trajectories[baseline])
+        weak = forecaster_warnings(scores, backtest.forecaster)
+        checks = replace(checks, warnings=(*checks.warnings, *weak))
         league = study_lineage(study, run)
         sweep = sweep_study(study, backtest, comparison) if config.sweep.enabled else None
         with study.stage("writing", counted=True):

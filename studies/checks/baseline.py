@@ -42,8 +42,8 @@ class CheckWarning:
     """What a reader must know before a saving is believed.
 
     Attributes:
-        code: "retuning", "weak_baseline", "service", "forecast_coverage", "forecast_spread", "untuned_beats_tuned" or
-            "grid_edge".
+        code: "retuning", "weak_baseline", "service", "forecast_coverage", "forecast_spread", "untuned_beats_tuned",
+            "grid_edge" or "weak_forecaster".
         text: one sentence on what was found, and what to do about it.
     """
 

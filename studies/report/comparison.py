@@ -27,8 +27,8 @@ FOLDS = ("policy", "fold", "seed", "saving")
 def comparison_section(run: Run) -> str:
     """Return the tables of policies, savings fold by fold, and how policies and the baseline came about."""
     table = run.comparison
-    # Waste, revenue and salvage are costs, too, but in none of the three parts that the table shows.
-    parts = table["holding"] + table["stockout"] + table["ordering"]
+    # Revenue and salvage are costs, too, but in none of the parts that the table shows.
+    parts = table["holding"] + table["stockout"] + table["ordering"] + table.get("waste", 0.0)
     other_costs = bool(((table["cost"] - parts).abs() > 1e-6 * (1 + table["cost"].abs())).any())
     folds, drawn = comparison_figures(run).get("folds", pd.DataFrame()), None
     if len(folds):
@@ -39,6 +39,7 @@ def comparison_section(run: Run) -> str:
         rows=comparison_rows(run),
         simulated=has_simulated(run),
         other_costs=other_costs,
+        waste="waste" in table and bool(table["waste"].any()),
         alike=explain_alike(run),
         policy_notes=policy_notes(run),
         learning=describe_learning(run),
@@ -65,7 +66,7 @@ def comparison_rows(run: Run) -> list[dict[str, Any]]:
     """
     table = merge_alike(run.comparison.sort_values("cost", kind="stable"))
     table = pd.concat([table[table["kind"] == "policy"], table[table["kind"] != "policy"]])
-    names = ["cost", "holding", "stockout", "ordering"]
+    names = [name for name in ("cost", "holding", "stockout", "ordering", "waste") if name in table]
     money = column(table[names].to_numpy().reshape(-1))
     units = {name: money[i :: len(names)] for i, name in enumerate(names)}
     units |= {"mean_on_hand": column(table["mean_on_hand"]), "volatility_ratio": column(table["volatility_ratio"], 3)}

@@ -19,5 +19,5 @@ def costs_section(run: Run) -> str:
 
 def costs_figures(run: Run) -> dict[str, pd.DataFrame]:
     """Return what the figures of costs are drawn from."""
-    money = ["cost", "holding", "stockout", "ordering"]
+    money = [name for name in ("cost", "holding", "stockout", "ordering", "waste") if name in run.comparison]
     return {"costs": run.comparison[["policy", "kind", *money, "fill_rate", "mean_on_hand", "volatility_ratio"]]}

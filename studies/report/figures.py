@@ -40,23 +40,29 @@ FAR = 3.0
 """Costs beyond so many times the baseline's are cut off or left out, so that the others can be compared."""
 NEAR = 1.6
 """Likewise, where costs are compared by their height."""
-COSTS = {"holding": ("holding", TEAL), "stockout": ("stock-out", RED), "ordering": ("ordering", PURPLE)}
+COSTS = {
+    "holding": ("holding", TEAL),
+    "stockout": ("stock-out", RED),
+    "ordering": ("ordering", PURPLE),
+    "waste": ("waste", SKY),
+}
 """Name and colour of each column of costs."""
 FORECASTERS = (PURPLE, TEAL, RED, INK, SKY, MUTED)
 MARKERS = "osD^vP"
 
 
 def draw_cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
-    """Draw the cost of each policy, split into holding, stock-outs and ordering, cheapest on top.
+    """Draw the cost of each policy, split into holding, stock-outs, ordering and waste, cheapest on top.
 
     Args:
-        table: columns policy, cost, holding, stockout, ordering (money a period).
+        table: columns policy, cost, holding, stockout, ordering, and waste where there is any (money a period).
         baseline: its name is set bold.
         period: what a period is called, e.g. "week".
     """
     rows = merge_alike(table).sort_values("cost", ascending=False, kind="stable")
     labels = [join_labels(names) for names in rows["policies"]]
     places = row_places(labels)
+    rows = rows.assign(waste=0.0) if "waste" not in rows else rows
     paid = rows[list(COSTS)].to_numpy(dtype=float)
     costs = paid.sum(1)
     far = FAR * float(table.loc[table["policy"] == baseline, "cost"].iloc[0])
@@ -79,7 +85,7 @@ def draw_cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
         axes.set_yticks(places, labels)
         for text, names in zip(axes.get_yticklabels(), rows["policies"], strict=True):
             text.set_fontweight("bold" if baseline in names else "normal")
-        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0, handlelength=1.0)
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderaxespad=0, handlelength=1.0)
         strip_axes(axes, grid="x")
 
     lines = sum(text.count("\n") for text in labels)

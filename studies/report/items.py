@@ -11,7 +11,7 @@ import pandas as pd
 from . import figures as plots
 from .read import Run
 from .template import as_markup, render_template
-from .text import label, number, percent
+from .text import label, money, number, percent
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -103,13 +103,15 @@ def compare_items(run: Run) -> ItemChanges | None:
     kept = run.trajectories[run.trajectories["policy"].isin([run.baseline, run.best])]
     if kept["policy"].nunique() < 2:
         return None
+    currency = run.manifest.get("currency")
     costs = kept.pivot_table(index="item_id", columns="policy", values="cost", aggfunc="mean")
     saving = (costs[run.baseline] - costs[run.best]).sort_values(kind="stable")
     losing, gaining = saving[saving < -SAME], saving[saving > SAME]
+    more, less = (money(total, currency, 4) for total in (-losing.sum(), gaining.sum()))
     sentence = (
         f"Under {label(run.best)}, {len(losing)} of {len(saving)} items ({percent(len(losing) / len(saving), 0)}) "
-        f"cost more than under the {label(run.baseline)}: together {number(-losing.sum())} a {run.periods(1)} more. "
-        f"{len(gaining)} cost less: together {number(gaining.sum())} less."
+        f"cost more than under the {label(run.baseline)}: together {more} a {run.periods(1)} more. "
+        f"{len(gaining)} cost less: together {less} less."
     )
     facts = run.items.drop_duplicates("item_id").set_index("item_id")
 
@@ -126,8 +128,9 @@ def describe_item(run: Run, changes: ItemChanges | None, item: Any) -> str:
     about = _about(run.items.drop_duplicates("item_id").set_index("item_id"), item)
     if changes is None or item not in changes.saving.index:
         return about
-    change = float(changes.saving[item])
-    verb = f"saves {number(change, 3)}" if change >= 0 else f"costs {number(-change, 3)} more"
+    change, currency = float(changes.saving[item]), run.manifest.get("currency")
+    amount = money(abs(change), currency)
+    verb = f"saves {amount}" if change >= 0 else f"costs {amount} more"
     return "; ".join(filter(None, [f"{verb} a {run.periods(1)}", about]))
 
 

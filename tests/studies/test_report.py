@@ -17,7 +17,7 @@ from fractile.studies.report.answer import answer_section, read_advice
 from fractile.studies.report.comparison import read_notes
 from fractile.studies.report.drawing import BLUE, INK, MUTED, ORANGE, colours_of
 from fractile.studies.report.forecasters import describe_forecasters, forecaster_rows, forecasters_section
-from fractile.studies.report.items import compare_items
+from fractile.studies.report.items import compare_items, describe_item
 from fractile.studies.report.orders import orders_section
 from fractile.studies.report.page import build_report
 from fractile.studies.report.read import read_run
@@ -705,3 +705,34 @@ def test_the_report_says_how_policies_came_about_and_why_the_baseline_is_the_bas
 
 def test_a_baseline_that_was_named_is_said_to_be_so(folder):
     assert "The baseline, tuned newsvendor, was named beforehand." in words(page(folder))
+
+
+def test_waste_has_a_column_and_counts_in_the_figure_where_there_is_any(folder, whole):
+    assert '<th class="minor">waste</th>' not in whole
+    table = comparison()
+    table.assign(waste=[31.0, 32.0, 33.0, 0.0], stockout=table["stockout"] - 3.0).to_parquet(
+        folder / "comparison.parquet"
+    )
+    text = page(folder)
+    assert '<th class="minor">waste</th>' in text
+    assert re.findall(r'<td class="minor">(3[123])(?:\.0+)?</td>', text) == ["33", "32", "31"]  # cheapest first
+    assert "waste" in (folder / "figures" / "costs.csv").read_text(encoding="utf-8")
+    table = comparison().assign(waste=500.0)
+    drawn = plots.draw_cost_split(table, baseline="tuned_newsvendor", period="week")
+    assert "1,500" in words(drawn)
+
+
+def test_numbers_of_a_policy_that_is_not_advised_are_said_to_be_so(folder, whole):
+    said = "The numbers below are those of the back<prop> policy, which is not advised"
+    assert said not in words(whole)
+    comparison(0.12, -0.02, 0.26).to_parquet(folder / "comparison.parquet")
+    text = words(answer_section(read_run(folder)))
+    assert text.index("is not proven") < text.index(said) < text.index("saved a week")
+
+
+def test_items_have_amounts_in_the_currency(folder):
+    change(folder, currency="EUR")
+    run = read_run(folder)
+    changes = compare_items(run)
+    assert re.match(r"(saves|costs) [\d.]+ EUR (more )?a week", plain(describe_item(run, changes, ITEMS[0])))
+    assert len(re.findall(r"[\d.]+ EUR", plain(changes.sentence))) == 2

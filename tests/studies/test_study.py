@@ -9,13 +9,16 @@ import pandas as pd
 import pytest
 
 import fractile as fr
+from fractile import InputError
 from fractile.forecasters.storage import load_forecaster
 from fractile.policies.storage import load_policy
 from fractile.studies.backtest import begin
-from fractile.studies.config import load_config
+from fractile.studies.checks.forecasts import forecaster_warnings
+from fractile.studies.config import PoliciesConfig, load_config
 from fractile.studies.data import load_data
 from fractile.studies.kept_orders import next_orders
 from fractile.studies.kept_runs import forecast_file, orders_at_end, train_run
+from fractile.studies.record import describe_setting
 from fractile.studies.study import run_study
 from fractile.training.train import is_learned
 
@@ -176,6 +179,37 @@ def test_a_baseline_can_be_named(files, tmp_path):
     config = {**SMALL, **files, "policies.names": ["newsvendor", "projected"], "policies.baseline": "newsvendor"}
     run = run_study(load_config(None, config), tmp_path / "named", command="x", progress=silent)
     assert run.comparison.baseline == "newsvendor"
+
+
+def test_a_bound_that_cannot_be_planned_is_left_out_unless_it_is_named(files, tmp_path):
+    table = pd.read_csv(files["data.items"]).assign(shelf_life=4, waste_cost=0.5)
+    table.to_csv(tmp_path / "items.csv", index=False)
+    perishing = {**files, "data.items": tmp_path / "items.csv", "backtest.validation": 20}
+    usual = begin(load_config(None, perishing), 8, silent)
+    assert "hindsight" not in usual.config.policies.names
+    assert "No bound is shown: 'hindsight' plans for stock that keeps" in describe_setting(usual)
+    more = [*PoliciesConfig().names, "capped_base_stock"]  # one more than the usual ones, as --baseline adds it
+    assert (
+        "hindsight"
+        not in begin(load_config(None, {**perishing, "policies.names": more}), 8, silent).config.policies.names
+    )
+    named = load_config(None, {**perishing, "policies.names": ["newsvendor", "hindsight"]})
+    with pytest.raises(InputError, match=r"'hindsight' plans for stock that keeps.*leave it out"):
+        begin(named, 8, silent)
+
+
+def test_a_forecaster_worse_than_the_simplest_one_is_a_warning():
+    frame = pd.DataFrame(
+        [("mqcnn", 0, 0.15), ("mqcnn", 0, 0.13), ("mqcnn", 1, 9.0), ("seasonal_naive", 0, 0.12)],
+        columns=["forecaster", "horizon", "wql"],
+    )
+    (warning,) = forecaster_warnings(frame, "mqcnn")
+    assert warning.sentence.startswith("Warning: the forecaster mqcnn is less accurate")
+    assert "0.140, not 0.120" in warning.text
+    assert "--forecaster seasonal_naive" in warning.text
+    assert forecaster_warnings(frame, "seasonal_naive") == ()
+    assert forecaster_warnings(frame[frame["forecaster"] == "mqcnn"], "mqcnn") == ()
+    assert forecaster_warnings(frame.assign(wql=0.12), "mqcnn") == ()
 
 
 def test_the_same_study_twice_gives_the_same_numbers(study, files, tmp_path):
