@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ _ENOUGH = 0.75
 _SURE, _SOME = 95, 0.2
 """A column that is surely named needs this share alone: what does not fit is a fault of its cells."""
 _MOST_CHOICES, _MOST_NAMED = 4, 12
+_NUMBERED = re.compile(r".+_\d")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,10 @@ def find_roles(
 
 def named_candidates(columns: Sequence[RawColumn], role: str) -> list[tuple[int, RawColumn]]:
     """Return columns whose names have a role, the surest first."""
-    found = [(strength(column.name, role), column) for column in columns]
+    names = {column.name for column in columns}
+    # The second of two columns of one name is numbered.
+    bare = [column.name.rpartition("_")[0] if _NUMBERED.fullmatch(column.name) else "" for column in columns]
+    found = [(strength(b if b in names else c.name, role), c) for b, c in zip(bare, columns, strict=True)]
     return sorted((pair for pair in found if pair[0]), key=lambda pair: -pair[0])
 
 
@@ -147,6 +152,8 @@ def _take(
         return ""
     best = found[0][0]
     rivals = [column for points, column in found if best - points <= _CLOSE]
+    # Two of one name and one content are one.
+    rivals = [c for c in rivals if c is rivals[0] or not (_same_name(c, rivals[0]) and _alike(c, rivals[0]))]
     if len(rivals) > 1:
         names = ", ".join(repr(column.name) for column in rivals[:_MOST_NAMED])
         choices = [Choice({"columns": {role: c.name}}, _glance(c)) for c in rivals[:_MOST_CHOICES]]
@@ -157,6 +164,15 @@ def _take(
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:3])) + " …" * (len(names) > 3)
+
+
+def _same_name(one: RawColumn, other: RawColumn) -> bool:
+    """Say whether the header has a name twice; the second is then numbered."""
+    return one.name.rpartition("_")[0] == other.name and _NUMBERED.fullmatch(one.name) is not None
+
+
+def _alike(one: RawColumn, other: RawColumn) -> bool:
+    return bool((one.with_nothing()[one.codes] == other.with_nothing()[other.codes]).all())
 
 
 def _glance(column: RawColumn) -> str:

@@ -47,6 +47,8 @@ def plain(text: str) -> str:
 _MONTH_OF = {plain(name): month for month, names in _MONTHS.items() for name in names.split()}
 _NAME = "(" + "|".join(sorted(_MONTH_OF, key=len, reverse=True)) + ")"
 _DAY_NAME = re.compile(rf"^(?:{'|'.join(sorted(_WEEKDAYS.split(), key=len, reverse=True))})\b[.,]?\s*")
+_SPAN = re.compile(r"(\S*\d\.?) *(?: - |–|—| bis | to | au | al | a | t/m )(?:zum )? *(\S+)")
+"""A period written from its first to its last day."""
 Reading = dict[str, date]
 
 
@@ -167,6 +169,9 @@ def _readings(text: str) -> tuple[tuple[str, date], ...]:
     text = _DAY_NAME.sub("", text) if text[:1].isalpha() else text
     if not text or (not text[-1:].isalnum() and text[-1:] != ".") or not any(sign.isdigit() for sign in text):
         return ()
+    span = _SPAN.fullmatch(text)
+    if span and _readings(span[1]) and _readings(span[2]):
+        return _readings(span[1])
     found: Reading = {}
     for pattern, reader in _SHAPES:
         match = pattern.fullmatch(text)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
 from .columns import Roles, determines
-from .findings import Findings, Options
+from .findings import Findings, Options, counted
 from .numbers import looks_numeric, parse_numbers, share_of_numbers
 from .rows import SalesRows
 from .table import RawColumn, text_of
@@ -154,10 +154,14 @@ def _one(
         return None, ""
     values = column.spread(numbers, np.nan)
     if name == "price":
+        below = values < 0
+        if below.any():
+            text = f"{counted(int(below.sum()), 'price')} below zero in {column.name!r}: taken as not known"
+            findings.say("others", text, "rule", rows=int(below.sum()))
+            values = np.where(below, np.nan, values)
         weights = np.where(np.isfinite(rows.units), np.maximum(rows.units, 0), 0.0)
-        return cells.mean(
-            values, weights
-        ), "is the mean, weighted by units, where an item has several rows" * cells.several
+        note = "is the mean, weighted by units, where an item has several rows" * cells.several
+        return cells.mean(values, weights), note
     if cells.agree(column):
         return _whole(cells.mean(values, np.ones_like(values))), ""
     if is_money(column.name):

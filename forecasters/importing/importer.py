@@ -29,6 +29,7 @@ from .layout import (
     numbered_headers,
     stack,
 )
+from .measures import keep_units
 from .numbers import find_decimal, parse_numbers, share_of_numbers
 from .periods import lay_out
 from .report import ImportedSales, ImportReport
@@ -151,6 +152,7 @@ def make_history(source: str | Path | pd.DataFrame, options: Options, findings: 
 
 def _long(table: RawTable, options: Options, findings: Findings) -> tuple[RawTable, Roles, str]:
     """Return a long table, the roles of its columns and the decimal mark of its numbers."""
+    table = keep_units(table, options, findings)
     dated = date_headers(table, options) or numbered_headers(table, options, findings)
     if dated:
         table = drop_total_columns(table, dated, findings)

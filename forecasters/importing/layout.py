@@ -25,6 +25,7 @@ _FEWEST_DATES = 2
 _FEWEST_ITEMS, _MOSTLY = 2, 0.9
 """Columns of numbers that may each be an item, and the share of numbers in each."""
 _FEWEST_NUMBERED = 12
+_FEWEST_NAMES = 2
 _MOST_NAMED, _MOST_LINES, _FEW_COLUMNS = 8, 3, 3
 _MOST_FOOTERS, _FEWEST_ROWS = 30, 20
 _OVERLONG = ("", *(f"_{at}" for at in range(2, 20)))
@@ -64,7 +65,26 @@ def clean(table: RawTable, options: Options, findings: Findings) -> RawTable:
     for column in named_columns:
         full |= column.filled
     cleaned = replace(table, columns=tuple(named_columns))
-    return cleaned if full.all() else cleaned.keep(full)
+    again = _repeats_header(cleaned)
+    if again.any():
+        count = int(again.sum())
+        findings.say("footers", f"{counted(count, 'row')} like the header", rows=count)
+    return cleaned if (full & ~again).all() else cleaned.keep(full & ~again)
+
+
+def _repeats_header(table: RawTable) -> BoolArray:
+    """Return the rows whose cells are the names of their columns, as printed lists have on each page."""
+    named = [
+        np.array([isinstance(v, str) and v.strip() == c.name for v in c.values], dtype=bool) for c in table.columns
+    ]
+    again = np.zeros(table.rows, dtype=bool)
+    if sum(bool(flags.any()) for flags in named) < _FEWEST_NAMES:
+        return again
+    at_first = next(at for at, flags in enumerate(named) if flags.any())
+    again = table.columns[at_first].spread(named[at_first], False)
+    for column, flags in zip(table.columns, named, strict=True):
+        again &= column.spread(flags, True)
+    return again
 
 
 def _refuse_overlong_rows(table: RawTable, kept: Sequence[RawColumn], findings: Findings) -> None:
@@ -155,7 +175,8 @@ def join_calendar(table: RawTable, options: Options, findings: Findings) -> RawT
     parts: dict[str, RawColumn] = {}
     for column in table.columns:
         part = calendar_part(column.name)
-        if part and part not in parts and share_of_numbers(column) > 0.9:
+        named = part == "month" and all(_month(str(value)) for value in column.present())
+        if part and part not in parts and (named or share_of_numbers(column) > 0.9):
             parts[part] = column
     if "year" not in parts or not ("week" in parts or "month" in parts):
         return table
@@ -166,12 +187,18 @@ def join_calendar(table: RawTable, options: Options, findings: Findings) -> RawT
     texts = []
     for pair in pairs:
         values = [text_of(c.values[k]) if k >= 0 else "" for c, k in zip(used, pair, strict=True)]
-        texts.append(values[0] + sign + "-".join(v.zfill(2) for v in values[1:]))
+        texts.append(values[0] + sign + "-".join((_month(v) or v).zfill(2) for v in values[1:]))
     name = " and ".join(c.name for c in used)
     findings.say("joined_date", f"{name!r} make the date together", columns=[c.name for c in used])
     joined = RawColumn("date", np.asarray(codes, dtype=np.int64), np.array(texts, dtype=object))
     rest = table.drop([c.name for c in used])
     return replace(rest, columns=(joined, *rest.columns))
+
+
+def _month(text: str) -> str:
+    """Return the number of a month by its name, "" where it is none."""
+    found = readings(f"{text} 2020").get("ym") if text[:1].isalpha() else None
+    return str(found.month) if found else ""
 
 
 def date_headers(table: RawTable, options: Options) -> dict[str, str]:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ...errors import FractileError
 from .findings import Choice, Findings, Options
-from .header import apply_header, find_header
+from .header import Header, apply_header, find_header
 from .table import RawTable, table_of
 from .text import read_text
 
@@ -180,10 +180,39 @@ def _from_workbook(data: bytes, options: Options, findings: Findings) -> RawTabl
         findings.say("format", f"workbook, sheet {name!r}{more}", format="xlsx", sheet=name)
     rows = tables[name]
     head = find_header(rows[:_SAMPLE_ROWS])
+    _refuse_formulas(data, name, rows, head, findings)
     width = max(map(len, rows))
     body = [row + [None] * (width - len(row)) for row in rows[head.last + 1 :]]
     frame = pd.DataFrame({at: pd.Series([row[at] for row in body], dtype=object) for at in range(width)})
     return apply_header(frame, rows[:_SAMPLE_ROWS], head, findings, first=head.last + 2)
+
+
+def _refuse_formulas(data: bytes, name: str, rows: Sequence[Sequence[Any]], head: Header, findings: Findings) -> None:
+    """Raise where a column holds formulas whose results the file lacks, as programs write them."""
+    import openpyxl
+
+    body = rows[head.last + 1 :][:_SAMPLE_ROWS]
+    labels = list(rows[head.last]) if head.last >= head.first else []
+    empty = [at for at, label in enumerate(labels) if label and all(len(row) <= at or row[at] is None for row in body)]
+    if not empty:
+        return
+    book = openpyxl.load_workbook(io.BytesIO(data), read_only=True)
+    try:
+        first, last = head.last + 2, head.last + 1 + _SAMPLE_ROWS
+        cells = [[cell.value for cell in row] for row in book[name].iter_rows(min_row=first, max_row=last)]
+    finally:
+        book.close()
+    formulas = [
+        repr(labels[at])
+        for at in empty
+        if any(len(row) > at and isinstance(row[at], str) and row[at].startswith("=") for row in cells)
+    ]
+    if formulas:
+        findings.fault(
+            f"columns {', '.join(formulas)} hold formulas without their results; open it in a spreadsheet and save it "
+            "there, or write values"
+        )
+        raise findings.stop()
 
 
 def _cells(sheet: Any) -> list[list[Any]]:

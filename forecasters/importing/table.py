@@ -67,6 +67,11 @@ class RawColumn:
         place = np.append(np.where(dropped, -1, np.cumsum(~dropped) - 1), -1)
         return replace(self, codes=place[self.codes], values=self.values[~dropped])
 
+    def compact(self) -> RawColumn:
+        """Return the column without the distinct values that stand in no row."""
+        unused = np.bincount(self.codes[self.filled], minlength=len(self.values)) == 0
+        return self.without(unused) if unused.any() else self
+
     def spread(self, values: NDArray[Any], empty: Any) -> NDArray[Any]:
         """Return one value a row from one a distinct cell."""
         full = np.empty(len(values) + 1, dtype=np.result_type(values.dtype, np.asarray(empty).dtype))
@@ -107,8 +112,8 @@ class RawTable:
         return self.columns[self.names.index(name)]
 
     def keep(self, where: BoolArray) -> RawTable:
-        """Return the table of some rows."""
-        columns = tuple(c.rows(where) for c in self.columns)
+        """Return the table of some rows; what stands in the others alone is gone."""
+        columns = tuple(c.rows(where).compact() for c in self.columns)
         return replace(self, columns=columns, rows=int(where.sum()), lines=self.lines[where])
 
     def drop(self, names: list[str]) -> RawTable:

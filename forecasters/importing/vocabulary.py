@@ -160,6 +160,11 @@ def is_covariate(name: str) -> bool:
     )
 
 
+def is_other_measure(name: str) -> bool:
+    """Say whether a word is for a measure other than units sold: money, prices, stock, orders, plans."""
+    return is_money(name) or bool(_NO_SALES.search(words_of(name))) or strength(name, "price") > 0
+
+
 def is_total(text: str) -> bool:
     """Say whether a text stands before a total."""
     return bool(_TOTALS.fullmatch(words_of(text)))

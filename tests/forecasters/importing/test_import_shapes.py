@@ -149,3 +149,87 @@ def test_headings_of_groups_and_skipped_sheets_are_said(tmp_path):
     assert "'Daten' of 2 sheets" in text
     assert "'column_1' (Fisch, Fleisch) (nothing in it beside sales)" in text
     assert list(found.history.columns) == ["item_id", "date", "sales"]
+
+
+WEEKS = pd.date_range("2023-01-02", periods=10, freq="W-MON")
+MONTHS = ["Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober"]
+
+
+def long(line, items=("a", "b")):
+    """Return one line for each item and week."""
+    return [line(item, week, at + 1) for item in items for at, week in enumerate(WEEKS)]
+
+
+def test_a_header_on_each_page_is_no_row(tmp_path):
+    rows = long(lambda i, d, q: f"{i};{d:%d.%m.%Y};{q}")
+    rows.insert(7, "Artikel;Datum;Menge")
+    found = fr.import_sales(write(tmp_path, "\n".join(["Artikel;Datum;Menge", *rows])))
+    assert found.history["sales"].sum() == 110
+    assert "1 row like the header" in " ".join(found.report.lines)
+
+
+def test_a_price_below_zero_is_not_known(tmp_path):
+    rows = long(lambda i, d, q: f"{i},{d:%Y-%m-%d},{q},{-2 if q == 3 else 2}")
+    found = fr.import_sales(write(tmp_path, "\n".join(["sku,date,qty,price", *rows])))
+    assert "2 prices below zero in 'price': taken as not known" in " ".join(found.report.lines)
+    assert found.history["price"].isna().sum() == 2
+    fr.load_panel(found.history)
+
+
+def test_formulas_without_results_are_named(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["Artikel", "Datum", "Menge"])
+    for at, week in enumerate(WEEKS):
+        book.active.append(["a", week.to_pydatetime(), f"={at}+1"])
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(fr.InputError, match="columns 'Menge' hold formulas without their results"):
+        fr.import_sales(tmp_path / "a.xlsx")
+
+
+def test_a_name_that_stands_twice_is_asked_about_where_contents_differ(tmp_path):
+    def rows(more):
+        return "\n".join(["sku,date,qty,qty", *long(lambda i, d, q: f"{i},{d:%Y-%m-%d},{q},{q + more}")])
+
+    with pytest.raises(fr.InputError, match="columns 'qty', 'qty_2' may all be units sold"):
+        fr.import_sales(write(tmp_path, rows(1)))
+    assert fr.import_sales(write(tmp_path, rows(0))).history["sales"].sum() == 110
+
+
+@pytest.mark.parametrize(
+    ("head", "line", "freq"),
+    [
+        ("Artikel;Woche;Menge", lambda i, d, q: f"{i};{d:%d.%m.%Y} - {d + pd.Timedelta(6, 'D'):%d.%m.%Y};{q}", "W-MON"),
+        (
+            "Artikel;Woche;Menge",
+            lambda i, d, q: f"{i};{d:%d.%m.%Y} bis {d + pd.Timedelta(6, 'D'):%d.%m.%Y};{q}",
+            "W-MON",
+        ),
+        (
+            "Artikel;Jahr;Monat;Menge",
+            lambda i, d, q: f"{i};2023;{MONTHS[q - 1]};{q}",
+            "MS",
+        ),
+    ],
+)
+def test_periods_written_from_first_to_last_day_and_months_in_words(tmp_path, head, line, freq):
+    found = fr.import_sales(write(tmp_path, "\n".join([head, *long(line)])))
+    expected = pd.date_range("2023-01-02" if freq == "W-MON" else "2023-01-01", periods=10, freq=freq)
+    assert list(found.history["date"][:10]) == list(expected)
+    assert list(found.history["sales"][:10]) == list(range(1, 11))
+
+
+def test_rows_of_other_measures_are_left_out(tmp_path):
+    header = ";".join(["Artikel", "Kennzahl", *(f"{d:%d.%m.%Y}" for d in WEEKS)])
+    rows = [f"{i};{what};{';'.join([n] * 10)}" for i in "ab" for what, n in (("Absatz", "5"), ("Umsatz", "12,5"))]
+    found = fr.import_sales(write(tmp_path, "\n".join([header, *rows])))
+    assert found.history["sales"].sum() == 100
+    assert "rows of 'Umsatz' in 'Kennzahl': 'Absatz' are the units" in " ".join(found.report.lines)
+
+
+def test_columns_of_other_measures_are_left_out(tmp_path):
+    header = ",".join(["sku", *(f"{d:%Y-%m-%d} {what}" for d in WEEKS for what in ("units", "revenue"))])
+    found = fr.import_sales(
+        write(tmp_path, "\n".join([header, *(f"{i},{','.join(['5', '12.5'] * 10)}" for i in "ab")]))
+    )
+    assert found.history["sales"].sum() == 100
+    assert found.history["date"].nunique() == 10
