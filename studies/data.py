@@ -161,6 +161,29 @@ def check_arrivals(state: pd.DataFrame, lead_time: ArrayLike) -> None:
         )
 
 
+def describe_wrong_day(state: pd.DataFrame, panel: SalesPanel) -> str:
+    """Return that stock was counted before the history's last period was over, or after the next one; "" where not.
+
+    Args:
+        state: with a column date, the days of the counts, or without; NaT where a day is not known.
+        panel: the history.
+    """
+    if "date" not in state:
+        return ""
+    dates = pd.DatetimeIndex(state["date"])
+    nexts = pd.date_range(panel.dates[-1], periods=3, freq=panel.freq)[1:]
+    early, late = dates < nexts[0] - pd.Timedelta(days=1), dates >= nexts[1]
+    wrong = np.flatnonzero(early | late)
+    if not len(wrong):
+        return ""
+    at, whose = wrong[0], listing(list(state["item_id"].iloc[wrong]))
+    what = "before the history's last period was over" if early[at] else "after the period that is ordered for"
+    return (
+        f"item{'s' if len(wrong) > 1 else ''} {whose}: stock was counted on {dates[at].date()}, {what} (the history "
+        f"ends with {panel.dates[-1].date()}); count it when {nexts[0].date()} begins, or give a history that ends then"
+    )
+
+
 def _arrivals(state: pd.DataFrame) -> tuple[list[str], FloatArray]:
     """Return the names arriving_1 … arriving_n that a table has, and their units, shape (n, items)."""
     names = [f"arriving_{k}" for k in range(1, len(state.columns)) if f"arriving_{k}" in state]

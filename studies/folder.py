@@ -300,11 +300,11 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
-def write_frame(path: Path | str, frame: pd.DataFrame) -> Path:
+def write_frame(path: Path | str, frame: pd.DataFrame, encoding: str = "utf-8") -> Path:
     """Write a frame as CSV or Parquet, as the name ends, without its index, and return the path."""
     path = check_output(path)
     if path.suffix == ".csv":
-        return replace_file(path, lambda partial: frame.to_csv(partial, index=False, lineterminator="\n"))
+        return replace_file(path, lambda part: frame.to_csv(part, index=False, lineterminator="\n", encoding=encoding))
     return replace_file(path, lambda partial: frame.to_parquet(partial, index=False))
 
 

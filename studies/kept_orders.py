@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,15 @@ import pandas as pd
 
 from ..errors import InputError
 from ..forecasters.base import Forecaster
+from ..forecasters.data.matching import Rows
 from ..forecasters.data.panel import Inputs, SalesPanel, load_inputs
 from ..forecasters.data.read import listing
-from ..forecasters.data.tables import Rows
 from ..forecasters.storage import load_forecaster
 from ..policies.storage import load_policy
 from ..policies.transfer import for_items
 from .assumptions import assumed_in_run
 from .config import StudyConfig, load_config
-from .data import StudyData, item_params, read_stock
+from .data import StudyData, describe_wrong_day, item_params, read_stock
 from .folder import read_manifest
 from .kept_runs import BOUNDS, kept_policies, orders_at_end, pooled_parameters
 from .orders import label_orders, not_sold
@@ -32,6 +33,8 @@ ORDERING = ("study", "train")
 """Kinds of runs that keep a policy for items."""
 EMBEDDED = "embedded panel"
 """The source that a manifest names where a run had no files."""
+UNCOUNTED = "add a row to the state, or give --on-hand N for the items without one, e.g. 0"
+"""What to do about items that the state does not name."""
 QUARTER = 91
 """Days after which a run is said to need training again."""
 
@@ -50,6 +53,8 @@ class KeptOrders:
             order of 0.
         gone: items of the run that the history does not have; they are not listed.
         no_history: other items of the items or state file that the history does not have; nor are these.
+        not_counted: items that the state does not name: so many units on hand as was said are taken for theirs, none
+            where they are discontinued.
         periods_behind: periods of the history after the end of the run's own.
         notes: all that is to be said of them, a sentence each.
     """
@@ -59,6 +64,7 @@ class KeptOrders:
     discontinued: tuple[str, ...]
     gone: tuple[str, ...]
     no_history: tuple[str, ...]
+    not_counted: tuple[str, ...]
     periods_behind: int
     notes: tuple[str, ...]
 
@@ -69,7 +75,7 @@ class KeptOrders:
 
     def to_record(self) -> dict[str, Any]:
         """Return what is known beside the table, for machines."""
-        names = ("new", "discontinued", "gone", "no_history", "periods_behind", "notes")
+        names = ("new", "discontinued", "gone", "no_history", "not_counted", "periods_behind", "notes")
         return {"assumed": self.assumed, **{name: getattr(self, name) for name in names}}
 
 
@@ -114,8 +120,9 @@ def next_orders(
     config = load_config(run / "config.toml", files)
     name = _policy_name(run, record, config, policy)
     inputs = _read(config, state, on_hand)
+    read = _reading_notes(inputs, config, items)
     panel, ours = inputs.panel, record["data"]["item_ids"]
-    behind = _periods_behind(run, record, panel)
+    behind = _periods_behind(run, record, panel, history)
     found = set(panel.item_ids)
     new = tuple(item for item in panel.item_ids if item not in set(ours))
     gone = tuple(item for item in ours if item not in found)
@@ -127,6 +134,8 @@ def next_orders(
             ]
         )
     data = _study_data(inputs, config)
+    ended = tuple(item for item, over in zip(panel.item_ids, not_sold(panel, data.params), strict=True) if over)
+    _check_counts(inputs, ended, on_hand)
     forecaster = _forecaster(run, record, config, panel, forecasts)
     shown = shown_periods(data.params, forecast_periods(data.params, config.forecast.horizon))
     if name == OWN_LEVELS:
@@ -140,7 +149,7 @@ def next_orders(
         ordering = for_items(loaded, ours, panel.item_ids, data.params, pooled=pooled, forecast=forecast)
     table = orders_at_end(data, forecaster, ordering, shown)
     assumed = assumed_in_run(record, inputs.items if items is not None else None)
-    ended = tuple(item for item, over in zip(panel.item_ids, not_sold(panel, data.params), strict=True) if over)
+    aged = _age_notes(record, panel, behind)
     left_out = tuple(item for item in inputs.left_out if item not in set(gone))
     return KeptOrders(
         label_orders(table, policy=name, forecaster=record["forecaster"], assumed=assumed),
@@ -148,8 +157,9 @@ def next_orders(
         ended,
         gone,
         left_out,
+        inputs.not_counted,
         behind,
-        (*_item_notes(new, ended, gone, left_out), *_age_notes(record, panel, behind)),
+        (*read, *_item_notes(new, ended, gone, left_out), *_stock_notes(inputs, ended, on_hand), *aged),
     )
 
 
@@ -190,7 +200,31 @@ def _read(config: StudyConfig, state: Path | None, on_hand: float | None) -> Inp
     data = config.data
     assert data.history is not None  # `next_orders` set it
     reading = {"freq": data.freq, "missing": data.missing, "columns": data.columns, "known": data.known}
-    return load_inputs(data.history, data.items, state, **reading, rows=Rows(leave_out=True, on_hand=on_hand))  # type: ignore[arg-type]
+    # Which items are discontinued, and need no count, is not known before the files are read.
+    rows = Rows(leave_out=True, on_hand=0.0 if on_hand is None else on_hand)
+    try:
+        return load_inputs(data.history, data.items, state, **reading, rows=rows)  # type: ignore[arg-type]
+    except InputError:
+        if on_hand is None:  # items without a count are told along with the other faults
+            rows = Rows(leave_out=True, uncounted=UNCOUNTED)
+            load_inputs(data.history, data.items, state, **reading, rows=rows)  # type: ignore[arg-type]
+        raise
+
+
+def _check_counts(inputs: Inputs, ended: tuple[str, ...], on_hand: float | None) -> None:
+    """Raise an `InputError` where an item that is ordered has no count, or one of another day."""
+    assert inputs.state is not None  # a file, or --on-hand
+    faults = []
+    missing = [] if on_hand is not None else [item for item in inputs.not_counted if item not in set(ended)]
+    if missing:
+        count = f"{len(missing):,} {'item is' if len(missing) == 1 else 'items are'}"
+        faults.append(f"--state: {count} in the history but not in the state: {listing(missing)}; {UNCOUNTED}")
+    counted = inputs.state[~inputs.state["item_id"].isin(ended)]
+    wrong_day = describe_wrong_day(counted, inputs.panel)
+    if wrong_day:
+        faults.append(f"--state: {wrong_day}")
+    if faults:
+        raise InputError(faults)
 
 
 def _study_data(inputs: Inputs, config: StudyConfig) -> StudyData:
@@ -200,16 +234,18 @@ def _study_data(inputs: Inputs, config: StudyConfig) -> StudyData:
     return StudyData(inputs.panel, params, inputs.panel.sales, stock, inputs.items, records=inputs.records)
 
 
-def _periods_behind(run: Path, record: Mapping[str, Any], panel: SalesPanel) -> int:
+def _periods_behind(run: Path, record: Mapping[str, Any], panel: SalesPanel, history: Path) -> int:
     """Return how many periods the history reaches beyond the run's own, or refuse one that goes with another run."""
     known, last = record["data"], pd.Timestamp(record["data"]["last_date"])
     if panel.freq != known["freq"]:
-        raise InputError(
-            [
-                f"--history: has periods of frequency {panel.freq}, and the run {run} of {known['freq']}; give a "
-                "history of the run's periods, or train again on this one"
-            ]
-        )
+        freq = known["freq"]
+        remedy = "give a history of the run's periods, or train again on this one"
+        if _days(freq) > _days(panel.freq):
+            remedy = (
+                f"add it up: fractile import {shlex.quote(str(history))} --out NEW.csv --freq {freq}   or train again "
+                f"with --freq {freq}: such a run adds later histories up by itself"
+            )
+        raise InputError([f"--history: has periods of frequency {panel.freq}, and the run {run} of {freq}; {remedy}"])
     days = panel.dates.normalize()
     if days[-1] < last:
         raise InputError(
@@ -219,6 +255,12 @@ def _periods_behind(run: Path, record: Mapping[str, Any], panel: SalesPanel) -> 
             ]
         )
     return int((days > last).sum())
+
+
+def _days(freq: str) -> float:
+    """Return the mean length of a frequency's periods, days."""
+    dates = pd.date_range("2024-01-01", periods=13, freq=freq)
+    return (dates[-1] - dates[0]) / pd.Timedelta(days=12)
 
 
 def _forecaster(
@@ -233,6 +275,23 @@ def _forecaster(
     if files:
         return read_outside(files, panel)[name].fit(panel)
     return load_forecaster(run / "models")
+
+
+def _reading_notes(inputs: Inputs, config: StudyConfig, items: Path | None) -> list[str]:
+    """Return how items and state were read, and which items file where none was given."""
+    notes = [] if items is not None or config.data.items is None else [f"items: {config.data.items}, as in the run"]
+    return [*notes, *inputs.notes]
+
+
+def _stock_notes(inputs: Inputs, ended: tuple[str, ...], on_hand: float | None) -> list[str]:
+    """Return which items have no count, and what is taken for theirs."""
+    names = [item for item in inputs.not_counted if item not in set(ended)]
+    if not names or on_hand is None:
+        return []
+    all_of_them = len(inputs.not_counted) == inputs.panel.items
+    which = f"all {len(names):,}" if all_of_them else f"{len(names):,}"
+    word = "item is" if len(names) == 1 else "items are"
+    return [f"{which} {word} taken to have {on_hand:g} on hand and nothing under way: {listing(names)} (--on-hand)"]
 
 
 def _item_notes(

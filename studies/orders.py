@@ -18,9 +18,9 @@ from ..errors import FractileError
 from ..forecasters.base import Forecaster
 from ..forecasters.data.calendar import later_dates
 from ..forecasters.data.discontinued import discontinued
+from ..forecasters.data.matching import escape_ids
 from ..forecasters.data.panel import SalesPanel
 from ..forecasters.data.rules import DISCONTINUED
-from ..forecasters.data.tables import escape_ids
 from ..policies.base import OrderUpToPolicy, Policy
 from .folder import write_frame
 

@@ -136,4 +136,5 @@ def write_starter(starter: Starter) -> None:
     starter.folder.mkdir(parents=True, exist_ok=True)
     replace_file(starter.folder / CONFIG, lambda path: path.write_text(starter.config, encoding="utf-8", newline="\n"))
     for name, table in starter.tables.items():
-        write_frame(starter.folder / name, table)
+        # Spreadsheets take letters beyond ASCII for those of another encoding unless a mark at the start says UTF-8.
+        write_frame(starter.folder / name, table, "utf-8" if table.to_csv().isascii() else "utf-8-sig")

@@ -21,7 +21,7 @@ from ..forecasters.data.rules import DISCONTINUED
 from ..forecasters.data.zero_runs import implausible_zero_runs
 from ..forecasters.importing.ids import describe_cut_short, describe_twins, find_cut_short, find_twins
 from .config import StudyConfig
-from .data import StudyData
+from .data import StudyData, describe_wrong_day
 from .report.text import period_of
 from .windows import place_folds
 
@@ -248,8 +248,9 @@ def _state(inputs: Inputs, params: ItemParams) -> list[Oddity]:
     if state is None:
         return []
     found = []
-    if "date" in state:
-        found += _state_date(pd.DatetimeIndex(state["date"]), panel)
+    wrong_day = describe_wrong_day(state, panel)
+    if wrong_day:
+        found.append(Oddity("state_date", wrong_day))
     slots = sum(str(column).startswith("arriving_") for column in state.columns)
     lead = _of(params.lead_time, panel.items)
     short = lead > slots
@@ -266,20 +267,6 @@ def _state(inputs: Inputs, params: ItemParams) -> list[Oddity]:
     if not units.any():
         found.append(Oddity("state_empty", "nothing is on hand and nothing is under way, of any item; is that so?"))
     return found
-
-
-def _state_date(dates: pd.DatetimeIndex, panel: SalesPanel) -> list[Oddity]:
-    """Return that stock was counted before the history's last period was over, or after the next one."""
-    nexts = pd.date_range(panel.dates[-1], periods=3, freq=panel.freq)[1:]
-    first, last = nexts[0] - pd.Timedelta(days=1), nexts[1]
-    early, late = dates < first, dates >= last
-    if not (early | late).any():
-        return []
-    at = int(np.flatnonzero(early | late)[0])
-    what = "before the history's last period was over" if early[at] else "after the period that is ordered for"
-    text = f"{_whose(panel.item_ids, np.asarray(early | late))}: stock was counted on {dates[at].date()}, {what}"
-    remedy = f"count it when {nexts[0].date()} begins, or give a history that ends then"
-    return [Oddity("state_date", f"{text} (the history ends with {panel.dates[-1].date()}); {remedy}")]
 
 
 def _of(values: Any, items: int) -> FloatArray:

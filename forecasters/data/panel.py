@@ -15,6 +15,7 @@ from ...errors import Faults, FractileError, did_you_mean
 from .attributes import item_table, join_attributes, name_import, take_attributes
 from .calendar import make_calendar
 from .covariates import covariate_arrays, sales_records
+from .matching import Rows, in_order, match_rows
 from .oddities import oddities
 from .read import Source
 from .records import order_records
@@ -34,13 +35,10 @@ from .rules import DISCONTINUED, NO_FEATURES
 from .tables import (
     KNOWN_AHEAD,
     NIXTLA_NAMES,
-    Rows,
     collect_history,
     collect_items,
     collect_state,
     house_names,
-    in_order,
-    match_rows,
 )
 
 
@@ -290,6 +288,8 @@ class Inputs:
         state: the same for `read_state`.
         records: `ordered` and `on_hand` where the history has them: see `order_records`.
         left_out: ids that items or state have and the history does not, where `Rows` leave them out.
+        not_counted: ids that the state lacked, and has with what `Rows` say is on hand of them.
+        notes: how items and state were read, where they are not CSV with commas in UTF-8.
     """
 
     panel: SalesPanel
@@ -297,6 +297,8 @@ class Inputs:
     state: pd.DataFrame | None = None
     records: Mapping[str, FloatArray] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    not_counted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load_panel(
@@ -369,27 +371,28 @@ def load_inputs(
     sound = not faults.messages
     if not sound:
         name_import(history, faults, columns, missing)
-    item_frame = None if items is None else collect_items(items, faults)
-    state_frame = None if state is None else collect_state(state, faults)
-    item_frame, state_frame, left_out = match_rows(sales, item_frame, state_frame, rows, faults)
+    read: list[str] = []
+    item_frame = None if items is None else collect_items(items, faults, read)
+    state_frame = None if state is None else collect_state(state, faults, read)
+    matched = match_rows(sales, item_frame, state_frame, rows, faults, {"items": items, "state": state})
     name = "history" if isinstance(history, pd.DataFrame) else str(history)
     panel, fixed = None, pd.DataFrame()
     if sound and sales is not None:
         found = len(faults.messages)
         sales, fixed = take_attributes(sales, known or (), notes)
-        panel = _collect_panel(sales, item_frame, name, faults, freq, missing, known)
+        panel = _collect_panel(sales, matched.items, name, faults, freq, missing, known)
         if panel is None and len(faults.messages) > found:
             name_import(history, faults, columns, missing)
     faults.raise_if_any()
     if panel is None:
         raise FractileError(f"{name}: no panel could be built")
-    item_frame, state_frame = (f if f is None else in_order(f, panel.item_ids) for f in (item_frame, state_frame))
+    item_frame, state_frame = (f if f is None else in_order(f, panel.item_ids) for f in (matched.items, matched.state))
     listed = panel.listed if sales is not None and "listed" in sales else None
     static = item_table(item_frame, panel.item_ids, panel.dates, listed)
     panel = replace(panel, static=join_attributes(static, fixed, panel.item_ids, notes))
-    panel = replace(panel, notes=(*notes, *panel.notes, *(oddities(panel) if check else ())))
+    panel = replace(panel, notes=(*notes, *read, *panel.notes, *(oddities(panel) if check else ())))
     records = {} if sales is None else order_records(sales, panel.item_ids, panel.dates, panel.freq)
-    return Inputs(panel, item_frame, state_frame, records, left_out)
+    return Inputs(panel, item_frame, state_frame, records, matched.left_out, matched.not_counted, tuple(read))
 
 
 def _collect_panel(

@@ -60,8 +60,11 @@ def read_raw(
         raw: RawTable | None = _numbered(source, name)
     else:
         raw = _read_file(Path(source), faults, text, attributes)
-    if raw is None:
-        return None
+    return None if raw is None else check_raw(raw, faults)
+
+
+def check_raw(raw: RawTable, faults: Faults) -> RawTable | None:
+    """Return a table as it is, or None and a fault where it has a column twice or no rows."""
     repeated = raw.frame.columns[raw.frame.columns.duplicated()].unique()
     for column in repeated:
         faults.add(f"{raw.name}: column {column!r} stands more than once; rename or remove all but one")

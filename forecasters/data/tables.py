@@ -6,8 +6,8 @@ them to a `Faults` instead, so that several tables can be reported together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...errors import Faults
-from .read import Source, Table, as_numbers, listing, own_name, read_raw
+from .matching import cross_check, in_order
+from .read import Source, Table, as_numbers, check_raw, own_name, read_raw
 from .rules import DISCONTINUED, ITEM_RULES, LEVEL_RULES, MOST_NAMED, ORDER_RECORDS, NumberRule, impossible_orders
+from .spreadsheets import is_localised, read_localised
 
 NIXTLA_NAMES = {"item_id": "unique_id", "date": "ds", "sales": "y"}
 """Our name of a column → theirs."""
@@ -26,27 +28,10 @@ KNOWN_AHEAD = ("price", "promotion", "holiday")
 """Covariates that are known ahead unless the caller says otherwise."""
 
 
-FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
-"""First characters of a cell that spreadsheets read as a formula."""
-
 _SALES = NumberRule(0, "take returns out of the sales")
 _PRICE = NumberRule(0, "write the price of a unit, or nothing", optional=True)
 _SHARE = NumberRule(0, "write the share of the period in which the item was in stock, or nothing", optional=True)
 _UNITS = NumberRule(0, "write units, 0 where there are none")
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Which rows the tables of items and of the state may have and must have.
-
-    Attributes:
-        leave_out: leave rows out whose item the history lacks; such a row is a fault otherwise.
-        on_hand: units on hand of items that the state lacks, with nothing under way; such an item is a fault where
-            None.
-    """
-
-    leave_out: bool = False
-    on_hand: float | None = None
 
 
 def read_history(source: Source, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -171,9 +156,15 @@ def collect_history(
     return pd.concat([frame, others], axis=1)
 
 
-def collect_items(source: Source, faults: Faults) -> pd.DataFrame | None:
-    """Read items as `read_items` does; faults are added, None means that there is no frame."""
-    table = _item_table(source, faults, "items", attributes=True)
+def collect_items(source: Source, faults: Faults, notes: list[str] | None = None) -> pd.DataFrame | None:
+    """Read items as `read_items` does; faults are added, None means that there is no frame.
+
+    Args:
+        source: as in `read_items`.
+        faults: collects what is wrong.
+        notes: takes a sentence on a file that is no CSV with commas in UTF-8, and how it was read.
+    """
+    table = _item_table(source, faults, "items", notes, attributes=True)
     if table is None:
         return None
     table.refuse_lookalikes([*ITEM_RULES, *LEVEL_RULES, DISCONTINUED])
@@ -196,9 +187,15 @@ def collect_items(source: Source, faults: Faults) -> pd.DataFrame | None:
     return frame
 
 
-def collect_state(source: Source, faults: Faults) -> pd.DataFrame | None:
-    """Read the state as `read_state` does; faults are added, None means that there is no frame."""
-    table = _item_table(source, faults, "state")
+def collect_state(source: Source, faults: Faults, notes: list[str] | None = None) -> pd.DataFrame | None:
+    """Read the state as `read_state` does; faults are added, None means that there is no frame.
+
+    Args:
+        source: as in `read_state`.
+        faults: collects what is wrong.
+        notes: as in `collect_items`.
+    """
+    table = _item_table(source, faults, "state", notes)
     if table is None or not table.require(["on_hand"]):
         return None
     table.refuse_lookalikes(["backorders"])
@@ -216,101 +213,6 @@ def collect_state(source: Source, faults: Faults) -> pd.DataFrame | None:
     if "date" in table.frame:
         frame["date"] = table.dates("date", optional=True)
     return frame
-
-
-def cross_check(
-    history_ids: Collection[str],
-    items_ids: Collection[str] | None = None,
-    state_ids: Collection[str] | None = None,
-) -> tuple[str, ...]:
-    """Return one message for each pair of tables in which an item is in one only.
-
-    Args:
-        history_ids: every item of the history; repeats do no harm, here and below.
-        items_ids: every item of the items file, None where there is none.
-        state_ids: every item of the state file, None where there is none.
-    """
-    messages = []
-    for name, ids in (("items", items_ids), ("state", state_ids)):
-        if ids is not None:
-            messages += _one_sided("history", history_ids, name, ids)
-            messages += _one_sided(name, ids, "history", history_ids)
-    return tuple(messages)
-
-
-def in_order(frame: pd.DataFrame, item_ids: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of these items in this order; an item without a row is left out."""
-    single = frame.drop_duplicates("item_id")
-    place = _index(single["item_id"]).get_indexer(_index(item_ids))
-    return single.iloc[place[place >= 0]].reset_index(drop=True)
-
-
-def match_rows(
-    history: pd.DataFrame | None,
-    items: pd.DataFrame | None,
-    state: pd.DataFrame | None,
-    rows: Rows,
-    faults: Faults,
-) -> tuple[pd.DataFrame | None, pd.DataFrame | None, tuple[str, ...]]:
-    """Return items and state with the rows that go with a history, and ids of items that are left out.
-
-    Ids that were escaped for a spreadsheet are taken for the history's: see `unescape_ids`.
-
-    Args:
-        history: as `read_history` returns it; None where it could not be read.
-        items: as `read_items` returns it, or None.
-        state: as `read_state` returns it, or None.
-        rows: what the two may have and must have.
-        faults: takes a message for each pair of tables in which an item is in one only.
-    """
-    if history is None:
-        return items, state, ()
-    there, left_out = list(dict.fromkeys(history["item_id"])), ()
-    items, state = (frame if frame is None else unescape_ids(frame, there) for frame in (items, state))
-    if rows.leave_out:
-        ids = [frame["item_id"] for frame in (items, state) if frame is not None]
-        left_out = tuple(dict.fromkeys(name for column in ids for name in column[~column.isin(there)]))
-        items, state = (frame if frame is None else frame[frame["item_id"].isin(there)] for frame in (items, state))
-    if rows.on_hand is not None:
-        state = fill_state(state, there, rows.on_hand)
-    for message in cross_check(there, *(None if frame is None else frame["item_id"] for frame in (items, state))):
-        faults.add(message)
-    return items, state, left_out
-
-
-def fill_state(state: pd.DataFrame | None, item_ids: Collection[str], on_hand: float) -> pd.DataFrame:
-    """Return a state with a row for every item: so many units on hand, and nothing under way, where it had none.
-
-    Args:
-        state: as `read_state` returns it; None where no item has a row.
-        item_ids: the items.
-        on_hand: units.
-    """
-    columns = ["item_id", "on_hand", "backorders"] if state is None else list(state.columns)
-    known = set() if state is None else set(state["item_id"])
-    absent = [name for name in item_ids if name not in known]
-    units = {name: np.full(len(absent), on_hand if name == "on_hand" else 0.0) for name in columns[1:]}
-    rows = pd.DataFrame({"item_id": np.array(absent, dtype=object), **units})[columns]
-    return rows if state is None else pd.concat([state, rows], ignore_index=True) if absent else state
-
-
-def escape_ids(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose ids a spreadsheet does not take for formulas: a ' stands in front of those that it would."""
-    ids = frame["item_id"].astype(str)
-    return frame.assign(item_id=ids.where(~ids.str.startswith(FORMULA_MARKS), "'" + ids))
-
-
-def unescape_ids(frame: pd.DataFrame, known: Collection[str]) -> pd.DataFrame:
-    """Return a frame with ids as the history has them, where they were escaped for a spreadsheet.
-
-    Args:
-        frame: with a column item_id.
-        known: ids of the history; an id that is one of them stays.
-    """
-    ids = frame["item_id"].astype(str)
-    bare = ids.str[1:]
-    escaped = ids.str.startswith("'") & bare.str.startswith(FORMULA_MARKS) & ~ids.isin(known) & bare.isin(known)
-    return frame.assign(item_id=ids.where(~escaped, bare)) if escaped.any() else frame
 
 
 def _raise_faults(collect: Callable[[Faults], pd.DataFrame | None]) -> pd.DataFrame:
@@ -347,15 +249,23 @@ def _agree_on_stock(table: Table, frame: pd.DataFrame, flagged: bool) -> None:
     table.fault(~stocked & (share == 1), "availability must be below 1 where in_stock is false", remedy, shown)
 
 
-def _index(ids: Collection[str]) -> pd.Index[str]:
-    index: pd.Index[str] = pd.Index(np.array(list(ids), dtype=object))
-    return index
-
-
-def _item_table(source: Source, faults: Faults, name: str, attributes: bool = False) -> Table | None:
-    raw = read_raw(source, faults, name=name, text=["item_id"], attributes=attributes)
+def _item_table(
+    source: Source, faults: Faults, name: str, notes: list[str] | None, attributes: bool = False
+) -> Table | None:
+    if not isinstance(source, pd.DataFrame) and is_localised(Path(source)):
+        said = [] if notes is None else notes
+        known = {"text": ["item_id"], "dates": ["date", DISCONTINUED], "is_number": _is_number}
+        raw = read_localised(Path(source), faults, **known, notes=said)
+        raw = None if raw is None else check_raw(raw, faults)
+    else:
+        raw = read_raw(source, faults, name=name, text=["item_id"], attributes=attributes)
     table = None if raw is None else Table(raw, faults)
     return table if table is not None and table.require(["item_id"]) else None
+
+
+def _is_number(column: str) -> bool:
+    """Whether a column of items or of the state must hold numbers."""
+    return column in {*ITEM_RULES, *LEVEL_RULES, "on_hand", "backorders"} or column.startswith("arriving_")
 
 
 def _unique_ids(table: Table) -> NDArray[np.object_]:
@@ -397,15 +307,6 @@ def _collect_levels(table: Table, frame: pd.DataFrame) -> None:
         crossed = (frame["reorder_point"] > frame["order_up_to"]).to_numpy()
         rule = "reorder_point must not exceed order_up_to"
         table.fault(crossed, rule, "correct one of them", frame["reorder_point"].to_numpy() if crossed.any() else None)
-
-
-def _one_sided(here: str, ids: Collection[str], there: str, others: Collection[str]) -> list[str]:
-    absent = list(_index(ids).unique().difference(_index(others), sort=False))
-    if not absent or absent == [""]:
-        return []
-    word = "item is" if len(absent) == 1 else "items are"
-    counted = f"{len(absent):,} {word} in the {here} but not in the {there}: {listing(absent)}"
-    return [f"{counted}; add a row to the {there} or remove the item from the {here}"]
 
 
 def house_names(frame: pd.DataFrame) -> pd.DataFrame:

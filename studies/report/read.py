@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ...errors import FractileError, InputError
-from ...forecasters.data.tables import unescape_ids
+from ...forecasters.data.matching import unescape_ids
 from ..advice import rivals_of
 from ..folder import read_manifest
 from ..league.table import LeagueFiles, read_league

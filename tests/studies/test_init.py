@@ -125,7 +125,7 @@ def test_costs_that_are_given_fill_the_cells_and_lead_times_make_columns(here):
     document = json.loads(result.stdout)
     assert document["fill"] == {"items.csv": ["stockout_cost"], "state.csv": ["on_hand", "arriving_1", "arriving_2"]}
     assert document["next"][0] == "fractile validate fractile.toml --state state.csv"
-    assert (here / "items.csv").read_text().splitlines()[:2] == [
+    assert (here / "items.csv").read_text(encoding="utf-8-sig").splitlines()[:2] == [
         "item_id,lead_time,holding_cost,stockout_cost",
         "007,2,0.1,",
     ]
@@ -186,3 +186,13 @@ def test_the_example_of_a_name_is_the_one_that_a_run_gets(here):
     assert invoke("init", "--out", "bare").exit_code == 0
     assert '# name = "bare"' in (here / "bare" / "fractile.toml").read_text(encoding="utf-8")
     assert load_config(here / "bare" / "fractile.toml").name == "bare"
+
+
+def test_letters_beyond_ascii_are_marked_as_utf8_for_spreadsheets(here):
+    """Excel reads Hähnchen as HÃ¤hnchen in a file without a mark; a file of ASCII has none."""
+    assert invoke("init", "--history", "h.csv", "--out", "marked").exit_code == 0
+    assert {(here / "marked" / name).read_bytes()[:3] for name in ("items.csv", "state.csv")} == {b"\xef\xbb\xbf"}
+    plain = pd.read_csv(here / "h.csv").replace({"item_id": {"ü": "u"}})
+    plain.to_csv(here / "plain.csv", index=False)
+    assert invoke("init", "--history", "plain.csv", "--out", "plain").exit_code == 0
+    assert (here / "plain" / "items.csv").read_bytes().startswith(b"item_id")

@@ -221,7 +221,10 @@ def test_a_history_of_another_frequency_is_refused(folder, keep, tmp_path):
     days = pd.to_datetime(history["date"]) - pd.Timestamp(history["date"].min())
     moved = pd.Timestamp("2030-01-07") + days / 7
     history.assign(date=moved.dt.date).to_csv(tmp_path / "history.csv", index=False)
-    with pytest.raises(fr.InputError, match=r"--history: has periods of frequency D, and the run .* of W-MON; give a"):
+    rule = (
+        r"--history: has periods of frequency D, and the run .* of W-MON; add it up: fractile import .* --freq W-MON "
+    )
+    with pytest.raises(fr.InputError, match=rule):
         next_orders(keep("newsvendor"), tmp_path / "history.csv", None, folder / "old_items.csv", on_hand=0)
 
 
@@ -248,8 +251,85 @@ def test_stock_that_no_file_names_is_what_is_given(folder, keep, tmp_path):
     history, _, items = files(folder)
     found = next_orders(run, history, tmp_path / "few.csv", items, on_hand=7.0).table
     pd.testing.assert_frame_equal(found, next_orders(run, history, tmp_path / "all.csv", items).table)
-    with pytest.raises(fr.InputError, match="1 item is in the history but not in the state"):
+    with pytest.raises(fr.InputError, match=r"1 item is in the history but not in the state: .*; .* give --on-hand N"):
         next_orders(run, history, tmp_path / "few.csv", items)
+
+
+def test_items_without_a_count_are_named(folder, keep, tmp_path):
+    run, (history, state, items) = keep("newsvendor"), files(folder)
+    frame(state).iloc[2:].to_csv(tmp_path / "few.csv", index=False)
+    first = tuple(frame(state)["item_id"][:2])
+    found = next_orders(run, history, tmp_path / "few.csv", items, on_hand=4)
+    assert found.not_counted == first
+    names = ", ".join(map(repr, first))
+    said = f"2 items are taken to have 4 on hand and nothing under way: {names} (--on-hand)"
+    assert said in found.notes
+    assert found.to_record()["not_counted"] == first
+    bare = next_orders(run, history, None, items, on_hand=0)
+    assert any(note.startswith("all 8 items are taken to have 0 on hand") for note in bare.notes)
+    assert next_orders(run, history, state, items).not_counted == ()
+
+
+def test_items_that_two_files_lack_are_told_at_once(folder, keep, tmp_path):
+    history, state, _ = files(folder)
+    frame(state).iloc[:-1].to_csv(tmp_path / "few.csv", index=False)
+    with pytest.raises(fr.InputError) as caught:
+        next_orders(keep("newsvendor"), history, tmp_path / "few.csv", folder / "old_items.csv")
+    by_items, by_state = caught.value.faults
+    assert by_items.startswith(f"{folder / 'old_items.csv'}: 2 items are in the history but not in the items")
+    assert by_state.startswith(f"{tmp_path / 'few.csv'}: 1 item is in the history but not in the state")
+    assert "--on-hand N" in by_state
+
+
+def test_a_discontinued_item_needs_no_count(folder, keep, tmp_path):
+    run, (history, state, _) = keep("newsvendor"), files(folder)
+    items = frame(folder / "items.csv")
+    first, end = items["item_id"][0], frame(history)["date"].max()
+    items["discontinued"] = np.where(items["item_id"] == first, end, "")
+    items.to_csv(tmp_path / "items.csv", index=False)
+    sales = frame(history)
+    sales.loc[(sales["item_id"] == first) & (sales["date"] == end), "sales"] = 0
+    sales.to_csv(tmp_path / "history.csv", index=False)
+    there = frame(state)
+    there[there["item_id"] != first].to_csv(tmp_path / "few.csv", index=False)
+    found = next_orders(run, tmp_path / "history.csv", tmp_path / "few.csv", tmp_path / "items.csv")
+    whole = next_orders(run, tmp_path / "history.csv", state, tmp_path / "items.csv")
+    assert found.discontinued == (first,)
+    pd.testing.assert_series_equal(found.table["order"], whole.table["order"])
+
+
+@pytest.mark.parametrize(
+    ("days", "said"), [(-1, None), (6, None), (-2, "before the history's"), (7, "after the period")]
+)
+def test_stock_that_was_counted_on_another_day_is_refused(folder, keep, tmp_path, days, said):
+    """Days from the start of the period that is ordered for, which is a week; items without a day are not checked."""
+    run, (history, state, items) = keep("newsvendor"), files(folder)
+    begin = pd.Timestamp(frame(history)["date"].max()) + pd.Timedelta(weeks=1)
+    dated = frame(state).iloc[1:].assign(date="")
+    dated.loc[dated.index[2], "date"] = str((begin + pd.Timedelta(days=days)).date())
+    dated.to_csv(tmp_path / "state.csv", index=False)
+    name = dated["item_id"].iloc[2]
+    if said is None:
+        assert len(next_orders(run, history, tmp_path / "state.csv", items, on_hand=3).table) == len(frame(items))
+    else:
+        with pytest.raises(fr.InputError, match=f"--state: item '{name}': stock was counted on .*, {said}.*; count it"):
+            next_orders(run, history, tmp_path / "state.csv", items, on_hand=3)
+
+
+def test_the_items_file_of_the_run_is_named(folder, keep):
+    run = keep("newsvendor")
+    found = next_orders(run, folder / "old.csv", None, on_hand=0)
+    assert f"items: {folder / 'old_items.csv'}, as in the run" in found.notes
+    with pytest.raises(fr.InputError, match=f"{folder / 'old_items.csv'}: 2 items are in the history but not in"):
+        next_orders(run, folder / "history.csv", None, on_hand=0)
+
+
+def test_a_state_as_a_spreadsheet_saves_it_is_read_and_said(folder, keep, tmp_path):
+    run, (history, state, items) = keep("newsvendor"), files(folder)
+    frame(state).to_csv(tmp_path / "state.csv", index=False, sep=";", decimal=",", encoding="utf-16")
+    found = next_orders(run, history, tmp_path / "state.csv", items)
+    pd.testing.assert_frame_equal(found.table, next_orders(run, history, state, items).table)
+    assert any(note.startswith(f"{tmp_path / 'state.csv'}: read as text in UTF-16") for note in found.notes)
 
 
 def test_a_policy_that_the_run_does_not_keep_is_refused(folder, keep):
@@ -310,9 +390,9 @@ def test_ids_that_look_like_formulas_are_escaped_and_read_back(folder, keep, tmp
 @pytest.mark.parametrize("mark", ["=", "+", "-", "@", "\t", "\r"])
 def test_every_first_character_of_a_formula_is_escaped(mark):
     table = pd.DataFrame({"item_id": [f"{mark}a", "a=", "007"]})
-    written = fr.forecasters.data.tables.escape_ids(table)
+    written = fr.forecasters.data.matching.escape_ids(table)
     assert written["item_id"].tolist() == [f"'{mark}a", "a=", "007"]
-    unescape = fr.forecasters.data.tables.unescape_ids
+    unescape = fr.forecasters.data.matching.unescape_ids
     pd.testing.assert_frame_equal(unescape(written, [f"{mark}a", "a="]), table)
     # An id that the history has is never changed.
     assert unescape(written, [f"'{mark}a", f"{mark}a"])["item_id"].iloc[0] == f"'{mark}a"
