@@ -254,8 +254,8 @@ def _item_table(
 ) -> Table | None:
     if not isinstance(source, pd.DataFrame) and is_localised(Path(source)):
         said = [] if notes is None else notes
-        known = {"text": ["item_id"], "dates": ["date", DISCONTINUED], "is_number": _is_number}
-        raw = read_localised(Path(source), faults, **known, notes=said)
+        dates = ["date", DISCONTINUED]
+        raw = read_localised(Path(source), faults, text=["item_id"], dates=dates, is_number=_is_number, notes=said)
         raw = None if raw is None else check_raw(raw, faults)
     else:
         raw = read_raw(source, faults, name=name, text=["item_id"], attributes=attributes)
