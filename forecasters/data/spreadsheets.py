@@ -198,7 +198,8 @@ def _is_plain(topic: str, values: Any) -> bool:
 def _without_options(message: str) -> str:
     """Return a fault with a remedy for files that are read without options."""
     rule, mark, remedy = message.partition("; ")
-    return f"{rule}; {REMEDY}" if not mark or "--" in remedy else message
+    own = "keep one of them" if " sheets with data" in rule else REMEDY
+    return f"{rule}; {own}" if not mark or "--" in remedy else message
 
 
 def _objects(values: Iterable[Any]) -> NDArray[np.object_]:

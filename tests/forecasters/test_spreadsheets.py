@@ -66,6 +66,17 @@ def test_a_workbook_is_read_like_a_csv_with_commas(tmp_path, text, read):
     pd.testing.assert_frame_equal(read(tmp_path / "table.xlsx"), read(tmp_path / "table.csv"))
 
 
+def test_a_workbook_with_two_tables_is_a_fault(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for sheet in (book.active, book.create_sheet("old")):
+        for row in (["item_id", "on_hand"], ["a", 3], ["b", 2]):
+            sheet.append(row)
+    book.save(tmp_path / "state.xlsx")
+    with pytest.raises(fr.InputError, match=r"holds 2 sheets with data: 'Sheet', 'old'; keep one of them"):
+        read_state(tmp_path / "state.xlsx")
+
+
 def history(*ids):
     weeks = pd.date_range("2024-01-01", periods=6, freq="W-MON")
     return pd.concat([pd.DataFrame({"item_id": name, "date": weeks, "sales": 3.0}) for name in ids])
