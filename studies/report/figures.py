@@ -85,7 +85,15 @@ def draw_cost_split(table: pd.DataFrame, *, baseline: str, period: str) -> str:
         axes.set_yticks(places, labels)
         for text, names in zip(axes.get_yticklabels(), rows["policies"], strict=True):
             text.set_fontweight("bold" if baseline in names else "normal")
-        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderaxespad=0, handlelength=1.0)
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            ncols=4,
+            borderaxespad=0,
+            handlelength=1.0,
+            columnspacing=1.2,
+            handletextpad=0.5,
+        )
         strip_axes(axes, grid="x")
 
     lines = sum(text.count("\n") for text in labels)
