@@ -300,7 +300,13 @@ def drop_total_columns(table: RawTable, dated: dict[str, str], findings: Finding
     totals = [c.name for c in table.columns if c.name not in dated and is_total(c.name) and share_of_numbers(c) > 0.7]
     if totals:
         findings.say("left_out", f"columns of totals: {', '.join(map(repr, totals))}", names=totals)
-    return table.drop(totals)
+    twice = [name for name in table.names if name.rpartition("_")[0] in dated and name not in dated]
+    if twice:
+        findings.fault(
+            f"{twice[0].rpartition('_')[0]!r} stands {'twice' if len(twice) <= len(dated) else 'several times'} in the "
+            f"header: keep the columns of units alone, or name each by its measure, e.g. 'units {next(iter(dated))}'"
+        )
+    return table.drop([*totals, *twice])
 
 
 @dataclass(frozen=True)
@@ -338,10 +344,10 @@ def items_as_columns(table: RawTable, options: Options) -> ItemColumns | None:
     rest = [c for c in table.columns if c is not dates[0]]
     others = [c for c in rest if is_covariate(c.name) or c.name in (*options.text, *options.columns.values())]
     rest = [c for c in rest if c not in others]
-    items = [c for c in rest if share_of_numbers(c) > _MOSTLY or _mostly_numbers(c)]
+    units = [c for c in rest if not (is_money(c.name) or is_place(c.name))]
+    items = [c for c in units if share_of_numbers(c) > _MOSTLY or _mostly_numbers(c)]
     roles = ("sales", "item_id", "price", "in_stock", "availability", "listed")
-    plain = len(items) == len(rest) and not any(is_money(c.name) or is_place(c.name) for c in items)
-    sure = plain and not any(strength(c.name, role) for c in rest for role in roles)
+    sure = len(items) == len(rest) and not any(strength(c.name, role) for c in rest for role in roles)
     if len(items) < _FEWEST_ITEMS:
         return None
     others += [c for c in rest if c not in items]

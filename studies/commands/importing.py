@@ -26,7 +26,7 @@ Source = Annotated[
 Table = Annotated[
     Path | None, _option("--out", "CSV or Parquet to write; without it what would be done is said.", "FILE")
 ]
-Layout = Annotated[str | None, _option("--layout", "long: a row an item and date; wide: a column a date.")]
+Layout = Annotated[str | None, _option("--layout", "long: a row an item and date; wide: a column a date, or an item.")]
 Item = Annotated[
     str | None, _option("--item", "The column that names the item; store+product for a composite key.", "COLUMNS")
 ]

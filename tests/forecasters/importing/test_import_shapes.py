@@ -233,3 +233,18 @@ def test_columns_of_other_measures_are_left_out(tmp_path):
     )
     assert found.history["sales"].sum() == 100
     assert found.history["date"].nunique() == 10
+
+
+def test_money_beside_a_column_an_item_is_no_item(tmp_path):
+    path = write(tmp_path, kitchen(HEAD.replace("Temperatur", "Umsatz")))
+    with pytest.raises(fr.InputError, match="each of 3 columns is an item, 'Fisch', 'Lamm', 'Steak'"):
+        fr.import_sales(path)
+    history = fr.import_sales(path, layout="wide").history
+    assert list(history["item_id"].unique()) == ["Fisch", "Lamm", "Steak"]
+
+
+def test_dates_that_stand_twice_in_the_header_are_a_fault(tmp_path):
+    header = ",".join(["sku", *(f"{d:%Y-%m-%d}" for d in [*WEEKS, *WEEKS])])
+    path = write(tmp_path, "\n".join([header, *(f"{i},{','.join(['5'] * 20)}" for i in "ab")]))
+    with pytest.raises(fr.InputError, match="'2023-01-02' stands twice in the header"):
+        fr.import_sales(path)
