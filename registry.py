@@ -101,6 +101,9 @@ class Registry(Mapping[str, type[Any]]):
         if missing:
             trained = isinstance(self._addresses.get(name), str) and not getattr(found, "never_trained", False)
             remedy = "give them, or train it" if trained else "give them"
+            if is_address(name):
+                table = {"policy": "policies", "forecaster": "forecast"}.get(self.kind, self.kind)
+                remedy = f'give them, in a config file under [{table}.options."{name}"], or a default each'
             raise FractileError(f"{self.kind} {name!r} needs {', '.join(missing)}; {remedy}")
         return found(**options)
 

@@ -16,7 +16,7 @@ from ..randomness import keyed_generator
 from .core.backend import LooseSlots
 from .core.params import ItemParams, SharedCapacity
 from .core.period import system_of
-from .core.system import System
+from .core.system import COMPARED, OBSERVED, SIMULATED, System, check_attributes
 from .core.types import InventoryState, PeriodOutcome
 from .networks.shapes import distribution, dual_sourcing, serial
 from .systems.perishable import PerishableState
@@ -137,7 +137,8 @@ def check_dynamics(system: Any = None, cases: Mapping[str, Any] | None = None, *
     Units are neither made nor lost, in stock and under way; nothing is negative, and nothing is both on hand and
     short; costs are what the parameters say; a batch is its paths one by one, in any order; the same call gives the
     same answer, leaves its inputs alone, and gives it in torch, too, where torch is installed. Of a system of your
-    own, which brings its `step` along, what holds for every system is checked: all but the units under way and cost.
+    own, which brings its `step` along, what holds for every system is checked: all but the units under way and cost;
+    and that it has every attribute that `fr.simulate`, `fr.compare` and the environments read.
 
     Args:
         system: a step function `(state, order, demand, params, arrivals) -> (state, outcome)` for items; or the
@@ -157,6 +158,10 @@ def check_dynamics(system: Any = None, cases: Mapping[str, Any] | None = None, *
     else:
         tried = [(name, system, params) for name, params in (cases or ITEM_CASES).items()]
     for name, step, params in tried:
+        # A class that derives from `System` may be for simulations alone.
+        others = () if isinstance(params, System) else (*COMPARED, *OBSERVED)
+        if step is None:
+            check_attributes(params, (*SIMULATED, *others), "a simulation, a comparison or an environment")
         # With constant lead times, and with arrivals as data where it is known what they are shares of.
         for shares in (False, True) if system_of(params).stock is not None else (False,):
             trial = _trial(step, f"{name}, arrivals as data" if shares else name, params, shares, seed)

@@ -13,6 +13,7 @@ from ..arrays import Array, FloatArray, IntArray
 from ..envs.core.backend import are_quantities, first_fault, is_torch
 from ..envs.core.params import ItemParams
 from ..envs.core.period import StockState, advance, observation, system_of
+from ..envs.core.system import SIMULATED, check_attributes, naming_what_lacks
 from ..envs.core.types import HistoryView, Observation, PeriodOutcome, Scenario, Trajectory, with_protection_totals
 from ..envs.gym.batch import target_state
 from ..errors import FractileError
@@ -50,18 +51,22 @@ def simulate(
         Everything that happened, arrays (paths, periods − warm_up, items); in a network orders are by link.
 
     Raises:
-        FractileError: where warm_up leaves no period, or an order cannot be placed: see `roll`.
+        FractileError: where warm_up leaves no period, a system of your own lacks what the policy or the simulation
+            reads of it, or an order cannot be placed: see `roll`.
     """
     if not 0 <= warm_up < scenario.periods:
         raise FractileError(f"warm_up must be from 0 to {scenario.periods - 1}, got {warm_up}")
+    check_attributes(params, SIMULATED, "a simulation")
     columns = system_of(params).columns(scenario.items)
     if scenario.items != columns:
         raise FractileError(
             f"the network has {columns} locations, the scenario demand for {scenario.items}; "
             "spread demand over all locations with network.place(demand)"
         )
+    reader = type(policy).__name__
     scenario = prepare_scenario(policy, scenario, params)
-    state = starting_state(policy, scenario, params) if initial_state is None else initial_state
+    with naming_what_lacks(params, reader):
+        state = starting_state(policy, scenario, params) if initial_state is None else initial_state
     slots = _slots(scenario, params)
     if len(state.pipeline) < slots or (scenario.arrivals is not None and len(state.pipeline) != slots):
         raise FractileError(
@@ -72,7 +77,8 @@ def simulate(
         plan = _Planned(orders, type(policy).__name__)
         params = policy.relaxed(params)
         policy = plan
-    outcomes = [outcome for _, outcome in roll(policy, scenario, params, state, view)][warm_up:]
+    with naming_what_lacks(params, reader):
+        outcomes = [outcome for _, outcome in roll(policy, scenario, params, state, view)][warm_up:]
     arrays = {name: np.stack([getattr(o, name) for o in outcomes], axis=1) for name in outcomes[0]._fields}
     common = {name: arrays.pop(name) for name in PeriodOutcome._fields}
     demand = np.asarray(scenario.demand)[:, warm_up:]
@@ -115,7 +121,10 @@ def prepare_scenario(policy: Any, scenario: Scenario, params: Any) -> Scenario:
     reads = getattr(policy, "reads_protection_total", False) or scenario.protection_totals is not None
     if reads and hasattr(params, "protection_interval"):  # in a network each link has a lead time of its own
         scenario = with_protection_totals(scenario, params)
-    return policy.prepare(scenario, params) if isinstance(policy, PreparingPolicy) else scenario
+    if not isinstance(policy, PreparingPolicy):
+        return scenario
+    with naming_what_lacks(params, type(policy).__name__):
+        return policy.prepare(scenario, params)
 
 
 def roll(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..arrays import FloatArray
+from ..envs.core.system import COMPARED, SIMULATED, check_attributes
 from ..envs.core.types import InventoryState, ItemParams, Scenario, Trajectory
 from ..errors import FractileError, did_you_mean
 from ..policies.base import Planner, Policy
@@ -198,6 +199,7 @@ def compare(
         checks: check the baseline, which simulates it some ten times again, on 30,000 path-item-periods at most.
     """
     _check_baseline(baseline, policies)
+    check_attributes(params, (*SIMULATED, *COMPARED), "a comparison")
     for policy in policies.values():
         scenario = prepare_scenario(policy, scenario, params)
     bounds = [name for name, policy in policies.items() if isinstance(policy, Planner)]

@@ -12,6 +12,7 @@ import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
 from ..errors import InputError
+from ..registry import is_address
 from .sections import (
     FEWEST_HELD_OUT,
     OUTSIDE,
@@ -192,7 +193,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError([f"{path}: there is no such config file"]) from None
+        own = (
+            "; the address of a class goes with --policy or --forecaster; demand models and systems of your own are "
+            "used in Python"
+        )
+        raise InputError([f"{path}: there is no such config file{own if is_address(path.name) else ''}"]) from None
     except IsADirectoryError:
         raise InputError([f"{path}: is a folder; give a TOML file"]) from None
     except OSError as error:

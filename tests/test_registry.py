@@ -50,6 +50,14 @@ class Nothing:
     pass
 
 
+class Demanding:
+    def __init__(self, k):
+        self.k = k
+
+    def order(self, obs):
+        return self.k - obs.inventory_position
+
+
 number = 3
 """
 
@@ -124,6 +132,15 @@ def test_study_configs_take_addresses(own):
 def test_what_stands_at_no_address_is_refused(own, address, message):
     with pytest.raises(fr.FractileError, match=message):
         fr.make_policy(address)
+
+
+def test_an_option_without_a_default_says_where_a_config_gives_it(own):
+    where = r'needs k; give them, in a config file under \[policies.options."own_module:Demanding"\], or a default each'
+    with pytest.raises(fr.FractileError, match=where):
+        fr.make_policy("own_module:Demanding")
+    options = {"own_module:Demanding": {"k": 3.0}}
+    named = {"names": ["own_module:Demanding", "newsvendor"], "options": options}
+    assert load_config(None, {"policies": named}).policies.options["own_module:Demanding"] == {"k": 3.0}
 
 
 class Own:

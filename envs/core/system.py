@@ -7,15 +7,25 @@ chooses by what they hold: plain stock (`ItemSystem`, below), stock that perishe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...arrays import Array, FloatArray, IntArray
+from ...errors import FractileError
 from .dynamics import step
 from .params import ItemParams
 from .types import InventoryState
+
+SIMULATED = ("slots", "every_period", "salvage_value")
+"""What a simulation reads of a system of a user's own, beside its `step`."""
+COMPARED = ("holding_cost", "stockout_cost", "ordering_cost")
+"""What the columns of a comparison read besides."""
+OBSERVED = ("lead_time", "protection_interval", "critical_ratio", "pack_size", "ages", "capacity")
+"""What the observations and actions of an environment read besides."""
 
 
 class System(ABC):
@@ -197,3 +207,47 @@ class OwnSystem(System):
 def first_path(value: Any, columns: int) -> FloatArray:
     """Return a parameter that broadcasts to (paths, columns) as the first path has it, shape (columns,)."""
     return np.broadcast_to(np.atleast_2d(np.asarray(value, dtype=np.float64))[0], (columns,))
+
+
+def check_attributes(own: Any, names: Iterable[str], reader: str) -> None:
+    """Refuse a system of a user's own that lacks attributes.
+
+    Args:
+        own: an object with `step`; parameters of items have all.
+        names: of the attributes; `review_period` is asked for where not every period is one of review.
+        reader: who reads them, for the message.
+
+    Raises:
+        FractileError: names all that are missing.
+    """
+    if isinstance(own, ItemParams):
+        return
+    wanted = [*names] if getattr(own, "every_period", True) else [*names, "review_period"]
+    missing = [name for name in wanted if not hasattr(own, name)]
+    if missing:
+        raise FractileError(
+            f"a {type(own).__name__} lacks {', '.join(missing)}, which {reader} reads; give the class these "
+            "attributes: the page 'Add a system' says what each means"
+        )
+
+
+@contextmanager
+def naming_what_lacks(own: Any, reader: str) -> Iterator[None]:
+    """Turn the `AttributeError` of a system of a user's own into a message that says who read the attribute.
+
+    Args:
+        own: the object; errors of any other one stay as they are.
+        reader: who is at work, for the message, e.g. the name of a policy.
+
+    Raises:
+        FractileError: where the object lacks what is read of it.
+    """
+    try:
+        yield
+    except AttributeError as error:
+        if error.obj is not own or isinstance(own, ItemParams):
+            raise
+        raise FractileError(
+            f"a {type(own).__name__} lacks {error.name}, which is read where {reader} orders for it; take a policy "
+            "that does not read it, e.g. base_stock or one of your own, or give a system of your own the attribute"
+        ) from error

@@ -21,6 +21,7 @@ from ...randomness import draw_by_item, item_keys
 from ..core.types import Scenario
 from .distribution_forecast import ForecastsOnPaths
 from .model import DemandModel, PreparedDemand
+from .sampled import as_demand_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +235,7 @@ class Believed:
     """Demand from one model, forecasts from another: what it costs to believe something else than the truth.
 
     Attributes:
-        truth: where demand comes from.
+        truth: where demand comes from; an object of your own needs `sample` alone, here and as belief.
         belief: where forecasts come from: another demand model whose forecasts do not depend on what happens (a
             distribution, or a `ForecastDemand` in mode "fixed"), one forecast, or a `Distortion` of the
             truth's.
@@ -249,8 +250,11 @@ class Believed:
     belief: DemandModel | DemandForecast | Distortion
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "truth", as_demand_model(self.truth))
         if isinstance(self.belief, Distortion):
             return
+        if not isinstance(self.belief, DemandForecast):
+            object.__setattr__(self, "belief", as_demand_model(self.belief))
         items = len(self.belief.values) if isinstance(self.belief, DemandForecast) else self.belief.items
         if items != self.truth.items:
             raise FractileError(f"belief must be about the truth's {self.truth.items} items, got {items}")

@@ -12,6 +12,7 @@ from ...arrays import Array, FloatArray
 from ...forecasters.demand_forecast import DemandForecast
 from ..core.backend import clip, like
 from ..core.forecast_features import ForecastFeatures
+from ..core.system import OBSERVED, SIMULATED, check_attributes
 from ..core.types import Observation, Scenario
 from ..networks.encoder import NetworkEncoder
 from ..networks.network import Network
@@ -41,6 +42,7 @@ def make_encoder(
     params = source.params
     if isinstance(params, Network):
         return NetworkEncoder(params, slots=source.slots, action=action, memory=memory)
+    check_attributes(params, (*SIMULATED[:2], *OBSERVED), "an environment")
     each = ObservationEncoder(
         source.slots,
         action=action,

@@ -73,7 +73,7 @@ def train_on(
     typed = {key: value for key, value in overrides.items() if value is not None}
     faults = [
         f"--{key.rpartition('.')[2].rstrip('s').replace('_', '-')}: goes with a history, not with an environment; "
-        "leave it out"
+        f"leave it out, or leave {id} out to train on a history"
         for key in typed
         if key not in allowed
     ]

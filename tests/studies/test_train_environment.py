@@ -136,12 +136,13 @@ def test_the_command(tmp_path, monkeypatch):
         ),
         (
             [LOST_SALES, "--history", "h.csv", "--forecaster", "ets"],
-            ["--history: goes with a history", "--forecaster: goes with a history"],
+            [f"leave it out, or leave {LOST_SALES} out to train on a history", "--forecaster: goes with a history"],
         ),
         (
             [LOST_SALES, "--steps", "many", "--seed", "-1"],
             ["--steps: must be a whole number >= 1", "--seed: must be a"],
         ),
+        (["my_parts:Bursts"], ["my_parts:Bursts: there is no such config file; the address of a class goes with"]),
         ([LOST_SALES, "--resume"], ["--resume: needs the folder to go on in; give --out, too"]),
         ([LOST_SALES, "--policy", "hindsight"], ["'hindsight' is a bound that knows the future"]),
         ([LOST_SALES, "--policy", "pp0"], ["unknown policy 'pp0'; did you mean 'ppo'"]),
