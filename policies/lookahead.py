@@ -9,7 +9,7 @@ are taken for stock that keeps and for no limit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..envs.core.dynamics import feasible_order
 from ..envs.core.forecast_features import fractile_of, shifted_ratio
 from ..envs.core.params import ItemParams
 from ..envs.core.types import Observation
+from ..errors import FractileError
 from ..forecasters.interpolation import sobol_uniforms
 from .base import check_fractile
 
@@ -222,6 +223,11 @@ def _continued(demand: FloatArray, periods: int) -> FloatArray:
 
 def _of_decisions(params: ItemParams, shape: tuple[int, ...], at: IntArray, item: IntArray) -> ItemParams:
     """Return the parameters decision by decision."""
+    if not is_dataclass(params):
+        raise FractileError(
+            f"myopic, myopic2 and lookahead plan for items, not for a {type(params).__name__}: take base_stock, or a "
+            "policy of its own"
+        )
     values: dict[str, Any] = {f.name: getattr(params, f.name) for f in fields(params) if f.init}
     by_path: dict[str, Any] = {
         k: np.broadcast_to(v, shape).reshape(-1)[at] for k, v in values.items() if np.ndim(v) == 2

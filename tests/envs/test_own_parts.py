@@ -92,6 +92,12 @@ def test_a_policy_that_reads_more_of_a_system_than_it_has_is_named(name, reader,
         fr.simulate(fr.make_policy(name), scenario(), Spoiling())
 
 
+@pytest.mark.parametrize("name", ["myopic", "myopic2", "generalist", "hindsight"])
+def test_policies_that_plan_for_items_say_so(name):
+    with pytest.raises(FractileError, match=rf"{name}.* plans? for items|{name} orders for items"):
+        fr.simulate(fr.make_policy(name), scenario(), Spoiling())
+
+
 def test_an_error_of_a_policys_own_stays_as_it_is():
     lost = SimpleNamespace(order=lambda obs: obs.no_such_thing)
     with pytest.raises(AttributeError, match="no_such_thing"):
