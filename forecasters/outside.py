@@ -69,8 +69,7 @@ class OutsideForecaster:
         starts = starts[starts < panel.periods]
         if self.forecast.dependence is None and len(starts):
             past = self._of(panel, panel.dates[starts])
-            past = replace(past, origins=starts)
-            self._errors = fit_error_dependence(past, History.of(panel, "bound"))
+            self._errors = estimate_dependence(replace(past, origins=starts), panel)
         return self
 
     def predict(
@@ -179,6 +178,16 @@ def _dates_from(panel: SalesPanel) -> pd.DatetimeIndex:
     after = later_dates(panel.dates[-1:], panel.freq, 1)
     assert after is not None
     return pd.DatetimeIndex(panel.dates.append(after))
+
+
+def estimate_dependence(past: QuantileForecast, panel: SalesPanel) -> ErrorDependence:
+    """Estimate how errors of successive periods move together, from forecasts made elsewhere.
+
+    Args:
+        past: from origins within the panel; their `origins` are its periods.
+        panel: the history up to where the estimate is made.
+    """
+    return fit_error_dependence(past, History.of(panel, "bound"))
 
 
 def tail_levels(forecast: QuantileForecast, critical_ratio: ArrayLike) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy as np
 from ..envs.core.types import ItemParams
 from ..errors import Faults, FractileError
 from ..forecasters.data.panel import SalesPanel
+from ..forecasters.forecast import QuantileForecast
 from ..forecasters.outside import OutsideForecaster, tail_levels
 from .data import StudyData
 from .windows import Windows
@@ -80,13 +81,7 @@ def check_outside(
         except FractileError as fault:
             faults.add(f"forecasts {fault}")
             continue
-        beyond = tail_levels(forecaster.forecast, params.critical_ratio)
-        if len(beyond):
-            levels = forecaster.forecast.levels
-            notes.append(
-                f"{name}: critical ratios from {beyond[0]:g} to {beyond[-1]:g} lie beyond its levels, {levels[0]:g} to "
-                f"{levels[-1]:g}: quantiles there follow from its last two levels"
-            )
+        notes += tail_notes(name, forecaster.forecast, params)
         own = own_windows(forecaster, panel, window)
         if not own.fits and window.fits:
             notes.append(
@@ -97,13 +92,42 @@ def check_outside(
                 f"{name}: policies learn from the {own.learning} periods that have forecasts, not {window.learning}"
             )
         if forecaster.forecast.dependence is None and not (forecaster.origins(panel) < window.cutoff).any():
-            notes.append(
-                f"{name}: no forecasts before the held-out periods: errors of successive periods are taken to be "
-                "independent, which makes sums over the lead time too sure; add earlier origins, or the columns "
-                "correlation_1 …"
-            )
+            notes.append(independence_note(name))
     faults.raise_if_any()
     return tuple(notes)
+
+
+def tail_notes(name: str, forecast: QuantileForecast, params: ItemParams) -> list[str]:
+    """Return a note where critical ratios lie beyond the levels of a forecast; none where all lie between them."""
+    beyond, levels = tail_levels(forecast, params.critical_ratio), forecast.levels
+    if not len(beyond):
+        return []
+    ratios = f"the critical ratio {beyond[0]:.3g} lies"
+    if len(beyond) > 1:
+        ratios = f"critical ratios from {beyond[0]:g} to {beyond[-1]:g} lie"
+    return [
+        f"{name}: {ratios} beyond its levels, {levels[0]:g} to {levels[-1]:g}: quantiles there follow from its last "
+        "two levels"
+    ]
+
+
+def independence_note(name: str, remedy: str = "add earlier origins") -> str:
+    """Return the note on forecasts that do not say how errors of successive periods move together.
+
+    Args:
+        name: of the forecasts.
+        remedy: how earlier origins, which show it, come in.
+    """
+    return (
+        f"{name}: no forecasts before the held-out periods: errors of successive periods are taken to be independent, "
+        f"which makes sums over the lead time too sure; {remedy}, or the columns correlation_1 …"
+    )
+
+
+def forecast_notes(data: StudyData, window: Windows) -> tuple[str, ...]:
+    """Return those of a study's notes that are on its forecasts made elsewhere: see `with_outside`."""
+    names = tuple(f"{name}: " for name in data.given)
+    return tuple(note for note in window.notes if note.startswith(names))
 
 
 def own_windows(forecaster: OutsideForecaster, panel: SalesPanel, window: Windows) -> Windows:

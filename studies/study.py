@@ -33,8 +33,10 @@ from .interrupted import PARTS, interruptible_run
 from .kept_runs import BOUNDS, orders_at_end, save_models
 from .league.run import study_lineage
 from .orders import label_orders, write_orders
+from .outside import forecast_notes
 from .record import backtest_record, describe_setting, write_manifest
 from .report.page import build_report
+from .report.text import note_lines
 from .sections import OWN_ORDERS
 from .stages import study_stages
 from .sweeps import sweep_study
@@ -63,6 +65,7 @@ class StudyResult:
         advice: what to do, and the policy that orders are made with.
         assumptions: what was taken for granted.
         setting: how many periods were held out, in how many folds, and how many training seeds networks have.
+        notes: what a reader should know of forecasts made elsewhere.
         checks: what a careful statistician would ask.
     """
 
@@ -73,6 +76,7 @@ class StudyResult:
     assumptions: tuple[Assumption, ...] = ()
     checks: Checks | None = None
     setting: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def report(self) -> Path:
@@ -84,6 +88,7 @@ class StudyResult:
         gap = gap_sentence(self.comparison.table, self.comparison.intervals.candidate)
         said = [textwrap.fill(text, WIDTH) for text in (self.setting, gap) if text]
         said += [] if self.checks is None else [textwrap.fill(text, WIDTH) for text in self.checks.sentences]
+        said += note_lines(self.notes)
         said += [] if self.advice is None else [textwrap.fill(self.advice.sentence, WIDTH)]
         text = "\n\n".join([self.comparison.to_text(), *said, f"Report: {self.report}"])
         return begin_with(describe_defaults(self.assumptions), text)
@@ -104,6 +109,7 @@ class StudyResult:
             "advice": self.advice and self.advice.to_record(),
             **assumption_record(self.assumptions),
             "warnings": [] if self.checks is None else self.checks.warning_records(),
+            "notes": self.notes,
         }
 
 
@@ -203,7 +209,14 @@ def run_study(
         )
         build_report(run.path)
     return StudyResult(
-        comparison, run.target, league.failed if league else {}, advice, assumptions, checks, describe_setting(study)
+        comparison,
+        run.target,
+        league.failed if league else {},
+        advice,
+        assumptions,
+        checks,
+        describe_setting(study),
+        forecast_notes(study.data, study.window),
     )
 
 

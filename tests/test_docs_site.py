@@ -219,6 +219,25 @@ def test_a_tutorial_works_on_other_data(name, tmp_path, monkeypatch):
         assert len(found["dearest"]) == 3
 
 
+def test_scripts_on_forecasts_run_on_other_data(tmp_path, monkeypatch):
+    """Point forecasts get quantiles that rise with the level, and `fr.impact` values them with earlier origins."""
+    text = (DOCS / "tutorials" / "what-is-my-forecast-worth.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    write_shop(tmp_path)
+    run("fractile import shop.csv --out history.csv")
+    subprocess.run([sys.executable, "ours.py"], check=True)
+    frame = pd.read_csv("forecasts.csv", dtype={"item_id": str})
+    frame[frame["level"] == 0.5].drop(columns="level").to_csv("points.csv", index=False)
+    code = dict(re.findall(r"```python title=\"(.*?)\"\n(.*?)```", text, re.DOTALL))
+    exec(compile(code["points.py"].replace("], 26", "], 12"), "points.py", "exec"), {})
+    made = pd.read_csv("forecasts.csv", dtype={"item_id": str})
+    assert made.groupby(["item_id", "origin_date", "date"])["value"].is_monotonic_increasing.all()
+    with redirect_stdout(StringIO()) as printed:
+        exec(compile(code["worth.py"].replace("periods=26", "periods=12"), "worth.py", "exec"), {})
+    assert "Cheapest is ours with" in printed.getvalue()
+    assert "note:" not in printed.getvalue()
+
+
 ITEMS = ("10-A", "10-B", "007", "Müsli", "=Summe", "Öl")
 WEEKS = 64
 

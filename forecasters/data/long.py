@@ -18,7 +18,7 @@ from ...errors import Faults
 from ..calibration.dependence import Dependence
 from ..interpolation import CROSSING
 from .panel import SalesPanel
-from .read import Source, Table, listing, read_raw
+from .read import MOST_NAMED, Source, Table, listing, read_raw
 from .rules import NumberRule
 
 COLUMNS = ("item_id", "origin_date", "date", "level", "value")
@@ -63,7 +63,7 @@ def collect_long(source: Source, panel: SalesPanel, faults: Faults, name: str = 
     known = len(faults.messages)
     raw = read_raw(source, faults, name=name, text=COLUMNS[:3])
     table = None if raw is None else Table(raw, faults)
-    if table is None or not table.require(COLUMNS):
+    if table is None or not _has_columns(table):
         return None
     ids, value = table.ids(), table.numbers("value", _VALUE)
     started, target = table.dates("origin_date"), table.dates()
@@ -95,6 +95,31 @@ def collect_long(source: Source, panel: SalesPanel, faults: Faults, name: str = 
     if len(faults.messages) > known:
         return None
     return LongForecast(levels, values, origins, panel.item_ids, days[origins], panel.freq, dependence)
+
+
+def _has_columns(table: Table) -> bool:
+    """Return whether the columns of `COLUMNS` are there; add a fault that says how to come by those that are not."""
+    missing = [name for name in COLUMNS if name not in table.frame]
+    if not missing:
+        return True
+    there = {str(column) for column in table.frame.columns}
+    has = "has no column" + ("s " if len(missing) > 1 else " ") + ", ".join(map(repr, missing))
+    if {"unique_id", "ds"} <= there:
+        remedy = (
+            "in what Nixtla's libraries return, unique_id is the item_id, ds the date, and the period after the cutoff "
+            "the origin_date; in Python, fr.QuantileForecast.from_nixtla(frame, panel).to_frame() has these columns, "
+            "to be written into a file"
+        )
+    elif missing == ["level"]:
+        remedy = (
+            "a row is a quantile with its level, e.g. 0.9; of point forecasts alone, take the quantiles of their past "
+            "errors (the tutorial 'What is my forecast worth?' has a script)"
+        )
+    else:
+        known = ", ".join(sorted(there)[:MOST_NAMED])
+        remedy = f"a row has {', '.join(COLUMNS)}; rename the columns in the file, which has: {known}"
+    table.faults.add(f"{table.name}: {has}; {remedy}")
+    return False
 
 
 def correlation_columns(dependence: Dependence | None, shape: tuple[int, int, int]) -> dict[str, FloatArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,13 @@ from ...envs.core.types import ItemParams, Scenario, with_protection_totals
 from ...envs.demand.model import uncensored
 from ...errors import FractileError
 from ...forecasters.data.panel import SalesPanel
+from ...forecasters.data.read import listing
 from ...forecasters.forecast import QuantileForecast
+from ...forecasters.outside import estimate_dependence
 from ...policies.base import Planner, Policy
 from ...policies.exact.hindsight import Hindsight
 from ...policies.rollout import simulate
+from ..outside import independence_note, tail_notes
 from .grid import Grid
 from .plots import plot_cells
 from .result import Impact, value_forecasts
@@ -83,12 +86,13 @@ def impact(
     reference: str | None = None,
     warm_up: int = 0,
     level: float = 0.95,
+    periods: int | None = None,
 ) -> ForecastImpact:
     """Value forecasts in money: every one under every policy, beside its accuracy.
 
     Args:
         forecasts: by name, of the panel's items, from the same origins, each a period after the one before; made
-            elsewhere (`QuantileForecast.from_frame`) or by a forecaster.
+            elsewhere (`QuantileForecast.from_frame`) or by a forecaster. An origin at the panel's end is left out.
         policies: by name, ready to order; each starts at its own target.
         panel: the history with the periods that were forecast.
         params: lead times, costs and order rules of its items.
@@ -97,6 +101,9 @@ def impact(
         reference: the pair that savings are measured against, "forecast/policy"; the first of each where None.
         warm_up: periods at the start that do not count.
         level: of the intervals.
+        periods: the last ones of the panel, which are held out; from forecasts of earlier origins it is estimated how
+            errors of successive periods move together, where forecasts do not say it, as `fractile impact` does (whose
+            `warm_up` is twice the longest protection interval). None: all origins are held out.
 
     Raises:
         FractileError: where forecasts have other items or origins, or do not reach over a protection interval.
@@ -110,19 +117,27 @@ def impact(
     >>> sorted(found.cells["forecaster"])
     ['croston', 'seasonal_naive']
     """
-    first = next(iter(forecasts.values()), None)
-    if first is None or not policies:
+    if not forecasts or not policies:
         raise FractileError("impact needs one forecast and one policy at least")
-    origins = first.origins
-    for name, forecast in forecasts.items():
-        if forecast.item_ids != panel.item_ids or not np.array_equal(forecast.origins, origins):
-            raise FractileError(f"{name}: must forecast the panel's items from the same origins as the others")
-    if np.any(np.diff(origins) != 1) or origins[-1] >= panel.periods:
-        raise FractileError(
-            f"origins must follow each other, and the panel must reach beyond the last one, got {origins} in "
-            f"{panel.periods} periods"
-        )
+    if periods is not None and not 0 < periods < panel.periods:
+        raise FractileError(f"periods must be from 1 to {panel.periods - 1}, fewer than the panel has, got {periods}")
     span = int(np.max(params.protection_interval))
+    cutoff = None if periods is None else panel.periods - periods
+    notes: list[str] = []
+    held_out = {}
+    for name, forecast in forecasts.items():
+        if forecast.item_ids != panel.item_ids:
+            raise FractileError(f"{name}: must forecast the panel's items, in its order; got other ones")
+        held_out[name] = hold_out(name, forecast, panel, cutoff, warm_up)
+        if held_out[name].dependence is None and span > 1:
+            remedy = "give `periods` and earlier origins" if periods is None else "add earlier origins"
+            notes.append(independence_note(name, remedy))
+        notes += tail_notes(name, forecast, params)
+    forecasts = held_out
+    origins = next(iter(forecasts.values())).origins
+    for name, forecast in forecasts.items():
+        if not np.array_equal(forecast.origins, origins):
+            raise FractileError(f"{name}: must forecast the panel's items from the same origins as the others")
     known = uncensored(panel) if demand is None else demand
     trajectories = {}
     for name, forecast in forecasts.items():
@@ -134,7 +149,41 @@ def impact(
     bound = _bound(Scenario(known[:, origins[warm_up:]].T[None]), params)
     grid = Grid(trajectories, forecasts, hindsight=bound)
     found = value_forecasts(grid, panel, params, reference=reference, truth=demand, level=level)
+    found = replace(found, forecast_notes=tuple(notes))
     return ForecastImpact(**{field.name: getattr(found, field.name) for field in fields(found)}, freq=panel.freq)
+
+
+def hold_out(
+    name: str, forecast: QuantileForecast, panel: SalesPanel, cutoff: int | None, warm_up: int
+) -> QuantileForecast:
+    """Return a forecast of the origins that are simulated, with its dependence where earlier origins show it.
+
+    Args:
+        name: of the forecast.
+        forecast: of the panel's items.
+        panel: the history.
+        cutoff: the first held-out period; the first origin where None.
+        warm_up: periods that are simulated ahead of a given cutoff.
+    """
+    first = int(forecast.origins[0]) if cutoff is None else cutoff - warm_up
+    kept = np.flatnonzero((forecast.origins >= first) & (forecast.origins < panel.periods))
+    origins = forecast.origins[kept]
+    if not len(kept):
+        raise FractileError(f"{name}: has no origin from period {first} to the panel's last, {panel.periods - 1}")
+    if np.any(np.diff(origins) != 1):
+        missing = np.setdiff1d(np.arange(origins[0], origins[-1]), origins)
+        days = [str(panel.dates[t].date()) for t in missing]
+        raise FractileError(
+            f"{name}: origins must follow each other, every period one; those in between are missing: "
+            f"{listing(days)}; forecast from them, too, or leave the earlier ones out"
+        )
+    found = forecast.at_origin(kept)
+    earlier = np.flatnonzero(forecast.origins < (first if cutoff is None else cutoff))
+    if found.dependence is not None or not len(earlier):
+        return found
+    assert cutoff is not None  # without one, no origin is earlier than the first
+    errors = estimate_dependence(forecast.at_origin(earlier), panel.until(cutoff))
+    return found.with_dependence(errors.at(panel, origins, forecast.horizon))
 
 
 def _bound(scenario: Scenario, params: ItemParams) -> FloatArray | None:

@@ -47,6 +47,7 @@ class Impact:
         level: of the intervals.
         notes: what a reader should know of pairs.
         failed: errors of forecasters that failed, by name.
+        forecast_notes: what a reader should know of forecasts made elsewhere.
     """
 
     cells: pd.DataFrame
@@ -63,6 +64,7 @@ class Impact:
     level: float
     notes: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
+    forecast_notes: tuple[str, ...] = ()
 
     @property
     def best(self) -> Pair:
@@ -161,7 +163,7 @@ def document(impact: Impact) -> dict[str, Any]:
         "policy": impact.policy,
         "level": impact.level,
         **tables,
-        "notes": impact.notes,
+        "notes": (*impact.forecast_notes, *impact.notes),
         "failed": impact.failed,
     }
 

@@ -16,6 +16,7 @@ from ..config import StudyConfig
 from ..data import StudyData
 from ..interrupted import PARTS, interruptible_run
 from ..league.task import LINEAGE, sort_by_history
+from ..outside import forecast_notes
 from ..record import write_manifest
 from ..sections import TRUTH
 from ..stages import impact_stages
@@ -170,6 +171,7 @@ def value_study(study: Study) -> tuple[Impact, Mapping[str, float]]:
             level=config.statistics.level,
             seed=config.seed,
         )
+    impact = replace(impact, forecast_notes=forecast_notes(study.data, study.window))
     if config.impact.simulated_items and grid.kept is not None:
         impact = impact.with_miscalibration(miscalibration_table(study, grid.kept, level=config.statistics.level))
     return impact, grid.seconds

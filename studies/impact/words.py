@@ -15,6 +15,7 @@ from ..report.text import (
     join_words,
     label,
     money,
+    note_lines,
     number,
     percent,
     period_of,
@@ -173,6 +174,7 @@ def impact_text(impact: Impact, freq: str | None, currency: str | None = None) -
         losses = [f"{value:.4f}" for value in (row.protection_loss, row.wql, row.crps)]
         scores.append([row.forecaster, *losses, percent(row.bias), f"{row.calibration:.3f}", f"{row.volatility:.4f}"])
     said = [textwrap.fill(capitalise(text), WIDTH) for text in sentences(impact, freq, currency)]
+    said += note_lines(impact.forecast_notes)
     return "\n\n".join(map("\n".join, (align_columns(rows, (0, 1)), align_columns(scores), said)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -29,6 +30,15 @@ def the_policy(name: str) -> str:
     ('the tuned newsvendor policy', 'your own orders')
     """
     return f"your {label(name)}" if name.startswith("own_") else f"the {label(name)} policy"
+
+
+def note_lines(notes: Iterable[str], width: int = 100) -> list[str]:
+    """Return notes as paragraphs for a terminal.
+
+    >>> note_lines(["mine: no forecasts before the held-out periods"])
+    ['note: mine: no forecasts before the held-out periods']
+    """
+    return [textwrap.fill(f"note: {note}", width) for note in notes]
 
 
 def period_of(freq: str | None, number: int = 2) -> str:

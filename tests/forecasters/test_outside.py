@@ -220,3 +220,16 @@ def test_a_saved_forecaster_predicts_the_same(panel, forecast, mine, tmp_path, w
 def test_critical_ratios_beyond_the_levels_are_found(forecast):
     assert tail_levels(forecast, [0.5, 0.04, 0.995, 0.99]).tolist() == [0.04, 0.995]
     assert not len(tail_levels(forecast, 0.9))
+
+
+def test_frames_of_nixtla_and_point_forecasts_are_told_what_to_do(panel, forecast):
+    wide = forecast.to_nixtla()
+    with pytest.raises(InputError, match=r"unique_id is the item_id, .*fr\.QuantileForecast\.from_nixtla") as raised:
+        QuantileForecast.from_frame(wide, panel)
+    assert len(raised.value.faults) == 1
+    assert "map it" not in str(raised.value)  # `--column` maps the history
+    back = QuantileForecast.from_frame(QuantileForecast.from_nixtla(wide, panel).to_frame(), panel)
+    np.testing.assert_allclose(back.values, forecast.values)
+    point = forecast.to_frame().query("level == 0.5").drop(columns="level")
+    with pytest.raises(InputError, match=r"has no column 'level'; .* quantiles of their past errors"):
+        QuantileForecast.from_frame(point, panel)

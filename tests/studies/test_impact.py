@@ -29,6 +29,7 @@ from fractile.envs.demand.belief import Distortion
 from fractile.progress import no_progress
 from fractile.randomness import keyed_generator
 from fractile.studies.config import load_config
+from fractile.studies.impact.direct import hold_out
 from fractile.studies.impact.grid import Grid, read_pair
 from fractile.studies.impact.miscalibration import (
     RIGHT,
@@ -411,3 +412,87 @@ def test_an_impact_in_python_is_a_text_and_a_figure():
     assert found.describe_saving("croston", "projected").startswith(f"{100 * row['saving']:.1f} % [")
     with pytest.raises(fr.FractileError, match=r"no pair ets/projected; the pairs are: .*croston/projected"):
         found.describe_saving("ets", "projected")
+
+
+@pytest.fixture(scope="module")
+def outside_files(tmp_path_factory):
+    """A history with items of one lead time, and forecasts of `ets`: from every origin, and from held-out ones."""
+    folder = tmp_path_factory.mktemp("outside_impact")
+    retail = retail_panel(items=6, periods=90, seed=2)
+    retail.write(folder)
+    items = pd.DataFrame({"item_id": retail.panel.item_ids, "lead_time": 2, "holding_cost": 0.2, "stockout_cost": 1.0})
+    items.to_csv(folder / "items.csv", index=False)
+    fitted = make_forecaster("ets", horizon=4).fit(retail.panel.until(40))
+    frame = fitted.predict(retail.panel, 4, origins=np.arange(20, 91)).to_frame()
+    frame[frame["level"] <= 0.8].to_parquet(folder / "whole.parquet")
+    frame[(frame["level"] <= 0.8) & (frame["origin"] >= 82)].to_parquet(folder / "late.parquet")
+    return folder
+
+
+def config_outside(folder, file, policies):
+    return load_config(
+        None,
+        {
+            **{f"data.{name}": folder / f"{name}.csv" for name in ("history", "items")},
+            **{"forecast.files": {"mine": folder / file}, "forecast.forecaster": "mine", "forecast.also": []},
+            **{"impact.forecasters": ["seasonal_naive"], "impact.policies": list(policies)},
+            **{"impact.simulated_items": 0, "backtest.periods": 8, "backtest.validation": 20},
+        },
+    )
+
+
+def value_outside(folder, file, policies=("newsvendor",)):
+    return value_study(begin_impact(config_outside(folder, file, policies), no_progress))[0]
+
+
+def test_python_and_the_command_value_a_file_alike(outside_files):
+    """Both estimate from earlier origins how errors move together, and leave the origin of the coming week out."""
+    panel = fr.load_panel(outside_files / "history.csv")
+    params = ItemParams(lead_time=2, holding_cost=0.2, stockout_cost=1.0, pack_size=1.0)
+    policies, cost = {"newsvendor": make_policy("newsvendor")}, {}
+    for file, warm_up, apart in (("whole.parquet", 6, 0.02), ("late.parquet", 0, 1e-9)):
+        forecast = fr.QuantileForecast.from_frame(pd.read_parquet(outside_files / file), panel)
+        found = value_in_python({"mine": forecast}, policies, panel, params, warm_up=warm_up, periods=8)
+        asked = value_outside(outside_files, file)
+        cost[file] = asked.cells.set_index("forecaster").loc["mine", "cost"]
+        # The dependence in the weeks of the warm-up is another one, so the stock that the held-out weeks begin with is.
+        assert found.cells["cost"].item() == pytest.approx(cost[file], rel=apart)
+        assert set(found.forecast_notes) <= set(asked.forecast_notes)
+        independent = any("taken to be independent" in note for note in found.forecast_notes)
+        assert independent == (file == "late.parquet")
+    assert abs(cost["late.parquet"] / cost["whole.parquet"] - 1) > 0.03  # else the test shows nothing
+
+
+def test_the_dependence_in_python_is_the_command_s(outside_files):
+    panel = fr.load_panel(outside_files / "history.csv")
+    forecast = fr.QuantileForecast.from_frame(pd.read_parquet(outside_files / "whole.parquet"), panel)
+    config = config_outside(outside_files, "whole.parquet", ["newsvendor"])
+    theirs = begin_impact(config, no_progress).forecast("mine", 0).after
+    ours = hold_out("mine", forecast, panel, 82, 0)
+    np.testing.assert_array_equal(ours.total(3).values, theirs.total(3).values)
+    assert np.abs(ours.total(3).values - forecast.head(3).at_origin(ours.origins - 20).total(3).values).max() > 0.1
+
+
+def test_what_a_file_lacks_is_said_beside_the_numbers(outside_files):
+    found = value_outside(outside_files, "late.parquet", ("newsvendor", "tuned_newsvendor"))
+    assert ("mine", "tuned_newsvendor") not in set(zip(found.cells["forecaster"], found.cells["policy"], strict=True))
+    text = " ".join(impact_text(found, "W-MON").split())
+    for note in (
+        "note: mine: the critical ratio 0.833 lies beyond its levels, 0.05 to 0.8",
+        "policies with parameters to find are left out",
+        "taken to be independent, which makes sums over the lead time too sure",
+    ):
+        assert note in text
+
+
+def test_origins_that_are_missing_in_between_are_named(made_elsewhere):
+    retail, forecasts = made_elsewhere
+    policies, croston = {"newsvendor": make_policy("newsvendor")}, forecasts["croston"]
+    gap = {"croston": croston.at_origin(np.delete(np.arange(25), 3))}
+    day = str(retail.panel.dates[98].date())
+    with pytest.raises(FractileError, match=rf"origins must follow each other, .*missing: '{day}'; forecast from them"):
+        value_in_python(gap, policies, retail.panel, ItemParams(lead_time=2))
+    with pytest.raises(FractileError, match="periods must be from 1 to 119"):
+        value_in_python(forecasts, policies, retail.panel, ItemParams(lead_time=2), periods=120)
+    with pytest.raises(FractileError, match="seasonal_naive: has no origin from period 95"):
+        value_in_python(forecasts, policies, retail.panel.until(95), ItemParams(lead_time=2))

@@ -190,3 +190,12 @@ def test_an_order_needs_a_forecast_from_the_history_s_end(folder, tmp_path):
     done = run("order", "--run", tmp_path / "kept", *state)
     assert done.exit_code == 2
     assert "mine: no forecast was made at 1 of 1 origins: '2025-07-07'" in done.output
+
+
+def test_a_study_says_what_the_file_lacks(folder, tmp_path):
+    files = ["--history", folder / "history.csv", "--items", folder / "items.csv", "--periods", HELD_OUT]
+    given = ["--forecasts", f"mine={folder / 'held_out.parquet'}", "--forecaster", "mine", "--policy", "newsvendor"]
+    done = run("study", "--quick", *files, *given, "--out", tmp_path / "run", "--quiet")
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.stdout.split())
+    assert "note: mine: no forecasts before the held-out periods: errors of successive periods are taken to be" in text
