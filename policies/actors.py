@@ -65,6 +65,10 @@ class MlpActor:
             if name not in ACTIVATIONS:
                 raise FractileError(f"unknown activation {name!r}{did_you_mean(name, ACTIVATIONS)}")
 
+    def __repr__(self) -> str:
+        sizes = [len(self.layers[0][0]), *(len(bias) for _, bias in self.layers)]
+        return f"MlpActor({' → '.join(map(str, sizes))})"
+
     def act(self, features: FloatArray) -> FloatArray:
         """Return actions, shape (..., orders), for features (..., size)."""
         x = features

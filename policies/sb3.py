@@ -14,8 +14,8 @@ from ..arrays import Array, FloatArray
 from ..envs.core.types import Observation, Scenario
 from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.discrete import ActionGrid
-from ..envs.gym.encoders import StandardisedEncoder, encoder_from_config, level_of
-from ..envs.gym.observation import Encoder, ForecastEncoder
+from ..envs.gym.encoders import FlatEncoder, StandardisedEncoder, encoder_from_config, level_of
+from ..envs.gym.observation import Encoder, ForecastEncoder, ObservationEncoder
 from ..errors import FractileError
 from ..forecasters.storage import load_state, save_state
 from .actors import Actor, MlpActor, read_actor
@@ -52,8 +52,9 @@ class SB3Policy:
 
     Args:
         model: a trained agent (`PPO`, `SAC`, …), or an actor that was read from one.
-        env: the environment that it was trained on, in whatever wrappers; statistics of `VecNormalize` are carried.
-            None = the agent's own.
+        env: the environment that it was trained on, in whatever wrappers; statistics of `VecNormalize` are carried,
+            so give that wrapper, not what is in it: the agent would read features of another scale. None = the
+            agent's own.
         encoder: with an actor, in place of an environment.
         algorithm: name of the agent's algorithm; its class's where None.
         share: factor on actions; below 1 where the full actions cost more on later periods, 0 is action 0.
@@ -93,6 +94,17 @@ class SB3Policy:
         object.__setattr__(self, "encoder", encoder)
         object.__setattr__(self, "algorithm", algorithm or "sb3")
         object.__setattr__(self, "share", share)
+
+    def __repr__(self) -> str:
+        return f"SB3Policy({self.algorithm}, {self.model!r}, share={self.share:g})"
+
+    @property
+    def slots(self) -> int | None:
+        """Pipeline slots of its training, the longest lead time there; None where its encoder does not say."""
+        encoder: Any = self.encoder
+        while isinstance(encoder, FlatEncoder | StandardisedEncoder):
+            encoder = encoder.each if isinstance(encoder, FlatEncoder) else encoder.encoder
+        return int(encoder.slots) if isinstance(encoder, ObservationEncoder) else None
 
     def order(self, obs: Observation) -> Array:
         """Return units to order, shape (paths, items), or (paths, links) in a network."""

@@ -17,6 +17,7 @@ from ..envs.core.types import InventoryState, ItemParams, Scenario, Trajectory
 from ..errors import FractileError, did_you_mean
 from ..policies.base import Planner, Policy
 from ..policies.neural import NeuralPolicy
+from ..policies.newsvendor import TunedNewsvendor, TunedProjected
 from ..policies.rollout import prepare_scenario, simulate, state_after
 from ..policies.sb3 import SB3Policy
 from .advice import rivals_of
@@ -27,6 +28,8 @@ from .statistics import Clusters, Intervals, Ranking, describe_intervals, power_
 
 LARGE = 10_000.0
 """Costs at and above which a table in text has no cents."""
+UNTUNED: Mapping[type, str] = {TunedNewsvendor: "newsvendor", TunedProjected: "projected"}
+"""What tuned policies order as while nothing has tuned them."""
 LONGEST_NAME = 18
 WIDTH = 100
 """Columns of a table in text."""
@@ -52,6 +55,7 @@ class Comparison:
         ranking: what can be said of all policies at once.
         intervals: how they were computed, and how far they hold.
         warnings: what a careful reader should know, each a sentence.
+        notes: on policies that are not what their name leads to expect: not tuned, or trained for other lead times.
     """
 
     table: pd.DataFrame
@@ -62,6 +66,7 @@ class Comparison:
     ranking: Ranking
     intervals: Intervals
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def paths(self) -> int:
@@ -132,7 +137,7 @@ class Comparison:
         )
         if (self.table["kind"] == "bound").any():
             lines.append("* a bound: knows the future, from the baseline's first stock on; no policy can reach it")
-        for sentence in (*self.statements(), *self.warnings):
+        for sentence in (*self.statements(), *self.warnings, *self.notes):
             lines.extend(wrap(sentence, WIDTH))
         return "\n".join(lines)
 
@@ -216,11 +221,37 @@ def compare(
     }
     runs = find_training_runs(policies)
     found = summarise(trajectories, baseline=baseline, level=level, clusters=clusters, bounds=bounds, families=runs)
+    found = replace(found, notes=policy_notes(policies, params))
     if not checks:
         return found
     options: Any = {"clusters": clusters, "initial_state": initial_state, "warm_up": warm_up}
     warnings = check_comparison(policies, scenario, params, trajectories, baseline=baseline, **options)
     return replace(found, warnings=tuple(warning.sentence for warning in warnings))
+
+
+def policy_notes(policies: Mapping[str, Policy | Planner], params: Any) -> tuple[str, ...]:
+    """Return a sentence on each policy that is tuned but has not been, or that was trained for other lead times.
+
+    Args:
+        policies: by the names that they are compared under.
+        params: lead times and costs of the comparison.
+    """
+    notes = []
+    for name, policy in policies.items():
+        plain = UNTUNED.get(type(policy))
+        if plain is not None and (policy.scale, policy.shift) == (1.0, 0.0):  # type: ignore[union-attr]
+            tuned = f"tuned_{plain}"
+            notes.append(
+                f"{name} has scale 1 and shift 0, as before tuning, and orders as {plain} does; "
+                f"fr.train_policy({tuned!r}, fr.training.TrainingProblem(...)) tunes it"
+            )
+        slots = policy.slots if isinstance(policy, SB3Policy) else None
+        if slots is not None and slots != int(params.slots):
+            notes.append(
+                f"{name} was trained for lead times of up to {slots}, and the longest one here is {int(params.slots)}: "
+                "what it learned need not hold; train it on the lead times that it is to order with"
+            )
+    return tuple(notes)
 
 
 def find_training_runs(policies: Mapping[str, Policy | Planner]) -> dict[str, str]:

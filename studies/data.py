@@ -49,8 +49,16 @@ class StudyData:
 def load_data(config: StudyConfig) -> StudyData:
     """Load the data that a config names: its files, or the embedded panel.
 
+    Args:
+        config: of a file (`load_config`), or `StudyConfig.from_mapping({"data": {"history": "history.csv", …}})`.
+
     Raises:
         InputError: with the faults of all files.
+
+    >>> config = StudyConfig.from_mapping({"data": {"embedded_items": 3}})
+    >>> data = load_data(config)  # data.panel, data.params and data.state are what `fr.next_orders` takes
+    >>> data.panel.items, data.state.net_inventory.shape
+    (3, (1, 3))
     """
     if config.data.history is None:
         from ..forecasters.retail.panel import retail_panel

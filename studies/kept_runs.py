@@ -18,11 +18,10 @@ from ..forecasters.forecast import DEFAULT_LEVELS
 from ..forecasters.storage import save_forecaster
 from ..parts import Parts
 from ..policies.base import Planner, Policy
-from ..policies.registry import POLICIES
 from ..policies.storage import is_kept, save_policy
 from ..policies.transfer import has_item_parameters, pool_parameters
 from ..progress import begin_stage, plan_stages
-from ..training.train import is_trained, needs_training
+from ..training.train import check_policy_options, is_trained, needs_training
 from . import orders
 from .automatic.candidates import AUTO, average, is_fixed
 from .automatic.choice import Choice, choose
@@ -73,14 +72,16 @@ def train_run(
     """
     if policy in BOUNDS:
         raise InputError([f"--policy: {policy!r} is a bound that knows the future; choose a policy"])
-    if policy not in (AUTO, *OWN) and not is_trained(policy):  # said before the forecaster is fitted, not after
-        POLICIES.check_options(policy, config.policies.options.get(policy, {}))
+    asked = config.choice.policies if policy == AUTO else (policy,)
+    for name in asked:  # said before the forecaster is fitted, not after
+        if name not in OWN:
+            check_policy_options(name, config.policies.options.get(name, {}))
     study = begin(config, 0, progress)
     tries = policy == AUTO or any_forecaster
     tried = config.choice.forecasters if any_forecaster else (config.forecast.forecaster,)
     plan_stages(progress, train_stages(study, policy, tried, chosen=tries))
-    asked: dict[str, Any] = {"policy": policy, "any_forecaster": any_forecaster, "seconds": study.seconds}
-    kept = interruptible_run(out, config, kind="train", command=command, overwrite=overwrite, resume=resume, **asked)
+    given: dict[str, Any] = {"policy": policy, "any_forecaster": any_forecaster, "seconds": study.seconds}
+    kept = interruptible_run(out, config, kind="train", command=command, overwrite=overwrite, resume=resume, **given)
     with kept as run:
         study = replace(study, parts=Parts(run.path / PARTS))
         chosen: dict[str, Any] = {}

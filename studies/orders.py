@@ -41,14 +41,17 @@ def next_orders(
 ) -> pd.DataFrame:
     """Return the order of every item for the period after the history's end.
 
-    Items that are no longer sold (`not_sold`) are not ordered, whatever the policy says.
+    Items that are no longer sold (`not_sold`) are not ordered, whatever the policy says. Without a state, orders are
+    those of an empty shop with nothing under way: give what is counted, e.g. that of a file,
+    `data = fr.load_data(fr.StudyConfig.from_mapping(…))` and `data.state`.
 
     Args:
         policy: turns observations into orders.
         forecaster: fitted.
         panel: sales up to the end of the last period.
         params: lead times, costs and order rules of its items.
-        state: units on hand and arriving at the start of the next period, one path; None = nothing.
+        state: units on hand and arriving at the start of the next period, one path; None = none on hand and
+            nothing under way, as `fractile order --on-hand 0` has it.
         horizon: periods ahead that the policy is shown of the forecast; the longest protection interval where None.
 
     Returns:

@@ -20,7 +20,7 @@ from ..policies.registry import POLICIES
 from ..policies.storage import save_policy
 from ..progress import begin_stage, plan_stages
 from ..training.config import AGENTS, make_config
-from ..training.train import TrainingProblem, train_policy
+from ..training.train import TrainingProblem, check_policy_options, train_policy
 from .compare import Comparison, compare
 from .folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run
 from .interrupted import resume_hint
@@ -129,6 +129,7 @@ def train_environment(
     record["settings"] = environment or {}
     if resume:
         _check_resumed(out, {**record, "seed": seed})
+    check_policy_options(policy, given)  # said before anything is drawn, tuned or trained
     record["tensorboard"] = tensorboard
     with (
         resumable_run(out, overwrite=overwrite, resume=resume) as run,
@@ -222,7 +223,8 @@ def _compare(policies: Mapping[str, Any], source: EpisodeSource, seed: int, base
     """Simulate policies on demand that none of them was trained or tuned on."""
     fresh = TrainingProblem.of_source(source, seed=seed + 2**31)
     warm_up = min(2 * source.slots + 10, fresh.scenario.periods - 1)
-    return compare(policies, fresh.scenario, fresh.params, baseline=baseline, warm_up=warm_up)
+    found = compare(policies, fresh.scenario, fresh.params, baseline=baseline, warm_up=warm_up)
+    return replace(found, notes=())  # all were tuned or trained here, on these lead times
 
 
 def _check_resumed(out: Path, wanted: Mapping[str, Any]) -> None:

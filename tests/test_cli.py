@@ -234,7 +234,7 @@ def ordered(monkeypatch):
     """Stands in for the orders of a kept run, and keeps what they were asked with."""
     rows = {"item_id": ["007", "=1+1"], "order": [3, 0], "order_up_to": [5.5, 0.0]}
     frame = pd.DataFrame(rows).assign(date=pd.Timestamp("2024-03-04"), assumed="L is a default")
-    found = kept_orders.KeptOrders(frame, ("007",), ("=1+1",), (), (), 2, ("1 item is new", "2 periods old"))
+    found = kept_orders.KeptOrders(frame, ("007",), ("=1+1",), (), (), (), 2, ("1 item is new", "2 periods old"))
     calls = []
 
     def next_orders(run, history, state, items, **rest):

@@ -71,8 +71,8 @@ def follow(name: str, network: Policy, problem: TrainingProblem) -> Policy:
     share, saving = shares[k], savings[k]
     periods = problem.choosing[0].periods - problem.choosing[1]
     kept, against = f"on the {periods} periods kept for choosing", base_name.replace("_", " ")
-    way = "its own orders" if share == 1 else f"orders {share:.0%} of the way to its own"
-    change = f"{'save' if saving.share >= 0 else 'cost'} {abs(saving.share):.1%}{' more' if saving.share < 0 else ''}"
+    way = "following the network" + ("" if share == 1 else f" {share:.0%} of the way")
+    change = f"{'saves' if saving.share >= 0 else 'costs'} {abs(saving.share):.1%}{' more' if saving.share < 0 else ''}"
     measured = f"{way} {change} (standard error {saving.error:.1%})"
     if bounds[k] <= 0:
         problem.note(name, f"orders as {against}, the cheapest there: {kept} {measured}, which proves nothing better")

@@ -22,6 +22,7 @@ __all__ = [
     "JointSource",
     "PoolSource",
     "TrainingProblem",
+    "check_policy_options",
     "is_learned",
     "is_trained",
     "needs_training",
@@ -52,6 +53,25 @@ def train_policy(name: str, problem: TrainingProblem, options: Mapping[str, Any]
         return problem.tune(name)
     network = train_network(name, problem, options)
     return network if problem.source is not None else follow(name, network, problem)
+
+
+def check_policy_options(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse options that `train_policy` would refuse, before anything is fitted or drawn for it.
+
+    Args:
+        name: a key of `POLICIES`, or the address of a class of one's own.
+        options: parameters of the policy, or fields of its training configuration.
+
+    Raises:
+        FractileError: where the name or an option is unknown.
+    """
+    POLICIES.known(name)
+    if name == "backprop":
+        make_config(BackpropConfig(), options)
+    elif name in AGENTS:
+        make_config(AGENTS[name], options)
+    else:
+        POLICIES.check_options(name, options)
 
 
 def train_network(

@@ -28,14 +28,31 @@ def training_document(folder: Path, policy: str) -> tuple[dict[str, Any], str]:
     record = read_manifest(folder)
     choice = record.get("choice") if (folder / "choice.parquet").exists() else None
     assumed = record.get("assumed", "")
-    document: dict[str, Any] = {"folder": folder, "policy": policy, "assumed": assumed}
+    said = held_back(record)
+    document: dict[str, Any] = {
+        "folder": folder,
+        "policy": policy,
+        "assumed": assumed,
+        **({"notes": said} if said else {}),
+    }
+    end = "\n".join([*(f"{record['policy']} {note}" for note in said), f"Run: {folder}"])
     if choice is None:
-        return document, begin_with(assumed, f"Run: {folder}")
+        return document, begin_with(assumed, end)
     import pandas as pd
 
     table = pd.read_parquet(folder / "choice.parquet")
     document |= {"choice": choice, "tried": table.to_dict("records")}
-    return document, begin_with(assumed, f"{choice_text(table)}\n\n{choice['sentence']}\n\nRun: {folder}")
+    return document, begin_with(assumed, f"{choice_text(table)}\n\n{choice['sentence']}\n\n{end}")
+
+
+def held_back(record: Mapping[str, Any]) -> list[str]:
+    """Return what its manifest says of how far the policy of a run orders as its name says: "orders as …".
+
+    Args:
+        record: the run's manifest.
+    """
+    notes = record.get("policy_notes", {}).get(record.get("policy"), [])
+    return [note for note in notes if note.startswith("orders as ")]
 
 
 def choice_text(table: pd.DataFrame) -> str:
@@ -68,6 +85,8 @@ def order_basis(record: Mapping[str, Any], named: str | None = None) -> str:
     if named not in (None, policy):
         return f"ordered by {named} on forecasts of {forecaster}, as named; the run itself orders by {policy}"
     said = f"ordered by {policy} on forecasts of {forecaster}"
+    if notes := held_back(record):  # it was trained or tuned, and is not followed
+        said += f" (it {notes[0]})"
     if "choice" in record:
         return f"{said}, chosen on the history alone: {record['choice']['sentence']}"
     if "advice" in record:

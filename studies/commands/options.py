@@ -40,7 +40,10 @@ History = Annotated[
 NeededHistory = Annotated[Path, _option("--history", "Sales by item and date, CSV or Parquet.", "FILE")]
 CheckedHistory = Annotated[Path | None, _option("--history", "Sales by item and date, CSV or Parquet.", "FILE")]
 Items = Annotated[Path | None, _option("--items", "Lead time, costs and attributes by item.", "FILE")]
-State = Annotated[Path | None, _option("--state", "Units on hand and arriving by item.", "FILE")]
+State = Annotated[
+    Path | None,
+    _option("--state", "Units on hand and arriving by item; next orders begin with it, comparisons do not.", "FILE"),
+]
 OnHand = Annotated[
     str | None,
     _option("--on-hand", "Units on hand of items that the state file does not name, with nothing under way.", "N"),

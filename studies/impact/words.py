@@ -30,6 +30,8 @@ WIDTH = 100
 """Columns of text."""
 SHOWN = 3
 """Names, pairs and mistakes that a sentence lists."""
+WHOLE = 0.001
+"""Share of a cost that is as good as nothing."""
 
 
 def sentences(impact: Impact, freq: str | None, currency: str | None = None) -> list[str]:
@@ -126,9 +128,10 @@ def _truth(impact: Impact, freq: str | None, currency: str | None) -> str:
     if TRUTH in set(rows["step"]):
         text += f"; to the true quantiles {money(rows.loc[rows['step'] == TRUTH, 'total'].iloc[0], currency)}"
     if len(last):
-        text += (
-            f"; perfect information, which nobody has, {money(last['total'].iloc[0], currency)} a {period_of(freq, 1)}"
-        )
+        saved = money(last["total"].iloc[0], currency)
+        text += f"; perfect information, which nobody has, would save {saved} a {period_of(freq, 1)}"
+        if last["cost"].iloc[0] <= WHOLE * rows["cost"].iloc[0]:  # orders that arrive when they are needed cost nothing
+            text += ", the whole cost"
     return f"{text}."
 
 

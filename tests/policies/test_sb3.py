@@ -282,6 +282,23 @@ def test_policies_of_other_systems(id_):
     assert order.shape == (3, env.batch.orders)
 
 
+def test_a_policy_says_what_it_is_in_a_line():
+    policy = SB3Policy(untrained(SAC, env_of()), algorithm="sac")
+    assert repr(policy) == f"SB3Policy(sac, MlpActor({policy.encoder.size} → 8 → 8 → 1), share=1)"
+
+
+def test_other_lead_times_than_those_of_training_are_said():
+    env = env_of(lead_time=3, standardise=True)
+    policies = {"mine": SB3Policy(untrained(SAC, env), env), "newsvendor": fr.make_policy("newsvendor")}
+    notes = {}
+    for lead_time in (2, 3):
+        scenario = fr.draw_scenario(fr.Poisson(5.0), seed=1, paths=5, periods=10, span=lead_time + 1)
+        params = fr.ItemParams(lead_time=lead_time, stockout_cost=4.0)
+        notes[lead_time] = fr.compare(policies, scenario, params, baseline="newsvendor", checks=False).notes
+    assert notes[2][0].startswith("mine was trained for lead times of up to 3, and the longest one here is 2: ")
+    assert notes[3] == ()
+
+
 def test_a_policy_of_one_item_orders_for_many():
     env = fr.make_sb3_env(LOST_SALES, num_envs=2, demand=fr.Poisson(np.array([2.0, 9.0, 30.0])), item=1)
     policy = SB3Policy(untrained(PPO, env), env)

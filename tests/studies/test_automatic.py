@@ -23,9 +23,10 @@ from fractile.studies.automatic.candidates import Candidate, average
 from fractile.studies.automatic.choice import Search, _cross_validated, choose
 from fractile.studies.automatic.scoring import Windows, final_policy, place_choice
 from fractile.studies.backtest import begin
-from fractile.studies.commands.kept import order_basis
+from fractile.studies.commands.kept import order_basis, training_document
 from fractile.studies.config import load_config
 from fractile.studies.data import load_data
+from fractile.studies.folder import new_run
 from fractile.studies.kept_orders import next_orders
 from fractile.studies.kept_runs import train_run
 
@@ -249,6 +250,20 @@ def test_a_named_policy_says_that_it_was_not_compared():
     record = {"kind": "train", "policy": "newsvendor", "forecaster": "ets"}
     assert "no saving is proven" in order_basis(record)
     assert order_basis({}) == ""
+
+
+def test_a_network_that_is_not_followed_is_said_by_train_and_by_order(tmp_path):
+    notes = {"backprop": ["orders as tuned newsvendor, the cheapest there: …"], "base_stock": ["orders as its untuned"]}
+    record = {"kind": "train", "policy": "backprop", "forecaster": "ets", "policy_notes": notes}
+    said = order_basis(record)
+    assert said.startswith("ordered by backprop on forecasts of ets (it orders as tuned newsvendor, the cheapest there")
+    assert "no saving is proven" in said
+    assert "untuned" not in said
+    with new_run(tmp_path / "run") as run:
+        run.write_json("manifest.json", {**record, "status": "complete"})
+    document, text = training_document(tmp_path / "run", "backprop")
+    assert text == f"backprop orders as tuned newsvendor, the cheapest there: …\nRun: {tmp_path / 'run'}"
+    assert document["notes"] == notes["backprop"]
 
 
 def test_the_forecaster_alone_may_be_chosen(tmp_path):

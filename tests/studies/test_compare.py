@@ -11,6 +11,7 @@ from IPython.lib.pretty import pretty
 import fractile as fr
 from fractile import compare
 from fractile.policies.neural import NeuralPolicy
+from fractile.policies.newsvendor import TunedNewsvendor
 from fractile.studies.compare import find_training_runs
 
 PARAMS = fr.ItemParams(lead_time=1, holding_cost=1.0, stockout_cost=4.0, pack_size=1)
@@ -78,6 +79,17 @@ def test_a_saving_is_described_as_in_the_table(comparison):
     assert said.startswith(f"{100 * comparison.table.loc['projected', 'saving']:.1f} % [")
     with pytest.raises(fr.FractileError, match="'projectd' is none of the policies; did you mean"):
         comparison.describe_saving("projectd")
+
+
+def test_a_policy_that_nothing_has_tuned_is_named():
+    scenario = fr.draw_scenario(fr.Poisson(5.0), seed=4, paths=10, periods=20, span=2)
+    tuned = TunedNewsvendor(scale=0.9, shift=0.0)
+    policies = {"newsvendor": fr.make_policy("newsvendor"), "plain": fr.make_policy("tuned_newsvendor"), "tuned": tuned}
+    found = compare(policies, scenario, PARAMS, baseline="newsvendor", checks=False)
+    (note,) = found.notes
+    assert note.startswith("plain has scale 1 and shift 0, as before tuning, and orders as newsvendor does; ")
+    assert "fr.train_policy('tuned_newsvendor'" in note
+    assert "as before tuning" in " ".join(found.to_text().split())
 
 
 def test_an_unknown_baseline_is_refused():

@@ -223,6 +223,10 @@ def test_findings_are_sentences(impact):
     found = sentences(impact, "W-MON", "EUR")
     assert found[0].startswith("Cheapest is ")
     assert any("EUR a year" in text for text in found)
+    (best,) = [text for text in found if "perfect information" in text]
+    assert "perfect information, which nobody has, would save " in best
+    free = replace(impact, staircase=impact.staircase.assign(cost=lambda t: t["cost"].where(t["step"] != PERFECT, 0.0)))
+    assert next(text for text in sentences(free, "W-MON", "EUR") if "nobody" in text).endswith(", the whole cost.")
     assert "forecaster" in impact_text(impact, "W-MON").splitlines()[0]
 
 

@@ -149,9 +149,15 @@ def test_the_command(tmp_path, monkeypatch):
         ([LOST_SALES, "--policy", "newsvendor", "--track"], ["--track: 'newsvendor' is no agent"]),
         (["--track", "--resume"], ["--track: goes with an environment", "--resume: goes with an environment"]),
         (["--policy", "newsvendor", "--steps", "5"], ["has no option 'steps'"]),
+        (["own.toml", "--policy", "ppo"], ["'net_arch'"]),
+        (["own.toml", "--policy", "backprop"], ["'layers'"]),
+        (["own.toml", "--policy", "auto"], ["'projected' has no option 'factor'"]),
     ],
 )
-def test_what_does_not_fit_is_refused_before_any_fit(arguments, messages, monkeypatch):
+def test_what_does_not_fit_is_refused_before_any_fit(arguments, messages, monkeypatch, tmp_path):
+    own = {"ppo": "net_arch = [16]", "backprop": "layers = 2", "projected": "factor = 2"}
+    text = "\n".join(f"[policies.options.{name}]\n{options}" for name, options in own.items())
+    (tmp_path / "own.toml").write_text(text)
     monkeypatch.setattr(Study, "fit", lambda *_: pytest.fail("fitted"))
     result = invoke("train", *arguments)
     assert result.exit_code == 2

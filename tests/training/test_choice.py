@@ -52,7 +52,7 @@ def test_a_network_that_saves_is_followed_in_full():
     problem = problem_of(doubled)
     network = Multiple(2.0)
     assert follow("ppo", network, problem) is network
-    assert problem.notes["ppo"][0].startswith("its own orders save")
+    assert problem.notes["ppo"][0].startswith("following the network saves")
 
 
 def test_a_network_that_overshoots_is_followed_in_part():
