@@ -518,3 +518,15 @@ def test_a_terminated_run_leaves_no_folder(tmp_path):
         process.kill()
         process.wait()
     assert [path.name for path in tmp_path.iterdir()] == ["started"]
+
+
+def test_impact_says_that_no_number_depends_on_a_state(monkeypatch, tmp_path):
+    def stopped(*_, **__):
+        raise InputError(["stopped here"])
+
+    monkeypatch.setattr("fractile.studies.impact.run.impact_run", stopped)
+    write_history(tmp_path / "h.csv")
+    (tmp_path / "s.csv").write_text("item_id,on_hand,arriving_1\na,1,0\nb,2,0\n")
+    said = "no number here depends on the state"
+    assert said in invoke("impact", "--history", "h.csv", "--state", "s.csv").stderr
+    assert said not in invoke("impact", "--history", "h.csv").stderr
