@@ -270,8 +270,9 @@ def test_two_processes_do_not_write_one_run(tmp_path):
 
 def test_ctrl_c_ends_a_command_with_its_code_and_no_traceback(history, tmp_path):
     program = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
         "from fractile.cli import main; from fractile.studies import study\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where the tests run in the background
         "def slow(*_):\n"
         "    open('started', 'w').close(); time.sleep(60)\n"
         "study.check_study = slow\n"
