@@ -90,12 +90,8 @@ class InventoryEnv(gym.Env[Float32Array, Float32Array]):
             )
         self._spec: EnvSpec | None = None
         self.render_mode = render_mode
-        source = make_source(system, **options)
-        encoder, view = (
-            make_encoder(source, action=action, memory=memory),
-            HistoryView(memory, censored),
-        )
-        self._batch = InventoryBatch(source, paths=1, periods=periods, encoder=encoder, start=start, view=view)
+        named: dict[str, Any] = {"action": action, "start": start, "memory": memory, "censored": censored}
+        self._batch = make_batch(system, paths=1, periods=periods, **named, **options)
         self.feature_names = self._batch.encoder.names
         self.grid = None if discrete is None else ActionGrid(discrete, self._batch.orders)
         self._values = None if self.grid is None else self.grid.values
@@ -183,6 +179,35 @@ def spec_of_length(spec: EnvSpec | None, periods: int) -> EnvSpec | None:
 def plain(values: NDArray[np.float64]) -> Any:
     """Return a float where there is one number, else an array of the caller's own."""
     return float(values[0]) if len(values) == 1 else values.copy()
+
+
+def make_batch(
+    system: str,
+    *,
+    paths: int,
+    periods: int,
+    action: ActionMode,
+    start: str,
+    memory: int,
+    censored: bool,
+    **options: Any,
+) -> InventoryBatch:
+    """Build the episodes of an environment, with our own encoder; the arguments are those of `InventoryEnv`.
+
+    Args:
+        system: as there.
+        paths: episodes side by side.
+        periods: of an episode.
+        action: as there, and so all that follow.
+        start: see `action`.
+        memory: likewise.
+        censored: likewise.
+        **options: see `make_source`.
+    """
+    source = make_source(system, **options)
+    encoder = make_encoder(source, action=action, memory=memory)
+    view = HistoryView(memory, censored)
+    return InventoryBatch(source, paths=paths, periods=periods, encoder=encoder, start=start, view=view)
 
 
 def spaces(batch: InventoryBatch, grid: ActionGrid | None = None) -> tuple[Any, Any]:

@@ -14,12 +14,8 @@ from numpy.typing import NDArray
 
 from ...arrays import Float32Array
 from ...errors import FractileError, did_you_mean
-from ..core.types import HistoryView
-from .batch import InventoryBatch
-from .catalogue import make_source
 from .discrete import ActionGrid
-from .encoders import make_encoder
-from .inventory_env import EPISODE_OVER, flat_observation, play, spaces, spec_of_length
+from .inventory_env import EPISODE_OVER, flat_observation, make_batch, play, spaces, spec_of_length
 from .observation import ActionMode
 
 Flags = NDArray[np.bool_]
@@ -78,13 +74,8 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Float32Array, Float32Array, Any]):
         self._spec: EnvSpec | None = None
         self.autoreset_mode = named_mode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
-        source = make_source(system, **options)
-        length = max_episode_steps or periods
-        encoder, view = (
-            make_encoder(source, action=action, memory=memory),
-            HistoryView(memory, censored),
-        )
-        self.batch = InventoryBatch(source, paths=num_envs, periods=length, encoder=encoder, start=start, view=view)
+        named: dict[str, Any] = {"action": action, "start": start, "memory": memory, "censored": censored}
+        self.batch = make_batch(system, paths=num_envs, periods=max_episode_steps or periods, **named, **options)
         self.feature_names = self.batch.encoder.names
         self.num_envs = num_envs
         self.grid = None if discrete is None else ActionGrid(discrete, self.batch.orders)
