@@ -195,18 +195,30 @@ def raise_if_open(findings: Findings, source: Any, out: str | None, options: Opt
         answers = " or ".join(f"{as_flags(choice.options)} ({choice.meaning})" for choice in question.choices)
         messages.append(f"{findings.source}: {question.found}; give {answers}")
     if questions:
-        if len(questions) == 1:
-            typed = [command(source, out, options, choice.options) for choice in questions[0].choices]
-        else:
-            first: dict[str, Any] = {}
-            for question in questions:
-                first = merged(first, question.choices[0].options)
-            typed = [command(source, out, options, first)]
-        messages[-1] += f"; type: {'   or: '.join(typed)}"
+        messages[-1] += f"; type: {what_to_type(questions, source, out, options)}"
         if len(questions) > 1:
             messages[-1] += "   (with your own answers)"
     if messages:
         raise InputError(messages)
+
+
+def what_to_type(questions: Sequence[Question], source: Any, out: str | None, options: Options) -> str:
+    """Return the commands that import a source: one for each answer to a single question, else one that answers all.
+
+    Args:
+        questions: that the source leaves open.
+        source: the path, or a frame.
+        out: see `raise_if_open`.
+        options: as given.
+    """
+    if len(questions) == 1:
+        answers: list[Mapping[str, Any]] = [choice.options for choice in questions[0].choices]
+    else:
+        first: dict[str, Any] = {}
+        for question in questions:
+            first = merged(first, question.choices[0].options)
+        answers = [first]
+    return "   or: ".join(command(source, out, options, answer) for answer in answers)
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

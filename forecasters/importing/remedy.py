@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import FractileError
-from .findings import Findings, Options, command, merged
+from .findings import Findings, Options, what_to_type
 from .importer import make_history
 
 _LARGEST = 60_000_000
@@ -29,7 +29,7 @@ def import_command(path: str | Path, columns: Mapping[str, str] | None = None, m
             return ""
         options = Options(columns=dict(columns or {}), missing=missing)
         if path.stat().st_size > _LARGEST:
-            return f"; type: {command(path, _target(path), options, {})}"
+            return f"; type: {what_to_type((), path, _target(path), options)}"
         findings = Findings(str(path))
         history = make_history(path, options, findings)
     except FractileError:
@@ -40,14 +40,7 @@ def import_command(path: str | Path, columns: Mapping[str, str] | None = None, m
     unknown = ("date_format",) if any(question.topic == "first_date" for question in findings.questions) else ()
     recognised = ", ".join(d.text for d in findings.decisions if d.topic in _TOPICS and d.topic not in unknown)
     seen = f"   (recognised: {recognised})" if recognised else ""
-    if len(findings.questions) == 1:
-        answers = [choice.options for choice in findings.questions[0].choices]
-    else:
-        answers = [{}]
-        for question in findings.questions:
-            answers = [merged(answers[0], question.choices[0].options)]
-    typed = "   or: ".join(command(path, _target(path), options, answer) for answer in answers)
-    return f"; type: {typed}{seen}"
+    return f"; type: {what_to_type(findings.questions, path, _target(path), options)}{seen}"
 
 
 def _target(path: Path) -> str:
