@@ -111,6 +111,12 @@ class Parts:
         return None if self.folder is None else self.folder / CHECKPOINTS / _folder_name((*self.scope, *key))
 
 
+def sha256(path: Path | str) -> str:
+    """Return the hash of a file's bytes, as hexadecimal text."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def count_parts(folder: Path) -> Counter[str]:
     """Return how many pieces a folder holds, by the first text of their keys, and how many checkpoints."""
     found: Counter[str] = Counter()
@@ -127,9 +133,5 @@ def _folder_name(key: tuple[str | int, ...]) -> str:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != KEY:
-            with path.open("rb") as file:
-                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != KEY]
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in files}

@@ -8,7 +8,6 @@ replaces it.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import math
@@ -358,12 +357,6 @@ def check_not_input(out: Path | str | None, inputs: Iterable[Path | str | None],
             faults.append(f"{flag}: {out} is a file of the run {path}, which this command reads; give another name")
     if faults:
         raise InputError(dict.fromkeys(faults))
-
-
-def sha256(path: Path | str) -> str:
-    """Return the hash of a file's bytes, as hexadecimal text."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest(name: str, *, command: str, seed: int, status: str = COMPLETE, **details: Any) -> dict[str, Any]:

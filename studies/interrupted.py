@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..parts import count_parts
+from ..parts import count_parts, sha256
 from .config import StudyConfig, load_config
 from .folder import (
     INTERRUPTED,
@@ -24,7 +24,6 @@ from .folder import (
     read_manifest,
     resumable_run,
     resume_command,
-    sha256,
     unfinished_folder,
 )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..parts import sha256
 from ..training.train import is_trained
 from .assumptions import assumption_record, list_assumptions
 from .backtest import Backtest, Learning, Study, Trained
-from .folder import MANIFEST, RunFolder, manifest, sha256
+from .folder import MANIFEST, RunFolder, manifest
 from .refused import NO_BOUND
 from .report.text import capitalise
 

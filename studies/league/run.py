@@ -24,13 +24,13 @@ from ...forecasters.data.panel import SalesPanel
 from ...forecasters.ensemble import DEFAULT_MEMBERS, Ensemble
 from ...forecasters.registry import FORECASTERS
 from ...forecasters.retail.panel import retail_panel
-from ...parts import CHECKPOINTS
+from ...parts import CHECKPOINTS, sha256
 from ...progress import Progress, begin_stage, no_progress, plan_stages
 from ...registry import is_address, option_names
 from ..assumptions import assumption_record, assumptions_of, begin_with
 from ..config import StudyConfig
 from ..data import item_params, read_inputs
-from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run, sha256
+from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run
 from ..interrupted import LEAGUE, kept_entries, resume_hint
 from ..outside import read_outside
 from .entry import Entry, entry_file, entry_key, load_entry, make_entry, save_entry

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from fractile import InputError
+from fractile.parts import sha256
 from fractile.studies import folder
 from fractile.studies.folder import (
     check_not_input,
@@ -23,7 +24,6 @@ from fractile.studies.folder import (
     read_manifest,
     replace_file,
     resumable_run,
-    sha256,
     write_frame,
 )
 
