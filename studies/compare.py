@@ -23,7 +23,7 @@ from ..policies.sb3 import SB3Policy
 from .advice import rivals_of
 from .checks.baseline import check_comparison
 from .report.savings import plot_savings
-from .report.text import align_columns
+from .report.text import align_columns, saving_text
 from .statistics import Clusters, Intervals, Ranking, describe_intervals, power_sentence, rank_policies
 
 LARGE = 10_000.0
@@ -152,8 +152,7 @@ class Comparison:
         """
         if policy not in self.table.index:
             raise FractileError(f"{policy!r} is none of the policies{did_you_mean(policy, self.trajectories)}")
-        saving, low, high = 100 * self.table.loc[policy, ["saving", "saving_low", "saving_high"]].astype(float)
-        return f"{saving:.1f} % [{low:.1f}, {high:.1f}]"
+        return saving_text(self.table.loc[policy])
 
     def statements(self) -> tuple[str, ...]:
         """Return what is proven, what cannot be told apart, what would prove more, and what cannot be trusted."""

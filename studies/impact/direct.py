@@ -20,6 +20,7 @@ from ...policies.base import Planner, Policy
 from ...policies.exact.hindsight import Hindsight
 from ...policies.rollout import simulate
 from ..outside import independence_note, tail_notes
+from ..report.text import saving_text
 from .grid import Grid
 from .plots import plot_cells
 from .result import Impact, value_forecasts
@@ -58,8 +59,7 @@ class ForecastImpact(Impact):
         if (forecaster, policy) not in pairs.index:
             known = [f"{f}/{p}" for f, p in pairs.index]
             raise FractileError(f"there is no pair {forecaster}/{policy}; the pairs are: {', '.join(known)}")
-        saving, low, high = 100 * pairs.loc[(forecaster, policy), ["saving", "saving_low", "saving_high"]].astype(float)
-        return f"{saving:.1f} % [{low:.1f}, {high:.1f}]"
+        return saving_text(pairs.loc[(forecaster, policy)])
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the saving of each policy on each forecast with its interval, and return matplotlib's axes.

@@ -139,6 +139,19 @@ def interval(low: Any, high: Any) -> str:
     return f"[{_points(low)}, {_points(high)}]"
 
 
+def saving_text(row: Any) -> str:
+    """Return the saving of a row with its interval, in per cent, as tables and prose in plain text have it.
+
+    Args:
+        row: with saving, saving_low and saving_high, shares.
+
+    >>> saving_text({"saving": 0.09, "saving_low": 0.086, "saving_high": 0.094})
+    '9.0 % [8.6, 9.4]'
+    """
+    saving, low, high = (100 * float(row[name]) for name in ("saving", "saving_low", "saving_high"))
+    return f"{saving:.1f} % [{low:.1f}, {high:.1f}]"
+
+
 def saves(share: float, low: float, high: float) -> str:
     r"""Return that something saves a share, or costs one more, with its interval.
 
