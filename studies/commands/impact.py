@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from . import options as opt
 from .target import command_line, fail_if, run_target
 from .terminal import Terminal, open_terminal
@@ -60,10 +58,10 @@ def impact(
         }
         made = opt.make_config(config, overrides, quick=quick)
         target = run_target(out, f"{made.name}-impact", overwrite=overwrite, inputs=[config, *made.inputs])
-        if made.data.state is not None and not as_json:
-            said = "every policy begins with stock of its own level, so that no number here depends on the state"
-            typer.echo(
-                f"note: {said}; it is for orders: fractile order, and next_orders.csv of fractile study", err=True
+        if made.data.state is not None:
+            terminal.note(
+                "every policy begins with stock of its own level, so that no number here depends on the state; it is "
+                "for orders: fractile order, and orders.csv of fractile study"
             )
         from ..impact.run import impact_run
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
 from ...errors import InputError
 from ..folder import check_not_input, read_manifest
 from . import options as opt
@@ -42,9 +40,7 @@ def order(
             found = next_orders(run, history, state, items, policy=policy, on_hand=stock, forecasts=files)
         basis = order_basis(record, policy)
         document = {"note": basis, **found.to_record()}
-        if not as_json:
-            for note in (basis, *found.notes):
-                typer.echo(f"note: {note}", err=True)
+        terminal.note(basis, *found.notes)
         if out is None:
             rows = records(found.table.astype({"date": str}))
             terminal.emit({"orders": rows, **document}, orders_csv(found.table).rstrip("\n"))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from . import options as opt
 from .terminal import Terminal, open_terminal
 
@@ -20,8 +18,7 @@ def resume(run: opt.RunToResume, as_json: opt.Json = False, quiet: opt.Quiet = F
 
         with terminal.progress() as progress:
             found = resume_run(run, progress=progress)
-        if found.note and not as_json:
-            typer.echo(f"note: {found.note}", err=True)
+        terminal.note(found.note)
         _show(terminal, found)
 
 

@@ -40,6 +40,12 @@ class Terminal:
         """Print a command's result: the document as JSON where that was chosen, else the text."""
         typer.echo(json_text(document) if self.as_json else text)
 
+    def note(self, *texts: str) -> None:
+        """Print what a reader should know of a result on standard error; with JSON it belongs into the document."""
+        if not self.as_json:
+            for text in filter(None, texts):
+                typer.echo(f"note: {text}", err=True)
+
     def emit_table(self, out: Path | None, title: str, table: pd.DataFrame, *, note: str = "") -> None:
         """Write a table to a file and print where; without a file print the table itself.
 
@@ -49,8 +55,7 @@ class Terminal:
             table: to be written.
             note: what a reader should know of it: on standard error, or `note` of the document.
         """
-        if note and not self.as_json:
-            typer.echo(f"note: {note}", err=True)
+        self.note(note)
         more = {"note": note} if note else {}
         if out is None:
             self.emit({title: records(table), **more}, table.to_csv(index=False, lineterminator="\n").rstrip("\n"))
