@@ -6,6 +6,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,20 @@ class Registry(Mapping[str, type[Any]]):
         if name not in self:
             raise FractileError(f"unknown {self.kind} {name!r}{did_you_mean(name, self)}; or my_module:MyClass")
         return self[name]
+
+    def imported(self, name: str) -> type[Any]:
+        """Return the class of a name that stands in a file; a module of one's own is not imported for it.
+
+        Raises:
+            FractileError: as `known`, and where nobody imported the module of an address yet: whoever wrote the file
+                would choose what runs here.
+        """
+        if is_address(name) and name.partition(":")[0] not in sys.modules:
+            raise FractileError(
+                f"the file names a {self.kind} of your own, {name}, and files import no code; if it is yours, import "
+                f"its module first; for a command: --trust {name}"
+            )
+        return self.known(name)
 
     def make(self, name: str, options: Mapping[str, Any]) -> Any:
         """Return an instance.

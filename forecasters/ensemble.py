@@ -84,10 +84,12 @@ class Ensemble:
     @classmethod
     def from_state(cls, config: Config, arrays: Arrays) -> Self:
         """Rebuild from `to_state()`."""
+        for name in config["members"]:  # before any is made: a file imports no code
+            FORECASTERS.imported(name)
         made = cls(config["horizon"], members=config["members"], options=config["options"])
         made._forecasters = []
         for number, (name, state) in enumerate(zip(made.members, config["states"], strict=True)):
             prefix = f"{number}."
             own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-            made._forecasters.append(cast(Forecaster, FORECASTERS.known(name).from_state(state, own)))
+            made._forecasters.append(cast(Forecaster, FORECASTERS.imported(name).from_state(state, own)))
         return made

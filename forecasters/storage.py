@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -12,10 +13,15 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from ..errors import FractileError
+from ..files import MOST_ARRAYS, check_size, inside, read_json, usable
+from ..parts import sha256
 from .base import Arrays, Config, Forecaster, State
 from .registry import FORECASTERS
 
 FORECASTER_FILE = "forecaster"
+CHECKSUM = "sha256"
+"""Key under which the JSON file holds the hash of the arrays' file, and that file the configuration's."""
+CHANGED = "not as it was saved (its SHA-256 differs); save it again, or copy it anew"
 STORABLE = tuple(
     ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
 )
@@ -51,9 +57,13 @@ def save_state(folder: Path, name: str, config: Config, arrays: Arrays) -> None:
         raise FractileError(
             f"{name}: the configuration cannot be written as JSON ({fault}); store arrays and NaN as arrays"
         ) from fault
+    if CHECKSUM in config:
+        raise FractileError(f"{name}: the configuration may have no key {CHECKSUM!r}; call it something else")
     folder.mkdir(parents=True, exist_ok=True)
     # A safetensors file sorts its arrays; the order in which they were given may mean something to the reader.
-    save_file(plain, folder / f"{name}.safetensors.tmp", metadata={"order": json.dumps(list(plain))})
+    about = {"order": json.dumps(list(plain)), CHECKSUM: _config_sum(json.loads(text))}
+    save_file(plain, folder / f"{name}.safetensors.tmp", metadata=about)
+    text = json.dumps({**config, CHECKSUM: sha256(folder / f"{name}.safetensors.tmp")}, indent=2, allow_nan=False)
     os.replace(folder / f"{name}.safetensors.tmp", folder / f"{name}.safetensors")
     (folder / f"{name}.json.tmp").write_text(text + "\n", encoding="utf-8")
     os.replace(folder / f"{name}.json.tmp", folder / f"{name}.json")
@@ -62,21 +72,35 @@ def save_state(folder: Path, name: str, config: Config, arrays: Arrays) -> None:
 def load_state(folder: Path, name: str) -> State:
     """Read what `save_state` wrote, the arrays in the order in which they were given.
 
+    Files of versions before 0.3 hold no hashes: they are read without that check.
+
     Raises:
-        FractileError: where a file is missing or damaged.
+        FractileError: where a file is missing, damaged, no longer what was written, or leads out of the folder.
     """
-    text, tensors = folder / f"{name}.json", folder / f"{name}.safetensors"
+    text, tensors = inside(folder, f"{name}.json"), inside(folder, f"{name}.safetensors")
     for path in (text, tensors):
         if not path.is_file():
             raise FractileError(f"{path} is missing: the folder holds no complete {name!r}; save it again")
-    try:
-        config: dict[str, Any] = json.loads(text.read_text(encoding="utf-8"))
-        arrays = load_file(tensors)
-        with safe_open(tensors, framework="numpy") as file:
-            order = (file.metadata() or {}).get("order")
-        return config, {key: arrays[key] for key in (arrays if order is None else json.loads(order))}
-    except Exception as fault:
-        raise FractileError(f"{name!r} in {folder} cannot be read ({fault}); save it again") from fault
+    check_size(tensors, MOST_ARRAYS)
+    with usable(folder / name, "save it again"):
+        config = read_json(text)
+        if not isinstance(config, dict):
+            raise FractileError(f"{text}: is damaged (no JSON object); save it again")
+        stored = config.pop(CHECKSUM, None)
+        if stored is not None and stored != sha256(tensors):
+            raise FractileError(f"{tensors}: {CHANGED}")
+        try:
+            with safe_open(tensors, framework="numpy") as file:
+                about = file.metadata() or {}
+            arrays = load_file(tensors)
+            names = json.loads(about["order"]) if "order" in about else list(arrays)
+            if sorted(names) != sorted(arrays):
+                raise FractileError(f"its order of arrays is {names}, its arrays are {list(arrays)}")
+        except Exception as fault:
+            raise FractileError(f"{tensors}: cannot be read ({fault}); save it again") from fault
+        if (stored is None) != (CHECKSUM not in about) or about.get(CHECKSUM, "") not in ("", _config_sum(config)):
+            raise FractileError(f"{text}: {CHANGED}")
+        return config, {key: arrays[key] for key in names}
 
 
 def save_forecaster(forecaster: Forecaster, folder: Path) -> None:
@@ -87,6 +111,18 @@ def save_forecaster(forecaster: Forecaster, folder: Path) -> None:
 
 
 def load_forecaster(folder: Path) -> Forecaster:
-    """Return a fitted forecaster that predicts what the saved one predicted, to the last bit."""
+    """Return a fitted forecaster that predicts what the saved one predicted, to the last bit.
+
+    Raises:
+        FractileError: where files are missing or damaged, or name a class of one's own whose module was not imported:
+            a file imports nothing.
+    """
     state, arrays = load_state(folder, FORECASTER_FILE)
-    return cast(Forecaster, FORECASTERS.known(state["forecaster"]).from_state(state["config"], arrays))
+    with usable(folder / f"{FORECASTER_FILE}.json", "fit and save it again"):
+        found = FORECASTERS.imported(state["forecaster"])
+        return cast(Forecaster, found.from_state(state["config"], arrays))
+
+
+def _config_sum(config: Config) -> str:
+    """Return the hash of a configuration as JSON holds it."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

@@ -17,6 +17,7 @@ from ..envs.gym.discrete import ActionGrid
 from ..envs.gym.encoders import FlatEncoder, StandardisedEncoder, encoder_from_config, level_of
 from ..envs.gym.observation import Encoder, ForecastEncoder, ObservationEncoder
 from ..errors import FractileError
+from ..files import usable
 from ..forecasters.storage import load_state, save_state
 from .actors import Actor, MlpActor, read_actor
 
@@ -147,7 +148,9 @@ class SB3Policy:
         Raises:
             FractileError: where files are missing or damaged.
         """
-        return cls.from_state(*load_state(Path(folder), POLICY_FILE), encoder=encoder)
+        state = load_state(Path(folder), POLICY_FILE)
+        with usable(Path(folder) / f"{POLICY_FILE}.json", "save it again"):
+            return cls.from_state(*state, encoder=encoder)
 
     @classmethod
     def from_zip(cls, path: str | Path, env: Any) -> SB3Policy:

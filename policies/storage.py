@@ -21,6 +21,7 @@ from ..envs.demand.distributions import (
 )
 from ..envs.systems.capacity import SharedCapacity
 from ..errors import FractileError
+from ..files import usable
 from ..forecasters.storage import load_state, save_state
 from ..registry import option_names
 from .base import Planner, Policy
@@ -71,15 +72,17 @@ def load_policy(name: str, folder: Path) -> Any:
     """Return the policy that was kept under a name.
 
     Raises:
-        FractileError: where it is missing or damaged.
+        FractileError: where it is missing or damaged, or of a class of one's own whose module was not imported: a file
+            imports nothing.
     """
     state, arrays = load_state(folder, _file(name))
-    if state["policy"] == BLENDED:
-        return Blended(*(load_policy(f"{name}-{part}", folder) for part in PARTS), **state["config"])
-    cls = POLICIES.known(state["policy"])
-    if hasattr(cls, "from_state"):
-        return cls.from_state(state["config"], arrays)
-    return _join(cls, state["config"], arrays, "")
+    with usable(folder / f"{_file(name)}.json", "make it again"):
+        if state["policy"] == BLENDED:
+            return Blended(*(load_policy(f"{name}-{part}", folder) for part in PARTS), **state["config"])
+        cls = POLICIES.imported(state["policy"])
+        if hasattr(cls, "from_state"):
+            return cls.from_state(state["config"], arrays)
+        return _join(cls, state["config"], arrays, "")
 
 
 def is_kept(name: str, folder: Path) -> bool:

@@ -14,7 +14,7 @@ import fractile
 
 ROOT = Path(fractile.__file__).parent
 LAYERS = ("forecasters", "envs", "policies", "training", "studies")
-BOTTOM = ("arrays", "errors", "parts", "progress", "randomness", "registry")
+BOTTOM = ("arrays", "errors", "files", "parts", "progress", "randomness", "registry")
 TOP = ("cli", "__main__", "__init__")
 OTHER_FOLDERS = ("tests", "benchmarks", "notebooks", "docs")
 GENERATED = ("build", "dist", "runs", "__pycache__", "fractile.egg-info")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from fractile import FORECASTERS, FractileError, make_forecaster, retail_panel
 from fractile.forecasters.conformance import small_panel
@@ -114,8 +117,97 @@ def test_a_missing_file_is_named(tmp_path: Path):
 def test_a_damaged_file_is_named(tmp_path: Path):
     save_state(tmp_path, "thing", {}, {"a": np.ones(3)})
     (tmp_path / "thing.safetensors").write_bytes(b"not a tensor")
-    with pytest.raises(FractileError, match="cannot be read"):
+    with pytest.raises(FractileError, match=r"thing\.safetensors: not as it was saved \(its SHA-256 differs\)"):
         load_state(tmp_path, "thing")
+    (tmp_path / "thing.json").write_text("{}")
+    with pytest.raises(FractileError, match=r"thing\.safetensors: cannot be read"):
+        load_state(tmp_path, "thing")
+
+
+def forget_checksums(folder: Path) -> None:
+    """Leave out the hashes, as files of earlier versions do, and as whoever changes a file can."""
+    content = json.loads((folder / "thing.json").read_text())
+    del content["sha256"]
+    (folder / "thing.json").write_text(json.dumps(content))
+    arrays = load_file(folder / "thing.safetensors")
+    save_file(arrays, folder / "thing.safetensors", metadata={"order": json.dumps(list(arrays))})
+
+
+@pytest.mark.parametrize("ending", ["json", "safetensors"])
+def test_every_flipped_bit_is_found(ending: str, tmp_path: Path):
+    """All bits of both files, one at a time: a value never changes without a word."""
+    config, arrays = {"x": [1, 2.5, "é"]}, {"a": np.arange(3.0)}
+    save_state(tmp_path, "thing", config, arrays)
+    path = tmp_path / f"thing.{ending}"
+    whole = path.read_bytes()
+    for bit in range(0, 8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            got, back = load_state(tmp_path, "thing")
+        except FractileError:
+            continue
+        assert (ending, got) == ("json", config)  # white space
+        np.testing.assert_array_equal(back["a"], arrays["a"])
+
+
+def test_files_of_earlier_versions_are_read(tmp_path: Path):
+    save_state(tmp_path, "thing", {"x": 1}, {"a": np.ones(3)})
+    forget_checksums(tmp_path)
+    config, arrays = load_state(tmp_path, "thing")
+    assert config == {"x": 1}
+    np.testing.assert_array_equal(arrays["a"], np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 100_000, "nested too deep"),
+        ('{"x": NaN}', "NaN is no number of JSON"),
+        ('{"x": 1e999}', "the number 1e999 is too large"),
+        ("[]", "no JSON object"),
+        ("{", "is damaged"),
+        ('{"sha256": 3}', "not as it was saved"),
+        ("{}", "not as it was saved"),
+    ],
+)
+def test_json_of_unknown_origin_is_refused_by_name(text: str, message: str, tmp_path: Path):
+    save_state(tmp_path, "thing", {}, {"a": np.ones(3)})
+    (tmp_path / "thing.json").write_text(text)
+    with pytest.raises(FractileError, match=message) as fault:
+        load_state(tmp_path, "thing")
+    assert str(tmp_path / "thing") in str(fault.value)
+
+
+def test_nothing_leads_out_of_the_folder(tmp_path: Path):
+    save_state(tmp_path / "elsewhere", "thing", {}, {"a": np.ones(3)})
+    save_state(tmp_path / "here", "thing", {}, {"a": np.ones(3)})
+    for ending in ("json", "safetensors"):
+        path = tmp_path / "here" / f"thing.{ending}"
+        kept = path.read_bytes()
+        path.unlink()
+        path.symlink_to(tmp_path / "elsewhere" / f"thing.{ending}")
+        with pytest.raises(FractileError, match=rf"thing\.{ending}: is a link out of its folder"):
+            load_state(tmp_path / "here", "thing")
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(FractileError, match=rf"thing\.{ending}: is neither a file nor a folder"):
+            load_state(tmp_path / "here", "thing")
+        path.unlink()
+        path.write_bytes(kept)
+    for name in ("../elsewhere/thing", str(tmp_path / "elsewhere" / "thing"), ""):
+        with pytest.raises(FractileError, match="leaves the folder|is missing"):
+            load_state(tmp_path / "here", name)
+
+
+def test_a_file_imports_no_code(tmp_path: Path, monkeypatch):
+    """A forecaster's file may name a class of one's own; its module must be there already."""
+    (tmp_path / "not_imported_yet.py").write_text("raise SystemExit('was run')")
+    monkeypatch.syspath_prepend(tmp_path)
+    save_state(tmp_path, "forecaster", {"forecaster": "not_imported_yet:Mine", "config": {}}, {})
+    with pytest.raises(FractileError, match="names a forecaster of your own, not_imported_yet:Mine, and files import"):
+        load_forecaster(tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(FORECASTERS))

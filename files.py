@@ -1,0 +1,123 @@
+"""Files of unknown origin: read with limits, kept within their folder, and never executed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import FractileError
+
+MOST_JSON = 256 * 2**20
+"""Bytes of a JSON file."""
+MOST_ARRAYS = 4 * 2**30
+"""Bytes of a file of arrays."""
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of a file or folder within a folder.
+
+    Args:
+        folder: of the run, or of the models.
+        name: relative, with slashes.
+
+    Raises:
+        FractileError: where it leaves the folder, by its name or through a link, or is a device, a pipe or a socket.
+    """
+    path = folder / name
+    parts = Path(name).parts
+    if not parts or Path(name).is_absolute() or ".." in parts or "\0" in name:
+        raise FractileError(f"{folder}: the name {name!r} leaves the folder; get the whole folder anew")
+    try:
+        real = path.resolve()
+        home = folder.resolve()
+    except (OSError, RuntimeError) as fault:  # links in a circle
+        raise FractileError(f"{path}: cannot be read ({fault}); get the whole folder anew") from None
+    if not real.is_relative_to(home):
+        raise FractileError(f"{path}: is a link out of its folder, to {real}; put the file itself there")
+    if os.path.lexists(path) and not path.is_file() and not path.is_dir():
+        raise FractileError(f"{path}: is neither a file nor a folder (a pipe, a device, a broken link); remove it")
+    return path
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        FractileError: where it is no regular file, too large, no strict JSON (NaN, infinity), or nested too deep.
+    """
+    check_size(path, MOST_JSON)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse, parse_float=_finite)
+    except RecursionError:
+        raise FractileError(f"{path}: is damaged (nested too deep)") from None
+    except (OSError, ValueError) as fault:
+        raise FractileError(f"{path}: is damaged ({fault})") from None
+
+
+def check_size(path: Path, most: int) -> None:
+    """Raise a `FractileError` where a path is no regular file, or one of more bytes than `most`."""
+    if not path.is_file():
+        raise FractileError(f"{path}: is missing, or no file")
+    size = path.stat().st_size
+    if size > most:
+        raise FractileError(f"{path}: has {size:,} bytes, more than the {most:,} that such a file may have")
+
+
+def check_table_size(path: Path) -> None:
+    """Raise a `FractileError` where a Parquet file would need more memory than the machine has.
+
+    A few bytes can say that a column holds billions of rows; the footer tells before any of them is read.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    check_size(path, 2**63 - 1)
+    with ParquetFile(path) as file:
+        about = file.metadata
+        numbers = max(0, about.num_rows) * max(1, about.num_columns)
+        stored = sum(max(0, about.row_group(k).total_byte_size) for k in range(about.num_row_groups))
+    need, there = max(8 * numbers, stored), memory()
+    if need > there:
+        raise FractileError(f"{path}: needs {need / 2**30:,.0f} GiB of memory, and there are {there / 2**30:,.0f}")
+
+
+def memory() -> int:
+    """Return the machine's memory, bytes."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return 16 * 2**30
+
+
+@contextmanager
+def usable(path: Path, remedy: str) -> Iterator[None]:
+    """Turn whatever a file's content causes while the block lasts into one fault that names the file.
+
+    Args:
+        path: of the file or the folder.
+        remedy: what to do about it.
+    """
+    try:
+        yield
+    except FractileError as fault:
+        if str(path) in str(fault):
+            raise
+        raise FractileError(f"{path}: cannot be used ({fault}); {remedy}") from fault
+    except (Exception, MemoryError, RecursionError) as fault:
+        text = " ".join(f"{type(fault).__name__}: {fault}".split())[:400]
+        raise FractileError(f"{path}: is damaged, or of another version ({text}); {remedy}") from fault
+
+
+def _refuse(token: str) -> Any:
+    raise ValueError(f"{token} is no number of JSON")
+
+
+def _finite(token: str) -> float:
+    number = float(token)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {token} is too large")
+    return number
