@@ -33,15 +33,12 @@ from .interpolation import (
     interpolation_weights,
     mean_weights,
     quantiles_of,
-    sorted_quantiles,
 )
 from .plot import FAN_LEVELS, check_plotted, plot_forecast
+from .totals import sum_quantiles
 
 DEFAULT_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Quantile levels forecast where the caller names none."""
-
-BLOCK = 8_000_000
-"""Draws in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +205,7 @@ class QuantileForecast:
         """
         span = check_span(self, span)
         spans = np.broadcast_to(span, self.values.shape[:2])[..., None]
-        return self._with(values=self._sum_quantiles(spans), dependence=None)
+        return self._with(values=sum_quantiles(self.levels, self.values, self.dependence, spans), dependence=None)
 
     def totals(self, longest: int) -> FloatArray:
         """Return the quantiles of demand summed over the first 1, 2, … `longest` periods, all at once.
@@ -220,7 +217,8 @@ class QuantileForecast:
             units, shape (items, origins, longest, Q): what `total(k).values` holds for k = 1 … longest.
         """
         check_span(self, longest)
-        return self._sum_quantiles(np.broadcast_to(np.arange(1, longest + 1), (*self.values.shape[:2], longest)))
+        spans = np.broadcast_to(np.arange(1, longest + 1), (*self.values.shape[:2], longest))
+        return sum_quantiles(self.levels, self.values, self.dependence, spans)
 
     def after(self, periods: int) -> QuantileForecast:
         """Return the forecast of the time from `periods` periods later on, made at the same origins' later dates."""
@@ -384,23 +382,6 @@ class QuantileForecast:
         day = "" if self.dates is None else f" ({self.dates[origin].date()})"
         return f"item {named}, origin {self.origins[origin]}{day}, step {step + 1} of the horizon"
 
-    def _sum_quantiles(self, spans: IntArray) -> FloatArray:
-        """Return quantiles of sums over so many periods, spans (items, origins, n) → (items, origins, n, Q)."""
-        longest, one = int(spans.max()), self.values[:, :, :1]
-        if longest == 1:
-            return one
-        same = spans.shape[-1] == 1 and bool((spans == longest).all())
-        size = max(1, BLOCK // (DRAWS * longest * max(1, self.values.shape[1])))
-        blocks = []
-        for first in range(0, len(self.values), size):
-            items = np.arange(first, min(first + size, len(self.values)))
-            sums = np.cumsum(self.select(items).draws(horizon=longest), axis=-1)
-            index = np.broadcast_to(spans[items] - 1, (1, *spans[items].shape))
-            sums = sums[..., longest - 1 :] if same else np.take_along_axis(sums, index, axis=-1)
-            blocks.append(sorted_quantiles(np.sort(sums, axis=0), self.levels))
-        # The sum over one period is that period, without the error of draws.
-        return np.where(spans[..., None] == 1, one, np.concatenate(blocks))
-
 
 def concatenate_origins(forecasts: Sequence[DemandForecast]) -> QuantileForecast:
     """Lay forecasts of the same items, levels and horizon side by side along the origins axis, as plain quantiles.
@@ -411,13 +392,20 @@ def concatenate_origins(forecasts: Sequence[DemandForecast]) -> QuantileForecast
     dates = None
     if all(f.dates is not None for f in forecasts):
         dates = pd.DatetimeIndex(np.concatenate([f.dates.to_numpy() for f in forecasts if f.dates is not None]))
-    dependence = first.dependence
-    if dependence is not None:
-        bands = [np.broadcast_to(f.dependence.band, f.values.shape[:2]) for f in forecasts if f.dependence is not None]
-        dependence = replace(dependence, band=np.concatenate(bands, axis=1))
     values = np.concatenate([f.values for f in forecasts], axis=1)
     origins = np.concatenate([f.origins for f in forecasts])
-    return QuantileForecast(first.levels, values, origins, first.item_ids, dates, first.freq, dependence)
+    return QuantileForecast(
+        first.levels, values, origins, first.item_ids, dates, first.freq, join_dependence(forecasts)
+    )
+
+
+def join_dependence(forecasts: Sequence[DemandForecast]) -> Dependence | None:
+    """Return the dependence of forecasts side by side along the origins axis: the first one's, with all bands."""
+    dependence = forecasts[0].dependence
+    if dependence is None:
+        return None
+    bands = [np.broadcast_to(f.dependence.band, f.values.shape[:2]) for f in forecasts if f.dependence is not None]
+    return replace(dependence, band=np.concatenate(bands, axis=1))
 
 
 __all__ = [
@@ -428,4 +416,5 @@ __all__ = [
     "QuantileForecast",
     "concatenate_origins",
     "interpolation_weights",
+    "join_dependence",
 ]

@@ -100,13 +100,15 @@ def sobol_uniforms(number: int, horizon: int) -> FloatArray:
     return np.clip(points[:, :horizon], 1e-9, 1 - 1e-9)
 
 
-def sorted_quantiles(ordered: FloatArray, levels: FloatArray) -> FloatArray:
-    """Quantiles of draws sorted along axis 0 (midpoint rule), the levels last."""
-    position = np.clip(levels * len(ordered) - 0.5, 0, len(ordered) - 1)
+def sorted_quantiles(ordered: FloatArray, levels: FloatArray, axis: int = 0) -> FloatArray:
+    """Return quantiles of draws sorted along the first or the last axis (midpoint rule), the levels last."""
+    number = ordered.shape[axis]
+    position = np.clip(levels * number - 0.5, 0, number - 1)
     low = np.floor(position).astype(np.int64)
-    high = np.minimum(low + 1, len(ordered) - 1)
-    share = (position - low)[:, None, None, None]
-    return np.moveaxis(ordered[low] * (1 - share) + ordered[high] * share, 0, -1)
+    high = np.minimum(low + 1, number - 1)
+    below, above = (np.moveaxis(ordered[k], 0, -1) if axis == 0 else ordered[..., k] for k in (low, high))
+    share = position - low
+    return np.asarray(below * (1 - share) + above * share)
 
 
 def increasing_inside(levels: FloatArray) -> bool:

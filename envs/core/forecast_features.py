@@ -15,6 +15,7 @@ from scipy.special import expit, logit
 
 from ...arrays import Array, FloatArray, IntArray
 from ...forecasters.demand_forecast import DemandForecast
+from ...forecasters.several import total_each
 from .backend import like
 
 
@@ -166,8 +167,9 @@ class ProtectionTotals:
     def of(cls, forecasts: Sequence[DemandForecast], params: Any) -> ProtectionTotals:
         """Sum the forecasts of all periods; periods that share a forecast share its total."""
         different, which = distinct(forecasts)
-        totals = [protection_total(forecast, params) for forecast in different]
-        return cls(forecasts, by_origin(params.protection_interval), [totals[k] for k in which])
+        span = by_origin(params.protection_interval)
+        totals = total_each(different, span)
+        return cls(forecasts, span, [totals[k] for k in which])
 
     def fits(self, params: Any) -> bool:
         """Whether these are the protection intervals of the parameters."""

@@ -1,0 +1,102 @@
+"""Quantiles of demand summed over several periods: those of sums of dependent draws.
+
+Per-period quantiles do not add up, sums of draws do. The draws are quasi-random levels, the same for all items of a
+band, at which the quantile function of each period is read: a draw is a weighted mean of that period's quantiles, and
+the draws of a sum are one product of a matrix of weights with the quantiles of all its periods. Below the lowest level
+a quantile function ends at zero; the few draws that lie there in any period are summed period by period.
+
+A sum depends on its own quantiles, band and span alone, to the last bit: not on what else is summed in the same call.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays import FloatArray, IntArray
+from .calibration.dependence import Dependence
+from .demand_forecast import DRAWS
+from .interpolation import interpolation_weights, sorted_quantiles
+
+CELLS = 64
+"""Sums whose draws are held at once, so that they stay in the processor's cache."""
+STEP = 16
+"""Sums are computed in multiples of so many: a product of fewer rows may be rounded in another way."""
+
+
+class SumWeights(NamedTuple):
+    """How the draws of a sum read the quantiles of its periods.
+
+    Attributes:
+        weights: of each quantile in each draw, shape (span, Q, draws).
+        low: how many draws, the first ones, lie below the lowest level in some period.
+    """
+
+    weights: FloatArray
+    low: int
+
+    @classmethod
+    def of(cls, levels: FloatArray, dependence: Dependence, band: int, span: int) -> SumWeights:
+        """Draw the levels of a band over the first `span` periods."""
+        uniform = dependence.over(0, span).uniforms(band, DRAWS)
+        low = (uniform < levels[0]).any(axis=1)
+        uniform = np.concatenate([uniform[low], uniform[~low]])
+        weights = interpolation_weights(levels, uniform).transpose(1, 2, 0)
+        return cls(np.ascontiguousarray(weights), int(low.sum()))
+
+    def sums(self, values: FloatArray, out: FloatArray) -> None:
+        """Write the draws of sums, units, in no order.
+
+        Args:
+            values: quantiles of each period, units, shape (cells, span · Q).
+            out: where to, shape (cells, draws).
+        """
+        span, levels, draws = self.weights.shape
+        np.matmul(values, self.weights.reshape(span * levels, draws), out=out)
+        ends = np.zeros((len(values), self.low))
+        for period, weights in enumerate(self.weights):
+            drawn = values[:, period * levels : (period + 1) * levels] @ weights[:, : self.low]
+            ends += np.maximum(drawn, 0.0, out=drawn)
+        out[:, : self.low] = ends
+
+
+def sum_quantiles(levels: FloatArray, values: FloatArray, dependence: Dependence | None, spans: IntArray) -> FloatArray:
+    """Return the quantiles of demand summed over the first periods of a forecast.
+
+    Args:
+        levels: shape (Q,). [τ]
+        values: quantiles of each period, units, shape (items, origins, horizon, Q).
+        dependence: of the periods; independent where None.
+        spans: periods to sum over, integers from 1 to the horizon, shape (items, origins, n).
+
+    Returns:
+        units, shape (items, origins, n, Q).
+    """
+    # The sum over one period is that period, without the error of draws.
+    out = np.empty((*spans.shape, len(levels)))
+    out[:] = values[:, :, :1]
+    dependence = dependence or Dependence.independent(values.shape[2])
+    band = np.broadcast_to(dependence.band, values.shape[:2])[..., None]
+    for span in np.unique(spans).tolist():
+        for b in np.unique(band).tolist() if span > 1 else ():
+            item, origin, place = np.nonzero((spans == span) & (band == b))
+            if len(item):
+                weights = SumWeights.of(levels, dependence, b, span)
+                out[item, origin, place] = _cells(levels, values[item, origin, :span], weights)
+    return out
+
+
+def _cells(levels: FloatArray, values: FloatArray, weights: SumWeights) -> FloatArray:
+    """Return the quantiles of sums of one band and span, (cells, span, Q) → (cells, Q)."""
+    number, draws = len(values), weights.weights.shape[-1]
+    out = np.empty((number, len(levels)))
+    cells = np.zeros((-(-number // STEP) * STEP, values.shape[1] * values.shape[2]))
+    cells[:number] = values.reshape(number, -1)
+    room = np.empty((min(CELLS, len(cells)), draws))
+    for first in range(0, number, CELLS):
+        sums = room[: len(cells[first : first + CELLS])]
+        weights.sums(cells[first : first + CELLS], sums)
+        sums.sort(axis=-1)
+        out[first : first + CELLS] = sorted_quantiles(sums, levels, axis=-1)[: number - first]
+    return np.maximum(out, 0.0, out=out)
