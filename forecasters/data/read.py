@@ -172,6 +172,40 @@ _FLAGS = {
 _ZONE = re.compile(r"(:\d\d(?:\.\d+)?)(?:Z|[+-]\d\d:?\d\d)$")
 
 
+class RowFault(str):
+    """The message of a fault of some rows of a table, which knows its parts: those of slices are put together.
+
+    Args:
+        name: what messages call the table.
+        unit: "line" or "row".
+        rule: that the rows break.
+        remedy: what to do.
+        rows: numbers of the first few.
+        count: of all.
+        got: the first few values, as they are shown; None where none are.
+    """
+
+    name: str
+    unit: str
+    rule: str
+    remedy: str
+    rows: tuple[int, ...]
+    count: int
+    got: tuple[str, ...] | None
+
+    def __new__(
+        cls, name: str, unit: str, rule: str, remedy: str, rows: tuple[int, ...], count: int, got: tuple[str, ...] | None
+    ) -> RowFault:
+        """Write the message."""
+        where = f"{unit}{'s' if count > 1 else ''} {', '.join(map(str, rows))}"
+        where += f" ({count:,} in all)" if count > MOST_LISTED else ""
+        shown = "" if got is None else ", got " + ", ".join(got)
+        made = super().__new__(cls, f"{name}: {where}: {rule}{shown}; {remedy}")
+        made.name, made.unit, made.rule, made.remedy = name, unit, rule, remedy
+        made.rows, made.count, made.got = rows, count, got  # type: ignore[assignment,method-assign]
+        return made
+
+
 class Table:
     """One table under check.
 
@@ -220,27 +254,31 @@ class Table:
                 ours = plain[_plain(column)]
                 self.faults.add(f"{self.name}: column {column!r} must be called {ours!r} to be used; rename it")
 
-    def fault(self, bad: BoolArray, rule: str, remedy: str, values: NDArray[Any] | None = None) -> None:
+    def fault(
+        self, bad: BoolArray, rule: str, remedy: str, values: NDArray[Any] | pd.Series[Any] | None = None
+    ) -> None:
         """Add one fault for all rows in `bad`, shape (rows,); do nothing where there is none."""
         at = np.flatnonzero(bad)
         if not len(at):
             return
-        lines = ", ".join(str(number) for number in self.raw.numbers[at[:MOST_LISTED]])
-        where = f"{self.raw.unit}{'s' if len(at) > 1 else ''} {lines}"
-        if len(at) > MOST_LISTED:
-            where += f" ({len(at):,} in all)"
-        got = ""
+        got: tuple[str, ...] | None = None
         if values is not None:
-            distinct = list(pd.unique(pd.Series(values[at], dtype=object)))
-            got = ", got " + ", ".join(_format_value(value) for value in distinct[:MOST_LISTED])
-        self.faults.add(f"{self.name}: {where}: {rule}{got}; {remedy}")
+            # Of these rows alone: to make objects of millions of sound values would cost more than all checks.
+            wrong = values.iloc[at].astype(object) if isinstance(values, pd.Series) else values[at]
+            distinct = list(pd.unique(pd.Series(wrong, dtype=object)))
+            got = tuple(_format_value(value) for value in distinct[:MOST_LISTED])
+        rows = tuple(int(number) for number in self.raw.numbers[at[:MOST_LISTED]])
+        self.faults.add(RowFault(self.name, self.raw.unit, rule, remedy, rows, len(at), got))
 
     def ids(self, column: str = "item_id") -> NDArray[np.object_]:
         """Return a column as text, exactly as written; an empty cell is a fault."""
         values = self.frame[column]
         if pd.api.types.is_float_dtype(values.dtype):
-            self.fault(values.notna().to_numpy(), f"{column} must be text", "write it as text", _objects(values))
-        codes, names = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
+            self.fault(values.notna().to_numpy(), f"{column} must be text", "write it as text", values)
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            codes, names = values.cat.codes.to_numpy(), values.cat.categories
+        else:
+            codes, names = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
         written = np.array([str(name) for name in names] + [""], dtype=object)
         empty = np.array([not name.strip() for name in written], dtype=bool)
         self.fault(empty[codes], f"{column} must not be empty", "name the item or remove the row")
@@ -253,7 +291,7 @@ class Table:
         values = as_numbers(raw)
         missing = raw.isna().to_numpy()
         must = f"{column} must be {rule.text}"
-        self.fault(np.isnan(values) & ~missing, must, "write digits with a point, no text", _objects(raw))
+        self.fault(np.isnan(values) & ~missing, must, "write digits with a point, no text", raw)
         if not rule.optional:
             whose = f" for {listing(self.frame['item_id'][missing].unique())}" if "item_id" in self.frame else ""
             self.fault(missing, f"{must}, is missing{whose}", "write the number")
@@ -272,7 +310,7 @@ class Table:
         words = np.isnan(numbers) & raw.notna().to_numpy()
         if 0 < words.sum() < raw.notna().sum() / 2 and len(np.unique(numbers[np.isfinite(numbers)])) > MOST_CATEGORIES:
             remedy = "write numbers alone, or leave the column out"
-            self.fault(words, f"{column} must be a number, as it is in most rows", remedy, _objects(raw))
+            self.fault(words, f"{column} must be a number, as it is in most rows", remedy, raw)
 
     def dates(self, column: str = "date", *, optional: bool = False) -> pd.DatetimeIndex:
         """Return a column as dates without a time zone; what is not YYYY-MM-DD, or nothing if optional, is a fault."""
@@ -290,7 +328,7 @@ class Table:
             parsed = pd.DatetimeIndex(known.to_numpy()[codes]).as_unit("ns")
         empty = (raw.isna() | raw.eq("")).to_numpy() if optional else np.zeros(len(raw), dtype=bool)
         remedy = "write it as YYYY-MM-DD" + (", or nothing" if optional else "")
-        self.fault(np.asarray(parsed.isna()) & ~empty, f"{column} must be a date", remedy, _objects(raw))
+        self.fault(np.asarray(parsed.isna()) & ~empty, f"{column} must be a date", remedy, raw)
         return parsed
 
     def flags(self, column: str) -> BoolArray:
@@ -302,7 +340,7 @@ class Table:
         read = [_FLAGS.get(str(word).strip().lower()) for word in words] + [None]
         unread = np.array([value is None for value in read], dtype=bool)
         remedy = "write true or false, 1 or 0, yes or no"
-        self.fault(unread[codes], f"{column} must be true or false", remedy, _objects(raw))
+        self.fault(unread[codes], f"{column} must be true or false", remedy, raw)
         return np.array([bool(value) for value in read], dtype=bool)[codes]
 
     def unique(self, ids: NDArray[np.object_], remedy: str) -> None:
@@ -328,10 +366,6 @@ def listing(names: Collection[str]) -> str:
     """Name the first few and count the rest: `'a', 'b', 'c' and 4 more`."""
     shown = ", ".join(repr(name) for name in list(names)[:MOST_LISTED])
     return shown + (f" and {len(names) - MOST_LISTED:,} more" if len(names) > MOST_LISTED else "")
-
-
-def _objects(values: pd.Series[Any]) -> NDArray[np.object_]:
-    return values.to_numpy(dtype=object)
 
 
 def _format_value(value: Any) -> str:

@@ -28,6 +28,8 @@ def order_records(
         By column name, units, shape (items, periods): `ordered` is 0 where nothing is on record, `on_hand` NaN.
     """
     names = [name for name in ORDER_RECORDS if name in frame]
+    if not names:
+        return {}
     ends = dates.append(pd.date_range(dates[-1], periods=2, freq=freq)[1:])
     rows = frame.sort_values("date", kind="stable")
     period = ends.searchsorted(pd.DatetimeIndex(rows["date"]), side="right") - 1

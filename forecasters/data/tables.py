@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...arrays import BoolArray
 from ...errors import Faults
 from .matching import cross_check, in_order
 from .read import Source, Table, as_numbers, check_raw, own_name, read_raw
@@ -135,12 +136,12 @@ def collect_history(
     if "availability" in optional:
         frame["availability"] = table.numbers("availability", _SHARE)
         _agree_on_stock(table, frame, "in_stock" in optional)
-    keys = pd.DataFrame({"item": pd.factorize(frame["item_id"])[0], "date": frame["date"]})
-    sound = frame["date"].notna() & (frame["item_id"] != "")
-    again = (keys.duplicated() & sound).to_numpy()
-    pairs = frame["item_id"].where(again, "") + " on " + frame["date"].where(again).dt.date.astype(str)
-    rule = "item_id and date must stand together once"
-    table.fault(again, rule, "keep one row or add the sales up", pairs.to_numpy(dtype=object))
+    again = _repeated(frame)
+    pairs = np.full(len(frame) if again.any() else 0, "", dtype=object)
+    pairs[again[: len(pairs)]] = [
+        f"{item} on {day.date()}" for item, day in zip(frame["item_id"][again], frame["date"][again], strict=True)
+    ]
+    table.fault(again, "item_id and date must stand together once", "keep one row or add the sales up", pairs)
     if "listed" in optional:
         frame["listed"] = table.flags("listed")
         sold = ~frame["listed"].to_numpy() & (frame["sales"] > 0).to_numpy()
@@ -213,6 +214,17 @@ def collect_state(source: Source, faults: Faults, notes: list[str] | None = None
     if "date" in table.frame:
         frame["date"] = table.dates("date", optional=True)
     return frame
+
+
+def _repeated(frame: pd.DataFrame) -> BoolArray:
+    """Return True where an item and a date have stood together in an earlier row, shape (rows,)."""
+    item, day = pd.factorize(frame["item_id"])[0], frame["date"].to_numpy()
+    together = np.flatnonzero(item[1:] == item[:-1]) + 1
+    rows = np.zeros(len(frame), dtype=bool)
+    if (np.diff(day.astype(np.int64))[together - 1] > 0).all() and len(frame) - len(together) == item.max() + 1:
+        return rows  # each item's rows are together, in the order of their dates: no need to sort
+    keys = pd.DataFrame({"item": item, "date": day})
+    return (keys.duplicated() & frame["date"].notna() & (frame["item_id"] != "")).to_numpy()
 
 
 def _raise_faults(collect: Callable[[Faults], pd.DataFrame | None]) -> pd.DataFrame:
