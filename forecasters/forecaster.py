@@ -17,7 +17,7 @@ from .base import Arrays, Config, Request, State, make_request, require_history
 from .censoring import History, impute_demand
 from .data.discontinued import discontinued
 from .data.panel import SalesPanel
-from .data.read import listing
+from .data.row_faults import listing
 from .features.lift import LiftPlan, plan_lift
 from .forecast import DEFAULT_LEVELS, QuantileForecast
 

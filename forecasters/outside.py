@@ -20,7 +20,7 @@ from .censoring import History
 from .data.calendar import later_dates
 from .data.long import collect_long
 from .data.panel import SalesPanel
-from .data.read import listing
+from .data.row_faults import listing
 from .forecast import QuantileForecast
 
 

@@ -19,7 +19,7 @@ from ..arrays import FloatArray, IntArray
 from ..envs.core.forecast_features import fractile_of, protection_total
 from ..envs.core.params import ItemParams
 from ..errors import FractileError
-from ..forecasters.data.read import listing
+from ..forecasters.data.row_faults import listing
 from ..forecasters.demand_forecast import DemandForecast
 from .base_stock import (
     BaseStock,

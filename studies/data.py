@@ -17,7 +17,7 @@ from ..envs.demand.model import uncensored
 from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.data.panel import Inputs, SalesPanel, load_inputs
-from ..forecasters.data.read import listing
+from ..forecasters.data.row_faults import listing
 from ..forecasters.data.rules import MOST_NAMED
 from .config import DataConfig, DefaultsConfig, StudyConfig
 

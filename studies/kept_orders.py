@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..forecasters.base import Forecaster
 from ..forecasters.data.matching import Rows
 from ..forecasters.data.panel import Inputs, SalesPanel, load_inputs
-from ..forecasters.data.read import listing
+from ..forecasters.data.row_faults import listing
 from ..forecasters.storage import load_forecaster
 from ..policies.storage import load_policy
 from ..policies.transfer import for_items

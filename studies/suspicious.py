@@ -16,7 +16,7 @@ from ..envs.core.params import ItemParams
 from ..errors import FractileError
 from ..forecasters.data.oddities import Oddity, find_oddities
 from ..forecasters.data.panel import Inputs, SalesPanel
-from ..forecasters.data.read import listing
+from ..forecasters.data.row_faults import listing
 from ..forecasters.data.rules import DISCONTINUED
 from ..forecasters.data.zero_runs import implausible_zero_runs
 from ..forecasters.importing.ids import describe_cut_short, describe_twins, find_cut_short, find_twins

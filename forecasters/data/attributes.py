@@ -9,8 +9,9 @@ import pandas as pd
 
 from ...arrays import BoolArray
 from ...errors import Faults
-from .read import Source, listing
+from .read import Source
 from .resample import CORE_COLUMNS
+from .row_faults import listing
 from .rules import DISCONTINUED
 from .tables import KNOWN_AHEAD
 

@@ -27,8 +27,9 @@ import pandas as pd
 
 from ...arrays import BoolArray, FloatArray, IntArray
 from .calendar import Calendar
-from .read import as_numbers, listing
+from .read import as_numbers
 from .resample import Cells, HistoryRows
+from .row_faults import listing
 
 PRICE, PRICE_PAID = "price", "price_paid"
 _CELLS_AT_ONCE = 1_000_000

@@ -18,7 +18,8 @@ from ...errors import Faults
 from ..calibration.dependence import Dependence
 from ..interpolation import CROSSING
 from .panel import SalesPanel
-from .read import MOST_NAMED, Source, Table, listing, read_raw
+from .read import MOST_NAMED, Source, Table, read_raw
+from .row_faults import listing
 from .rules import NumberRule
 
 COLUMNS = ("item_id", "origin_date", "date", "level", "value")

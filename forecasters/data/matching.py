@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ...errors import Faults
-from .read import MOST_LISTED, Source, listing
+from .read import Source
+from .row_faults import MOST_LISTED, listing
 from .spreadsheets import find_broken_letters
 
 FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")

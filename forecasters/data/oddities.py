@@ -10,8 +10,8 @@ import pandas as pd
 from ...arrays import FloatArray
 from .discontinued import discontinued
 from .low_end import describe_low_end
-from .read import listing
 from .record import SalesRecord
+from .row_faults import listing
 
 _ABSURD_UNITS = 10_000
 _ABSURD_RATIO = 100

@@ -13,24 +13,14 @@ from numpy.typing import NDArray
 from ...arrays import BoolArray, FloatArray
 from ...errors import Faults, FractileError, did_you_mean
 from .attributes import item_table, join_attributes, name_import, take_attributes
-from .calendar import make_calendar
-from .covariates import covariate_arrays, sales_records
+from .calendar import Calendar, make_calendar
+from .covariates import Covariates
+from .laid_rows import LaidRows, find_covariates, lay_rows
 from .matching import Rows, in_order, match_rows
 from .oddities import oddities
 from .read import Source
 from .records import order_records
-from .resample import (
-    CORE_COLUMNS,
-    Cells,
-    Missing,
-    find_gaps,
-    find_on_sale,
-    place_rows,
-    report_gaps,
-    report_sold_after,
-    row_notes,
-    stock_arrays,
-)
+from .resample import CORE_COLUMNS, Missing
 from .rules import DISCONTINUED, NO_FEATURES
 from .tables import (
     KNOWN_AHEAD,
@@ -59,6 +49,8 @@ class SalesPanel:
         notes: what loading did that a reader should know, e.g. partial weeks that were dropped.
         availability: share of each period in which the item was in stock, in [0, 1], shape (items, periods): 1 where
             `in_stock`, below 1 elsewhere. None where no more is known than `in_stock` says.
+        whole_units: whether every sale is a whole number of units, where that is known of a larger history of which
+            the panel holds some items; None: its own sales say so.
     """
 
     sales: FloatArray
@@ -72,6 +64,7 @@ class SalesPanel:
     static: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: tuple[str, ...] = ()
     availability: FloatArray | None = None
+    whole_units: bool | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.item_ids), len(self.dates))
@@ -177,7 +170,7 @@ class SalesPanel:
     @property
     def integer_demand(self) -> bool:
         """Whether every sale is a whole number of units."""
-        return bool(np.all(self.sales == np.floor(self.sales)))
+        return bool(np.all(self.sales == np.floor(self.sales))) if self.whole_units is None else self.whole_units
 
     def until(self, period: int) -> SalesPanel:
         """Return what was on record before `period` began: the first `period` periods."""
@@ -416,34 +409,35 @@ def _collect_panel(
     except FractileError as error:
         faults.add(f"{name}: {error}")
         return None
-    rows = place_rows(frame, calendar)
-    ended = None
-    if items is not None and DISCONTINUED in items:
-        dates = items.drop_duplicates("item_id").set_index("item_id")[DISCONTINUED]
-        ended = pd.DatetimeIndex(dates.reindex(list(rows.item_ids)))
-        report_sold_after(rows, calendar, ended, name, faults)
-    on_sale = find_on_sale(rows, calendar, ended)
-    gaps = find_gaps(rows, on_sale)
-    if missing == "error":
-        report_gaps(rows, calendar, gaps, name, faults)
+    laid = lay_rows(frame, calendar, items, name, faults, missing)
     if faults.messages:
         return None
-    shape = (rows.items, len(calendar.dates))
-    period = calendar.period_of_slot[rows.slot]
-    cells = Cells(rows.item * shape[1] + period, shape, rows.frame["sales"].to_numpy())
-    stock = stock_arrays(rows, calendar, cells, on_sale, gaps, missing)
-    lagged = sales_records(rows, gaps if missing == "zero" else np.zeros_like(gaps), calendar, covariates)
-    found = covariate_arrays(rows, cells, calendar, covariates, ahead, lagged)
-    assumed = row_notes(rows, int(gaps.sum()), missing, bool(covariates))
+    found = find_covariates(laid, calendar, covariates, ahead, missing)
+    return make_panel(laid, calendar, found, (*calendar.notes, *laid.counts.notes(missing, bool(covariates))))
+
+
+def make_panel(
+    laid: LaidRows, calendar: Calendar, found: Covariates, notes: Sequence[str], whole_units: bool | None = None
+) -> SalesPanel:
+    """Return the panel of rows that are laid over a calendar.
+
+    Args:
+        laid: from `lay_rows`.
+        calendar: their slots and periods.
+        found: the covariates.
+        notes: what was done to the rows; those of the covariates follow.
+        whole_units: as in the panel.
+    """
     return SalesPanel(
-        sales=cells.total(cells.sales),
-        in_stock=stock.in_stock,
-        listed=stock.listed,
+        sales=laid.cells.total(laid.cells.sales),
+        in_stock=laid.stock.in_stock,
+        listed=laid.stock.listed,
         dates=calendar.dates,
-        item_ids=rows.item_ids,
+        item_ids=laid.rows.item_ids,
         freq=calendar.freq,
         known=found.known,
         observed=found.observed,
-        notes=(*calendar.notes, *assumed, *stock.notes, *found.notes),
-        availability=stock.availability,
+        notes=(*notes, *found.notes),
+        availability=laid.stock.availability,
+        whole_units=whole_units,
     )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...arrays import BoolArray, FloatArray
 from ...errors import Faults, did_you_mean
+from .row_faults import MOST_LISTED, RowFault
 from .rules import NumberRule
 
 Source = str | Path | pd.DataFrame
@@ -150,9 +151,6 @@ def _read_csv(path: Path, text: Collection[str], attributes: bool) -> RawTable:
     return RawTable(frame.iloc[filled].reset_index(drop=True), str(path), "line", lines[filled])
 
 
-MOST_LISTED = 3
-"""How many lines, values or items a message names before it only counts."""
-
 MOST_CATEGORIES = 50
 """Numbers that stand beside words in a column of categories; where there are more, the words are misprints."""
 
@@ -170,40 +168,6 @@ _FLAGS = {
     "no": False,
 }
 _ZONE = re.compile(r"(:\d\d(?:\.\d+)?)(?:Z|[+-]\d\d:?\d\d)$")
-
-
-class RowFault(str):
-    """The message of a fault of some rows of a table, which knows its parts: those of slices are put together.
-
-    Args:
-        name: what messages call the table.
-        unit: "line" or "row".
-        rule: that the rows break.
-        remedy: what to do.
-        rows: numbers of the first few.
-        count: of all.
-        got: the first few values, as they are shown; None where none are.
-    """
-
-    name: str
-    unit: str
-    rule: str
-    remedy: str
-    rows: tuple[int, ...]
-    count: int
-    got: tuple[str, ...] | None
-
-    def __new__(
-        cls, name: str, unit: str, rule: str, remedy: str, rows: tuple[int, ...], count: int, got: tuple[str, ...] | None
-    ) -> RowFault:
-        """Write the message."""
-        where = f"{unit}{'s' if count > 1 else ''} {', '.join(map(str, rows))}"
-        where += f" ({count:,} in all)" if count > MOST_LISTED else ""
-        shown = "" if got is None else ", got " + ", ".join(got)
-        made = super().__new__(cls, f"{name}: {where}: {rule}{shown}; {remedy}")
-        made.name, made.unit, made.rule, made.remedy = name, unit, rule, remedy
-        made.rows, made.count, made.got = rows, count, got  # type: ignore[assignment,method-assign]
-        return made
 
 
 class Table:
@@ -255,9 +219,15 @@ class Table:
                 self.faults.add(f"{self.name}: column {column!r} must be called {ours!r} to be used; rename it")
 
     def fault(
-        self, bad: BoolArray, rule: str, remedy: str, values: NDArray[Any] | pd.Series[Any] | None = None
+        self,
+        bad: BoolArray,
+        rule: str,
+        remedy: str,
+        values: NDArray[Any] | pd.Series[Any] | None = None,
+        *,
+        whose: Collection[str] = (),
     ) -> None:
-        """Add one fault for all rows in `bad`, shape (rows,); do nothing where there is none."""
+        """Add one fault for all rows in `bad`, shape (rows,), of the items `whose`; do nothing where there is none."""
         at = np.flatnonzero(bad)
         if not len(at):
             return
@@ -268,7 +238,7 @@ class Table:
             distinct = list(pd.unique(pd.Series(wrong, dtype=object)))
             got = tuple(_format_value(value) for value in distinct[:MOST_LISTED])
         rows = tuple(int(number) for number in self.raw.numbers[at[:MOST_LISTED]])
-        self.faults.add(RowFault(self.name, self.raw.unit, rule, remedy, rows, len(at), got))
+        self.faults.add(RowFault(self.name, self.raw.unit, rule, remedy, rows, len(at), got, tuple(whose)))
 
     def ids(self, column: str = "item_id") -> NDArray[np.object_]:
         """Return a column as text, exactly as written; an empty cell is a fault."""
@@ -293,8 +263,8 @@ class Table:
         must = f"{column} must be {rule.text}"
         self.fault(np.isnan(values) & ~missing, must, "write digits with a point, no text", raw)
         if not rule.optional:
-            whose = f" for {listing(self.frame['item_id'][missing].unique())}" if "item_id" in self.frame else ""
-            self.fault(missing, f"{must}, is missing{whose}", "write the number")
+            whose = self.frame["item_id"][missing].unique() if "item_id" in self.frame else ()
+            self.fault(missing, f"{must}, is missing", "write the number", whose=whose)
         self.fault(np.isinf(values), f"{must} and finite", rule.remedy, values)
         finite = np.isfinite(values)
         broken = finite & ~rule.holds(np.where(finite, values, 1.0))
@@ -360,12 +330,6 @@ def own_name(column: str, others: Collection[str]) -> str:
 def as_numbers(values: pd.Series[Any]) -> FloatArray:
     """Return a column as float64, NaN where it holds no number."""
     return pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def listing(names: Collection[str]) -> str:
-    """Name the first few and count the rest: `'a', 'b', 'c' and 4 more`."""
-    shown = ", ".join(repr(name) for name in list(names)[:MOST_LISTED])
-    return shown + (f" and {len(names) - MOST_LISTED:,} more" if len(names) > MOST_LISTED else "")
 
 
 def _format_value(value: Any) -> str:

@@ -22,7 +22,7 @@ times. A column `availability` of the history knows better.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ import pandas as pd
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import Faults
 from .calendar import Calendar
-from .read import MOST_LISTED, listing
+from .row_faults import MOST_LISTED, GapFault, Gaps, listing
 from .rules import ORDER_RECORDS
 
 Missing = Literal["error", "zero", "unknown"]
@@ -128,16 +128,10 @@ def report_gaps(rows: HistoryRows, calendar: Calendar, gaps: BoolArray, name: st
     if not len(bad):
         return
     first = calendar.slots[gaps[bad[:MOST_LISTED]].argmax(axis=1)]
-    shown = ", ".join(
-        f"item {rows.item_ids[at]!r} from {day.date()} on ({counts[at]:,})"
-        for at, day in zip(bad[:MOST_LISTED], first, strict=True)
+    shown = tuple(
+        (rows.item_ids[at], day.date(), int(counts[at])) for at, day in zip(bad[:MOST_LISTED], first, strict=True)
     )
-    more = f" and {len(bad) - MOST_LISTED:,} more items" if len(bad) > MOST_LISTED else ""
-    what = f"{counts.sum():,} rows are missing after the items' first ones: {shown}{more}"
-    remedy = 'add them, or set missing to "zero" (nothing was sold) or "unknown" (it could not be bought)'
-    if gaps[:, -1].any():
-        remedy += "; items that are sold no more have their date in the items' column 'discontinued'"
-    faults.add(f"{name}: {what}; {remedy}")
+    faults.add(GapFault(name, Gaps(shown, len(bad), int(counts.sum()), bool(gaps[:, -1].any()))))
 
 
 def report_sold_after(
@@ -165,15 +159,15 @@ def report_sold_after(
             faults.add(f"{name}: {'; '.join(shown)}{more}; {remedy}")
 
 
-def row_notes(rows: HistoryRows, gaps: int, missing: Missing, covariates: bool) -> list[str]:
+def row_notes(gaps: int, dropped: tuple[str, ...], missing: Missing, covariates: bool) -> list[str]:
     """Return what was assumed of missing rows and dropped items, a note each."""
     notes = []
     if gaps:
         meaning = "as no sales" if missing == "zero" else "as not in stock"
         carried = "; their covariates were carried forward" if covariates else ""
         notes.append(f"{gaps:,} missing rows were taken {meaning}{carried}")
-    if rows.dropped:
-        notes.append(f"items with rows in the dropped last period only were left out: {listing(rows.dropped)}")
+    if dropped:
+        notes.append(f"items with rows in the dropped last period only were left out: {listing(dropped)}")
     return notes
 
 
@@ -222,6 +216,33 @@ class Cells:
         return cells.reshape(self.shape)
 
 
+class StockCounts(NamedTuple):
+    """Item-periods out of stock.
+
+    Attributes:
+        out: all.
+        partly: those in stock in part.
+        half: item-slots out of stock that had sales, and count as half in stock.
+    """
+
+    out: int = 0
+    partly: int = 0
+    half: int = 0
+
+    def notes(self, *, finer: bool) -> tuple[str, ...]:
+        """Return what was assumed of them, a note each; `finer` says that the data is finer than the periods."""
+        notes = []
+        if self.partly:
+            notes.append(f"{self.partly:,} of the {self.out:,} item-periods out of stock were in stock in part")
+        if self.half:
+            unit = "days" if finer else "periods"
+            notes.append(
+                f"{self.half:,} item-{unit} out of stock had sales and count as half in stock; a column "
+                "availability would tell the share"
+            )
+        return tuple(notes)
+
+
 @dataclass(frozen=True)
 class Stock:
     """When items could be bought, arrays of shape (items, periods).
@@ -230,17 +251,24 @@ class Stock:
         listed: whether the item was on sale at any time of the period.
         in_stock: False where it was listed but could not be bought all the time.
         availability: share of the period in stock, 1 where `in_stock`; None where no more is known than that.
-        notes: what was assumed.
+        counts: of the item-periods out of stock.
     """
 
     listed: BoolArray
     in_stock: BoolArray
     availability: FloatArray | None
-    notes: tuple[str, ...]
+    counts: StockCounts
 
 
 def stock_arrays(
-    rows: HistoryRows, calendar: Calendar, cells: Cells, on_sale: BoolArray, gaps: BoolArray, missing: Missing
+    rows: HistoryRows,
+    calendar: Calendar,
+    cells: Cells,
+    on_sale: BoolArray,
+    gaps: BoolArray,
+    missing: Missing,
+    *,
+    shares: bool | None = None,
 ) -> Stock:
     """Bring flags, gaps and shares of a history to the periods of its panel: see the module's rules.
 
@@ -251,6 +279,7 @@ def stock_arrays(
         on_sale: as `find_on_sale` gives it.
         gaps: as `find_gaps` gives it.
         missing: what a missing row means.
+        shares: whether there are shares of periods in stock; None: where any item ran out, and more is known than that.
     """
     starts = np.flatnonzero(calendar.opens)
     listed: BoolArray = np.logical_or.reduceat(on_sale, starts, axis=1)
@@ -266,8 +295,8 @@ def stock_arrays(
         out[late, calendar.period_of_slot[rows.first_slot[late]]] = True
     out &= listed
     given = "availability" in rows.frame
-    if not out.any() or not (given or calendar.finer):
-        return Stock(listed, ~out, None, ())
+    if not (out.any() and (given or calendar.finer) if shares is None else shares):
+        return Stock(listed, ~out, None, StockCounts(int(out.sum())))
     half = there & ~stocked & (cells.sales > 0)
     share = np.where(stocked, 1.0, np.where(half, _HALF_DAY, 0.0))
     if given:
@@ -279,13 +308,5 @@ def stock_arrays(
         days += np.add.reduceat(gaps | early, starts, axis=1, dtype=np.int64)
     availability = np.where(out, days / np.diff([*starts, len(calendar.slots)]), 1.0)
     partly = out & (availability > 0)
-    notes = []
-    if partly.any():
-        notes.append(f"{int(partly.sum()):,} of the {int(out.sum()):,} item-periods out of stock were in stock in part")
-    if half.any():
-        unit = "days" if calendar.finer else "periods"
-        notes.append(
-            f"{int(half.sum()):,} item-{unit} out of stock had sales and count as half in stock; a column "
-            "availability would tell the share"
-        )
-    return Stock(listed, ~out, availability, tuple(notes))
+    counts = StockCounts(int(out.sum()), int(partly.sum()), int(half.sum()))
+    return Stock(listed, ~out, availability, counts)

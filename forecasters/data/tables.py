@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...arrays import BoolArray
 from ...errors import Faults
 from .matching import cross_check, in_order
-from .read import Source, Table, as_numbers, check_raw, own_name, read_raw
+from .read import RawTable, Source, Table, as_numbers, check_raw, own_name, read_raw
 from .rules import DISCONTINUED, ITEM_RULES, LEVEL_RULES, MOST_NAMED, ORDER_RECORDS, NumberRule, impossible_orders
 from .spreadsheets import is_localised, read_localised
 
@@ -109,12 +109,17 @@ def collect_history(
         columns: as in `read_history`.
         notes: collects what a reader should know of columns that were renamed or left out.
     """
+    text = [(columns or {}).get(name, name) for name in ("item_id", "date")]
+    raw = read_raw(source, faults, name="history", text=text)
+    return None if raw is None else check_history(raw, faults, columns, notes)
+
+
+def check_history(
+    raw: RawTable, faults: Faults, columns: Mapping[str, str] | None = None, notes: list[str] | None = None
+) -> pd.DataFrame | None:
+    """Check sales history that is read already, or some rows of it: see `collect_history`."""
     columns = columns or {}
     notes = [] if notes is None else notes
-    text = [columns.get(name, name) for name in ("item_id", "date")]
-    raw = read_raw(source, faults, name="history", text=text)
-    if raw is None:
-        return None
     table = Table(raw, faults)
     _leave_out_row_numbers(table, columns, notes)
     own = {str(column) for column in table.frame}

@@ -13,7 +13,7 @@ from ...envs.core.types import ItemParams, Scenario, with_protection_totals
 from ...envs.demand.model import uncensored
 from ...errors import FractileError
 from ...forecasters.data.panel import SalesPanel
-from ...forecasters.data.read import listing
+from ...forecasters.data.row_faults import listing
 from ...forecasters.forecast import QuantileForecast
 from ...forecasters.outside import estimate_dependence
 from ...policies.base import Planner, Policy
