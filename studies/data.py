@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -102,16 +102,21 @@ def refuse_uncountable(panel: SalesPanel) -> None:
     Args:
         panel: the history.
     """
-    items = np.flatnonzero(panel.sales.max(axis=1) > MOST_UNITS)
+    faults = find_uncountable(panel)
+    if len(faults) > MOST_NAMED:
+        faults[MOST_NAMED:] = [f"history: so did {len(faults) - MOST_NAMED:,} more items"]
+    if faults:
+        raise InputError(faults)
+
+
+def find_uncountable(panel: SalesPanel) -> list[str]:
+    """Return a fault for each item that sold more units in a period than can be counted."""
     faults = []
-    for at in items[:MOST_NAMED]:
+    for at in np.flatnonzero(panel.sales.max(axis=1) > MOST_UNITS):
         period = int(panel.sales[at].argmax())
         sold = f"item {panel.item_ids[at]!r} sold {panel.sales[at, period]:g} units on {panel.dates[period].date()}"
         faults.append(f"history: {sold}, more than can be counted ({MOST_UNITS:.0g}); correct it")
-    if len(items) > MOST_NAMED:
-        faults.append(f"history: so did {len(items) - MOST_NAMED:,} more items")
-    if faults:
-        raise InputError(faults)
+    return faults
 
 
 def item_params(panel: SalesPanel, items: pd.DataFrame | None, defaults: DefaultsConfig) -> ItemParams:
@@ -119,13 +124,27 @@ def item_params(panel: SalesPanel, items: pd.DataFrame | None, defaults: Default
 
     Orders are whole units where demand is and no pack size is given.
     """
+    return params_of(panel.item_ids, items, defaults, whole_units=panel.integer_demand)
+
+
+def params_of(
+    item_ids: Sequence[str], items: pd.DataFrame | None, defaults: DefaultsConfig, *, whole_units: bool
+) -> ItemParams:
+    """Return the parameters of items: see `item_params`.
+
+    Args:
+        item_ids: a text an item.
+        items: the items file as read, a row an item in this order; None where there is none.
+        defaults: what holds where the file has no value.
+        whole_units: whether demand comes in whole units.
+    """
     values = defaults.model_dump()
-    if values["pack_size"] is None and panel.integer_demand:
+    if values["pack_size"] is None and whole_units:
         values["pack_size"] = 1.0
     params = params_from_items(pd.DataFrame() if items is None else items, values)
-    free = np.broadcast_to(np.minimum(params.stockout_cost, params.holding_cost) == 0, (panel.items,))
+    free = np.broadcast_to(np.minimum(params.stockout_cost, params.holding_cost) == 0, (len(item_ids),))
     if free.any():
-        whose = listing([panel.item_ids[at] for at in np.flatnonzero(free)])
+        whose = listing([item_ids[at] for at in np.flatnonzero(free)])
         rule = "items: holding_cost and stockout_cost must both be above 0, or no quantity is the best; set them"
         raise InputError([f"{rule} ({whose})"])
     return params

@@ -47,7 +47,7 @@ class RowCounts:
     stock: StockCounts
     finer: bool
 
-    def notes(self, missing: Missing, covariates: bool) -> tuple[str, ...]:
+    def notes(self, missing: Missing, *, covariates: bool) -> tuple[str, ...]:
         """Return what was assumed, a note each.
 
         Args:

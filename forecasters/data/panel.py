@@ -413,7 +413,9 @@ def _collect_panel(
     if faults.messages:
         return None
     found = find_covariates(laid, calendar, covariates, ahead, missing)
-    return make_panel(laid, calendar, found, (*calendar.notes, *laid.counts.notes(missing, bool(covariates))))
+    return make_panel(
+        laid, calendar, found, (*calendar.notes, *laid.counts.notes(missing, covariates=bool(covariates)))
+    )
 
 
 def make_panel(

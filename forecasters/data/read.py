@@ -289,8 +289,10 @@ class Table:
             parsed = pd.DatetimeIndex(raw.dt.tz_localize(None)).as_unit("ns")
         elif pd.api.types.is_datetime64_dtype(raw.dtype):
             # Coarser units reach further than nanoseconds do.
-            inside = (raw > pd.Timestamp.min) & (raw < pd.Timestamp.max)
-            parsed = pd.DatetimeIndex(raw.where(inside)).as_unit("ns")
+            low, high = raw.min(), raw.max()
+            if low <= pd.Timestamp.min or high >= pd.Timestamp.max:
+                raw = raw.where((raw > pd.Timestamp.min) & (raw < pd.Timestamp.max))
+            parsed = pd.DatetimeIndex(raw).as_unit("ns")
         else:
             codes, values = pd.factorize(raw.to_numpy(dtype=object), use_na_sentinel=True)
             texts = [None if isinstance(value, (int, float)) else _ZONE.sub(r"\1", str(value)) for value in values]
@@ -298,7 +300,7 @@ class Table:
             parsed = pd.DatetimeIndex(known.to_numpy()[codes]).as_unit("ns")
         empty = (raw.isna() | raw.eq("")).to_numpy() if optional else np.zeros(len(raw), dtype=bool)
         remedy = "write it as YYYY-MM-DD" + (", or nothing" if optional else "")
-        self.fault(np.asarray(parsed.isna()) & ~empty, f"{column} must be a date", remedy, raw)
+        self.fault(np.asarray(parsed.isna()) & ~empty, f"{column} must be a date", remedy, self.frame[column])
         return parsed
 
     def flags(self, column: str) -> BoolArray:
