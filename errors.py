@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class FractileError(ValueError):
@@ -24,6 +24,19 @@ class InputError(FractileError):
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class WorkError(Exception):
+    """Tasks that failed at every attempt, while others were done; commands end with exit code 1, and parts are kept.
+
+    Args:
+        failed: by the name of each task, why.
+    """
+
+    def __init__(self, failed: Mapping[str, str]) -> None:
+        self.failed = dict(failed)
+        self.faults = tuple(f"{name}: {why}" for name, why in self.failed.items())
         super().__init__("\n".join(self.faults))
 
 

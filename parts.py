@@ -67,44 +67,83 @@ class Parts:
         """
         if self.folder is None:
             return make()
-        path = self.folder / _folder_name((*self.scope, *key))
+        path = self.path_of(key)
         if self.holds(key):
             try:
                 return load(path)
             except UNREADABLE:
-                shutil.rmtree(path)  # of another version: the piece is made again
+                _discard(path)  # of another version: the piece is made again
         piece = make()
-        partial = self.folder / f".{uuid4().hex[:8]}.partial"
-        partial.mkdir(parents=True)
         try:
-            save(piece, partial)
-            record = {"key": [*self.scope, *key], "hashes": _hashes(partial)}
-            (partial / KEY).write_text(json.dumps(record), encoding="utf-8")
-            partial.rename(path)
+            self.write(key, lambda folder: save(piece, folder))
         except UNREADABLE:
             return piece
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(self.folder / CHECKPOINTS / path.name, ignore_errors=True)
         try:
             return load(path)
         except UNREADABLE:  # a forecaster of one's own, say, that saves and does not load
-            shutil.rmtree(path)
+            _discard(path)
             return piece
+
+    def write(self, key: tuple[str | int, ...], write: Callable[[Path], object]) -> Path:
+        """Keep the piece of a key, and return its folder; a piece that is there already is not written again.
+
+        The piece appears at once, with the hashes of its files. Where two processes write the same piece, that of the
+        first one is kept.
+
+        Args:
+            key: what kind of piece it is, and which one.
+            write: writes the files of the piece into a folder.
+        """
+        path = self.path_of(key)
+        if self.holds(key):
+            return path
+        partial = path.parent / f".{uuid4().hex[:8]}.partial"
+        partial.mkdir(parents=True)
+        try:
+            write(partial)
+            record = {"key": [*self.scope, *key], "hashes": _hashes(partial)}
+            (partial / KEY).write_text(json.dumps(record), encoding="utf-8")
+            try:
+                partial.rename(path)
+            except OSError:
+                if not self.holds(key):  # nobody else was first
+                    raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(path.parent / CHECKPOINTS / path.name, ignore_errors=True)
+        return path
+
+    def path_of(self, key: tuple[str | int, ...]) -> Path:
+        """Return the folder that the piece of a key has, whether it is there or not."""
+        if self.folder is None:
+            raise FractileError("these parts have no folder, so that nothing is kept; give one: Parts(folder)")
+        return self.folder / _folder_name((*self.scope, *key))
+
+    def folder_of(self, key: tuple[str | int, ...]) -> Path:
+        """Return the folder of a piece that is kept, after its files were checked.
+
+        Raises:
+            FractileError: where it is not there, or damaged.
+        """
+        path, name = self.path_of(key), " ".join(map(str, (*self.scope, *key)))
+        if not path.is_dir():
+            raise FractileError(f"{path.parent}: holds no part {name!r}; resume the run, and it is made")
+        fault = _fault(path, (*self.scope, *key))
+        if fault:
+            raise FractileError(f"{path}: {fault}; remove the folder and resume the run, and it is made again")
+        return path
 
     def holds(self, key: tuple[str | int, ...]) -> bool:
         """Whether the piece of a key is kept and whole; a damaged one is discarded."""
         if self.folder is None:
             return False
-        path = self.folder / _folder_name((*self.scope, *key))
-        try:
-            record = json.loads((path / KEY).read_text(encoding="utf-8"))
-            if record["key"] == [*self.scope, *key] and record["hashes"] == _hashes(path):
-                return True
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        shutil.rmtree(path, ignore_errors=True)
-        return False
+        path = self.path_of(key)
+        if not path.exists():
+            return False  # and nothing is discarded: another process may write it at this moment
+        if _fault(path, (*self.scope, *key)):
+            _discard(path)
+            return False
+        return True
 
     def checkpoint(self, key: tuple[str | int, ...]) -> Path | None:
         """Return the folder for the state of a piece that is being made; it goes once the piece is kept."""
@@ -130,6 +169,29 @@ def _folder_name(key: tuple[str | int, ...]) -> str:
     """Return a name that people can read, and that no other key has."""
     readable = re.sub(r"[^\w.-]+", "_", "-".join(map(str, key)))[:60]
     return f"{readable}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
+
+
+def _fault(path: Path, key: tuple[str | int, ...]) -> str:
+    """Return what is wrong with the folder of a piece; "" where it is whole."""
+    try:
+        record = json.loads((path / KEY).read_text(encoding="utf-8"))
+        if record["key"] != list(key):
+            return "is the part of another key"
+        found, kept = _hashes(path), dict(record["hashes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"has no {KEY} that can be read"
+    wrong = [name for name in sorted({*found, *kept}) if found.get(name) != kept.get(name)]
+    return f"{wrong[0]} is not as it was written" if wrong else ""
+
+
+def _discard(path: Path) -> None:
+    """Remove the folder of a piece; under another name first, so that nobody reads it half removed."""
+    aside = path.with_name(f".{uuid4().hex[:8]}.discarded")
+    try:
+        path.rename(aside)
+    except OSError:
+        return  # another process was first
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..errors import InputError
 from ..registry import is_address
+from .scale_section import ScaleConfig
 from .sections import (
     FEWEST_HELD_OUT,
     OUTSIDE,
@@ -43,6 +44,7 @@ __all__ = [
     "LineageConfig",
     "PoliciesConfig",
     "ReportConfig",
+    "ScaleConfig",
     "StatisticsConfig",
     "StudyConfig",
     "SweepConfig",
@@ -86,6 +88,7 @@ class StudyConfig(Section):
     training: Annotated[TrainingConfig, Field(description="a table")] = TrainingConfig()
     statistics: Annotated[StatisticsConfig, Field(description="a table")] = StatisticsConfig()
     report: Annotated[ReportConfig, Field(description="a table")] = ReportConfig()
+    scale: Annotated[ScaleConfig, Field(description="a table")] = ScaleConfig()
 
     @model_validator(mode="before")
     @classmethod

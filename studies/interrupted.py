@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, WorkError
 from ..parts import count_parts, sha256
 from .config import StudyConfig, load_config
 from .folder import (
@@ -93,7 +93,7 @@ def interruptible_run(
         try:
             with resume_hint(run, lambda: kept_sentence(run.path / PARTS)):
                 yield run
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, WorkError):
             if run.path.exists():
                 run.write_json(REQUEST, {**request, "seconds": {k: round(v, 3) for k, v in seconds.items()}})
             else:
@@ -121,7 +121,7 @@ def resume_hint(run: RunFolder, kept: Callable[[], str]) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, SystemExit) as stop:
+    except (KeyboardInterrupt, SystemExit, WorkError) as stop:
         said = kept()
         if said:
             run.write_json(MANIFEST, read_manifest(run.path, unfinished=True) | {"status": INTERRUPTED})

@@ -22,6 +22,10 @@ def forecast(
     column: opt.Columns = None,
     known: opt.Known = None,
     seed: opt.Seed = None,
+    engine: opt.Engine = None,
+    workers: opt.Workers = None,
+    address: opt.Address = None,
+    blocks: opt.Blocks = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
@@ -36,6 +40,7 @@ def forecast(
             "forecast.horizon": opt.parse_number(horizon),
             **opt.reading_overrides(freq, missing, column, known),
             "seed": opt.parse_number(seed),
+            **opt.scale_overrides(engine, workers, address, blocks),
         }
         made = opt.make_config(config, overrides, quick=quick)
         check_table(out, [config, *made.inputs])

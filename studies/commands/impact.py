@@ -37,6 +37,9 @@ def impact(
     column: opt.Columns = None,
     known: opt.Known = None,
     seed: opt.Seed = None,
+    engine: opt.Engine = None,
+    workers: opt.Workers = None,
+    address: opt.Address = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
@@ -55,6 +58,7 @@ def impact(
             "report.currency": currency,
             **opt.reading_overrides(freq, missing, column, known),
             "seed": opt.parse_number(seed),
+            **opt.scale_overrides(engine, workers, address),
         }
         made = opt.make_config(config, overrides, quick=quick)
         target = run_target(out, f"{made.name}-impact", overwrite=overwrite, inputs=[config, *made.inputs])

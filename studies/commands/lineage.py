@@ -36,6 +36,9 @@ def lineage(
     column: opt.Columns = None,
     known: opt.Known = None,
     seed: opt.Seed = None,
+    engine: opt.Engine = None,
+    workers: opt.Workers = None,
+    address: opt.Address = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
@@ -53,6 +56,7 @@ def lineage(
             "name": opt.run_name(name, out, config),
             **opt.reading_overrides(freq, missing, column, known),
             "seed": opt.parse_number(seed),
+            **opt.scale_overrides(engine, workers, address),
         }
         made = opt.make_config(config, overrides, quick=quick)
         if resume and out is None:

@@ -120,6 +120,17 @@ Sweep = Annotated[
 ]
 Seed = Annotated[str | None, _option("--seed", "Every random draw follows from it.", "N")]
 
+Engine = Annotated[
+    str | None, _option("--engine", "Where tasks run: serial, process (workers here) or ray (a cluster).", "NAME")
+]
+Workers = Annotated[str | None, _option("--workers", "Tasks at once with an engine; all cores where not given.", "N")]
+Address = Annotated[
+    str | None, _option("--address", "Of a Ray cluster to join, e.g. auto; without it one is started here.", "ADDRESS")
+]
+Blocks = Annotated[
+    str | None, _option("--blocks", "Parts that the items are cut into, so that not all are in memory at once.", "N")
+]
+
 Name = Annotated[str | None, _option("--name", "What the run is called.", "NAME")]
 Out = Annotated[Path | None, _option("--out", "Run folder; runs/NAME where not given.", "FOLDER")]
 Table = Annotated[
@@ -236,6 +247,18 @@ def backtest_overrides(periods: str | None, folds: str | None, validation: str |
     """Return the config values of the periods held out."""
     typed = {"periods": periods, "folds": folds, "validation": validation}
     return {f"backtest.{name}": parse_number(text) for name, text in typed.items()}
+
+
+def scale_overrides(
+    engine: str | None, workers: str | None, address: str | None, blocks: str | None = None
+) -> dict[str, Any]:
+    """Return the config values of where tasks run, and of blocks of items."""
+    typed = {"workers": parse_number(workers), "blocks": parse_number(blocks)}
+    return {
+        "scale.engine": engine,
+        "scale.address": address,
+        **{f"scale.{name}": value for name, value in typed.items()},
+    }
 
 
 def add_baseline(names: list[str] | None, path: Path | None, typed: str | None = None) -> list[str] | None:

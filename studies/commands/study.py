@@ -39,6 +39,10 @@ def study(
     column: opt.Columns = None,
     known: opt.Known = None,
     seed: opt.Seed = None,
+    engine: opt.Engine = None,
+    workers: opt.Workers = None,
+    address: opt.Address = None,
+    blocks: opt.Blocks = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
@@ -59,6 +63,7 @@ def study(
             "report.currency": currency,
             **opt.reading_overrides(freq, missing, column, known),
             "seed": opt.parse_number(seed),
+            **opt.scale_overrides(engine, workers, address, blocks),
         }
         made = opt.make_config(config, overrides, quick=quick, flags={"lineage.forecasters": "--lineage"})
         target = run_target(out, made.name, overwrite=overwrite, inputs=[config, *made.inputs])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ...errors import FractileError, InputError, missing_package
+from ...errors import FractileError, InputError, WorkError, missing_package
 from ...progress import Progress, no_progress
 from ..folder import json_text, write_frame
 from .stages import show_bar, write_lines
@@ -99,19 +99,25 @@ def open_terminal(*, as_json: bool, quiet: bool, debug: bool) -> Iterator[Termin
             typer.echo(line, err=True)
         raise typer.Exit(code) from None
     except Exception as error:
-        if isinstance(error, FractileError):
-            faults, code = error.faults if isinstance(error, InputError) else (str(error),), BAD_INPUT
-        else:
-            if debug:
-                traceback.print_exc()
-            message = " ".join(f"{type(error).__name__}: {error}".split())
-            missing = missing_package(error) if isinstance(error, ImportError) else None
-            faults, code = (missing or f"unexpected {message} (--debug shows where)",), FAILED
+        if debug and not isinstance(error, FractileError):
+            traceback.print_exc()
+        faults, code = _describe(error)
         if as_json:
             typer.echo(json_text({"error": "; ".join(faults), "faults": faults}))
         for fault in faults:
             typer.echo(f"error: {fault}", err=True)
         raise typer.Exit(code) from None
+
+
+def _describe(error: Exception) -> tuple[tuple[str, ...], int]:
+    """Return the faults that an error tells of, and the exit code."""
+    if isinstance(error, FractileError):
+        return (error.faults if isinstance(error, InputError) else (str(error),)), BAD_INPUT
+    if isinstance(error, WorkError):
+        return (*error.faults, *getattr(error, "__notes__", ())), FAILED
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    missing = missing_package(error) if isinstance(error, ImportError) else None
+    return (missing or f"unexpected {message} (--debug shows where)",), FAILED
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

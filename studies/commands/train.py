@@ -37,6 +37,9 @@ def train(
     column: opt.Columns = None,
     known: opt.Known = None,
     seed: opt.Seed = None,
+    engine: opt.Engine = None,
+    workers: opt.Workers = None,
+    address: opt.Address = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
@@ -55,6 +58,7 @@ def train(
             **opt.backtest_overrides(periods, None, validation),
             **opt.reading_overrides(freq, missing, column, known),
             "seed": opt.parse_number(seed),
+            **opt.scale_overrides(engine, workers, address),
         }
         long: dict[str, Any] = {"policy": policy, "steps": opt.parse_number(steps), "track": track, "resume": resume}
         if is_environment(environment_or_config):

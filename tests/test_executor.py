@@ -1,0 +1,326 @@
+"""Executors: the same tests for every engine, and what only some of them can suffer."""
+
+import importlib.util
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from fractile.errors import FractileError, InputError, WorkError
+from fractile.executor import Task, open_executor, run_tasks
+from fractile.parts import Parts
+
+RAY = importlib.util.find_spec("ray") is not None
+ENGINES = ("serial", "process", pytest.param("ray", marks=pytest.mark.skipif(not RAY, reason="needs Ray")))
+
+FUNCTIONS = '''
+import os
+import signal
+import time
+from pathlib import Path
+
+from fractile.errors import FractileError
+
+
+def square(folder, number, pause=0.0):
+    time.sleep(pause)
+    (folder / "square.txt").write_text(str(number**2))
+
+
+def count(folder, log):
+    """Write a line into a log beside the result: how often a task has run."""
+    with open(log, "a") as file:
+        file.write("run\\n")
+    (folder / "done.txt").write_text("done")
+
+
+def fail(folder, log, error):
+    count(folder, log)
+    raise (FractileError if error == "input" else RuntimeError)("no such tea")
+
+
+def die(folder, log, how, times):
+    """End the worker in the first attempts, with a file half written."""
+    count(folder, log)
+    (folder / "done.txt").write_text("do")
+    if len(Path(log).read_text().splitlines()) <= times:
+        if how == "exit":
+            os._exit(3)
+        if how == "pipe":
+            for number in range(3, 20):
+                try:
+                    os.close(number)
+                except OSError:
+                    pass
+            time.sleep(60)
+        os.kill(os.getpid(), getattr(signal, how))
+    (folder / "done.txt").write_text("done")
+
+
+def threads(folder):
+    import torch
+
+    (folder / "threads.txt").write_text(f"{torch.get_num_threads()} {os.environ['OMP_NUM_THREADS']}")
+'''
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Functions of tasks in a module that workers find, too."""
+    name = f"functions_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(FUNCTIONS)
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """One small Ray cluster for all tests of this file, as every test would need seconds to start its own."""
+    if not RAY:
+        yield None
+        return
+    with closing(open_executor("ray", 2)):
+        yield
+
+
+@pytest.fixture(params=ENGINES)
+def executor(request, module):
+    if request.param == "ray":
+        request.getfixturevalue("cluster")
+    with closing(open_executor(request.param, 2)) as opened:
+        yield opened
+
+
+def squares(module, numbers, **more):
+    return [Task(("square", k), f"{module}:square", {"number": k, **more}) for k in numbers]
+
+
+def read(parts, *key):
+    return next(parts.folder_of(key).glob("*.txt")).read_text()
+
+
+def test_every_task_becomes_a_part(executor, module, tmp_path):
+    parts, said = Parts(tmp_path / "parts"), []
+    run_tasks(executor, squares(module, range(5)), parts, progress=lambda message, share=None: said.append(share))
+    assert [read(parts, "square", k) for k in range(5)] == ["0", "1", "4", "9", "16"]
+    assert said == [0.2, 0.4, 0.6, 0.8, 1.0]
+
+
+def test_the_order_of_finishing_does_not_matter(executor, module, tmp_path):
+    parts = Parts(tmp_path / "parts")
+    slow, *rest = squares(module, range(4))
+    run_tasks(executor, [Task(slow.key, slow.function, {"number": 0, "pause": 0.3}), *rest], parts)
+    assert [read(parts, "square", k) for k in range(4)] == ["0", "1", "4", "9"]
+
+
+def test_what_is_there_is_not_run_again(executor, module, tmp_path):
+    parts, log = Parts(tmp_path / "parts"), tmp_path / "log"
+    tasks = [Task(("count", k), f"{module}:count", {"log": str(log)}) for k in range(3)]
+    run_tasks(executor, tasks[:2], parts)
+    run_tasks(executor, tasks, parts)
+    assert len(log.read_text().splitlines()) == 3
+
+
+def test_a_damaged_part_is_made_again(executor, module, tmp_path):
+    parts = Parts(tmp_path / "parts")
+    run_tasks(executor, squares(module, [3]), parts)
+    (parts.folder_of(("square", 3)) / "square.txt").write_text("8")
+    with pytest.raises(FractileError, match=r"square.txt is not as it was written; remove the folder and resume"):
+        parts.folder_of(("square", 3))
+    run_tasks(executor, squares(module, [3]), parts)
+    assert read(parts, "square", 3) == "9"
+
+
+def test_a_task_that_always_fails_is_named_after_all_others(executor, module, tmp_path):
+    parts, log = Parts(tmp_path / "parts"), tmp_path / "log"
+    bad = Task(("block", 7), f"{module}:fail", {"log": str(log), "error": "own"})
+    with pytest.raises(WorkError, match="block 7: RuntimeError: no such tea"):
+        run_tasks(executor, [bad, *squares(module, range(3))], parts)
+    assert len(log.read_text().splitlines()) == 3
+    assert [read(parts, "square", k) for k in range(3)] == ["0", "1", "4"]
+    assert not parts.holds(("block", 7))
+    assert not list(parts.folder.glob(".*.partial"))
+
+
+def test_input_that_cannot_be_used_is_not_tried_again(executor, module, tmp_path):
+    log = tmp_path / "log"
+    bad = Task(("block", 7), f"{module}:fail", {"log": str(log), "error": "input"})
+    with pytest.raises(WorkError, match=r"^block 7: no such tea$"):
+        run_tasks(executor, [bad], Parts(tmp_path / "parts"))
+    assert len(log.read_text().splitlines()) == 1
+
+
+def test_a_task_runs_in_one_thread_and_leaves_the_others_alone(executor, module, tmp_path):
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run_tasks(executor, [Task(("threads",), f"{module}:threads")], Parts(tmp_path))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert read(Parts(tmp_path), "threads") == "1 1"
+
+
+def test_a_function_that_is_not_there_is_a_failed_task(executor, module, tmp_path):
+    with pytest.raises(WorkError, match=r"brew 1: AttributeError: .*has no attribute 'brew'"):
+        run_tasks(executor, [Task(("brew", 1), f"{module}:brew")], Parts(tmp_path))
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGSEGV", "exit", "pipe"])
+def test_a_worker_that_dies_costs_one_task(how, module, tmp_path):
+    parts, log = Parts(tmp_path / "parts"), tmp_path / "log"
+    dying = Task(("dying",), f"{module}:die", {"log": str(log), "how": how, "times": 1})
+    with closing(open_executor("process", 2)) as executor:
+        run_tasks(executor, [dying, *squares(module, range(3))], parts)
+    assert read(parts, "dying") == "done"
+    assert len(log.read_text().splitlines()) == 2
+    assert [read(parts, "square", k) for k in range(3)] == ["0", "1", "4"]
+
+
+@pytest.mark.skipif(not RAY, reason="needs Ray")
+def test_a_worker_of_ray_that_dies_costs_one_task(cluster, module, tmp_path):
+    parts, log = Parts(tmp_path / "parts"), tmp_path / "log"
+    dying = Task(("dying",), f"{module}:die", {"log": str(log), "how": "SIGKILL", "times": 1})
+    with closing(open_executor("ray", 2)) as executor:
+        run_tasks(executor, [dying, *squares(module, range(3))], parts)
+    assert read(parts, "dying") == "done"
+    assert len(log.read_text().splitlines()) == 2
+    assert [read(parts, "square", k) for k in range(3)] == ["0", "1", "4"]
+
+
+def test_a_task_that_always_kills_its_worker_is_named(module, tmp_path):
+    parts, log = Parts(tmp_path / "parts"), tmp_path / "log"
+    dying = Task(("block", 3), f"{module}:die", {"log": str(log), "how": "SIGKILL", "times": 99})
+    with (
+        closing(open_executor("process", 1)) as executor,
+        pytest.raises(WorkError, match="block 3: its worker process was ended by SIGKILL"),
+    ):
+        run_tasks(executor, [dying, *squares(module, range(2))], parts)
+    assert len(log.read_text().splitlines()) == 3
+    assert [read(parts, "square", k) for k in range(2)] == ["0", "1"]
+
+
+def test_arguments_that_cannot_be_sent_are_a_failed_task(module, tmp_path):
+    bad = Task(("bad",), f"{module}:square", {"number": lambda: 3})
+    with closing(open_executor("process", 1)) as executor, pytest.raises(WorkError, match=r"bad: .*pickle"):
+        run_tasks(executor, [bad], Parts(tmp_path))
+
+
+def test_two_processes_may_run_the_same_tasks_at_once(module, tmp_path):
+    parts = Parts(tmp_path / "parts")
+    tasks = squares(module, range(12), pause=0.01)
+    failed = []
+
+    def run():
+        try:
+            with closing(open_executor("process", 1)) as executor:
+                run_tasks(executor, tasks, parts)
+        except Exception as error:
+            failed.append(error)
+
+    runs = [Thread(target=run) for _ in range(2)]
+    for one in runs:
+        one.start()
+    for one in runs:
+        one.join()
+    assert failed == []
+    assert [read(parts, "square", k) for k in range(12)] == [str(k**2) for k in range(12)]
+    assert sorted(path.name for path in parts.folder.iterdir() if path.name.startswith(".")) == []
+
+
+def test_of_two_writers_of_a_part_the_first_one_is_kept(tmp_path):
+    parts = Parts(tmp_path)
+
+    def write(folder):
+        (folder / "cup.txt").write_text("second")
+        parts.write(("cup",), lambda first: (first / "cup.txt").write_text("first"))
+
+    assert parts.write(("cup",), write) == parts.folder_of(("cup",))
+    assert read(parts, "cup") == "first"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_part_that_is_not_there_is_a_clear_fault(tmp_path):
+    with pytest.raises(FractileError, match="holds no part 'block 3'; resume the run"):
+        Parts(tmp_path).folder_of(("block", 3))
+    with pytest.raises(FractileError, match="no folder"):
+        Parts().folder_of(("block", 3))
+
+
+def test_faults_of_a_call_are_clear(module, tmp_path):
+    with closing(open_executor("serial")) as executor:
+        with pytest.raises(FractileError, match="tasks need a folder"):
+            run_tasks(executor, squares(module, [1]), Parts())
+        with pytest.raises(FractileError, match="got square 1 more than once"):
+            run_tasks(executor, squares(module, [1, 1]), Parts(tmp_path))
+    with pytest.raises(InputError, match="unknown engine 'proces'; did you mean 'process'"):
+        open_executor("proces")
+    with pytest.raises(InputError, match="workers: must be a whole number >= 1, got 0"):
+        open_executor("process", 0)
+    with pytest.raises(InputError, match="address: is of a Ray cluster"):
+        open_executor("process", 1, "auto")
+
+
+def test_without_ray_the_engine_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"pip install 'fractile\[ray\]'"):
+        open_executor("ray")
+
+
+STOPPED = """
+import sys
+from contextlib import closing
+from pathlib import Path
+
+sys.path.insert(0, {folder!r})
+from fractile.executor import Task, open_executor, run_tasks
+from fractile.parts import Parts
+
+tasks = [Task(("quick",), "{module}:square", {{"number": 2}})]
+tasks += [Task(("slow", k), "{module}:square", {{"number": k, "pause": 60}}) for k in range(2)]
+with closing(open_executor("process", 2)) as executor:
+    run_tasks(executor, tasks, Parts(Path({parts!r})), progress=lambda *a: print(*a, flush=True))
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_run_and_whole_parts_stay(stop, module, tmp_path):
+    parts = Parts(tmp_path / "parts")
+    code = STOPPED.format(folder=str(tmp_path), module=module, parts=str(parts.folder))
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stdout.readline().startswith("1 of 3 done")
+    while len(list(parts.folder.glob(".*.partial"))) < 2:
+        time.sleep(0.02)
+    workers = children(run.pid)
+    assert len(workers) == 2
+    run.send_signal(stop)
+    _, said = run.communicate(timeout=20)
+    assert ("KeyboardInterrupt" in said) == (stop == signal.SIGINT)
+    until = time.monotonic() + 10
+    while any(map(alive, workers)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(alive, workers))
+    assert read(parts, "quick") == "4"
+
+
+def children(pid):
+    """Return the processes that a process has started, where the system says so."""
+    try:
+        files = Path(f"/proc/{pid}/task").glob("*/children")  # of every thread
+        return [int(text) for file in files for text in file.read_text().split()]
+    except OSError:
+        pytest.skip("needs /proc")
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
