@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from struct import unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,15 +66,14 @@ class KeyedStream:
         # With a bare key, so that spawning, whose children would be the same for every key, is refused by numpy.
         self._bits = np.random.Philox(key=0)
         self._generator = np.random.Generator(self._bits)
-        self._zeros = np.zeros(4, dtype=np.uint64)
 
     def at(self, seed: int, *key: str | int) -> np.random.Generator:
         """Return the generator at the beginning of a key's draws; it is the same object in every call."""
-        words = np.frombuffer(digest(seed, *key), dtype="<u8").astype(np.uint64)
+        # Numbers rather than arrays, which numpy takes a multiple of the time to read.
         self._bits.state = {
             "bit_generator": "Philox",
-            "state": {"counter": self._zeros, "key": words},
-            "buffer": self._zeros,
+            "state": {"counter": (0, 0, 0, 0), "key": unpack("<2Q", digest(seed, *key))},
+            "buffer": (0, 0, 0, 0),
             "buffer_pos": 4,
             "has_uint32": 0,
             "uinteger": 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +13,10 @@ from ..arrays import FloatArray, IntArray
 
 SOBOL_BUNDLE = 64
 """Dimensions that quasi-random points are drawn in at once: horizons up to it share their points."""
+AT_ONCE = 32_768
+"""Draws that are read at once, so that they stay in the processor's cache."""
+FEW_LEVELS = 32
+"""Levels up to which comparing with each of them finds a draw's place faster than a search."""
 CROSSING = 1e-9
 """How far a quantile may lie below that of a lower level, as a share of it (of one unit where it is less than one):
 what rounding does to forecasts that were sorted. Anything beyond is a fault of the forecaster."""
@@ -49,11 +54,54 @@ def quantiles_of(levels: FloatArray, values: FloatArray, uniform: FloatArray) ->
     Returns:
         units, the shape of `uniform`.
     """
-    below, share, tail = segments(levels, uniform)
-    values = np.broadcast_to(values, (*uniform.shape, len(levels)))
-    low = np.take_along_axis(values, below[..., None], -1)[..., 0]
-    high = np.take_along_axis(values, below[..., None] + 1, -1)[..., 0]
-    return np.maximum(low + (high - low) * np.where(tail, share + 1.0, share), 0.0)
+    while values.ndim > 1 and values.shape[0] == 1 and uniform.ndim >= values.ndim:
+        values = values[0]
+    lead = uniform.ndim + 1 - values.ndim
+    # The first axes of `uniform` are draws that share their quantiles; all others are cells with their own.
+    cells = np.ascontiguousarray(np.broadcast_to(values, (*uniform.shape[lead:], len(levels)))).reshape(-1, len(levels))
+    drawn = uniform.reshape(math.prod(uniform.shape[:lead]), len(cells))
+    out = np.empty(drawn.shape)
+    size = max(1, AT_ONCE // max(1, len(drawn)))
+    for first in range(0, len(cells), size):
+        part = slice(first, first + size)
+        out[:, part] = draws_of(levels, cells[part], drawn[:, part].T).T
+    return out.reshape(uniform.shape)
+
+
+def draws_of(levels: FloatArray, values: FloatArray, uniform: FloatArray) -> FloatArray:
+    """Return draws of demand by inverse transform: `quantiles_of` with the draws of a cell along the last axis.
+
+    Args:
+        levels: shape (Q,). [τ]
+        values: quantiles of each cell, units, shape (..., Q).
+        uniform: levels to read, in (0, 1), shape (..., draws).
+
+    Returns:
+        units, shape (..., draws).
+    """
+    values, cells = np.ascontiguousarray(values), values[..., 0].size
+    below = np.zeros(uniform.shape, dtype=np.int64)
+    if len(levels) <= FEW_LEVELS:
+        count = np.zeros(uniform.shape, dtype=np.int8)
+        for level in levels[1:-1]:
+            count += uniform >= level
+        below += count
+    else:
+        below += np.clip(np.searchsorted(levels, uniform, side="right") - 1, 0, len(levels) - 2)
+    share = uniform - levels.take(below)
+    share /= np.diff(levels).take(below)
+    tail = uniform > levels[-1]
+    if tail.any():
+        scale = np.log((1 - levels[-2]) / (1 - levels[-1]))
+        share[tail] = np.log((1 - levels[-1]) / (1 - uniform[tail])) / scale + 1.0
+    below += np.arange(0, cells * len(levels), len(levels)).reshape(*values.shape[:-1], 1)
+    low = values.take(below)
+    below += 1
+    drawn = values.take(below)
+    drawn -= low
+    drawn *= share
+    drawn += low
+    return np.maximum(drawn, 0.0, out=drawn)
 
 
 def cdf_at(levels: FloatArray, values: FloatArray, demand: FloatArray, *, from_left: bool = False) -> FloatArray:

@@ -9,9 +9,12 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtr
 
+from ..arrays import FloatArray
 from .demand_forecast import DemandForecast, check_span
 from .forecast import QuantileForecast, join_dependence
+from .interpolation import AT_ONCE, draws_of
 from .totals import sum_quantiles
 
 TOGETHER = 8_000_000
@@ -45,6 +48,31 @@ def total_each(forecasts: Sequence[DemandForecast], span: ArrayLike) -> list[Dem
         parts = np.split(sums, np.cumsum([len(f.origins) for f in some])[:-1], axis=1)
         out += [f._with(values=part, dependence=None) for f, part in zip(some, parts, strict=True)]
     return out
+
+
+def first_period_demand(forecasts: Sequence[DemandForecast], normal: FloatArray) -> FloatArray:
+    """Return demand of the first period of each of several forecasts at standard normal scores.
+
+    Args:
+        forecasts: of the same items and from one origin each, one a period.
+        normal: shape (items, periods, paths).
+
+    Returns:
+        units, shape (paths, periods, items): at (p, t, i) what `at_normals` gives for the score of (i, t, p).
+    """
+    items, periods, paths = normal.shape
+    demand = np.empty((paths, periods, items))
+    levels = forecasts[0].levels
+    if not all(type(f) is QuantileForecast and np.array_equal(f.levels, levels) for f in forecasts):
+        for t, forecast in enumerate(forecasts):
+            demand[:, t] = forecast.head(1).at_normals(normal[:, t].T[:, :, None, None])[:, :, 0, 0]
+        return demand
+    values = np.stack([f.values[:, 0, 0] for f in forecasts], axis=1)  # (items, periods, Q)
+    size = max(1, AT_ONCE // max(1, paths * periods))
+    for first in range(0, items, size):
+        some = slice(first, first + size)
+        demand[:, :, some] = draws_of(levels, values[some], ndtr(normal[some])).T
+    return demand
 
 
 def _summed_alike(first: QuantileForecast, other: DemandForecast) -> bool:

@@ -54,6 +54,57 @@ def simulate(
         FractileError: where warm_up leaves no period, a system of your own lacks what the policy or the simulation
             reads of it, or an order cannot be placed: see `roll`.
     """
+    kept: dict[str, FloatArray] = {}
+    params, outcomes = _outcomes(policy, scenario, params, initial_state, warm_up, view)
+    for period, outcome in enumerate(outcomes):
+        for name, values in zip(outcome._fields, outcome, strict=True):
+            if not period:
+                kept[name] = np.empty((len(values), scenario.periods - warm_up, *values.shape[1:]))
+            kept[name][:, period] = values
+    common = {name: kept.pop(name) for name in PeriodOutcome._fields}
+    demand = np.asarray(scenario.demand)[:, warm_up:]
+    return Trajectory(**common, demand=demand, params=params, extra=kept)
+
+
+def simulate_cost(
+    policy: Policy | Planner,
+    scenario: Scenario,
+    params: Any,
+    *,
+    initial_state: StockState | None = None,
+    warm_up: int = 0,
+) -> FloatArray:
+    """Return what a policy costs on a scenario: `simulate(...).cost`, without the memory that all else takes.
+
+    Args:
+        policy: see `simulate`, as for all arguments.
+        scenario: with any number of paths.
+        params: of the system.
+        initial_state: what the first period begins with.
+        warm_up: periods at the start that are simulated but left out.
+
+    Returns:
+        money, shape (paths, periods − warm_up, items).
+
+    Raises:
+        FractileError: as `simulate` does.
+    """
+    _, outcomes = _outcomes(policy, scenario, params, initial_state, warm_up, NO_HISTORY)
+    cost = np.empty((scenario.paths, scenario.periods - warm_up, scenario.items))
+    for period, outcome in enumerate(outcomes):
+        cost[:, period] = outcome.cost
+    return cost
+
+
+def _outcomes(
+    policy: Policy | Planner,
+    scenario: Scenario,
+    params: Any,
+    initial_state: StockState | None,
+    warm_up: int,
+    view: HistoryView,
+) -> tuple[Any, Iterator[Any]]:
+    """Return what costs are charged with, and the outcomes of the periods after the warm-up: see `simulate`."""
     if not 0 <= warm_up < scenario.periods:
         raise FractileError(f"warm_up must be from 0 to {scenario.periods - 1}, got {warm_up}")
     check_attributes(params, SIMULATED, "a simulation")
@@ -77,12 +128,13 @@ def simulate(
         plan = _Planned(orders, type(policy).__name__)
         params = policy.relaxed(params)
         policy = plan
-    with naming_what_lacks(params, reader):
-        outcomes = [outcome for _, outcome in roll(policy, scenario, params, state, view)][warm_up:]
-    arrays = {name: np.stack([getattr(o, name) for o in outcomes], axis=1) for name in outcomes[0]._fields}
-    common = {name: arrays.pop(name) for name in PeriodOutcome._fields}
-    demand = np.asarray(scenario.demand)[:, warm_up:]
-    return Trajectory(**common, demand=demand, params=params, extra=arrays)
+
+    def rolled(policy: Policy) -> Iterator[Any]:
+        with naming_what_lacks(params, reader):
+            for _, outcome in islice(roll(policy, scenario, params, state, view), warm_up, None):
+                yield outcome
+
+    return params, rolled(policy)
 
 
 def state_after(

@@ -41,6 +41,7 @@ from .folds import (
     Learning,
     Trained,
     concatenate_paths,
+    cost_by_seed,
     follow_each_other,
     join_periods,
     lay_beside,
@@ -349,11 +350,10 @@ class Study:
 
         Args:
             backtest: whose folds are replayed.
-            name: of the policy.
+            name: of the policy, which orders by observations: no bound, no orders on record.
             scenario: as `replay` returns it, with any number of demand paths.
         """
-        runs = policies_by_seed(backtest, None)[name]
-        return np.stack([t.cost for t in self._simulate_seeds(runs, backtest, scenario, self.data.params)])
+        return cost_by_seed(backtest, name, scenario, self.data.params)
 
     def replay(
         self, backtest: Backtest, params: ItemParams | None = None, demand: FloatArray | None = None

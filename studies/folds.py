@@ -5,18 +5,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, FloatArray
 from ..envs.core.period import StockState
 from ..envs.core.types import ItemParams, Observation, PeriodOutcome, Scenario, Trajectory
 from ..forecasters.base import Forecaster
 from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
 from ..policies.base import Planner, Policy
-from ..policies.rollout import prepare_scenario, starting_state
+from ..policies.rollout import prepare_scenario, simulate_cost, starting_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +211,27 @@ def policies_by_seed(
     return {
         name: [policy if isinstance(policy, Sequence) else [policy] * len(folds)] for name, policy in policies.items()
     }
+
+
+def cost_by_seed(backtest: Backtest, name: str, scenario: Scenario, params: ItemParams) -> FloatArray:
+    """Return what each training seed of a policy costs on a scenario, money, shape (seeds, paths, periods, items).
+
+    Args:
+        backtest: with the policy of each fold.
+        name: of the policy, which orders by observations: no bound, no orders on record.
+        scenario: a warm-up and all held-out periods, with any number of demand paths.
+        params: lead times, costs and order rules.
+    """
+    runs = cast(list[Sequence[Policy]], policies_by_seed(backtest, None)[name])
+    ends = [backtest.warm_up + end for end in backtest.ends]
+    costs: dict[tuple[int, ...], FloatArray] = {}
+    for run in runs:
+        if tuple(map(id, run)) not in costs:  # seeds that were put back to one policy are one simulation
+            policy, state = follow_each_other(run, ends, scenario, params)
+            cost = simulate_cost(policy, scenario, params, initial_state=state, warm_up=backtest.warm_up)
+            costs[tuple(map(id, run))] = cost
+    found = [costs[tuple(map(id, run))] for run in runs]
+    return found[0][None] if len(found) == 1 else np.stack(found)
 
 
 def concatenate_paths(trajectories: Sequence[Trajectory]) -> Trajectory:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from ..envs.core.types import Scenario
 from ..envs.demand.shock_moments import FEWEST_PERIODS
 from ..envs.demand.shocks import CommonShocks
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
+from ..forecasters.several import first_period_demand
 from ..policies.base import Planner
 from ..policies.recorded import RecordedOrders
 from ..progress import begin_stage
@@ -84,12 +85,9 @@ def draw_histories(study: Study, backtest: Backtest, paths: int, seed: int) -> F
     forecasts, panel = backtest.scenario.forecasts or (), study.data.panel
     shocks = past_shocks(study, backtest)
     items = shocks.of(panel.item_ids, None if shocks.attribute is None else panel.attributes)
-    normal = items.sample(seed, paths, len(forecasts)).swapaxes(0, 1)
-    demand = np.stack(
-        [cast(Any, f).head(1).at_normals(normal[:, :, t, None, None])[:, :, 0, 0] for t, f in enumerate(forecasts)],
-        axis=1,
-    )
-    return np.rint(demand) if panel.until(study.window.cutoff).integer_demand else np.asarray(demand)
+    normal = items.sample(seed, paths, len(forecasts)).swapaxes(1, 2)
+    demand = first_period_demand(forecasts, normal)
+    return np.rint(demand, out=demand) if panel.until(study.window.cutoff).integer_demand else demand
 
 
 def simulate_histories(study: Study, backtest: Backtest, histories: int) -> dict[str, FloatArray]:

@@ -236,7 +236,7 @@ class ShockedItems(NamedTuple):
             return score
         # Another root, so that no item's id can be a factor's key.
         root = int(keyed_generator(root, "common shocks").integers(2**62))
-        score = score * self.rest[:, None, None]
+        score *= self.rest[:, None, None]
         if own.common.any():
             score += own.common[:, None, None] * draw(root, ["common"], np.array([self.common_memory]))
         if own.group.any():
@@ -279,9 +279,11 @@ def remember(normal: FloatArray, memory: FloatArray) -> FloatArray:
     if not memory.any():
         return normal
     phi = memory.reshape(-1, *[1] * (normal.ndim - 2))
-    fresh, out = np.sqrt(1.0 - phi**2), normal.copy()
+    fresh, out = np.sqrt(1.0 - phi**2), normal.copy(order="K")
     for t in range(1, normal.shape[-1]):
-        out[..., t] = phi * out[..., t - 1] + fresh * normal[..., t]
+        now = out[..., t]
+        now *= fresh
+        now += phi * out[..., t - 1]
     return out
 
 

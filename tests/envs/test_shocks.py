@@ -273,3 +273,14 @@ def test_categories_of_the_embedded_panel_share_shocks():
     found = CommonShocks.fit(fr.make_forecaster("seasonal_naive").fit(panel), panel)
     assert found.attribute == "category"
     assert 0.1 < found.group < 0.5
+
+
+def test_series_are_the_same_in_any_memory_order():
+    memory, normal = np.array([0.6, -0.3, 0.0]), np.random.default_rng(0).standard_normal((3, 5, 40))
+    turned = np.ascontiguousarray(normal.swapaxes(1, 2)).swapaxes(1, 2)
+    np.testing.assert_array_equal(remember(turned, memory), remember(normal, memory))
+    expected = normal.copy()
+    for t in range(1, 40):
+        fresh = np.sqrt(1 - memory[:, None] ** 2)
+        expected[..., t] = memory[:, None] * expected[..., t - 1] + fresh * normal[..., t]
+    np.testing.assert_array_equal(remember(normal, memory), expected)

@@ -19,7 +19,7 @@ from fractile.envs.core.types import ItemParams, with_protection_totals
 from fractile.policies.base_stock import BaseStock, ConstantOrder
 from fractile.policies.exact.hindsight import Hindsight
 from fractile.policies.newsvendor import Newsvendor
-from fractile.policies.rollout import starting_state
+from fractile.policies.rollout import simulate_cost, starting_state
 
 PARAMS = ItemParams(lead_time=np.array([0, 2]), stockout_cost=9.0, fixed_order_cost=3.0)
 DEMAND = fr.Poisson(np.array([5.0, 8.0]))
@@ -286,3 +286,14 @@ def test_whole_numbers_and_negative_zeros_are_orders():
     scenario = fr.draw_scenario(fr.Poisson(5.0), 0, 4, 6, 2)
     for order in (np.full((4, 1), 5), np.full((4, 1), 5, dtype=np.float32), np.full((4, 1), -0.0)):
         fr.simulate(Ordering(lambda *_, order=order: order), scenario, fr.ItemParams(lead_time=1))
+
+
+def test_costs_alone_are_those_of_the_simulation():
+    rng = np.random.default_rng(0)
+    scenario = Scenario(rng.poisson(5.0, (3, 12, 2)).astype(np.float64))
+    charged = ItemParams(lead_time=np.array([1, 2]), stockout_cost=4.0, salvage_value=0.5)
+    for policy, params in ((BaseStock(14.0), charged), (Hindsight(), replace(charged, salvage_value=0.0))):
+        whole = fr.simulate(policy, scenario, params, warm_up=3)
+        np.testing.assert_array_equal(simulate_cost(policy, scenario, params, warm_up=3), whole.cost)
+    with pytest.raises(FractileError, match="warm_up must be from 0 to 11, got 12"):
+        simulate_cost(BaseStock(14.0), scenario, params, warm_up=12)
