@@ -93,6 +93,30 @@ def rank_policies(
         raise FractileError(f"baseline {baseline!r} is none of the policies{did_you_mean(baseline, costs)}")
     names = [baseline, *(name for name in costs if name != baseline)]
     found = estimate_savings(costs[baseline], [costs[n] for n in names[1:]], clusters=clusters, seeds=seeds)
+    return rank_estimates(names, found, level=level, bounds=bounds, families=families, order=tuple(costs))
+
+
+def rank_estimates(
+    names: Sequence[str],
+    found: Estimates,
+    *,
+    level: float = 0.95,
+    bounds: Collection[str] = (),
+    families: Mapping[str, str] | None = None,
+    order: Sequence[str] = (),
+) -> Ranking:
+    """Compare policies by their estimated savings; see `rank_policies`.
+
+    Args:
+        names: of the policies, the baseline first.
+        found: their savings, likewise.
+        level: of all statements together.
+        bounds: see `rank_policies`.
+        families: likewise.
+        order: the order that savings are listed in; that of `names` where empty.
+    """
+    check_level(level)
+    baseline = names[0]
     savings = {name: saving_of(found, k, level) for k, name in enumerate(names)}
     allowed = [k for k, name in enumerate(names) if name not in bounds or name == baseline]
     groups = _groups([names[k] for k in allowed], families or {}, baseline)
@@ -104,7 +128,7 @@ def rank_policies(
         return tuple(sorted(inside, key=lambda name: -savings[name].saving))
 
     return Ranking(
-        savings={name: savings[name] for name in costs},
+        savings={name: savings[name] for name in order or names},
         together={name: verdict.together[g] for g, group in enumerate(groups) if g for name in group},
         proven=members(verdict.proven),
         dearer=members(verdict.dearer),
