@@ -48,7 +48,8 @@ class Comparison:
             compared), `among_best` (whether it cannot be told from the cheapest), `seeds` (of its training),
             `seed_sd` (standard deviation between them, a share of the baseline's cost), `kind` ("policy", or "bound":
             not attainable).
-        trajectories: the simulation of each policy.
+        shape: demand paths, periods that count, and items.
+        trajectories: the simulation of each policy; none where only sums were kept, of more items than memory holds.
         baseline: the policy that savings are measured against.
         level: of the intervals.
         clusters: what the intervals treat as independent: "path" or "item_time".
@@ -59,6 +60,7 @@ class Comparison:
     """
 
     table: pd.DataFrame
+    shape: tuple[int, int, int]
     trajectories: Mapping[str, Trajectory]
     baseline: str
     level: float
@@ -71,17 +73,17 @@ class Comparison:
     @property
     def paths(self) -> int:
         """Demand paths."""
-        return int(self.trajectories[self.baseline].cost.shape[0])
+        return self.shape[0]
 
     @property
     def periods(self) -> int:
         """Periods that count."""
-        return int(self.trajectories[self.baseline].cost.shape[1])
+        return self.shape[1]
 
     @property
     def items(self) -> int:
         """Items."""
-        return int(self.trajectories[self.baseline].cost.shape[2])
+        return self.shape[2]
 
     @property
     def cheapest(self) -> str:
@@ -103,7 +105,12 @@ class Comparison:
 
         Returns:
             Columns (`cost`, policy) and (`saving`, policy), both in money a period.
+
+        Raises:
+            FractileError: where only sums were kept: a study in blocks writes `item_costs.parquet`.
         """
+        if not self.trajectories:
+            raise FractileError("costs of single items were not kept here; read item_costs.parquet of the run folder")
         cost = pd.DataFrame(
             {name: t.cost.mean((0, 1)) for name, t in self.trajectories.items()},
             index=None if item_ids is None else list(item_ids),
@@ -151,7 +158,9 @@ class Comparison:
             FractileError: where no policy has this name.
         """
         if policy not in self.table.index:
-            raise FractileError(f"{policy!r} is none of the policies{did_you_mean(policy, self.trajectories)}")
+            raise FractileError(
+                f"{policy!r} is none of the policies{did_you_mean(policy, list(map(str, self.table.index)))}"
+            )
         return saving_text(self.table.loc[policy])
 
     def statements(self) -> tuple[str, ...]:
@@ -295,22 +304,50 @@ def summarise(
         bounds=bounds,
         families=families,
     )
-    intervals = describe_intervals(ranking)
-    rows = {}
-    for name, trajectory in trajectories.items():
-        money = {
-            "cost": trajectory.cost,
-            "holding": trajectory.holding,
-            "stockout": trajectory.stockout,
-            "ordering": trajectory.ordering,
-            "waste": trajectory.waste_cost,
-        }
+    figures = {name: read_figures(trajectory) for name, trajectory in trajectories.items()}
+    shape = trajectories[baseline].cost.shape
+    return tabulate(figures, ranking, (shape[0], shape[1], shape[2]), trajectories=trajectories, bounds=bounds)
+
+
+def read_figures(trajectory: Trajectory) -> dict[str, float]:
+    """Return what a table says of a policy beside its saving: see `Comparison.table`."""
+    money = {
+        "cost": trajectory.cost,
+        "holding": trajectory.holding,
+        "stockout": trajectory.stockout,
+        "ordering": trajectory.ordering,
+        "waste": trajectory.waste_cost,
+    }
+    return {
+        **{column: per_period(values) for column, values in money.items()},
+        "fill_rate": trajectory.fill_rate,
+        "mean_on_hand": per_period(trajectory.on_hand),
+        "volatility_ratio": trajectory.volatility_ratio,
+    }
+
+
+def tabulate(
+    figures: Mapping[str, Mapping[str, float]],
+    ranking: Ranking,
+    shape: tuple[int, int, int],
+    *,
+    trajectories: Mapping[str, Trajectory] | None = None,
+    bounds: Collection[str] = ("hindsight",),
+) -> Comparison:
+    """Return a comparison of policies that were ranked.
+
+    Args:
+        figures: what the table says of each policy beside its saving, as `read_figures` returns it.
+        ranking: of the policies.
+        shape: demand paths, periods and items.
+        trajectories: of the policies, where they were kept.
+        bounds: names that no policy can reach.
+    """
+    intervals, rows = describe_intervals(ranking), {}
+    for name, found in figures.items():
         saving = ranking.savings[name]
         rows[name] = {
-            **{column: per_period(values) for column, values in money.items()},
-            "fill_rate": trajectory.fill_rate,
-            "mean_on_hand": per_period(trajectory.on_hand),
-            "volatility_ratio": trajectory.volatility_ratio,
+            **found,
             "saving": saving.saving,
             "saving_low": saving.low,
             "saving_high": saving.high,
@@ -321,8 +358,8 @@ def summarise(
             "kind": "bound" if name in bounds else "policy",
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("policy").sort_values("cost", kind="stable")
-    used = ranking.savings[baseline].clusters
-    return Comparison(table, trajectories, baseline, level, used, ranking, intervals)
+    used = ranking.savings[ranking.baseline].clusters
+    return Comparison(table, shape, trajectories or {}, ranking.baseline, ranking.level, used, ranking, intervals)
 
 
 def per_period(values: FloatArray) -> float:
