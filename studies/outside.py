@@ -142,7 +142,8 @@ def own_windows(forecaster: OutsideForecaster, panel: SalesPanel, window: Window
     first = int(missing[-1]) + 1 if len(missing) else 0
     if forecaster.forecast.dependence is None:
         first += min(2 * window.span, max(0, window.cutoff - first) // RESERVED)
-    window = replace(window, horizon=min(window.horizon, forecaster.max_horizon))
+    horizon = min(window.horizon, forecaster.max_horizon)
+    window = replace(window, horizon=horizon, shown=min(window.shown, horizon))
     if window.fits and first <= window.fits[0]:
         return window
     if window.cutoff - first <= window.span:

@@ -46,6 +46,7 @@ class Windows:
         end: the panel's number of periods.
         span: the longest protection interval: periods ahead that decisions need.
         horizon: periods ahead that are forecast.
+        shown: those of them that policies are shown, see `shown_periods`.
         fits: periods before the cutoff that a forecaster is fitted at, on everything before each: it forecasts from
             every origin up to the next fit. The first one is where policies begin to learn; none where nothing can be
             learned, since forecasts made elsewhere begin at the cutoff.
@@ -57,6 +58,7 @@ class Windows:
     end: int
     span: int
     horizon: int
+    shown: int
     fits: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
@@ -127,6 +129,7 @@ def place_windows(data: StudyData, periods: int, validation: int, horizon: int |
     """
     end, span = data.panel.periods, int(np.max(data.params.protection_interval))
     cutoff, horizon = end - periods, forecast_periods(data.params, horizon)
+    shown = shown_periods(data.params, horizon)
     start = cutoff - min(validation, cutoff // 3)
     first = max(SHORTEST_HISTORY, start // 2)
     number = min(refits, (start - first) // (span + 1))
@@ -136,7 +139,7 @@ def place_windows(data: StudyData, periods: int, validation: int, horizon: int |
         notes = notes if cutoff - start < validation else []
         if number < refits:
             notes.append(f"{SHORT}: forecasters are refitted {number} times for policies, not {refits}")
-        return Windows(start, cutoff, end, span, horizon, (*(int(t) for t in begins), start), tuple(notes))
+        return Windows(start, cutoff, end, span, horizon, shown, (*(int(t) for t in begins), start), tuple(notes))
     # The first forecaster keeps half of what precedes the cutoff, however long a validation is configured.
     fits = min(validation, cutoff - max(SHORTEST_HISTORY, cutoff // 2))
     if validation < span + 1 <= cutoff - max(SHORTEST_HISTORY, cutoff // 2):
@@ -153,7 +156,7 @@ def place_windows(data: StudyData, periods: int, validation: int, horizon: int |
     notes = [f"{SHORT}: policies were tuned on {fits} periods, not on {validation}"] if fits < validation else []
     if refits:
         notes.append(f"{SHORT}: policies learn from the periods that they are chosen on")
-    return Windows(cutoff - fits, cutoff, end, span, horizon, (cutoff - fits,), tuple(notes))
+    return Windows(cutoff - fits, cutoff, end, span, horizon, shown, (cutoff - fits,), tuple(notes))
 
 
 def place_folds(
