@@ -27,9 +27,8 @@ from ..config import StudyConfig, load_config
 from ..histories import FEWEST_SIMULATED, past_shocks
 from ..sections import OWN
 from ..windows import Windows
+from .history import TILE
 
-TILE = 256
-"""Items that are computed together. Everything is computed tile by tile, so that no result depends on the blocks."""
 BY_ITEM = (
     *("base_stock", "capped_base_stock", "constant_order", "estimated_waste", "forecast_dp", "projected_level"),
     *("rq", "ss"),
