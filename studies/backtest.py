@@ -79,7 +79,6 @@ class Study:
         progress: receives what is being done.
         seconds: CPU time of each stage so far.
         parts: where finished fits, forecasts and policies are kept, and read from.
-        ready: forecasters by name and by the first period that they do not know, fitted elsewhere: on a sample, say.
     """
 
     config: StudyConfig
@@ -88,7 +87,6 @@ class Study:
     progress: Progress
     seconds: dict[str, float] = field(default_factory=dict)
     parts: Parts = field(default_factory=Parts)
-    ready: Mapping[tuple[str, int], Forecaster] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str, *, counted: bool = False) -> Iterator[None]:
@@ -120,8 +118,6 @@ class Study:
 
     def fit(self, name: str, until: int, progress: Progress | None = None) -> Forecaster:
         """Fit a forecaster on the periods before `until`; `progress` is called in place of the study's."""
-        if (name, until) in self.ready:
-            return self.ready[name, until]
         config, given = self.config, self.data.given
         parts = Parts() if name in given else self.parts
         with self.stage(f"fitting {name}"):
@@ -159,10 +155,6 @@ class Study:
         if found is None:
             raise nothing_to_learn_from(name, self.data.panel.dates[self.window.fits[0]].date())
         return found
-
-    def learn_from(self, refits: Refits, window: Windows) -> Learning | None:
-        """Return what classical policies learn from before a fold, no demand simulated; None where nothing can be."""
-        return self._learn(refits, window, 0)
 
     def _learn(self, refits: Refits, window: Windows, paths: int) -> Learning | None:
         if not window.fits:

@@ -12,6 +12,7 @@ import numpy as np
 from ...arrays import FloatArray
 from ...envs.core.forecast_features import ProtectionTotals, by_origin, protection_total
 from ...envs.core.types import ItemParams, Scenario, Trajectory
+from ...forecasters.base import Forecaster
 from ...forecasters.demand_forecast import DemandForecast
 from ...forecasters.forecast import QuantileForecast, concatenate_origins
 from ...policies.base import Planner, Policy
@@ -19,11 +20,12 @@ from ...policies.recorded import RecordedOrders
 from ...policies.registry import make_policy
 from ...policies.rollout import prepare_scenario, roll, simulate, state_after
 from ...policies.transfer import for_items
-from ...progress import no_progress
+from ...progress import Progress, no_progress
 from ..backtest import Backtest, Fold, Forecasts, Study, Trained
 from ..data import StudyData
 from ..folds import follow_each_other, policies_by_seed
 from ..own import own_policy
+from ..refits import Refits
 from ..sections import OWN
 from ..statistics.sums import CostSums
 from .plan import BlockPlan, of_items
@@ -60,8 +62,7 @@ def simulate_tile(plan: BlockPlan, data: StudyData) -> TileSums:
         plan: of the study.
         data: of the tile's items.
     """
-    ready = {(plan.forecaster, until): forecaster for until, forecaster in plan.fitted.items()}
-    study = Study(plan.config, data, plan.windows, no_progress, ready=ready)
+    study = Study(plan.config, data, plan.windows, no_progress)
     backtest = with_policies(plan, study, forecast_tile(plan, study))
     trajectories = study.simulate(backtest)
     trajectories |= _simulate_bounds(plan, study, backtest)
@@ -81,9 +82,13 @@ def forecast_tile(plan: BlockPlan, study: Study) -> Backtest:
     are shown. Earlier origins are forecast only where policies are tuned on the tile.
     """
     windows, panel, shown = study.windows, study.data.panel, study.shown
-    refits, folds = study.refits(plan.forecaster), list[Fold]()
+
+    def fitted(name: str, until: int, progress: Progress) -> Forecaster:  # noqa: ARG001  # fitted on the sample
+        return plan.fitted[until]
+
+    refits, folds = Refits(plan.forecaster, fitted, panel, study.window.horizon, study.stage), list[Fold]()
     for window in windows:
-        learning = study.learn_from(refits, window) if plan.by_tile else None
+        learning = study._learn(refits, window, 0) if plan.by_tile else None
         after = refits.fitted(window.cutoff).predict(panel, shown, origins=np.arange(window.cutoff, window.end))
         folds.append(
             Fold(
