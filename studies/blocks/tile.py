@@ -14,7 +14,8 @@ from ...envs.core.forecast_features import ProtectionTotals, by_origin, protecti
 from ...envs.core.types import ItemParams, Scenario, Trajectory
 from ...forecasters.base import Forecaster
 from ...forecasters.demand_forecast import DemandForecast
-from ...forecasters.forecast import QuantileForecast, concatenate_origins
+from ...forecasters.forecast import QuantileForecast
+from ...forecasters.several import first_period_demand
 from ...policies.base import Planner, Policy
 from ...policies.recorded import RecordedOrders
 from ...policies.registry import make_policy
@@ -198,10 +199,9 @@ def _draw_demand(plan: BlockPlan, study: Study, scenario: Scenario) -> FloatArra
     """Draw demand of simulated histories, units, shape (histories, periods, items): see `histories.draw_histories`."""
     panel, shocks = study.data.panel, plan.shocks
     items = shocks.of(panel.item_ids, None if shocks.attribute is None else panel.attributes)
-    normal = items.sample(plan.history_seed, plan.histories, scenario.periods).swapaxes(0, 1)
-    near = concatenate_origins([cast(QuantileForecast, forecast).head(1) for forecast in scenario.forecasts or ()])
-    demand = np.ascontiguousarray(near.at_normals(normal[..., None])[..., 0].swapaxes(1, 2))
-    return np.rint(demand) if plan.whole else demand
+    normal = items.sample(plan.history_seed, plan.histories, scenario.periods).swapaxes(1, 2)
+    demand = first_period_demand(scenario.forecasts or (), normal)
+    return np.rint(demand, out=demand) if plan.whole else demand
 
 
 def _history_costs(
