@@ -102,12 +102,22 @@ def usable(path: Path, remedy: str) -> Iterator[None]:
         remedy: what to do about it.
     """
     try:
-        yield
+        with damaged(path, remedy):
+            yield
     except FractileError as fault:
         if str(path) in str(fault):
             raise
         raise FractileError(f"{path}: cannot be used ({fault}); {remedy}") from fault
-    except (Exception, MemoryError, RecursionError) as fault:
+
+
+@contextmanager
+def damaged(path: Path, remedy: str) -> Iterator[None]:
+    """Turn errors that are no `FractileError` while the block lasts into one that names a file; see `usable`."""
+    try:
+        yield
+    except FractileError:
+        raise
+    except Exception as fault:
         text = " ".join(f"{type(fault).__name__}: {fault}".split())[:400]
         raise FractileError(f"{path}: is damaged, or of another version ({text}); {remedy}") from fault
 

@@ -21,6 +21,8 @@ from .registry import FORECASTERS
 FORECASTER_FILE = "forecaster"
 CHECKSUM = "sha256"
 """Key under which the JSON file holds the hash of the arrays' file, and that file the configuration's."""
+ABOUT = "about"
+"""What a file of arrays says of itself: the order of its arrays, and the hash of the configuration."""
 CHANGED = "not as it was saved (its SHA-256 differs); save it again, or copy it anew"
 STORABLE = tuple(
     ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
@@ -61,8 +63,9 @@ def save_state(folder: Path, name: str, config: Config, arrays: Arrays) -> None:
         raise FractileError(f"{name}: the configuration may have no key {CHECKSUM!r}; call it something else")
     folder.mkdir(parents=True, exist_ok=True)
     # A safetensors file sorts its arrays; the order in which they were given may mean something to the reader.
-    about = {"order": json.dumps(list(plain)), CHECKSUM: _config_sum(json.loads(text))}
-    save_file(plain, folder / f"{name}.safetensors.tmp", metadata=about)
+    # One text, since safetensors writes several in any order.
+    about = json.dumps({"order": list(plain), CHECKSUM: _config_sum(json.loads(text))})
+    save_file(plain, folder / f"{name}.safetensors.tmp", metadata={ABOUT: about})
     text = json.dumps({**config, CHECKSUM: sha256(folder / f"{name}.safetensors.tmp")}, indent=2, allow_nan=False)
     os.replace(folder / f"{name}.safetensors.tmp", folder / f"{name}.safetensors")
     (folder / f"{name}.json.tmp").write_text(text + "\n", encoding="utf-8")
@@ -91,14 +94,15 @@ def load_state(folder: Path, name: str) -> State:
             raise FractileError(f"{tensors}: {CHANGED}")
         try:
             with safe_open(tensors, framework="numpy") as file:
-                about = file.metadata() or {}
+                metadata = file.metadata() or {}
             arrays = load_file(tensors)
-            names = json.loads(about["order"]) if "order" in about else list(arrays)
+            about = json.loads(metadata[ABOUT]) if ABOUT in metadata else {}
+            names = about["order"] if about else json.loads(metadata.get("order", json.dumps(list(arrays))))
             if sorted(names) != sorted(arrays):
                 raise FractileError(f"its order of arrays is {names}, its arrays are {list(arrays)}")
         except Exception as fault:
             raise FractileError(f"{tensors}: cannot be read ({fault}); save it again") from fault
-        if (stored is None) != (CHECKSUM not in about) or about.get(CHECKSUM, "") not in ("", _config_sum(config)):
+        if (stored is None) != (not about) or (about and about[CHECKSUM] != _config_sum(config)):
             raise FractileError(f"{text}: {CHANGED}")
         return config, {key: arrays[key] for key in names}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..errors import InputError
 from ..registry import is_address
+from .own_code import check_own_code
 from .scale_section import ScaleConfig
 from .sections import (
     FEWEST_HELD_OUT,
@@ -169,19 +170,27 @@ class StudyConfig(Section):
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True, exclude_unset=not unset))
 
 
-def load_config(path: Path | str | None = None, overrides: Mapping[str, Any] | None = None) -> StudyConfig:
+def load_config(
+    path: Path | str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    trusted: Collection[str] | None = None,
+) -> StudyConfig:
     """Return the config of a TOML file (none: the defaults), with options laid over it.
 
     Args:
         path: a TOML file; relative paths in it are relative to its folder.
         overrides: values by dotted key, e.g. `{"data.history": "sales.csv"}`; relative paths are relative to
             the working folder.
+        trusted: classes of one's own that may be imported, for a file of unknown origin; None: all that it names.
 
     Raises:
         InputError: with every fault, each with its dotted path.
     """
     overrides = overrides or {}
     raw = {} if path is None else read_toml(Path(path))
+    if path is not None and trusted is not None:
+        check_own_code(Path(path), raw, trusted)
     try:
         return StudyConfig.from_mapping(_override(raw, overrides))
     except InputError as error:

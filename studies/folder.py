@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ..errors import InputError
+from ..errors import FractileError, InputError
+from ..files import inside, read_json
+from .integrity import check_manifest, with_checksums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,8 +246,9 @@ def _files(folder: Path) -> list[Path]:
 def _list_files(path: Path) -> None:
     """Write the names of a run's files into its manifest, where it has one."""
     if (path / MANIFEST).is_file():
-        record = read_manifest(path, unfinished=True) | {FILES: [file.as_posix() for file in _files(path)]}
-        RunFolder(path, path).write_json(MANIFEST, record)
+        files = [file.as_posix() for file in _files(path)]
+        record = plain(read_manifest(path, unfinished=True) | {FILES: files})
+        RunFolder(path, path).write_json(MANIFEST, with_checksums(path, record, files))
 
 
 def _carry_over(own: Sequence[Path], old: Path, target: Path) -> None:
@@ -405,11 +408,12 @@ def read_manifest(folder: Path | str, *, unfinished: bool = False) -> dict[str, 
     if not path.is_file():
         raise InputError([f"{folder}: is not a run folder: it holds no {MANIFEST}"])
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError([f"{path}: is damaged ({error}); make the run again"]) from None
+        content = read_json(inside(folder, MANIFEST))
+    except FractileError as error:
+        raise InputError([f"{error}; make the run again"]) from None
     if not isinstance(content, dict):
         raise InputError([f"{path}: is damaged (no JSON object); make the run again"])
+    content = check_manifest(path, content)
     if not unfinished and content.get("status", COMPLETE) != COMPLETE:
         raise InputError([f"{folder}: the run is not finished; finish it: {resume_command(folder)}"])
     return content

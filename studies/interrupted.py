@@ -6,12 +6,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, WorkError
+from ..files import inside
 from ..parts import count_parts, sha256
 from .config import StudyConfig, load_config
 from .folder import (
@@ -150,11 +151,12 @@ def kept_entries(folder: Path) -> str:
     return _number(number, "forecaster of the league") if number else ""
 
 
-def read_request(run: Path) -> tuple[Path, StudyConfig, dict[str, Any]]:
+def read_request(run: Path, trusted: Collection[str] = ()) -> tuple[Path, StudyConfig, dict[str, Any]]:
     """Return the target of an interrupted run, its config, and what else it was asked for.
 
     Args:
         run: the run folder, or the one that its unfinished run is kept in.
+        trusted: classes of one's own, `my_module:Mine`, that the run may import; see `own_code`.
 
     Raises:
         InputError: where there is no interrupted run, or its data or its config are no longer the same.
@@ -168,7 +170,7 @@ def read_request(run: Path) -> tuple[Path, StudyConfig, dict[str, Any]]:
     anew = f"begin anew: {request['command']}" + (" --overwrite" if "--overwrite" not in request["command"] else "")
     if changed:
         raise InputError(f"{fault}; {anew}" for fault in changed)
-    config = load_config(folder / CONFIG)
+    config = load_config(inside(folder, CONFIG), trusted=trusted)
     now = _hashes(config, missing="")
     faults = [
         f"{name}: is gone" if not now.get(name) else f"{name}: was changed since the run was begun"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import InputError
+from ..files import damaged, inside
 from ..forecasters.base import Forecaster
 from ..forecasters.data.matching import Rows
 from ..forecasters.data.panel import Inputs, SalesPanel, load_inputs
@@ -22,6 +23,7 @@ from .assumptions import assumed_in_run
 from .config import StudyConfig, load_config
 from .data import StudyData, describe_wrong_day, item_params, read_stock
 from .folder import read_manifest
+from .integrity import ORDERING as ORDERED_FROM, check_files
 from .kept_runs import BOUNDS, kept_policies, orders_at_end, pooled_parameters
 from .orders import label_orders, not_sold
 from .outside import read_outside
@@ -31,6 +33,8 @@ from .windows import forecast_periods, shown_periods
 
 ORDERING = ("study", "train")
 """Kinds of runs that keep a policy for items."""
+DATA = ("source", "item_ids", "freq", "last_date")
+"""What a manifest must say of a run's data."""
 EMBEDDED = "embedded panel"
 """The source that a manifest names where a run had no files."""
 UNCOUNTED = "add a row to the state, or give --on-hand N for the items without one, e.g. 0"
@@ -88,6 +92,7 @@ def next_orders(
     policy: str | None = None,
     on_hand: float | None = None,
     forecasts: Mapping[str, Path] | None = None,
+    trusted: Collection[str] = (),
 ) -> KeptOrders:
     """Return the order of every item for the period after the history's end, by a kept run.
 
@@ -102,6 +107,7 @@ def next_orders(
         policy: one of those that the run keeps; the one that it orders with where None.
         on_hand: units on hand of items that the state does not name, with nothing under way.
         forecasts: by name, the file with later forecasts of a forecaster that was made elsewhere.
+        trusted: classes of one's own, `my_module:Mine`, that the run may import; see `own_code`.
 
     Raises:
         InputError: where files are faulty, the history ends before the run's or has other periods or none of its items.
@@ -117,7 +123,7 @@ def next_orders(
     if items is None and record["data"]["source"] == EMBEDDED:
         raise InputError([f"--items: is missing; the run {run} is of the embedded panel, whose items no file holds"])
     files = {"data.history": history} | ({} if items is None else {"data.items": items})
-    config = load_config(run / "config.toml", files)
+    config = load_config(inside(run, "config.toml"), files, trusted=(*trusted, *filter(None, [policy])))
     name = _policy_name(run, record, config, policy)
     inputs = _read(config, state, on_hand)
     read = _reading_notes(inputs, config, items)
@@ -136,18 +142,8 @@ def next_orders(
     data = _study_data(inputs, config)
     ended = tuple(item for item, over in zip(panel.item_ids, not_sold(panel, data.params), strict=True) if over)
     _check_counts(inputs, ended, on_hand)
-    forecaster = _forecaster(run, record, config, panel, forecasts)
-    shown = shown_periods(data.params, forecast_periods(data.params, config.forecast.horizon))
-    if name == OWN_LEVELS:
-        if OWN_LEVELS not in own_policies(data):
-            raise InputError([f"--items: has no levels, and {OWN_LEVELS} orders by them; add them, or name a --policy"])
-        ordering = own_policy(name, data)
-    else:
-        pooled = pooled_parameters(run / "models", name)
-        forecast = forecaster.predict(panel, shown) if new and pooled else None
-        loaded = load_policy(name, run / "models")
-        ordering = for_items(loaded, ours, panel.item_ids, data.params, pooled=pooled, forecast=forecast)
-    table = orders_at_end(data, forecaster, ordering, shown)
+    with damaged(run / "models", "train again"):
+        table = _order(run, record, config, data, name, new, forecasts)
     assumed = assumed_in_run(record, inputs.items if items is not None else None)
     aged = _age_notes(record, panel, behind)
     left_out = tuple(item for item in inputs.left_out if item not in set(gone))
@@ -163,8 +159,34 @@ def next_orders(
     )
 
 
+def _order(
+    run: Path,
+    record: Mapping[str, Any],
+    config: StudyConfig,
+    data: StudyData,
+    name: str,
+    new: tuple[str, ...],
+    files: Mapping[str, Path] | None,
+) -> pd.DataFrame:
+    """Return the orders of a kept policy on forecasts of the kept forecaster; see `orders_at_end`."""
+    forecaster = _forecaster(run, record, config, data.panel, files)
+    shown = shown_periods(data.params, forecast_periods(data.params, config.forecast.horizon))
+    if name == OWN_LEVELS:
+        if OWN_LEVELS not in own_policies(data):
+            raise InputError([f"--items: has no levels, and {OWN_LEVELS} orders by them; add them, or name a --policy"])
+        ordering = own_policy(name, data)
+    else:
+        pooled = pooled_parameters(run / "models", name)
+        forecast = forecaster.predict(data.panel, shown) if new and pooled else None
+        loaded = load_policy(name, run / "models")
+        ordering = for_items(
+            loaded, record["data"]["item_ids"], data.panel.item_ids, data.params, pooled=pooled, forecast=forecast
+        )
+    return orders_at_end(data, forecaster, ordering, shown)
+
+
 def _read_record(run: Path) -> dict[str, Any]:
-    """Return the manifest of a run that keeps a policy for items, or refuse another one."""
+    """Return the manifest of a run that keeps a policy for items and is as it was written, or refuse another one."""
     record = read_manifest(run)
     if "environment" in record:
         raise InputError(
@@ -175,6 +197,11 @@ def _read_record(run: Path) -> dict[str, Any]:
         raise InputError(
             [f"{run}: is a run of kind {kind!r}, which keeps no policy; give one of `fractile train` or `study`"]
         )
+    lacking = [key for key in ("policy", "forecaster", "data") if record.get(key) is None]
+    lacking += [f"data.{key}" for key in DATA if (record.get("data") or {}).get(key) is None]
+    if lacking:
+        raise InputError([f"{run}: its manifest.json lacks {', '.join(lacking)}; train again"])
+    check_files(run, record, ORDERED_FROM)
     return record
 
 

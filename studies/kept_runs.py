@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import FractileError, InputError
+from ..files import inside, read_json, usable
 from ..forecasters.base import Forecaster
 from ..forecasters.forecast import DEFAULT_LEVELS
 from ..forecasters.storage import save_forecaster
@@ -203,6 +203,7 @@ def kept_policies(models: Path, names: Iterable[str]) -> list[str]:
 
 def pooled_parameters(models: Path, policy: str) -> dict[str, float]:
     """Return what new items take of a kept policy: see `policies.transfer`; empty where nothing is kept for them."""
-    path = models / POOLED
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: float(text) for name, text in found.get(policy, {}).items()}
+    path = inside(models, POOLED)
+    found = read_json(path) if path.is_file() else {}
+    with usable(path, "train again"):
+        return {name: float(text) for name, text in found.get(policy, {}).items()}

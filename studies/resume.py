@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..files import inside
 from ..parts import CHECKPOINTS
 from ..training.config import AGENTS
 from .folder import MANIFEST, read_manifest
 from .interrupted import PARTS, REQUEST, find_interrupted, read_request
+from .own_code import check_own_code
 
 if TYPE_CHECKING:
     from ..progress import Progress
@@ -43,7 +46,7 @@ class Resumed:
     note: str = ""
 
 
-def resume_run(run: Path, *, progress: Progress) -> Resumed:
+def resume_run(run: Path, *, progress: Progress, trusted: Collection[str] = ()) -> Resumed:
     """Go on with an interrupted run: what is finished is read, the rest is done.
 
     The result is that of a run that was never interrupted, to the last bit; but for agents, whose training goes on
@@ -52,6 +55,7 @@ def resume_run(run: Path, *, progress: Progress) -> Resumed:
     Args:
         run: the run folder, or the one that its unfinished run is kept in.
         progress: receives what is being done.
+        trusted: classes of one's own, `my_module:Mine`, that the run may import; see `own_code`.
 
     Raises:
         InputError: where there is no interrupted run, or its data or its config are no longer the same.
@@ -61,9 +65,10 @@ def resume_run(run: Path, *, progress: Progress) -> Resumed:
     rest: dict[str, Any] = {"command": record["command"], "progress": progress, "resume": True}
     if not (folder / REQUEST).is_file():
         if "environment" in record:
+            check_own_code(folder / MANIFEST, record, trusted)
             return _resume_environment(target, record, rest)
-        return _resume_lineage(target, folder, rest)
-    target, config, request = read_request(run)
+        return _resume_lineage(target, folder, rest, trusted)
+    target, config, request = read_request(run, trusted)
     options = request["options"]
     agents = any((folder / PARTS / CHECKPOINTS).glob(f"policy*network-*/{STATE}"))
     note = AGENT if agents else ""
@@ -91,10 +96,11 @@ def _resume_environment(target: Path, record: dict[str, Any], rest: dict[str, An
     return Resumed("environment", target, result, record["policy"], note)
 
 
-def _resume_lineage(target: Path, folder: Path, rest: dict[str, Any]) -> Resumed:
+def _resume_lineage(target: Path, folder: Path, rest: dict[str, Any], trusted: Collection[str]) -> Resumed:
     from .config import load_config
     from .league.run import lineage_run
 
     if not (folder / "config.toml").is_file():
         raise InputError([f"{folder / MANIFEST}: is of a run that cannot be resumed; begin anew, with --overwrite"])
-    return Resumed("lineage", target, lineage_run(load_config(folder / "config.toml"), target, **rest))
+    config = load_config(inside(folder, "config.toml"), trusted=trusted)
+    return Resumed("lineage", target, lineage_run(config, target, **rest))

@@ -9,10 +9,11 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ...errors import Faults, FractileError, InputError
+from ...files import inside
 from ...forecasters.data.panel import Inputs
 from ...forecasters.data.rules import LEVEL_RULES
 from ..assumptions import assumed_in_run, assumptions_of, describe_defaults
-from ..config import DefaultsConfig, StudyConfig, load_config
+from ..config import DefaultsConfig, StudyConfig, read_toml
 from ..data import check_arrivals, item_params, read_inputs
 from ..folder import read_manifest
 from ..suspicious import compare_with_run, find_suspicious
@@ -77,7 +78,13 @@ def validate_files(config: StudyConfig, run: Path | None = None) -> dict[str, An
 
 def _as_in_run(config: StudyConfig, run: Path) -> StudyConfig:
     """Return a config that reads files, and fills in costs, as a kept run did, where nothing else was given."""
-    then, given = load_config(run / "config.toml"), config.data.model_fields_set
+    path = inside(run, "config.toml")
+    raw = read_toml(path)  # of a run of unknown origin: what names code of its own is left out
+    try:
+        then = StudyConfig.from_mapping({name: raw[name] for name in ("data", "defaults") if name in raw})
+    except InputError as error:
+        raise InputError(f"{path}: {fault}" for fault in error.faults) from None
+    given = config.data.model_fields_set
     reading = {f"data.{name}": getattr(then.data, name) for name in READING if name not in given}
     own = {
         f"defaults.{name}": getattr(then.defaults, name)

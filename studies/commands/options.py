@@ -142,6 +142,10 @@ Page = Annotated[
 ]
 Run = Annotated[Path, _option("--run", "Folder of a kept run.", "FOLDER")]
 ComparedRun = Annotated[Path | None, _option("--run", "Folder of a kept run to compare the history with.", "FOLDER")]
+Trust = Annotated[
+    list[str] | None,
+    _option("--trust", "A class of yours that the run may import; may be repeated.", "MODULE:CLASS"),
+]
 Only = Annotated[str, _option("--only", "Names of instances, as in a shell; all where not given.", "PATTERN")]
 Overwrite = Annotated[
     bool, _option("--overwrite", "Replace a run folder that stands there, once the new one is whole.", None)

@@ -20,6 +20,7 @@ def order(
     items: opt.Items = None,
     policy: opt.KeptPolicy = None,
     forecasts: opt.Forecasts = None,
+    trust: opt.Trust = None,
     out: opt.Table = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
@@ -37,7 +38,9 @@ def order(
 
         with terminal.progress() as progress:
             progress("ordering")
-            found = next_orders(run, history, state, items, policy=policy, on_hand=stock, forecasts=files)
+            found = next_orders(
+                run, history, state, items, policy=policy, on_hand=stock, forecasts=files, trusted=trust or ()
+            )
         basis = order_basis(record, policy)
         document = {"note": basis, **found.to_record()}
         terminal.note(basis, *found.notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...files import damaged
 from ..folder import read_manifest
 from . import options as opt
 from .terminal import open_terminal
@@ -13,7 +14,7 @@ def report(run: opt.RunToReport, as_json: opt.Json = False, quiet: opt.Quiet = F
         read_manifest(run)
         from ..report.page import build_report
 
-        with terminal.progress() as progress:
+        with terminal.progress() as progress, damaged(run, "make the run again"):
             progress("drawing")
             path = build_report(run)
         terminal.emit({"report": path}, f"Report: {path}")

@@ -11,13 +11,19 @@ if TYPE_CHECKING:
     from ..resume import Resumed
 
 
-def resume(run: opt.RunToResume, as_json: opt.Json = False, quiet: opt.Quiet = False, debug: opt.Debug = False) -> None:
+def resume(
+    run: opt.RunToResume,
+    trust: opt.Trust = None,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> None:
     """Go on with an interrupted run: what is finished is kept, the rest is done, and the result is the same."""
     with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal:
         from ..resume import resume_run
 
         with terminal.progress() as progress:
-            found = resume_run(run, progress=progress)
+            found = resume_run(run, progress=progress, trusted=trust or ())
         terminal.note(found.note)
         _show(terminal, found)
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ...errors import FractileError
 from ..folder import read_manifest, replace_file
+from ..integrity import read_table
 from ..report.figure_data import write_figures
 from ..report.figures import draw_calibration
 from ..report.forecasters import all_horizons
@@ -229,7 +230,4 @@ def _read(folder: Path, name: str, *, needed: bool) -> pd.DataFrame:
         if needed:
             raise FractileError(f"{path}: is missing; `fractile impact` writes it: run it again")
         return pd.DataFrame()
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise FractileError(f"{path}: cannot be read ({error}); run `fractile impact` again") from None
+    return read_table(folder, path.name, "run `fractile impact` again")

@@ -5,7 +5,6 @@ The files hold the tables for people and machines, and what the page is made of.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,10 @@ import numpy as np
 import pandas as pd
 
 from ...errors import FractileError
+from ...files import inside, read_json
 from ...forecasters.forecast import DEFAULT_LEVELS
 from ..folder import RunFolder
+from ..integrity import read_table
 from ..report.text import align_columns, period_of
 from .entry import Entry, change, mean, ratio, reduction
 from .task import CALMER, LINEAGE, STEPS, TRUTH, Ancestor, LeagueTask, comparison_pairs
@@ -379,10 +380,8 @@ def read_league(folder: Path) -> LeagueFiles:
         FractileError: where a file is missing or damaged.
     """
     try:
-        document = json.loads((folder / "league.json").read_text(encoding="utf-8"))
-        frames = {
-            name: pd.read_parquet(folder / f"{name}.parquet") for name in ("scores", "calibration", "fans", "history")
-        }
+        document = read_json(inside(folder, "league.json"))
+        frames = {name: read_table(folder, f"{name}.parquet") for name in ("scores", "calibration", "fans", "history")}
         return LeagueFiles(
             description=document["asked"],
             table=pd.DataFrame(document["table"]),
@@ -391,5 +390,5 @@ def read_league(folder: Path) -> LeagueFiles:
             examples=document["telling"],
             **frames,
         )
-    except (OSError, ValueError, KeyError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise FractileError(f"{folder}: holds no whole league ({fault}); run `fractile lineage` again") from None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ...files import inside
 from ..folder import replace_file
 
 FIGURES = "figures"
@@ -23,6 +24,7 @@ def write_figures(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[str]
     Returns:
         The paths written, relative to the folder, in the order of the figures.
     """
+    inside(folder, FIGURES)  # a link would lead out of the folder
     written = []
     for name, frame in frames.items():
         if not len(frame):

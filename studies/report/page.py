@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..folder import read_manifest, replace_file
 from ..impact.page import KIND as IMPACT, build_impact_page
+from ..integrity import check_files
 from ..league.page import build_lineage_page, lineage_section
 from .answer import answer_figures, answer_section
 from .checks import checks_section
@@ -77,7 +78,9 @@ def build_report(folder: Path) -> Path:
         FractileError: where a file that a report needs is missing or damaged.
     """
     folder = Path(folder)
-    kind = read_manifest(folder).get("kind")
+    record = read_manifest(folder)
+    check_files(folder, record)
+    kind = record.get("kind")
     if kind in (LEAGUE, IMPACT):
         return (build_lineage_page if kind == LEAGUE else build_impact_page)(folder)
     run = read_run(folder)

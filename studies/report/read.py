@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from ...errors import FractileError, InputError
+from ...files import inside, read_json
 from ...forecasters.data.matching import unescape_ids
 from ..advice import rivals_of
 from ..folder import read_manifest
+from ..integrity import read_table
 from ..league.table import LeagueFiles, read_league
 from .text import period_of
 
@@ -74,16 +75,16 @@ class Run:
             name: of the file in the run folder, `.parquet` or `.csv`.
             columns: those that it must have.
         """
-        return _frame(self.folder / name, columns)
+        return _frame(self.folder, name, columns)
 
     def document(self, name: str) -> Any:
         """Read a JSON file of the run folder; None where the run has none."""
-        path = self.folder / name
+        path = inside(self.folder, name)
         if not path.is_file():
             return None
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            return read_json(path)
+        except FractileError as error:
             raise FractileError(f"{path}: cannot be read ({error}); run the study again") from None
 
     @property
@@ -134,9 +135,9 @@ def read_run(folder: Path) -> Run:
     missing = [f"{name}.parquet" for name in REQUIRED if not (folder / f"{name}.parquet").is_file()]
     if missing:
         raise InputError([f"{folder / name}: is missing; `fractile study` writes it: run it again" for name in missing])
-    frames = {name: _frame(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()}
-    league = read_league(folder / LEAGUE) if (folder / LEAGUE).is_dir() else None
-    orders = unescape_ids(_frame(folder / "orders.csv", ORDERS), set(frames["items"]["item_id"]))
+    frames = {name: _frame(folder, f"{name}.parquet", columns) for name, columns in COLUMNS.items()}
+    league = read_league(inside(folder, LEAGUE)) if (folder / LEAGUE).is_dir() else None
+    orders = unescape_ids(_frame(folder, "orders.csv", ORDERS), set(frames["items"]["item_id"]))
     run = Run(manifest, **frames, orders=orders, lineage=league, folder=folder)
     lacking = [key for key in ("baseline", "level") if key not in manifest]
     if lacking:
@@ -153,13 +154,12 @@ def rows_of(frame: pd.DataFrame) -> list[Any]:
     return list(frame.itertuples(index=False))
 
 
-def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def _frame(folder: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    path = folder / name
     if not path.is_file():
+        inside(folder, name)
         return pd.DataFrame(columns=list(columns))
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, converters={"item_id": str})
-    except (OSError, ValueError) as error:
-        raise FractileError(f"{path}: cannot be read ({error}); run the study again") from None
+    frame = read_table(folder, name, "run the study again")
     missing = [name for name in columns if name not in frame]
     if missing:
         raise FractileError(f"{path}: has no column {', '.join(missing)}; run the study again")
