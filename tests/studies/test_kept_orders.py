@@ -358,8 +358,9 @@ def test_levels_in_use_are_those_of_the_items_file_now(folder, tmp_path):
 
 
 def test_a_run_of_the_embedded_panel_needs_an_items_file(folder, tmp_path):
+    data = {"source": "embedded panel", "item_ids": ["a"], "freq": "W-MON", "last_date": "2024-01-01"}
     with new_run(tmp_path / "run") as run:
-        run.write_json("manifest.json", {"kind": "train", "policy": "ss", "data": {"source": "embedded panel"}})
+        run.write_json("manifest.json", {"kind": "train", "policy": "ss", "forecaster": "ets", "data": data})
     with pytest.raises(fr.InputError, match=r"--items: is missing; the run .* is of the embedded panel"):
         next_orders(tmp_path / "run", folder / "history.csv", folder / "state.csv")
 
