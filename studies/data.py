@@ -102,19 +102,25 @@ def refuse_uncountable(panel: SalesPanel) -> None:
     Args:
         panel: the history.
     """
-    faults = find_uncountable(panel)
+    faults = find_uncountable(panel.sales, panel.item_ids, panel.dates)
     if len(faults) > MOST_NAMED:
         faults[MOST_NAMED:] = [f"history: so did {len(faults) - MOST_NAMED:,} more items"]
     if faults:
         raise InputError(faults)
 
 
-def find_uncountable(panel: SalesPanel) -> list[str]:
-    """Return a fault for each item that sold more units in a period than can be counted."""
+def find_uncountable(sales: FloatArray, item_ids: Sequence[str], dates: pd.DatetimeIndex) -> list[str]:
+    """Return a fault for each item that sold more units in a period than can be counted.
+
+    Args:
+        sales: units, shape (items, periods).
+        item_ids: a text an item.
+        dates: of the periods.
+    """
     faults = []
-    for at in np.flatnonzero(panel.sales.max(axis=1) > MOST_UNITS):
-        period = int(panel.sales[at].argmax())
-        sold = f"item {panel.item_ids[at]!r} sold {panel.sales[at, period]:g} units on {panel.dates[period].date()}"
+    for at in np.flatnonzero(sales.max(axis=1) > MOST_UNITS):
+        period = int(sales[at].argmax())
+        sold = f"item {item_ids[at]!r} sold {sales[at, period]:g} units on {dates[period].date()}"
         faults.append(f"history: {sold}, more than can be counted ({MOST_UNITS:.0g}); correct it")
     return faults
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,32 +33,50 @@ def name_import(history: Source, faults: Faults, columns: Mapping[str, str] | No
         faults.messages[-1] += import_command(history, columns, said)
 
 
-def take_attributes(sales: pd.DataFrame, known: Collection[str], notes: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def take_attributes(
+    sales: pd.DataFrame, known: Collection[str], notes: list[str], names: Collection[str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return a history without the columns of words that are the same in all rows of each item, and these by item.
 
     Args:
         sales: as `read_history` gives it.
         known: covariates that the caller names: they stay.
         notes: what was taken is added.
+        names: of these columns, in the larger history of which this is a slice; None: it is all there is.
     """
-    words = [
-        str(name)
-        for name in sales.columns.difference([*CORE_COLUMNS, *KNOWN_AHEAD, *known], sort=False)
-        if sales[name].dtype == np.dtype(object) or isinstance(sales[name].dtype, pd.CategoricalDtype)
-    ]
-    fixed = {}
-    for name in words:
-        pairs = sales.loc[sales[name].notna(), ["item_id", name]].drop_duplicates()
-        if (
-            len(pairs)
-            and not pairs["item_id"].duplicated().any()
-            and all(isinstance(word, str) for word in pairs[name])
-        ):
-            fixed[name] = pairs.set_index("item_id")[name].astype(object)
+    if names is None:
+        names = [name for name in word_columns(sales, known) if is_attribute(sales["item_id"], sales[name])]
+    fixed = {name: by_item(sales["item_id"], sales[name]) for name in names}
     if not fixed:
         return sales, pd.DataFrame()
     notes.append(f"columns that are constant within each item are its attributes: {listing(list(fixed))}")
     return sales.drop(columns=list(fixed)), pd.DataFrame(fixed)
+
+
+def word_columns(sales: pd.DataFrame, known: Collection[str]) -> list[str]:
+    """Return the columns of a history that may hold attributes: words that are not named as known ahead."""
+    return [
+        str(name)
+        for name in sales.columns.difference([*CORE_COLUMNS, *KNOWN_AHEAD, *known], sort=False)
+        if sales[name].dtype == np.dtype(object) or isinstance(sales[name].dtype, pd.CategoricalDtype)
+    ]
+
+
+def is_attribute(item: pd.Series[Any], column: pd.Series[Any]) -> bool:
+    """Return whether a column holds texts alone, in any row at all, and the same in all rows of each item."""
+    pairs = _pairs(item, column)
+    words = pairs.iloc[:, 1]
+    return len(pairs) > 0 and not pairs["item_id"].duplicated().any() and all(isinstance(word, str) for word in words)
+
+
+def by_item(item: pd.Series[Any], column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the values of an attribute, indexed by the items that have one."""
+    return _pairs(item, column).set_index("item_id").iloc[:, 0].astype(object)
+
+
+def _pairs(item: pd.Series[Any], column: pd.Series[Any]) -> pd.DataFrame:
+    there = column.notna()
+    return pd.DataFrame({"item_id": item[there], "word": column[there]}).drop_duplicates()
 
 
 def join_attributes(
@@ -74,10 +93,15 @@ def join_attributes(
     if fixed.empty:
         return static
     both = [str(name) for name in fixed if name in static]
-    if both:
-        notes.append(f"attributes that stand in both files are taken from the items: {listing(both)}")
+    note_both(both, notes)
     rows = fixed.drop(columns=both).reindex(list(item_ids)).rename_axis("item_id")
     return rows if static.empty else static.join(rows)
+
+
+def note_both(both: Sequence[str], notes: list[str]) -> None:
+    """Add a note on attributes that stand in both files, if there are any."""
+    if both:
+        notes.append(f"attributes that stand in both files are taken from the items: {listing(both)}")
 
 
 def item_table(

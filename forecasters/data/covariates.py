@@ -18,7 +18,7 @@ ahead, and otherwise stands beside it as `price_paid` where the two differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,8 +55,61 @@ class Covariates:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class CovariateFacts:
+    """What only all rows of a history tell of one of its covariates: a slice is read by those of the whole.
+
+    Attributes:
+        words: sorted; None where it holds numbers.
+        is_flag: whether it holds zeros and ones alone.
+        by_slot: the value of each slot that all items share, NaN where none has one; None where items differ.
+        by_period: the same of each period, once rows are brought to periods.
+    """
+
+    words: tuple[str, ...] | None = None
+    is_flag: bool = False
+    by_slot: FloatArray | None = None
+    by_period: FloatArray | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """Return all as JSON holds it."""
+        shared = {
+            name: None if values is None else [None if np.isnan(value) else value for value in values.tolist()]
+            for name, values in (("by_slot", self.by_slot), ("by_period", self.by_period))
+        }
+        return {"words": self.words, "is_flag": self.is_flag, **shared}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> CovariateFacts:
+        """Return what `to_record` gave."""
+        words, shared = record["words"], (record[name] for name in ("by_slot", "by_period"))
+        arrays = (None if values is None else np.array(values, dtype=np.float64) for values in shared)
+        return cls(None if words is None else tuple(words), record["is_flag"], *arrays)
+
+
+@dataclass(frozen=True)
+class HistoryFacts:
+    """What only all rows of a history tell of its covariates.
+
+    Attributes:
+        columns: facts by name; also of `price_paid`.
+        records: whether rows stand where something was sold, and hardly anywhere else.
+        paid: whether the price paid stands beside the price.
+    """
+
+    columns: Mapping[str, CovariateFacts]
+    records: bool
+    paid: bool
+
+
 def covariate_arrays(
-    rows: HistoryRows, cells: Cells, calendar: Calendar, columns: list[str], known: tuple[str, ...], lagged: BoolArray
+    rows: HistoryRows,
+    cells: Cells,
+    calendar: Calendar,
+    columns: list[str],
+    known: tuple[str, ...],
+    lagged: BoolArray,
+    facts: HistoryFacts | None = None,
 ) -> Covariates:
     """Turn columns of a history into (items, periods) arrays.
 
@@ -71,45 +124,124 @@ def covariate_arrays(
         columns: names of the covariates.
         known: those that are known ahead.
         lagged: items whose values are known ahead only from earlier periods on, shape (items,): see `sales_records`.
+        facts: of the larger history of which the rows are a slice; None: the rows are all there are.
     """
     arrays: dict[str, FloatArray] = {}
     worded, filled, bare, late = [], [], [], []
     for name in columns:
-        values, is_text = _as_codes(rows.frame[name])
-        is_flag = not is_text and bool(np.isin(values[np.isfinite(values)], (0.0, 1.0)).all())
-        how = "last" if is_text or not calendar.finer else "largest" if is_flag else "mean"
+        column = read_covariate(
+            name, rows, calendar, None if facts is None else facts.columns[name], ahead=name in known
+        )
         if name in known:
-            dense, shared = _known_ahead(values, rows, calendar, how, lagged)
-            if lagged.any() and not shared:
+            dense = column.known_ahead(rows, calendar, lagged)
+            if lagged.any() and column.by_slot is None:
                 late.append(name)
         else:
-            dense = _observed(values, cells, "paid" if name == PRICE and how == "mean" else how)
-        arrays[name] = _fill_holes(dense)
-        if name == PRICE and name in known and how == "mean" and PRICE_PAID not in columns:
-            paid = _fill_holes(_observed(values, cells, "paid"))
-            if not np.allclose(paid, arrays[name], rtol=1e-9, atol=0.0):
+            dense = column.observed(cells, name)
+        arrays[name] = fill_holes(dense, None if facts is None else column.facts.by_period, whole=facts is None)
+        if name == PRICE and name in known and column.how == "mean" and PRICE_PAID not in columns:
+            paid = column.observed(cells, name)
+            shared = None if facts is None else facts.columns[PRICE_PAID].by_period
+            paid = fill_holes(paid, shared, whole=facts is None)
+            if (not np.allclose(paid, arrays[name], rtol=1e-9, atol=0.0)) if facts is None else facts.paid:
                 arrays[PRICE_PAID] = paid
-        if is_text:
+        if column.facts.words is not None:
             worded.append(name)
-        if not np.isfinite(values).all():
+        if not np.isfinite(column.values).all():
             filled.append(name)
         if not np.isfinite(dense).any(axis=1).all():
             bare.append(name)
+    return Covariates(
+        known={name: arrays[name] for name in known},
+        observed={name: array for name, array in arrays.items() if name not in known},
+        notes=covariate_notes(worded, filled, bare, late, int(lagged.sum())),
+    )
+
+
+def covariate_notes(
+    worded: Collection[str], filled: Collection[str], bare: Collection[str], late: Collection[str], lagged: int
+) -> tuple[str, ...]:
+    """Return what was done to covariates, a note each.
+
+    Args:
+        worded: names of those that hold words.
+        filled: of those with rows without a value.
+        bare: of those that some item has no value of.
+        late: of those that are known ahead from earlier periods on.
+        lagged: number of the items for which they are.
+    """
     notes = {
         "text covariates became category codes in alphabetical order": worded,
         "missing values were carried forward, then backward, within the item": filled,
         "items without any value took the median of the others": bare,
-        f"rows stand only where something was sold, so that {int(lagged.sum()):,} slow items know ahead the last value "
+        f"rows stand only where something was sold, so that {lagged:,} slow items know ahead the last value "
         "of an earlier period (give a row for every day to have the period's own)": late,
     }
-    return Covariates(
-        known={name: arrays[name] for name in known},
-        observed={name: array for name, array in arrays.items() if name not in known},
-        notes=tuple(f"{note}: {listing(names)}" for note, names in notes.items() if names),
-    )
+    return tuple(f"{note}: {listing(names)}" for note, names in notes.items() if names)
 
 
-def sales_records(rows: HistoryRows, gaps: BoolArray, calendar: Calendar, columns: list[str]) -> BoolArray:
+@dataclass(frozen=True, eq=False)
+class Covariate:
+    """A covariate row by row.
+
+    Attributes:
+        values: shape (rows,), NaN where there is none; words are their positions.
+        how: the rows of a period become one value: "last", "largest" or "mean".
+        by_slot: the value of each slot that all items share; None where they differ.
+        facts: of the larger history; what the rows say themselves where there is none.
+    """
+
+    values: FloatArray
+    how: str
+    by_slot: FloatArray | None
+    facts: CovariateFacts
+
+    def known_ahead(self, rows: HistoryRows, calendar: Calendar, lagged: BoolArray) -> FloatArray:
+        """Return what is known ahead, shape (items, periods); see `covariate_arrays`."""
+        return _known_ahead(self.values, rows, calendar, self.how, lagged, self.by_slot)
+
+    def observed(self, cells: Cells, name: str) -> FloatArray:
+        """Return what is known once a period is over, shape (items, periods)."""
+        return _observed(self.values, cells, "paid" if name == PRICE and self.how == "mean" else self.how)
+
+
+def read_covariate(
+    name: str, rows: HistoryRows, calendar: Calendar, facts: CovariateFacts | None, *, ahead: bool
+) -> Covariate:
+    """Read a column as numbers.
+
+    Args:
+        name: of the column.
+        rows: of the history, or of a slice.
+        calendar: slots and periods.
+        facts: of the larger history; None: the rows are all there are.
+        ahead: whether it is known ahead.
+    """
+    if facts is None:
+        values, words = _as_codes(rows.frame[name])
+        shared = SharedValues(len(calendar.slots))
+        if ahead:
+            shared.add(values, rows.slot)
+        facts = CovariateFacts(words, words is None and are_flags(values), shared.values)
+    elif facts.words is None:
+        numbers = as_numbers(rows.frame[name])
+        values = np.where(np.isfinite(numbers), numbers, np.nan)
+    else:
+        texts = rows.frame[name].astype(object).map(str, na_action="ignore")
+        codes = pd.Index(np.array(facts.words, dtype=object)).get_indexer(pd.Index(texts))
+        values = np.where(codes >= 0, codes, np.nan).astype(np.float64)
+    how = "last" if facts.words is not None or not calendar.finer else "largest" if facts.is_flag else "mean"
+    return Covariate(values, how, facts.by_slot, facts)
+
+
+def are_flags(values: FloatArray) -> bool:
+    """Return whether all values that there are are zeros and ones."""
+    return bool(np.isin(values[np.isfinite(values)], (0.0, 1.0)).all())
+
+
+def sales_records(
+    rows: HistoryRows, gaps: BoolArray, calendar: Calendar, columns: list[str], records: bool | None = None
+) -> BoolArray:
     """Return the items whose rows are records of sales with whole periods between them, shape (items,).
 
     A row without a sale and without any covariate was filled in: it counts as missing.
@@ -119,13 +251,11 @@ def sales_records(rows: HistoryRows, gaps: BoolArray, calendar: Calendar, column
         gaps: True where a row is missing, and that means that nothing was sold, shape (items, slots).
         calendar: slots and periods.
         columns: names of the covariates.
+        records: whether rows are records of sales in the larger history of which these are a slice; None: these are
+            all there are.
     """
-    zero = rows.frame["sales"].to_numpy() == 0
-    silent = zero & rows.frame[columns].isna().all(axis=1).to_numpy() if columns else np.zeros_like(zero)
-    gaps = gaps.copy()
-    gaps[rows.item[silent], rows.slot[silent]] = True
-    unsold = int((zero & ~silent).sum())
-    if unsold >= _FEW_ROWS * (unsold + gaps.sum()):
+    gaps, unsold = unsold_rows(rows, gaps, columns)
+    if not (are_records(unsold, int(gaps.sum())) if records is None else records):
         return np.zeros(rows.items, dtype=bool)
     starts = np.flatnonzero(calendar.opens)
     empty = np.logical_and.reduceat(gaps, starts, axis=1).sum(axis=1)
@@ -134,15 +264,30 @@ def sales_records(rows: HistoryRows, gaps: BoolArray, calendar: Calendar, column
     return few
 
 
-def _known_ahead(
-    values: FloatArray, rows: HistoryRows, calendar: Calendar, how: str, lagged: BoolArray
-) -> tuple[FloatArray, bool]:
-    """Return what is known ahead, shape (items, periods), and whether all items share it.
+def unsold_rows(rows: HistoryRows, gaps: BoolArray, columns: list[str]) -> tuple[BoolArray, int]:
+    """Return gaps with the rows that were filled in among them, and the number of other rows without a sale."""
+    zero = rows.frame["sales"].to_numpy() == 0
+    silent = zero & rows.frame[columns].isna().all(axis=1).to_numpy() if columns else np.zeros_like(zero)
+    gaps = gaps.copy()
+    gaps[rows.item[silent], rows.slot[silent]] = True
+    return gaps, int((zero & ~silent).sum())
 
-    It is NaN before an item's first value.
-    """
+
+def are_records(unsold: int, gaps: int) -> bool:
+    """Return whether rows stand where something was sold, by the number of rows without a sale and of gaps."""
+    return unsold < _FEW_ROWS * (unsold + gaps)
+
+
+def _known_ahead(
+    values: FloatArray,
+    rows: HistoryRows,
+    calendar: Calendar,
+    how: str,
+    lagged: BoolArray,
+    shared: FloatArray | None,
+) -> FloatArray:
+    """Return what is known ahead, shape (items, periods); it is NaN before an item's first value."""
     starts = np.flatnonzero(calendar.opens)
-    shared = _shared_by_slot(values, rows.slot, len(calendar.slots))
     there = np.flatnonzero(np.isfinite(values))
     there = there[np.argsort(rows.item[there], kind="stable")]
     parts = []
@@ -162,7 +307,7 @@ def _known_ahead(
             own = lagged[first:last, None] & np.isfinite(before)
             part = np.where(own, before, part)
         parts.append(part)
-    return np.concatenate(parts), shared is not None
+    return np.concatenate(parts)
 
 
 def _fill_within(days: FloatArray, calendar: Calendar) -> FloatArray:
@@ -187,16 +332,36 @@ def _by_period(days: FloatArray, starts: IntArray, how: str) -> FloatArray:
     return np.add.reduceat(days, starts, axis=1) / np.diff([*starts, days.shape[1]])
 
 
-def _shared_by_slot(values: FloatArray, slot: IntArray, slots: int) -> FloatArray | None:
-    """Return the value of each slot that all items share (a calendar), shape (slots,), or None where they differ."""
-    there = np.isfinite(values)
-    low, high = np.full(slots, np.inf), np.full(slots, -np.inf)
-    np.minimum.at(low, slot[there], values[there])
-    np.maximum.at(high, slot[there], values[there])
-    several = np.bincount(slot[there], minlength=slots) > 1
-    if not several.any() or (low[several] != high[several]).any():
-        return None
-    return np.where(np.isfinite(low), low, np.nan)
+class SharedValues:
+    """Finds out whether all items have one value in each slot or period, from some of them after the other.
+
+    Args:
+        places: number of slots or periods.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._low, self._high = np.full(places, np.inf), np.full(places, -np.inf)
+        self._count = np.zeros(places, dtype=np.int64)
+
+    def add(self, values: FloatArray, place: IntArray) -> None:
+        """Take values and where they stand, both of one shape; those that are NaN are none."""
+        there = np.isfinite(values)
+        np.minimum.at(self._low, place[there], values[there])
+        np.maximum.at(self._high, place[there], values[there])
+        self._count += np.bincount(place[there], minlength=len(self._count))
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any value."""
+        return bool(self._count.any())
+
+    @property
+    def values(self) -> FloatArray | None:
+        """The value that all items share in each place, NaN where none has one; None where they differ."""
+        several = self._count > 1
+        if not several.any() or (self._low[several] != self._high[several]).any():
+            return None
+        return np.where(np.isfinite(self._low), self._low, np.nan)
 
 
 def _blocks(items: int, slots: int) -> Iterator[tuple[int, int]]:
@@ -216,25 +381,31 @@ def _observed(values: FloatArray, cells: Cells, how: str) -> FloatArray:
     return np.where(np.isfinite(paid), paid, plain)
 
 
-def _as_codes(column: pd.Series[Any]) -> tuple[FloatArray, bool]:
-    """Return a column as numbers, and whether it was text."""
+def _as_codes(column: pd.Series[Any]) -> tuple[FloatArray, tuple[str, ...] | None]:
+    """Return a column as numbers, and its sorted words where it was text, of which the numbers are the positions."""
     numbers = as_numbers(column) if not isinstance(column.dtype, pd.CategoricalDtype) else None
     if numbers is not None and not (np.isnan(numbers) & column.notna().to_numpy()).any():
-        return np.where(np.isfinite(numbers), numbers, np.nan), False
-    codes, _ = pd.factorize(column.astype(object).map(str, na_action="ignore"), sort=True)
-    return np.where(codes >= 0, codes, np.nan).astype(np.float64), True
+        return np.where(np.isfinite(numbers), numbers, np.nan), None
+    codes, words = pd.factorize(column.astype(object).map(str, na_action="ignore"), sort=True)
+    return np.where(codes >= 0, codes, np.nan).astype(np.float64), tuple(words)
 
 
-def _fill_holes(values: FloatArray) -> FloatArray:
+def fill_holes(values: FloatArray, shared: FloatArray | None, *, whole: bool) -> FloatArray:
+    """Fill the holes of a covariate, shape (items, periods).
+
+    Args:
+        values: NaN where there are holes.
+        shared: the value that all items of the larger history share in each period.
+        whole: whether the items are all there are: they say themselves what they share.
+    """
     holes = ~np.isfinite(values)
     if not holes.any():
         return values
-    # Where all items have one value in each period, a hole is filled from another item.
-    low = np.where(holes, np.inf, values).min(axis=0)
-    high = np.where(holes, -np.inf, values).max(axis=0)
-    several = (~holes).sum(axis=0) > 1
-    if several.any() and (low[several] == high[several]).all():
-        shared = np.nanmax(np.where(holes, -np.inf, values), axis=0)
+    if whole:
+        found = SharedValues(values.shape[1])
+        found.add(values, np.broadcast_to(np.arange(values.shape[1]), values.shape))
+        shared = found.values
+    if shared is not None:  # a hole is filled from another item
         values = np.where(holes & np.isfinite(shared), shared, values)
     values = _carry(_carry(values)[:, ::-1])[:, ::-1]
     rest = np.isfinite(values)

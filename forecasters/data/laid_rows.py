@@ -13,7 +13,7 @@ import pandas as pd
 from ...arrays import BoolArray
 from ...errors import Faults
 from .calendar import Calendar
-from .covariates import Covariates, covariate_arrays, sales_records
+from .covariates import Covariates, HistoryFacts, covariate_arrays, sales_records
 from .resample import (
     Cells,
     HistoryRows,
@@ -80,6 +80,10 @@ class LaidRows:
     stock: Stock
     counts: RowCounts
 
+    def unsold(self, missing: Missing) -> BoolArray:
+        """Return the gaps that mean that nothing was sold, shape (items, slots)."""
+        return self.gaps if missing == "zero" else np.zeros_like(self.gaps)
+
 
 def lay_rows(
     frame: pd.DataFrame,
@@ -121,9 +125,14 @@ def lay_rows(
 
 
 def find_covariates(
-    laid: LaidRows, calendar: Calendar, columns: list[str], known: tuple[str, ...], missing: Missing
+    laid: LaidRows,
+    calendar: Calendar,
+    columns: list[str],
+    known: tuple[str, ...],
+    missing: Missing,
+    facts: HistoryFacts | None = None,
 ) -> Covariates:
-    """Return the covariates of a whole history: see `covariate_arrays`.
+    """Return the covariates of a history: see `covariate_arrays`.
 
     Args:
         laid: its rows.
@@ -131,7 +140,8 @@ def find_covariates(
         columns: names of the covariates.
         known: those that are known ahead.
         missing: what a missing row means.
+        facts: of the larger history of which these are a slice; None: the rows are all there are.
     """
-    gaps = laid.gaps if missing == "zero" else np.zeros_like(laid.gaps)
-    lagged = sales_records(laid.rows, gaps, calendar, columns)
-    return covariate_arrays(laid.rows, laid.cells, calendar, columns, known, lagged)
+    records = None if facts is None else facts.records
+    lagged = sales_records(laid.rows, laid.unsold(missing), calendar, columns, records)
+    return covariate_arrays(laid.rows, laid.cells, calendar, columns, known, lagged, facts)

@@ -398,12 +398,7 @@ def _collect_panel(
     known: Collection[str] | None,
 ) -> SalesPanel | None:
     """Build the panel of a sound history, or add to `faults` why there is none."""
-    covariates = [str(column) for column in frame.columns if column not in CORE_COLUMNS]
-    for column in () if known is None else known:
-        if column not in covariates:
-            hint = did_you_mean(column, covariates)
-            faults.add(f"{name}: known names {column!r}, which is no covariate of the history{hint}")
-    ahead = tuple(column for column in (KNOWN_AHEAD if known is None else known) if column in covariates)
+    covariates, ahead = name_covariates(frame, name, faults, known)
     try:
         calendar = make_calendar(pd.DatetimeIndex(frame["date"]), freq)
     except FractileError as error:
@@ -416,6 +411,25 @@ def _collect_panel(
     return make_panel(
         laid, calendar, found, (*calendar.notes, *laid.counts.notes(missing, covariates=bool(covariates)))
     )
+
+
+def name_covariates(
+    frame: pd.DataFrame, name: str, faults: Faults, known: Collection[str] | None
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the names of a history's covariates, and of those that are known ahead.
+
+    Args:
+        frame: its rows.
+        name: what messages call it.
+        faults: takes names in `known` that are no covariates.
+        known: as in `load_panel`.
+    """
+    covariates = [str(column) for column in frame.columns if column not in CORE_COLUMNS]
+    for column in () if known is None else known:
+        if column not in covariates:
+            hint = did_you_mean(column, covariates)
+            faults.add(f"{name}: known names {column!r}, which is no covariate of the history{hint}")
+    return covariates, tuple(column for column in (KNOWN_AHEAD if known is None else known) if column in covariates)
 
 
 def make_panel(

@@ -115,9 +115,23 @@ def collect_history(
 
 
 def check_history(
-    raw: RawTable, faults: Faults, columns: Mapping[str, str] | None = None, notes: list[str] | None = None
+    raw: RawTable,
+    faults: Faults,
+    columns: Mapping[str, str] | None = None,
+    notes: list[str] | None = None,
+    *,
+    slice_of_rows: bool = False,
 ) -> pd.DataFrame | None:
-    """Check sales history that is read already, or some rows of it: see `collect_history`."""
+    """Check sales history that is read already, or some rows of it: see `collect_history`.
+
+    Args:
+        raw: the rows.
+        faults: as in `collect_history`, like `columns` and `notes`.
+        columns: see there.
+        notes: see there.
+        slice_of_rows: whether the rows are not all there are: words among the numbers of a covariate are no fault then,
+            for they may be many in the whole.
+    """
     columns = columns or {}
     notes = [] if notes is None else notes
     table = Table(raw, faults)
@@ -155,7 +169,7 @@ def check_history(
     for name in records:
         frame[name] = table.numbers(name, ORDER_RECORDS[name])
     others = table.frame.drop(columns=[*HISTORY_COLUMNS, *optional, *records])
-    for column in others.columns.difference(["price"]):
+    for column in () if slice_of_rows else others.columns.difference(["price"]):
         table.covariate(column)
     if "price" in others:
         others["price"] = table.numbers("price", _PRICE)

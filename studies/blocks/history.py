@@ -23,17 +23,16 @@ from ...envs.core.types import ItemParams
 from ...envs.demand.model import uncensored
 from ...errors import Faults, FractileError, InputError
 from ...forecasters.data.calendar import Calendar, make_calendar
-from ...forecasters.data.laid_rows import RowCounts
 from ...forecasters.data.matching import Matched, Rows, in_order, match_rows
 from ...forecasters.data.read import RawTable, Table
-from ...forecasters.data.row_faults import join_faults
-from ...forecasters.data.slices import Slice, WholeHistory, read_slice
+from ...forecasters.data.slices import WholeHistory, read_slice
 from ...forecasters.data.tables import HISTORY_COLUMNS, collect_items, collect_state
 from ...progress import Progress, no_progress
 from ...randomness import keyed_generator
 from ..config import DataConfig, DefaultsConfig
-from ..data import StudyData, check_arrivals, find_uncountable, params_of, read_stock
+from ..data import StudyData, check_arrivals, params_of, read_stock
 from .layout import ROWS_AT_ONCE, Layout, RowReader, lay_out, parquet_files
+from .survey import RawSlice, survey_slices
 
 TILE = 256
 """Items that are computed together, at positions 256 k … 256 k + 255 of the whole: results depend on no larger unit."""
@@ -106,23 +105,22 @@ class BlockedHistory:
         ids = pd.DataFrame({"item_id": layout.item_ids.to_numpy(zero_copy_only=False)})
         found = match_rows(ids, item_frame, state_frame, rows, faults, {"items": data.items, "state": data.state})
         layout, calendar, dropped = _lay_periods(layout, data.freq, str(history), faults)
-        whole = WholeHistory(str(history), calendar, data.missing, data.columns)
+        whole = WholeHistory(str(history), calendar, data.missing, data.columns, notes=tuple(read))
         has_items = _keep_tables(scratch, found, layout)
         surveyed = cls(scratch, layout, whole, ItemParams(), has_items, False, item_column, False)
-        summary = _check_slices(surveyed, progress, faults)
+        schema = pq.read_schema(layout.files[0])
+        summary = survey_slices(whole, surveyed._raw_slices, schema, data.known, dropped, found.items, faults, progress)
         faults.raise_if_any()
         assert summary is not None  # or there are faults
-        whole = replace(whole, whole_units=summary.whole_units, shares=summary.ran_out and summary.has_shares)
-        counts = replace(summary.counts, dropped=dropped)
-        whole = replace(whole, notes=(*read, *calendar.notes, *counts.notes(data.missing, covariates=False)))
+        whole_units = bool(summary.whole.whole_units)
         item_ids = layout.item_ids.to_numpy(zero_copy_only=False)
         items = None if found.items is None else in_order(found.items, item_ids)
-        params = params_of(item_ids, items, defaults, whole_units=summary.whole_units)
+        params = params_of(item_ids, items, defaults, whole_units=whole_units)
         if found.state is not None:
             check_arrivals(in_order(found.state, item_ids), params.lead_time)
         surveyed = replace(
             surveyed,
-            whole=whole,
+            whole=summary.whole,
             params=params,
             has_state=found.state is not None,
             ran_out=summary.ran_out,
@@ -159,7 +157,8 @@ class BlockedHistory:
         """Return the data of the items at these positions, which ascend, on the calendar of the whole."""
         positions = np.asarray(positions, dtype=np.int64)
         faults = Faults()
-        found = self._slice(positions, faults)
+        raw = self._raw(positions)
+        found = read_slice(raw.rows, raw.items, self.whole, faults)
         faults.raise_if_any()
         if found is None:  # there are faults then
             raise FractileError(f"{self.whole.name}: cannot be read any more")
@@ -240,63 +239,23 @@ class BlockedHistory:
         }
         (self.folder / SURVEY).write_text(json.dumps(kept, ensure_ascii=False, indent=1), encoding="utf-8")
 
-    def _slice(self, positions: IntArray, faults: Faults) -> Slice | None:
-        """Read the rows of some items."""
+    def _raw(self, positions: IntArray, columns: list[str] | None = None) -> RawSlice:
+        """Read the rows of some items as the files have them."""
         reader = RowReader(self.layout.files, self.item_column)
-        table, numbers = reader.read(self.layout.starts[positions], self.layout.ends[positions])
+        table, numbers = reader.read(self.layout.starts[positions], self.layout.ends[positions], columns)
         items = self._table(ITEMS, positions) if self.has_items else None
-        raw = RawTable(_to_frame(table), self.whole.name, "row", numbers)
-        return read_slice(raw, items, self.whole, faults)
+        share = (int(positions[-1]) + 1) / self.items
+        return RawSlice(RawTable(_to_frame(table), self.whole.name, "row", numbers), items, share)
+
+    def _raw_slices(self, columns: list[str] | None) -> Iterator[RawSlice]:
+        """Read all items in turn."""
+        for first, end in self.chunks():
+            yield self._raw(np.arange(first, end), columns)
 
     def _table(self, name: str, positions: IntArray) -> pd.DataFrame:
         """Return the rows of a kept table at some positions."""
         table, _ = RowReader((self.folder / name,)).read(positions, positions + 1)
         return table.to_pandas()
-
-
-@dataclass(frozen=True)
-class _Summary:
-    """What slices say of the whole; those of two parts add up.
-
-    Attributes:
-        counts: what was counted.
-        whole_units: whether every sale is a whole number of units.
-        ran_out: whether any item was out of stock in any period.
-        has_shares: whether more is known of that than flags say.
-    """
-
-    counts: RowCounts
-    whole_units: bool
-    ran_out: bool
-    has_shares: bool
-
-
-def _check_slices(history: BlockedHistory, progress: Progress, faults: Faults) -> _Summary | None:
-    """Read every slice, add the faults of all rows, and return what they say of the whole; None where there are any."""
-    summary: _Summary | None = None
-    found, uncountable = Faults(), Faults()
-    for first, end in history.chunks():
-        each = history._slice(np.arange(first, end), found)
-        progress("checking the history", end / history.items)
-        if each is None:
-            continue
-        panel = each.panel
-        for message in find_uncountable(panel):
-            uncountable.add(message)
-        own = _Summary(each.counts, panel.integer_demand, bool(panel.ran_out.any()), panel.availability is not None)
-        summary = (
-            own
-            if summary is None
-            else _Summary(
-                summary.counts + own.counts,
-                summary.whole_units and own.whole_units,
-                summary.ran_out or own.ran_out,
-                summary.has_shares or own.has_shares,
-            )
-        )
-    for message in join_faults(found.messages or uncountable.messages):
-        faults.add(message)
-    return None if found.messages or uncountable.messages else summary
 
 
 def _lay_periods(

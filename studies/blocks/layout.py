@@ -292,12 +292,13 @@ class RowReader:
         self._groups = [(path, at) for path, at, _ in groups]
         self._ends = np.cumsum([rows for _, _, rows in groups])
 
-    def read(self, starts: IntArray, ends: IntArray) -> tuple[pa.Table, IntArray]:
+    def read(self, starts: IntArray, ends: IntArray, columns: list[str] | None = None) -> tuple[pa.Table, IntArray]:
         """Return the rows of some ranges, and the number of each, shape (rows,); row groups are read one by one.
 
         Args:
             starts: the first row of each range, ascending, shape (ranges,).
             ends: the row after the last one of each, shape (ranges,).
+            columns: those that are read; all where None.
         """
         apart = np.concatenate([[True], starts[1:] != ends[:-1]])
         starts, ends = starts[apart], ends[np.append(apart[1:], True)]
@@ -311,7 +312,10 @@ class RowReader:
             low, high = np.maximum(starts[inside], first), np.minimum(ends[inside], last)
             path, at = self._groups[group]
             with pq.ParquetFile(path, read_dictionary=self._dictionaries) as file:
-                table = file.read_row_group(at, use_threads=False)
+                names = columns
+                if names is not None and ROW in file.schema_arrow.names:
+                    names = [*names, ROW]
+                table = file.read_row_group(at, names, use_threads=False)
             if len(low) == 1:
                 rows, table = np.arange(low[0], high[0]), table.slice(low[0] - first, high[0] - low[0])
             else:

@@ -241,3 +241,59 @@ def test_memory_does_not_grow_with_the_items(tmp_path, monkeypatch):
         tracemalloc.stop()
         assert pa.total_allocated_bytes() - arrow < 4e6
     assert peaks[1] < 1.5 * peaks[0] + 250 * 6_000  # ids and positions alone grow
+
+
+def _covariates(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Prices, flags, words, a calendar with holes, an attribute, and what is known only afterwards."""
+    item = pd.factorize(frame["item_id"])[0]
+    period = pd.factorize(frame["date"], sort=True)[0]
+    price = np.where(rng.random(len(frame)) < 0.2, np.nan, 3.0 + item % 4 - (period % 7 == 0))
+    holiday = np.where(rng.random(len(frame)) < 0.3, None, np.where(period % 13 == 5, "feast", "none"))
+    return frame.assign(
+        price=price,
+        promotion=(period % 7 == 0).astype(float),
+        holiday=holiday,
+        colour=np.array(["red", "green", "blue"])[item % 3],
+        weather=np.array(["sun", "rain", "snow"])[(item + period) % 3],
+        visitors=rng.poisson(50, len(frame)).astype(float),
+    )
+
+
+@pytest.mark.parametrize("freq", ["W-MON", "D"])
+def test_covariates_are_those_of_the_whole(tmp_path, rng, freq):
+    frame = _covariates(_history(rng, freq=freq), rng)
+    config = _write(tmp_path, frame, items=_items(frame))
+    history = _check(config.with_overrides({"data.freq": "W-MON"}), tmp_path)
+    whole = load_data(config.with_overrides({"data.freq": "W-MON"})).panel
+    assert set(whole.known) == {"price", "promotion", "holiday"}
+    assert history.whole.attributes == ("colour",)
+    assert set(history.whole.notes) <= set(whole.notes)
+    odd = ("never sold", "discontinued")  # oddities are not looked for in slices
+    assert [note for note in whole.notes if not any(word in note for word in odd)] == list(history.whole.notes)
+
+
+def test_rows_of_sales_alone_and_words_among_numbers(tmp_path, rng):
+    frame = _covariates(_history(rng, freq="D"), rng)
+    frame = frame[(frame["sales"] > 0) | (np.arange(len(frame)) % 30 == 0)]
+    config = _write(tmp_path, frame.drop(columns=["holiday"]))
+    _check(config.with_overrides({"data.missing": "zero", "data.freq": "W-MON", "data.known": ["price"]}), tmp_path)
+
+
+def test_words_among_numbers_are_a_fault_of_the_whole(tmp_path, rng, monkeypatch):
+    frame = _history(rng)
+    frame["size"] = rng.random(len(frame)).round(4).astype(str)
+    frame.loc[[3, 400], "size"] = "?"
+    config = _write(tmp_path, frame)
+    with pytest.raises(InputError) as whole:
+        load_data(config)
+    monkeypatch.setattr("fractile.studies.blocks.history.TILE", 4)
+    monkeypatch.setattr("fractile.studies.blocks.history.ROWS_AT_ONCE", 100)
+    with pytest.raises(InputError) as blocks:
+        _survey(config, tmp_path)
+    assert blocks.value.faults[0] == whole.value.faults[0].partition("; type:")[0]
+
+
+def test_a_name_that_is_no_covariate_is_a_fault(tmp_path, rng):
+    config = _write(tmp_path, _history(rng))
+    with pytest.raises(InputError, match="known names 'prize', which is no covariate"):
+        _survey(config.with_overrides({"data.known": ["prize"]}), tmp_path)
