@@ -1,4 +1,4 @@
-"""Attributes of items that stand in the history, and the way out for a file that is no history yet."""
+"""Columns of a history that are no sales: covariates, and attributes of items; and what a file needs to be one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...arrays import BoolArray
-from ...errors import Faults
+from ...errors import Faults, did_you_mean
 from .read import Source
 from .resample import CORE_COLUMNS
 from .row_faults import listing
@@ -31,6 +31,25 @@ def name_import(history: Source, faults: Faults, columns: Mapping[str, str] | No
 
         said = None if missing == "error" else missing
         faults.messages[-1] += import_command(history, columns, said)
+
+
+def name_covariates(
+    frame: pd.DataFrame, name: str, faults: Faults, known: Collection[str] | None
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the names of a history's covariates, and of those that are known ahead.
+
+    Args:
+        frame: its rows.
+        name: what messages call it.
+        faults: takes names in `known` that are no covariates.
+        known: as in `load_panel`.
+    """
+    covariates = [str(column) for column in frame.columns if column not in CORE_COLUMNS]
+    for column in () if known is None else known:
+        if column not in covariates:
+            hint = did_you_mean(column, covariates)
+            faults.add(f"{name}: known names {column!r}, which is no covariate of the history{hint}")
+    return covariates, tuple(column for column in (KNOWN_AHEAD if known is None else known) if column in covariates)
 
 
 def take_attributes(

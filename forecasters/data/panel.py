@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...arrays import BoolArray, FloatArray
-from ...errors import Faults, FractileError, did_you_mean
-from .attributes import item_table, join_attributes, name_import, take_attributes
+from ...errors import Faults, FractileError
+from .attributes import item_table, join_attributes, name_covariates, name_import, take_attributes
 from .calendar import Calendar, make_calendar
 from .covariates import Covariates
 from .laid_rows import LaidRows, find_covariates, lay_rows
@@ -20,10 +20,9 @@ from .matching import Rows, in_order, match_rows
 from .oddities import oddities
 from .read import Source
 from .records import order_records
-from .resample import CORE_COLUMNS, Missing
+from .resample import Missing
 from .rules import DISCONTINUED, NO_FEATURES
 from .tables import (
-    KNOWN_AHEAD,
     NIXTLA_NAMES,
     collect_history,
     collect_items,
@@ -411,25 +410,6 @@ def _collect_panel(
     return make_panel(
         laid, calendar, found, (*calendar.notes, *laid.counts.notes(missing, covariates=bool(covariates)))
     )
-
-
-def name_covariates(
-    frame: pd.DataFrame, name: str, faults: Faults, known: Collection[str] | None
-) -> tuple[list[str], tuple[str, ...]]:
-    """Return the names of a history's covariates, and of those that are known ahead.
-
-    Args:
-        frame: its rows.
-        name: what messages call it.
-        faults: takes names in `known` that are no covariates.
-        known: as in `load_panel`.
-    """
-    covariates = [str(column) for column in frame.columns if column not in CORE_COLUMNS]
-    for column in () if known is None else known:
-        if column not in covariates:
-            hint = did_you_mean(column, covariates)
-            faults.add(f"{name}: known names {column!r}, which is no covariate of the history{hint}")
-    return covariates, tuple(column for column in (KNOWN_AHEAD if known is None else known) if column in covariates)
 
 
 def make_panel(

@@ -11,10 +11,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ...errors import Faults
-from ...forecasters.data.attributes import note_both
+from ...forecasters.data.attributes import name_covariates, note_both
 from ...forecasters.data.covariate_survey import PeriodSurvey, RowSurvey, WordSurvey, is_paid_apart
 from ...forecasters.data.laid_rows import LaidRows, RowCounts
-from ...forecasters.data.panel import name_covariates
 from ...forecasters.data.read import RawTable, Table
 from ...forecasters.data.resample import CORE_COLUMNS
 from ...forecasters.data.row_faults import join_faults
