@@ -12,8 +12,9 @@ path and a period are the same whatever other items there are, however many path
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import unpack
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,40 @@ def digest(seed: int, *key: str | int) -> bytes:
     parts = [str(part).encode() for part in (int(seed), *key)]
     content = b"".join(len(part).to_bytes(8, "little") + part for part in parts)
     return hashlib.blake2b(content, digest_size=KEY_BYTES).digest()
+
+
+def generator_state(rng: np.random.Generator) -> dict[str, Any]:
+    """Return where a generator of `keyed_generator` stands, in plain values: its draws, and how often it was spawned.
+
+    >>> rng = keyed_generator(1, "demand")
+    >>> state = generator_state(rng)
+    >>> drawn, other = rng.random(), keyed_generator(1, "demand")
+    >>> restore_generator(other, state)
+    >>> float(other.random()) == float(drawn)
+    True
+    """
+    bits: Any = rng.bit_generator
+    return {"bits": _plain(bits.state), "spawned": bits.seed_seq.n_children_spawned}
+
+
+def restore_generator(rng: np.random.Generator, state: Mapping[str, Any]) -> None:
+    """Bring a generator that has not been used to where another one of the same key stood: see `generator_state`."""
+    bits: Any = rng.bit_generator
+    bits.seed_seq.spawn(state["spawned"] - bits.seed_seq.n_children_spawned)
+    bits.state = _arrays(state["bits"])
+
+
+def _plain(value: Any) -> Any:
+    """Return a generator's state with lists of whole numbers in place of arrays."""
+    if isinstance(value, Mapping):
+        return {name: _plain(below) for name, below in value.items()}
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _arrays(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _arrays(below) for name, below in value.items()}
+    return np.array(value, dtype=np.uint64) if isinstance(value, list) else value
 
 
 class KeyedStream:

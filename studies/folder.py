@@ -1,9 +1,9 @@
 """Run folders and output files: written under a temporary name, and renamed once they are whole.
 
 This is the only writer of run folders. `new_run` leaves all or nothing; `resumable_run` keeps unfinished work for a
-later run. What stood at the target is replaced by a rename, once the new folder is whole, and never deleted before.
-A manifest lists the files that the run wrote; others are the user's own, and are carried over into the folder that
-replaces it.
+later run. What stood at the target is replaced by a rename, once the new folder is whole, and never deleted before
+(see `replacing`). A manifest lists the files that the run wrote; others are the user's own, and are carried over into
+the folder that replaces it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,32 @@ from uuid import uuid4
 
 from ..errors import FractileError, InputError
 from ..files import inside, read_json
-from .integrity import check_manifest, with_checksums
+from .integrity import CHECKSUMS, check_manifest, with_checksums
+from .locks import is_locked, lock_target
+from .replacing import (
+    COMPLETE,
+    FILES,
+    IN_PROGRESS,
+    MANIFEST as MANIFEST,
+    NEW,
+    OLD,
+    RUNNING,
+    TEMPORARY,
+    discard_run,
+    discard_temporary,
+    files_below,
+    leftovers,
+    listed_files,
+    name_beside,
+    own_files,
+    publish,
+    recover,
+    unfinished_folder as unfinished_folder,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MANIFEST = "manifest.json"
-"""A folder that holds this file is a run folder."""
-COMPLETE, RUNNING, INTERRUPTED = "complete", "running", "interrupted"
-"""Status of a run, in its manifest."""
 PACKAGES = (
     "fractile",
     "numpy",
@@ -45,8 +62,6 @@ PACKAGES = (
     "statsforecast",
 )
 """Packages whose versions a manifest keeps."""
-FILES = "files"
-"""The key of a manifest that lists the files of its run."""
 ORDER_FILES = ("orders.csv", "orders.parquet")
 """Lists of orders, which may be written anew into the folder of their run."""
 
@@ -58,10 +73,12 @@ class RunFolder:
     Attributes:
         path: the temporary folder; write here.
         target: its final path, once the run is over.
+        resumed: whether it goes on with an unfinished run.
     """
 
     path: Path
     target: Path
+    resumed: bool = False
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file and return its path."""
@@ -96,14 +113,15 @@ def new_run(target: Path | str, *, overwrite: bool = False) -> Iterator[RunFolde
     Raises:
         InputError: where the target cannot be used, before any work and again before the rename.
     """
-    target = _absolute(target)
+    target = absolute_target(target)
     check_target(target, overwrite=overwrite)
-    path = _existing(target.parent) / f".{target.name}.{uuid4().hex[:8]}.partial"
+    path = name_beside(_existing(target.parent) / target.name, NEW)
     path.mkdir()
     try:
         yield RunFolder(path, target)
         check_target(target, overwrite=overwrite)
-        _publish(path, target)
+        _list_files(path)
+        publish(path, target)
     finally:
         shutil.rmtree(path, ignore_errors=True)
 
@@ -122,44 +140,79 @@ def resumable_run(target: Path | str, *, overwrite: bool = False, resume: bool =
             begin a new run.
 
     Raises:
-        InputError: where the target cannot be used, or an unfinished run is neither resumed nor overwritten.
+        InputError: where the target cannot be used, is being written by another process, or an unfinished run is
+            neither resumed nor overwritten, or was begun with other versions.
     """
-    target = _absolute(target)
-    path, earlier = unfinished_folder(target), find_resumable(target)
-    if resume and earlier is not None:
-        read_manifest(earlier, unfinished=True)  # raises where it is no run folder
-    else:
-        check_target(target, overwrite=overwrite)
-        if earlier == path and not overwrite:
-            raise InputError(
-                [
-                    f"{target}: an interrupted run of it is kept; go on with it: {resume_command(target)}; or begin "
-                    "anew: the same command with --overwrite"
-                ]
-            )
-    if not resume or earlier != path:
-        shutil.rmtree(path, ignore_errors=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
+    target = absolute_target(target)
+    with lock_target(target):
+        recover(target)
+        path, earlier = unfinished_folder(target), find_resumable(target)
         if resume and earlier is not None:
-            # Under a third name first: a copy that was cut short must not be taken for an unfinished run.
-            copy = path.with_name(f".{target.name}.{uuid4().hex[:8]}.partial")
-            own = set(own_files(earlier))  # they stay where they are until the copy replaces the run
-            shutil.copytree(
-                earlier,
-                copy,
-                ignore=lambda where, names: {n for n in names if Path(where, n).relative_to(earlier) in own},
-            )
-            copy.rename(path)
+            read_manifest(earlier, unfinished=True)  # raises where it is no run folder
         else:
-            path.mkdir()
-    yield RunFolder(path, target)
-    check_target(target, overwrite=overwrite or resume)
-    _publish(path, target)
+            check_target(target, overwrite=overwrite)
+            if earlier == path and not overwrite:
+                raise InputError(
+                    [
+                        f"{target}: an interrupted run of it is kept; go on with it: {resume_command(target)}; or "
+                        "begin anew: the same command with --overwrite"
+                    ]
+                )
+        if resume and earlier == path:
+            check_versions(path)
+            discard_temporary(path)
+        else:
+            _check_ours(path)
+            discard_run(path, target)
+            if resume and earlier is not None:
+                _copy_run(earlier, path, target)
+            else:
+                path.mkdir()
+        yield RunFolder(path, target, resumed=resume and earlier == path)
+        check_target(target, overwrite=overwrite or resume)
+        _list_files(path)
+        publish(path, target)
+
+
+def check_versions(folder: Path) -> None:
+    """Raise an `InputError` where a run was begun with other versions than those installed: its bits would differ."""
+    record = read_manifest(folder, unfinished=True)
+    begun, now = record.get("versions", {}), installed_versions()
+    apart = [f"{name} was {old}, and is {now.get(name, 'gone')}" for name, old in begun.items() if now.get(name) != old]
+    if apart:
+        anew = "install those versions, or begin anew: the same command with --overwrite"
+        raise InputError([f"{folder}: was begun with other versions ({'; '.join(apart)}); {anew}"])
+
+
+def _check_ours(path: Path) -> None:
+    """Refuse to delete a folder that has the name of an unfinished run, and holds what no run writes."""
+    if not path.is_dir() or (path / MANIFEST).is_file():
+        return
+    other = [p.name for p in path.iterdir() if p.name not in IN_PROGRESS and not TEMPORARY.fullmatch(p.name)]
+    if other:
+        raise InputError(
+            [f"{path}: has the name of an unfinished run, and is none (it holds {other[0]}); move it away"]
+        )
+
+
+def _copy_run(earlier: Path, path: Path, target: Path) -> None:
+    """Copy a run folder without the user's own files, which stay where they are until the copy replaces the run."""
+    copy, own = name_beside(target, NEW), set(own_files(earlier))
+    shutil.copytree(
+        earlier,
+        copy,
+        ignore=lambda where, names: {n for n in names if Path(where, n).relative_to(earlier) in own},
+    )
+    record = read_manifest(copy, unfinished=True) | {"status": RUNNING}
+    for name in (FILES, CHECKSUMS):
+        record.pop(name, None)
+    RunFolder(copy, copy).write_json(MANIFEST, record)
+    copy.rename(path)  # whole from here on: one that was cut short must not be taken for an unfinished run
 
 
 def find_resumable(target: Path | str) -> Path | None:
     """Return the folder that `resumable_run` continues from: the unfinished run, else what stands at the target."""
-    target = _absolute(target)
+    target = absolute_target(target)
     if (unfinished_folder(target) / MANIFEST).is_file():
         return unfinished_folder(target)
     return target if target.is_dir() and any(target.iterdir()) else None
@@ -172,12 +225,7 @@ def resume_command(target: Path) -> str:
     return f"fractile resume {shlex.quote(str(target))}"
 
 
-def unfinished_folder(target: Path) -> Path:
-    """Return where `resumable_run` keeps an unfinished run of a target."""
-    return target.with_name(f".{target.name}.partial")
-
-
-def _absolute(target: Path | str) -> Path:
+def absolute_target(target: Path | str) -> Path:
     """Return the whole path of a target; of a link, that of the folder that it leads to, which is replaced."""
     path = Path(os.path.abspath(Path(target).expanduser()))
     return path.resolve() if path.is_symlink() else path
@@ -186,7 +234,7 @@ def _absolute(target: Path | str) -> Path:
 def check_target(target: Path, *, overwrite: bool = False) -> None:
     """Raise an `InputError` where a run folder cannot be written to `target`."""
     if target.is_dir():
-        if not any(target.iterdir()) or (overwrite and _listed(target) is not None):
+        if not any(target.iterdir()) or (overwrite and listed_files(target) is not None):
             return
         reason = f"is not a run folder (it holds no {MANIFEST}), and only those are overwritten"
         if (target / MANIFEST).is_file():
@@ -206,8 +254,13 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
 
 def free_target(target: Path) -> Path:
     """Return `target`, or the first of target-2, target-3, … at which neither a file nor an unfinished run stands."""
+
+    def is_taken(path: Path) -> bool:
+        there = os.path.lexists(path) or os.path.lexists(unfinished_folder(path))
+        return there or bool(leftovers(path, OLD)) or is_locked(path)
+
     candidate, number = target, 2
-    while os.path.lexists(candidate) or os.path.lexists(unfinished_folder(candidate)):
+    while is_taken(candidate):
         candidate, number = target.with_name(f"{target.name}-{number}"), number + 1
     return candidate
 
@@ -217,74 +270,12 @@ def _existing(folder: Path) -> Path:
     return next(p for p in (folder, *folder.parents) if os.path.lexists(p))
 
 
-def own_files(folder: Path) -> list[Path]:
-    """Return the files of a run folder that the run did not write, by their paths within it.
-
-    They are the user's own: notes, orders of later weeks. Links count as files.
-    """
-    listed = _listed(folder)
-    return [] if listed is None else [path for path in _files(folder) if path.as_posix() not in listed]
-
-
-def _listed(folder: Path) -> set[str] | None:
-    """Return the files that a run lists as its own; None where it is no run folder, or of a version before 0.2."""
-    with suppress(InputError):
-        record = read_manifest(folder, unfinished=True)
-        return set(record[FILES]) if FILES in record else None
-    return None
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return the files and links below a folder, by their paths within it."""
-    found = []
-    for where, folders, names in os.walk(folder):
-        links = [name for name in folders if Path(where, name).is_symlink()]
-        found += [Path(where, name).relative_to(folder) for name in (*links, *names)]
-    return sorted(found)
-
-
 def _list_files(path: Path) -> None:
     """Write the names of a run's files into its manifest, where it has one."""
     if (path / MANIFEST).is_file():
-        files = [file.as_posix() for file in _files(path)]
+        files = [file.as_posix() for file in files_below(path)]
         record = plain(read_manifest(path, unfinished=True) | {FILES: files})
         RunFolder(path, path).write_json(MANIFEST, with_checksums(path, record, files))
-
-
-def _carry_over(own: Sequence[Path], old: Path, target: Path) -> None:
-    """Move the user's own files of a replaced run into the folder that replaces it, under a free name each."""
-    for file in own:
-        to = target / file
-        number = 2
-        while os.path.lexists(to):
-            to, number = (target / file).with_stem(f"{file.stem}-{number}"), number + 1
-        to.parent.mkdir(parents=True, exist_ok=True)
-        (old / file).rename(to)
-
-
-def _publish(path: Path, target: Path) -> None:
-    """Rename `path` to `target`; what stood there comes back if that fails.
-
-    The user's own files are moved over; should that fail, the replaced folder stays beside the target with what is left
-    of them.
-    """
-    _list_files(path)
-    own = own_files(target) if target.exists() else []
-    made = [p for p in (target.parent, *target.parent.parents) if not p.exists()]
-    old = path.with_name(f".{target.name}.{uuid4().hex[:8]}.old")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if target.exists():
-            target.rename(old)
-        path.rename(target)
-    except BaseException:
-        if old.exists():
-            old.rename(target)
-        for folder in made:
-            folder.rmdir()
-        raise
-    _carry_over(own, old, target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> Path:
@@ -372,19 +363,24 @@ def manifest(name: str, *, command: str, seed: int, status: str = COMPLETE, **de
         status: "complete" once everything is written.
         **details: what else a reader needs, e.g. hashes of the files, the timeline, the items.
     """
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
     return {
         "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "seed": seed,
         "status": status,
-        "versions": versions,
+        "versions": installed_versions(),
         **details,
     }
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of Python and of those of `PACKAGES` that are installed."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
 def read_manifest(folder: Path | str, *, unfinished: bool = False) -> dict[str, Any]:
@@ -399,7 +395,10 @@ def read_manifest(folder: Path | str, *, unfinished: bool = False) -> dict[str, 
     """
     folder, path = Path(folder), Path(folder) / MANIFEST
     if not folder.exists():
-        kept = unfinished_folder(_absolute(folder))
+        kept = unfinished_folder(absolute_target(folder))
+        if leftovers(absolute_target(folder), OLD):
+            finish = resume_command(folder)
+            raise InputError([f"{folder}: a run was killed when it was to replace another one; finish it: {finish}"])
         if (kept / MANIFEST).is_file():
             raise InputError([f"{folder}: the run was interrupted; finish it: {resume_command(folder)}"])
         raise InputError([f"{folder}: there is no such run folder; `fractile study` or `fractile train` makes one"])

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, WorkError
+from ..errors import InputError
 from ..files import inside
 from ..parts import count_parts, sha256
 from .config import StudyConfig, load_config
 from .folder import (
-    INTERRUPTED,
     MANIFEST,
-    RUNNING,
     RunFolder,
+    absolute_target,
     check_target,
+    check_versions,
     manifest,
     read_manifest,
     resumable_run,
     resume_command,
     unfinished_folder,
 )
+from .replacing import FAILED, INTERRUPTED, PARTS as PARTS, REQUEST as REQUEST, REQUEST_CONFIG as CONFIG, RUNNING
 
-PARTS = "parts"
-"""Folder of what is finished, in the folder of a run in progress."""
-REQUEST, CONFIG = "request.json", "request.toml"
-"""What a run was asked for, in the folder of a run in progress."""
 PIECES = {"fit": "fit", "forecast": "forecast", "policy": "policy", "histories": "set of simulated histories"}
 """Kinds of finished pieces, as they are called; others are pieces of work."""
 LEAGUE = "league"
@@ -53,7 +48,7 @@ def interruptible_run(
     """Give a temporary folder that becomes `target` when the block ends, and stays where it is interrupted.
 
     Finished pieces belong into its folder `PARTS`, which is gone when the block ends. Where the block raises an error,
-    nothing is left, but of a run that was resumed.
+    what was finished stays, too, as a run that failed; nothing where nothing was, or where the input is at fault.
 
     Args:
         target: the run folder; it may be missing or empty.
@@ -68,12 +63,9 @@ def interruptible_run(
     Raises:
         InputError: where the target cannot be used, or is being written by another process.
     """
-    target = Path(os.path.abspath(Path(target).expanduser()))
+    target = absolute_target(target)
     seconds = {} if seconds is None else seconds
-    missing = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
-    with _locked(unfinished_folder(target), target):
-        pass  # nobody else is at work there
-    with resumable_run(target, overwrite=overwrite, resume=resume) as run, _locked(run.path, target):
+    with resumable_run(target, overwrite=overwrite, resume=resume) as run:
         request: dict[str, Any] = {
             "kind": kind,
             "command": command,
@@ -83,6 +75,8 @@ def interruptible_run(
             "seconds": {},
         }
         if resume:
+            if not (run.path / REQUEST).is_file():  # another process has finished it meanwhile
+                raise InputError([f"{target}: there is no interrupted run of it"])
             request = _read_json(run.path / REQUEST)
             for stage, spent in request["seconds"].items():
                 seconds[stage] = seconds.get(stage, 0.0) + spent
@@ -94,27 +88,18 @@ def interruptible_run(
         try:
             with resume_hint(run, lambda: kept_sentence(run.path / PARTS)):
                 yield run
-        except (KeyboardInterrupt, SystemExit, WorkError):
+        except BaseException:
             if run.path.exists():
-                run.write_json(REQUEST, {**request, "seconds": {k: round(v, 3) for k, v in seconds.items()}})
-            else:
-                _remove_empty(missing)
+                with suppress(OSError):  # a full disk, say
+                    run.write_json(REQUEST, {**request, "seconds": {k: round(v, 3) for k, v in seconds.items()}})
             raise
-        except Exception:
-            if not resume:
-                shutil.rmtree(run.path, ignore_errors=True)
-                _remove_empty(missing)
-            raise
-        shutil.rmtree(run.path / PARTS, ignore_errors=True)
-        for name in (REQUEST, CONFIG):
-            (run.path / name).unlink()
 
 
 @contextmanager
 def resume_hint(run: RunFolder, kept: Callable[[], str]) -> Iterator[None]:
-    """Note on an interruption what is kept of a run, where, and how to go on with it.
+    """Note on an interruption or an error what is kept of a run, where, and how to go on with it.
 
-    A run of which nothing is kept is discarded.
+    A run of which nothing is kept is discarded, and one whose input is at fault.
 
     Args:
         run: in progress.
@@ -122,16 +107,20 @@ def resume_hint(run: RunFolder, kept: Callable[[], str]) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, WorkError) as stop:
-        said = kept()
+    except BaseException as stop:
+        asked = isinstance(stop, KeyboardInterrupt | SystemExit)
+        said = "" if isinstance(stop, InputError) and not run.resumed else kept()
         if said:
-            run.write_json(MANIFEST, read_manifest(run.path, unfinished=True) | {"status": INTERRUPTED})
+            status = {"status": INTERRUPTED} if asked else {"status": FAILED, "error": f"{type(stop).__name__}: {stop}"}
+            with suppress(OSError):  # a full disk, say: its status stays that of a run that was killed
+                run.write_json(MANIFEST, read_manifest(run.path, unfinished=True) | status)
             stop.add_note(f"kept: {said}, in {_short(run.path)}")
             stop.add_note(f"go on: {resume_command(run.target)}")
             stop.add_note("begin anew: the same command with --overwrite")
         else:
             shutil.rmtree(run.path, ignore_errors=True)
-            stop.add_note("nothing was finished, and nothing is kept")
+            if asked:
+                stop.add_note("nothing was finished, and nothing is kept")
         raise
 
 
@@ -165,16 +154,17 @@ def read_request(run: Path, trusted: Collection[str] = ()) -> tuple[Path, StudyC
     try:
         request = _read_json(folder / REQUEST)
         changed = [] if sha256(folder / CONFIG) == request["config"] else [f"{folder / CONFIG}: was changed"]
+        command, inputs = str(request["command"]), dict(request["inputs"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError([f"{folder}: is damaged; begin anew: the same command with --overwrite"]) from None
-    anew = f"begin anew: {request['command']}" + (" --overwrite" if "--overwrite" not in request["command"] else "")
+    anew = f"begin anew: {command}" + (" --overwrite" if "--overwrite" not in command else "")
     if changed:
         raise InputError(f"{fault}; {anew}" for fault in changed)
     config = load_config(inside(folder, CONFIG), trusted=trusted)
     now = _hashes(config, missing="")
     faults = [
         f"{name}: is gone" if not now.get(name) else f"{name}: was changed since the run was begun"
-        for name, known in request["inputs"].items()
+        for name, known in inputs.items()
         if now.get(name) != known
     ]
     if faults:
@@ -192,40 +182,23 @@ def find_interrupted(run: Path) -> tuple[Path, Path]:
     Raises:
         InputError: where there is no interrupted run.
     """
-    path = Path(os.path.abspath(run.expanduser()))
-    if path.name.startswith(".") and path.name.endswith(".partial"):
-        path = path.with_name(path.name[1 : -len(".partial")])
+    path = resumed_target(run)
     folder = unfinished_folder(path)
     if not (folder / MANIFEST).is_file():
         if path.exists():
             read_manifest(path)
             raise InputError([f"{run}: the run is finished; there is nothing to go on with"])
         raise InputError([f"{run}: there is no interrupted run of it"])
-    with _locked(folder, path):
-        return path, folder
+    check_versions(folder)
+    return path, folder
 
 
-@contextmanager
-def _locked(folder: Path, target: Path) -> Iterator[None]:
-    """Hold the lock of a folder while the block lasts; it goes with the process, however that ends."""
-    if not folder.is_dir() or sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                [f"{target}: is being written by another process; wait for it, or give another --out"]
-            ) from None
-        except OSError:
-            pass  # a file system without locks
-        yield
-    finally:
-        os.close(handle)
+def resumed_target(run: Path) -> Path:
+    """Return the target of a run, of which it or the folder of its unfinished run is given."""
+    path = absolute_target(run)
+    if path.name.startswith(".") and path.name.endswith(".partial"):
+        return path.with_name(path.name[1 : -len(".partial")])
+    return path
 
 
 def _hashes(config: StudyConfig, missing: str | None = None) -> dict[str, str]:
@@ -242,12 +215,6 @@ def _hashes(config: StudyConfig, missing: str | None = None) -> dict[str, str]:
 def _read_json(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    with suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
 
 
 def _number(number: int, name: str) -> str:

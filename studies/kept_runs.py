@@ -31,6 +31,7 @@ from .config import StudyConfig
 from .data import StudyData, load_data
 from .folder import RunFolder
 from .interrupted import PARTS, interruptible_run
+from .locks import locks_target
 from .record import learning_record, write_manifest
 from .sections import OWN, OWN_ORDERS
 from .stages import CHOSEN, train_stages
@@ -45,6 +46,7 @@ MODELS, POOLED = "models", "pooled.json"
 """The folder of forecaster and policies in a run, and its file of what new items take of these."""
 
 
+@locks_target
 def train_run(
     config: StudyConfig,
     out: Path,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..files import inside
 from ..parts import CHECKPOINTS
-from ..training.config import AGENTS
-from .folder import MANIFEST, read_manifest
-from .interrupted import PARTS, REQUEST, find_interrupted, read_request
+from .folder import MANIFEST, check_target, read_manifest
+from .interrupted import PARTS, REQUEST, find_interrupted, read_request, resumed_target
+from .locks import lock_target
 from .own_code import check_own_code
+from .replacing import is_whole, publish, recover, unfinished_folder
 
 if TYPE_CHECKING:
     from ..progress import Progress
@@ -32,9 +33,9 @@ class Resumed:
     """A run that was finished.
 
     Attributes:
-        kind: "study", "impact", "train", "environment" or "lineage".
+        kind: "study", "impact", "train", "environment" or "lineage"; "finished" where it had only to take its place.
         folder: of the run.
-        result: what its own command returns.
+        result: what its own command returns; None where it had only to take its place.
         policy: of a training, as it was asked for.
         note: what the user should know; "" where nothing.
     """
@@ -60,6 +61,8 @@ def resume_run(run: Path, *, progress: Progress, trusted: Collection[str] = ()) 
     Raises:
         InputError: where there is no interrupted run, or its data or its config are no longer the same.
     """
+    if said := _finish(resumed_target(run)):
+        return Resumed("finished", resumed_target(run), None, note=said)
     target, folder = find_interrupted(run)
     record = read_manifest(folder, unfinished=True)
     rest: dict[str, Any] = {"command": record["command"], "progress": progress, "resume": True}
@@ -87,13 +90,25 @@ def resume_run(run: Path, *, progress: Progress, trusted: Collection[str] = ()) 
     return Resumed("impact", target, impact_run(config, target, **rest), note=note)
 
 
+def _finish(target: Path) -> str:
+    """Put a run that is whole in its place, where a killed process has not come to it; "" where there is none."""
+    with lock_target(target):
+        said, folder = recover(target), unfinished_folder(target)
+        if is_whole(folder):
+            check_target(target, overwrite=True)
+            publish(folder, target)
+            said.append(f"{target}: was killed when it was whole; it is in its place now")
+        elif (folder / MANIFEST).is_file():
+            return ""  # there is more to do
+    return "; ".join(said)
+
+
 def _resume_environment(target: Path, record: dict[str, Any], rest: dict[str, Any]) -> Resumed:
     from .train_environment import train_environment
 
     known = {name: record[name] for name in ("policy", "seed", "options", "tensorboard")}
     result = train_environment(record["environment"], target, environment=record["settings"], **known, **rest)
-    note = AGENT if record["policy"] in AGENTS else ""
-    return Resumed("environment", target, result, record["policy"], note)
+    return Resumed("environment", target, result, record["policy"])  # its notes say how it went on
 
 
 def _resume_lineage(target: Path, folder: Path, rest: dict[str, Any], trusted: Collection[str]) -> Resumed:

@@ -32,6 +32,7 @@ from .impact.grid import run_grid
 from .interrupted import PARTS, interruptible_run
 from .kept_runs import BOUNDS, orders_at_end, save_models
 from .league.run import study_lineage
+from .locks import locks_target
 from .orders import label_orders, write_orders
 from .outside import forecast_notes
 from .record import backtest_record, describe_setting, write_manifest
@@ -113,6 +114,7 @@ class StudyResult:
         }
 
 
+@locks_target
 def run_study(
     config: StudyConfig,
     out: Path | str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,14 +15,26 @@ from ..envs.gym.catalogue import make_source
 from ..envs.gym.registration import ENVIRONMENTS
 from ..envs.gym.sources import DemandSource, EpisodeSource, JointSource
 from ..errors import FractileError, InputError, did_you_mean
+from ..parts import Parts
 from ..policies.registry import POLICIES
 from ..policies.storage import save_policy
 from ..progress import begin_stage, plan_stages
 from ..training.config import AGENTS, make_config
 from ..training.train import TrainingProblem, check_policy_options, train_policy
 from .compare import Comparison, compare
-from .folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run
-from .interrupted import resume_hint
+from .folder import (
+    MANIFEST,
+    RunFolder,
+    absolute_target,
+    find_resumable,
+    manifest,
+    read_manifest,
+    resumable_run,
+    resume_command,
+)
+from .interrupted import PARTS, kept_sentence, resume_hint
+from .locks import locks_target
+from .replacing import CHECKPOINT, RUNNING, is_whole, unfinished_folder
 
 if TYPE_CHECKING:
     from ..policies.base import Planner, Policy
@@ -41,6 +52,11 @@ BASELINES: dict[str, tuple[str, ...]] = {
     "shared_capacity": ("newsvendor", "tuned_newsvendor"),
 }
 """Classical policies that a trained one is compared with, by system; savings are measured against the first."""
+WENT_ON = (
+    "went on from its checkpoint at step {} with fresh episodes: the policy is not bit for bit that of a training "
+    "without a break"
+)
+"""What is said of an agent whose training was interrupted."""
 LONGEST_EXACT = 4
 """Lead time up to which the optimum is computed."""
 QUICK_STEPS = 20_000
@@ -77,6 +93,7 @@ class EnvironmentRun:
         return "\n".join(lines)
 
 
+@locks_target
 def train_environment(
     id: str,  # Gymnasium's own name for it
     out: Path,
@@ -131,14 +148,11 @@ def train_environment(
         _check_resumed(out, {**record, "seed": seed})
     check_policy_options(policy, given)  # said before anything is drawn, tuned or trained
     record["tensorboard"] = tensorboard
-    with (
-        resumable_run(out, overwrite=overwrite, resume=resume) as run,
-        resume_hint(run, lambda: "the training" if any((run.path / "checkpoint").glob("*")) else ""),
-    ):
-        run.write_json(MANIFEST, manifest(f"{policy} on {id}", command=command, seed=seed, status="running", **record))
+    with resumable_run(out, overwrite=overwrite, resume=resume) as run, resume_hint(run, lambda: _kept(run)):
+        run.write_json(MANIFEST, manifest(f"{policy} on {id}", command=command, seed=seed, status=RUNNING, **record))
         plan_stages(progress, [f"training {policy}", "tuning what it is compared with", "comparing", "writing"])
         begin_stage(progress, f"training {policy}")
-        problem = TrainingProblem.of_source(source, seed=seed, progress=progress)
+        problem = TrainingProblem.of_source(source, seed=seed, progress=progress, parts=Parts(run.path / PARTS))
         start = time.process_time()
         trained, curve = _train(policy, problem, given, run, tensorboard=tensorboard)
         seconds = time.process_time() - start
@@ -160,7 +174,6 @@ def train_environment(
             "notes": problem.notes,
         }
         run.write_json(MANIFEST, manifest(f"{policy} on {id}", command=command, seed=seed, **details))
-        shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
     return EnvironmentRun(run.target, policy, id, comparison, optimum, problem.notes)
 
 
@@ -196,22 +209,30 @@ def _train(
             raise InputError([f"--track: {name!r} is no agent; TensorBoard's logs are of agents"])
         return train_policy(name, problem, options), []
     from ..training.agents import train_agent
-    from ..training.checkpoint import Tracking
+    from ..training.checkpoint import Tracking, kept_step
 
     kept: list[Mapping[str, float]] = []
     config = make_config(replace(AGENTS[name], seed=problem.seed), options)
     logs = run.path / "tensorboard" if tensorboard else None
-    track = Tracking(kept.append, run.path / "checkpoint", logs)
+    track = Tracking(kept.append, run.path / CHECKPOINT, logs)
+    if (step := kept_step(run.path / CHECKPOINT)) is not None:
+        problem.note(name, f"its training was interrupted; it {WENT_ON.format(step)}")
     policy = train_agent(name, source, config, progress=problem.progress, track=track)
     curve = _read_curve(run, kept)
     return policy, curve
+
+
+def _kept(run: RunFolder) -> str:
+    """Return what is kept of a training in progress, in words; "" where nothing is."""
+    training = "the training" if any((run.path / CHECKPOINT).glob("*")) else ""
+    return " and ".join(filter(None, [training, kept_sentence(run.path / PARTS)]))
 
 
 def _read_curve(run: RunFolder, new: list[Mapping[str, float]]) -> list[Mapping[str, float]]:
     """Write the learning curve, that of an interrupted training before it included, and return it."""
     import json
 
-    path = run.path / "checkpoint" / "state.json"
+    path = run.path / CHECKPOINT / "state.json"
     curve: list[Mapping[str, float]] = json.loads(path.read_text(encoding="utf-8"))["curve"] if path.is_file() else new
     (run.path / "metrics.jsonl").unlink(missing_ok=True)
     for point in curve:
@@ -228,12 +249,14 @@ def _compare(policies: Mapping[str, Any], source: EpisodeSource, seed: int, base
 
 
 def _check_resumed(out: Path, wanted: Mapping[str, Any]) -> None:
-    """Refuse to continue a training of another kind."""
+    """Refuse to continue a training of another kind, or one that is finished."""
     earlier = find_resumable(out)
     if earlier is None:
         return
     known = read_manifest(earlier, unfinished=True)
-    if known.get("status") == "complete":
+    if is_whole(earlier) and earlier == unfinished_folder(absolute_target(out)):
+        raise InputError([f"{out}: is whole, and has only to take its place: {resume_command(out)}"])
+    if is_whole(earlier):
         raise InputError([f"{out}: is finished; give another --out, or --overwrite to train it anew"])
     apart = [key for key, value in wanted.items() if known.get(key) != value]
     if apart:

@@ -7,10 +7,11 @@ copy at half the rate; one that has stopped ordering for ever, where no gradient
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ from ..envs.gym.batch import InventoryBatch
 from ..envs.gym.encoders import make_encoder
 from ..envs.gym.observation import Encoder, Head, ObservationEncoder
 from ..envs.gym.sources import EpisodeSource
+from ..forecasters.networks.training import Checkpoint
 from ..policies.neural import NeuralPolicy, feature_statistics, initial_layers
 from ..policies.rollout import NO_HISTORY
 from ..progress import Progress, no_progress
-from ..randomness import keyed_generator
+from ..randomness import generator_state, keyed_generator, restore_generator
 from .config import BackpropConfig
 from .rollout_loss import Episodes, in_torch
 
@@ -57,6 +59,7 @@ def train_backprop(
     level_shift: float = 0.0,
     view: HistoryView = NO_HISTORY,
     progress: Progress = no_progress,
+    checkpoint: Path | None = None,
 ) -> NeuralPolicy:
     """Train a neural policy by gradient descent on the simulated cost (Madeka et al. 2022; Alvo et al. 2023).
 
@@ -69,6 +72,8 @@ def train_backprop(
         view: what observations hold of the past.
         progress: called after every evaluation, with the cost as a share of the newsvendor's, and when a network goes
             back to a copy or begins anew.
+        checkpoint: folder that the training is kept in at every evaluation; one that was interrupted goes on from
+            there, to the last bit.
 
     Returns:
         The best network of all evaluations, in numpy; the newsvendor itself where none costs less.
@@ -82,12 +87,23 @@ def train_backprop(
         heads = candidate_heads(source.params, encoder, config)
         if heads == ("reorder",) and config.head == "auto" and training.judge.features is None:
             heads = ("order_up_to",)  # forecasts are made as they are read, which random reorders cannot do
-        runs = [_Descent(training, head) for head in heads]
+        kept = Checkpoint(checkpoint, training.fingerprint)
+        content = kept.load()
+        runs = [_Descent(training, head, begun=not content) for head in heads]
+        if content:
+            training.restore(content["training"])
+            for run, state in zip(runs, content["runs"], strict=True):
+                run.restore(state)
+
+        def keep() -> None:
+            kept.save({"training": training.state(), "runs": [run.state() for run in runs]})
+
+        best = runs[0]
         if len(runs) > 1:
             for run in runs:
-                run.advance(config.trial_steps)
-            runs.sort(key=lambda run: run.lowest)
-        runs[0].advance(config.steps)
+                run.advance(config.trial_steps, keep)
+            best = min(runs, key=lambda run: run.lowest)
+        best.advance(config.steps, keep)
     return training.best
 
 
@@ -142,7 +158,42 @@ class _Training:
         # The newsvendor: a network whose last layer is zero.
         newsvendor = self.network(None, 0)
         self.newsvendor_cost, _ = self.evaluate(newsvendor)
-        self.lowest, self.best = self.newsvendor_cost, _to_numpy(newsvendor)
+        self.lowest, self.best, self.best_head = self.newsvendor_cost, _to_numpy(newsvendor), None
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that differs where a training's options or episodes do."""
+        return f"backprop {self.config} {self.encoder.size} {self.newsvendor_cost!r} {self.mean_demand!r}"
+
+    def state(self) -> dict[str, Any]:
+        """Return where all of it stands, in tensors and plain values: see `restore`."""
+        best = self.best
+        return {
+            "rng": generator_state(self.rng),
+            "rounding": None if self.rounding is None else generator_state(self.rounding),
+            "lowest": self.lowest,
+            "head": self.best_head,
+            "layers": [[torch.tensor(array) for array in layer] for layer in best.layers],
+            "shift": torch.tensor(best.shift),
+            "spread": torch.tensor(best.spread),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from the result of `state`."""
+        restore_generator(self.rng, state["rng"])
+        if self.rounding is not None:
+            restore_generator(self.rounding, state["rounding"])
+        self.lowest, self.best_head = state["lowest"], state["head"]
+        layers: list[Any] = [tuple(array.numpy() for array in layer) for layer in state["layers"]]
+        shift, spread = state["shift"].numpy(), state["spread"].numpy()
+        self.best = replace(
+            _to_numpy(self.network(self.best_head, 0)), layers=tuple(layers), shift=shift, spread=spread
+        )
+
+    def improve(self, policy: NeuralPolicy, head: Head | None, cost: float) -> None:
+        """Keep a network where none cost less before."""
+        if cost < self.lowest:
+            self.lowest, self.best, self.best_head = cost, _to_numpy(policy), head
 
     def network(self, head: Head | None, attempt: int) -> NeuralPolicy:
         """Return a network without any training, in torch, its features standardised.
@@ -176,28 +227,66 @@ class _Training:
         return Episodes(self.batch, self.config, self.config.device, self.rounding)
 
 
+_PLAIN = ("step", "attempt", "failures", "rate", "lowest", "last", "began", "silent", "opens")
+"""Fields of a descent that hold a number."""
+
+
 class _Descent:
     """One network on its way down: parameters, optimiser, and the last good copy."""
 
-    def __init__(self, training: _Training, head: Head | None) -> None:
-        self.training, self.head = training, head
+    def __init__(self, training: _Training, head: Head | None, *, begun: bool = True) -> None:
+        self.training, self.head, self.opens = training, head, -1
         self.step, self.attempt, self.failures, self.rate = 0, 0, 0, training.config.learning_rate
         self.lowest, self.last = math.inf, training.newsvendor_cost
-        self._begin()
+        self._begin(choose=begun)
 
-    def _begin(self) -> None:
-        """Begin with a new network, at the step that training has reached."""
+    def state(self) -> dict[str, Any]:
+        """Return where the descent stands, in tensors and plain values: see `restore`."""
+        return {
+            **{name: getattr(self, name) for name in _PLAIN},
+            "open": self.policy is self.seeing,
+            "parameters": [p.detach() for p in self.parameters],
+            "good": self.good,
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from the result of `state`."""
+        self.attempt = state["attempt"]
+        self._begin(choose=False)
+        for name in _PLAIN:
+            setattr(self, name, state[name])
+        if state["open"]:
+            self.policy = self.seeing
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, state["parameters"], strict=True):
+                parameter.copy_(value)
+        self.good = [p.to(self.training.config.device) for p in state["good"]]
+        self.optimiser.load_state_dict(state["optimiser"])
+
+    def _begin(self, *, choose: bool = True) -> None:
+        """Begin with a new network, at the step that training has reached.
+
+        Args:
+            choose: the valley that the head "reorder" begins in; not where a descent goes on.
+        """
         self.began, self.silent = self.step, 0
-        self.policy = self.training.network(self.head, self.attempt)
+        self.policy = self.seeing = self.training.network(self.head, self.attempt)
         if self.head == "reorder":
             self._close_eyes()
-            self._choose_valley()
+            if choose:
+                self._choose_valley()
         self.parameters = [p.requires_grad_(True) for layer in self.policy.layers for p in layer]
         self.optimiser = torch.optim.Adam(self.parameters, lr=self.rate)
         self.good = [p.detach().clone() for p in self.parameters]
 
-    def advance(self, steps: int) -> None:
-        """Take gradient steps until so many were taken in all, and evaluate as the configuration says."""
+    def advance(self, steps: int, keep: Callable[[], None]) -> None:
+        """Take gradient steps until so many were taken in all, and evaluate as the configuration says.
+
+        Args:
+            steps: in all.
+            keep: called after every evaluation.
+        """
         config = self.training.config
         while self.step < steps and self.failures < FAILURES:
             self.step += 1
@@ -222,6 +311,7 @@ class _Descent:
                 self._begin_anew("no gradient is left")
             elif self.step % config.evaluate_every == 0 or self.step == config.steps:
                 self._evaluate()
+                keep()
 
     def _close_eyes(self) -> None:
         """Read forecasts alone at first, and with backorders throughout: a level and a smallest order of an item.
@@ -256,8 +346,7 @@ class _Descent:
         start = min(costs, key=costs.__getitem__)
         bias.copy_(given + torch.tensor(start, device=bias.device))
         self.lowest = costs[start]  # training that leaves the valley goes back
-        if self.lowest < self.training.lowest:
-            self.training.lowest, self.training.best = self.lowest, _to_numpy(self.policy)
+        self.training.improve(self.policy, self.head, self.lowest)
 
     def _open_eyes(self) -> None:
         """Read the state as well from here on.
@@ -283,8 +372,7 @@ class _Descent:
         if not math.isfinite(cost):
             return self._go_back("its cost is no number")
         self.last = cost
-        if cost < training.lowest:
-            training.lowest, training.best = cost, _to_numpy(self.policy)
+        training.improve(self.policy, self.head, cost)
         self._report("", cost)
         if ordered < NO_ORDERS and training.mean_demand > 0 and self.attempt < 3:
             return self._begin_anew("it has stopped ordering")

@@ -15,7 +15,8 @@ from safetensors.numpy import load_file, save_file
 
 from ..errors import FractileError
 
-STATE, WEIGHTS, REPLAY = "state.json", "weights.pt", "replay.safetensors"
+STATE, WEIGHTS, REPLAY = "state.json", "weights-{}.pt", "replay-{}.safetensors"
+"""Files of a checkpoint. The last two have its step in their names: the state names it, and is replaced last."""
 REPLAYED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 """Arrays of Stable-Baselines3's replay buffer."""
 
@@ -70,15 +71,13 @@ def save_checkpoint(folder: Path, agent: Any, checkpoint: Checkpoint, rng: np.ra
         "variables": {name: getattr(agent, name).detach() for name in variables if getattr(agent, name) is not None},
         "torch": torch.get_rng_state(),
     }
-    partial = folder / f"{WEIGHTS}.tmp"
-    torch.save(weights, partial)
-    os.replace(partial, folder / WEIGHTS)
+    names = {STATE, WEIGHTS.format(checkpoint.step), REPLAY.format(checkpoint.step)}
+    torch.save(weights, folder / WEIGHTS.format(checkpoint.step))
     buffer = getattr(agent, "replay_buffer", None)
     size = 0 if buffer is None else (buffer.buffer_size if buffer.full else buffer.pos)
     if buffer is not None:
         arrays = {name: np.ascontiguousarray(getattr(buffer, name)[:size]) for name in REPLAYED}
-        save_file(arrays, folder / f"{REPLAY}.tmp")
-        os.replace(folder / f"{REPLAY}.tmp", folder / REPLAY)
+        save_file(arrays, folder / REPLAY.format(checkpoint.step))
     state = {
         "step": checkpoint.step,
         "key": checkpoint.key,
@@ -88,9 +87,18 @@ def save_checkpoint(folder: Path, agent: Any, checkpoint: Checkpoint, rng: np.ra
         "full": buffer is not None and buffer.full,
         "rng": rng.bit_generator.state,
     }
-    # Last: a folder with this file is whole.
     (folder / f"{STATE}.tmp").write_text(json.dumps(state), encoding="utf-8")
-    os.replace(folder / f"{STATE}.tmp", folder / STATE)
+    os.replace(folder / f"{STATE}.tmp", folder / STATE)  # from here on the new checkpoint holds
+    for path in folder.iterdir():
+        if path.name not in names:
+            path.unlink()
+
+
+def kept_step(folder: Path) -> int | None:
+    """Return the step that a checkpoint was written at; None where there is none."""
+    if not (folder / STATE).is_file():
+        return None
+    return int(json.loads((folder / STATE).read_text(encoding="utf-8"))["step"])
 
 
 def restore_checkpoint(folder: Path, agent: Any, key: str, rng: np.random.Generator) -> Checkpoint | None:
@@ -111,7 +119,7 @@ def restore_checkpoint(folder: Path, agent: Any, key: str, rng: np.random.Genera
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         if state["key"] != key:
             raise FractileError(f"{folder} holds a training with another configuration; give another folder")
-        weights = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
+        weights = torch.load(folder / WEIGHTS.format(int(state["step"])), map_location="cpu", weights_only=True)
         agent.set_parameters(weights["agent"])
         with torch.no_grad():
             for name, value in weights["variables"].items():
@@ -119,7 +127,7 @@ def restore_checkpoint(folder: Path, agent: Any, key: str, rng: np.random.Genera
         torch.set_rng_state(weights["torch"])
         buffer = getattr(agent, "replay_buffer", None)
         if buffer is not None:
-            for name, array in load_file(folder / REPLAY).items():
+            for name, array in load_file(folder / REPLAY.format(int(state["step"]))).items():
                 getattr(buffer, name)[: len(array)] = array
             buffer.pos, buffer.full = state["position"], state["full"]
         agent.num_timesteps, agent._n_updates = state["step"], state["updates"]

@@ -108,9 +108,10 @@ def is_learned(name: str) -> bool:
 def _train_backprop(_: str, problem: TrainingProblem, options: Mapping[str, Any], seed: int) -> Policy:
     from .backprop import train_backprop  # torch is loaded when a network is trained, not before
 
+    checkpoint = problem.parts.checkpoint(network_key("backprop", seed))
     if problem.source is not None:
         config = make_config(BackpropConfig(seed=seed), options)
-        return train_backprop(problem.source, config, progress=problem.progress)
+        return train_backprop(problem.source, config, progress=problem.progress, checkpoint=checkpoint)
     defaults = replace(
         BACKPROP_ON_HISTORY,
         steps=problem.backprop_steps,
@@ -126,6 +127,7 @@ def _train_backprop(_: str, problem: TrainingProblem, options: Mapping[str, Any]
         level_scale=problem.newsvendor.scale,
         level_shift=problem.newsvendor.shift,
         progress=problem.progress,
+        checkpoint=checkpoint,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...errors import InputError
+from ..locks import lock_output
 from . import options as opt
 from .target import check_table
 from .terminal import open_terminal
@@ -31,7 +32,7 @@ def forecast(
     debug: opt.Debug = False,
 ) -> None:
     """Forecast quantiles of demand beyond the history's end."""
-    with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal:
+    with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal, lock_output(out):
         check_table(out)
         wanted = opt.parse_levels(levels)
         overrides = {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ..folder import check_not_input, read_manifest
+from ..locks import lock_output
 from . import options as opt
 from .kept import order_basis
 from .target import check_table
@@ -27,7 +28,7 @@ def order(
     debug: opt.Debug = False,
 ) -> None:
     """Give the next period's order of every item, from a kept run."""
-    with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal:
+    with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal, lock_output(out):
         check_table(out)
         files = {name: Path(file) for name, file in (opt.parse_forecasts(forecasts) or {}).items()}
         check_not_input(out, [run, history, state, items, *files.values()])

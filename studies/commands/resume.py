@@ -30,7 +30,9 @@ def resume(
 
 def _show(terminal: Terminal, found: Resumed) -> None:
     """Print what the run's own command prints."""
-    if found.kind == "study":
+    if found.kind == "finished":
+        terminal.emit({"folder": found.folder, "note": found.note}, f"Run: {found.folder}")
+    elif found.kind == "study":
         from .study import show_study
 
         show_study(terminal, found.result)

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from ..folder import (
+    absolute_target,
     check_not_input,
     check_output,
     check_target,
@@ -18,6 +19,8 @@ from ..folder import (
     resume_command,
     unfinished_folder,
 )
+from ..locks import lock_target
+from ..replacing import GONE, NEW, OLD, leftovers, recover
 from .terminal import FAILED
 
 
@@ -32,11 +35,21 @@ def run_target(out: Path | None, name: str, *, overwrite: bool, inputs: Iterable
     """
     check_not_input(out, inputs)
     usual = Path("runs") / name
+    recover_target(usual if out is None else out)
     target = free_target(usual) if out is None else out
     if out is None and find_resumable(usual) == unfinished_folder(usual.absolute()):
         typer.echo(f"note: an interrupted run is kept; go on with it: {resume_command(usual)}", err=True)
     check_target(target.absolute(), overwrite=overwrite)
     return target
+
+
+def recover_target(target: Path) -> None:
+    """Complete or undo what a process that was killed has left of a run, and say so on standard error."""
+    target = absolute_target(target)
+    if leftovers(target, OLD, GONE, NEW):
+        with lock_target(target):
+            for said in recover(target):
+                typer.echo(f"note: {said}", err=True)
 
 
 def check_table(out: Path | None, inputs: Iterable[Path | None] = ()) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...envs.gym.registration import ENVIRONMENTS
 from ...errors import InputError, did_you_mean
 from ..folder import check_target, find_resumable, free_target
+from .target import recover_target
 from .terminal import Terminal, records
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def train_on(
         raise InputError(faults)
     name = typed.get("name") or f"{id.removeprefix(PREFIX).lower()}-{policy.replace(':', '-')}"
     target = free_target(Path("runs") / name) if out is None else out
+    recover_target(target)
     if not (resume and find_resumable(target)):
         check_target(target.absolute(), overwrite=overwrite)
     from ..train_environment import train_environment

@@ -16,6 +16,7 @@ from ..config import StudyConfig
 from ..data import StudyData
 from ..interrupted import PARTS, interruptible_run
 from ..league.task import LINEAGE, sort_by_history
+from ..locks import locks_target
 from ..outside import forecast_notes
 from ..record import write_manifest
 from ..sections import TRUTH
@@ -64,6 +65,7 @@ class ImpactResult:
         return {**where, **document(self.impact), "findings": found}
 
 
+@locks_target
 def impact_run(
     config: StudyConfig,
     out: Path,

@@ -32,7 +32,9 @@ from ..config import StudyConfig
 from ..data import item_params, read_inputs
 from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run
 from ..interrupted import LEAGUE, kept_entries, resume_hint
+from ..locks import locks_target
 from ..outside import read_outside
+from ..replacing import RUNNING
 from .entry import Entry, entry_file, entry_key, load_entry, make_entry, save_entry
 from .table import League, describe_task, league_document, make_league, write_league
 from .task import TRUTH, LeagueTask, league_task, sort_by_history
@@ -156,6 +158,7 @@ ENTRIES = "entries"
 USUAL_HORIZON = 8
 
 
+@locks_target
 def lineage_run(
     config: StudyConfig, out: Path, *, command: str, progress: Progress, overwrite: bool = False, resume: bool = False
 ) -> League:
@@ -197,8 +200,8 @@ def lineage_run(
         resume_hint(run, lambda: kept_entries(run.path / ENTRIES)),
     ):
         record = _record(config, task, command)
-        run.write_json(MANIFEST, record | {"status": "running"})
-        run.write_text("config.toml", config.to_toml())
+        record["config_hash"] = sha256(run.write_text("config.toml", config.to_toml()))
+        run.write_json(MANIFEST, record | {"status": RUNNING})
         names, options = league_names(config), league_options(config)
         found = run_league(task, names, options, keep=run.path / ENTRIES, progress=progress)
         shutil.rmtree(run.path / ENTRIES / CHECKPOINTS, ignore_errors=True)

@@ -154,7 +154,7 @@ def test_a_rename_that_fails_brings_the_old_run_back(tmp_path, monkeypatch):
     rename = Path.rename
 
     def failing(path, to):
-        if path.suffix == ".partial":
+        if path.suffix == ".new":
             raise OSError("no space")
         return rename(path, to)
 

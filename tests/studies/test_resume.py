@@ -258,16 +258,6 @@ def test_where_nothing_was_interrupted_there_is_nothing_to_resume(kept, tmp_path
     assert {"finished": "the run is finished", "missing": "there is no interrupted run"}[kept] in result.stderr
 
 
-def test_two_processes_do_not_write_one_run(tmp_path):
-    config = load_config(None, SMALL)
-    with (
-        interruptible_run(tmp_path / "run", config, kind="study", command="x"),
-        pytest.raises(fr.InputError, match="is being written by another process"),
-        interruptible_run(tmp_path / "run", config, kind="study", command="x", overwrite=True),
-    ):
-        raise AssertionError
-
-
 def test_ctrl_c_ends_a_command_with_its_code_and_no_traceback(history, tmp_path):
     program = (
         "import signal, sys, time\n"

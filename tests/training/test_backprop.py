@@ -320,3 +320,39 @@ def test_orders_with_a_fixed_cost_begin_in_the_cheapest_valley():
     }
     assert costs["three periods"] > 1.03 * costs["two periods"]
     assert fr.simulate(policy, scenario, params, warm_up=50).mean_cost < 1.02 * costs["two periods"]
+
+
+@pytest.mark.parametrize("head", ["auto", pytest.param("reorder", marks=pytest.mark.slow)])
+def test_a_training_that_is_interrupted_goes_on_to_the_last_bit(head, tmp_path):
+    params = PARAMS if head == "auto" else replace(PARAMS, fixed_order_cost=60.0, pack_size=None)
+    source = DemandSource(fr.Poisson(5.0), params)
+    config = replace(TINY, steps=30, evaluate_every=5, trial_steps=10, head=head, seed=3)
+    whole = train_backprop(source, config)
+    stops, resumed, steps = [2, 1, 1], 0, []
+    for stop in [*stops, 99]:
+        seen = []
+
+        def progress(message, share=None, seen=seen, stop=stop):
+            seen.append(message)
+            if len(seen) > stop:
+                raise KeyboardInterrupt
+
+        try:
+            found = train_backprop(source, config, checkpoint=tmp_path, progress=progress)
+        except KeyboardInterrupt:
+            resumed += 1
+        steps.append(seen)
+    assert resumed == len(stops)
+    assert not any("step 5 of" in message for message in steps[-1]), "it goes on from its checkpoint"
+    for (weight, bias), (expected, expected_bias) in zip(found.layers, whole.layers, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+        np.testing.assert_array_equal(bias, expected_bias)
+    np.testing.assert_array_equal(found.spread, whole.spread)
+    assert found.encoder == whole.encoder
+    assert any(np.any(weight) for weight, _ in whole.layers[-1:]), "the newsvendor itself would prove nothing"
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    train_backprop(SOURCE, TINY, checkpoint=tmp_path)
+    with pytest.raises(fr.FractileError, match="belongs to a fit with other options or other data"):
+        train_backprop(SOURCE, replace(TINY, steps=30), checkpoint=tmp_path)
