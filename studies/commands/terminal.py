@@ -111,13 +111,14 @@ def open_terminal(*, as_json: bool, quiet: bool, debug: bool) -> Iterator[Termin
 
 def _describe(error: Exception) -> tuple[tuple[str, ...], int]:
     """Return the faults that an error tells of, and the exit code."""
+    kept = tuple(getattr(error, "__notes__", ()))  # what is kept of a run, and how to go on
     if isinstance(error, FractileError):
-        return (error.faults if isinstance(error, InputError) else (str(error),)), BAD_INPUT
+        return (*(error.faults if isinstance(error, InputError) else (str(error),)), *kept), BAD_INPUT
     if isinstance(error, WorkError):
-        return (*error.faults, *getattr(error, "__notes__", ())), FAILED
+        return (*error.faults, *kept), FAILED
     message = " ".join(f"{type(error).__name__}: {error}".split())
     missing = missing_package(error) if isinstance(error, ImportError) else None
-    return (missing or f"unexpected {message} (--debug shows where)",), FAILED
+    return (missing or f"unexpected {message} (--debug shows where)", *kept), FAILED
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -340,3 +340,34 @@ def test_a_run_without_a_folder_of_its_own_says_that_one_was_interrupted(tmp_pat
     from fractile.studies.commands.target import run_target
 
     assert run_target(None, "embedded", overwrite=False).name == "embedded-2"
+
+
+def test_a_run_that_fails_keeps_what_was_finished_and_goes_on(history, tmp_path, monkeypatch):
+    arguments = ["study", "--history", str(history), "--out", str(tmp_path / "run"), "--forecaster", "seasonal_naive"]
+    arguments += ["--periods", "10", "--folds", "1", "--policy", "newsvendor", "--baseline", "newsvendor"]
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "x")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fractile.studies.study.check_study", full)
+        failed = RUNNER.invoke(app, arguments)
+    assert failed.exit_code != 0
+    assert re.search(r"error: kept: \d fits?.*\nerror: go on: fractile resume .*run\n", failed.stderr)
+    assert json.loads((tmp_path / ".run.partial" / "manifest.json").read_text())["status"] == "failed"
+    monkeypatch.setattr("fractile.studies.study.build_report", lambda folder: None)
+    assert RUNNER.invoke(app, ["resume", str(tmp_path / "run")]).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "run"]
+
+
+def test_a_run_is_not_resumed_by_other_versions(history, tmp_path):
+    interrupted(history, tmp_path / "run")
+    path = tmp_path / ".run.partial" / "manifest.json"
+    record = json.loads(path.read_text())
+    new = record["versions"]["fractile"]
+    record["versions"] |= {"fractile": "0.0.1", "gone-package": "1.0"}
+    path.write_text(json.dumps(record))
+    with pytest.raises(
+        fr.InputError, match=rf"fractile was 0\.0\.1, and is {new}; gone-package was 1\.0, and is gone\)"
+    ):
+        resume_run(tmp_path / "run", progress=silent)
