@@ -58,10 +58,24 @@ class Faults:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint at the nearest known word, and a list of all: `; did you mean 'ets'? known: arima, ets`."""
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    names = sorted(shorten(name) for name in known)
+    near = difflib.get_close_matches(shorten(word), names[:MOST_COMPARED], n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{hint} known: {', '.join(names)}"
+    more = f" and {len(names) - MOST_COMPARED:,} more" if len(names) > MOST_COMPARED else ""
+    return f"{hint} known: {', '.join(names[:MOST_COMPARED])}{more}"
+
+
+MOST_COMPARED = 100
+"""Known words that an unknown one is compared with, and that are listed."""
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """Return a text as it is, or its beginning and its end where it is long.
+
+    >>> shorten("a" * 30 + "b" * 30, 20)
+    'aaaaaaaaaaaa...bbbbb'
+    """
+    return text if len(text) <= most else f"{text[: most * 3 // 5]}...{text[-most // 4 :]}"
 
 
 def missing_package(error: ImportError) -> str | None:

@@ -57,6 +57,8 @@ FILES = ("history", "items", "state")
 """The keys of `[data]` that are paths."""
 CHEAP = ("seasonal_naive", "patchwork", "ets", "croston")
 """Forecasters that `auto` tries in a quick run."""
+LARGEST_TOML = 10_000_000
+"""Bytes of a config file."""
 QUICK_STEPS = 150
 """Gradient steps of `mqcnn` in a quick study."""
 
@@ -203,6 +205,7 @@ def load_config(
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a config file; its relative paths become relative to its folder."""
     try:
+        _refuse_strange_file(path)
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         own = (
@@ -216,8 +219,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
         raise InputError([f"{path}: is not UTF-8 text; save it as UTF-8"]) from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
         raise InputError([f"{path}: is not valid TOML: {error}"]) from None
+    except RecursionError:
+        raise InputError([f"{path}: is nested too deeply; write tables in tables three deep at most"]) from None
     data, forecast = raw.get("data"), raw.get("forecast")
     if isinstance(data, dict):
         beside = {k: path.parent / Path(data[k]).expanduser() for k in FILES if isinstance(data.get(k), str)}
@@ -227,6 +232,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         beside = {k: path.parent / Path(v).expanduser() if isinstance(v, str) else v for k, v in given}
         raw["forecast"] = {**forecast, "files": beside}
     return raw
+
+
+def _refuse_strange_file(path: Path) -> None:
+    """Raise where reading would wait, or never end: a pipe, a device, a file far larger than any config."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError([f"{path}: is a device or a pipe; give a TOML file"])
+    if path.is_file() and path.stat().st_size > LARGEST_TOML:
+        raise InputError([f"{path}: holds more than {LARGEST_TOML:,} bytes, as no config does; give a TOML file"])
 
 
 def _outside_names(raw: Mapping[str, Any]) -> tuple[str, ...]:

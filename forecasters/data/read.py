@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...arrays import BoolArray, FloatArray
-from ...errors import Faults, did_you_mean
+from ...errors import Faults, did_you_mean, shorten
+from .parquet import read_parquet
 from .row_faults import MOST_LISTED, RowFault
 from .rules import NumberRule
 
@@ -65,16 +66,42 @@ def read_raw(
 
 
 def check_raw(raw: RawTable, faults: Faults) -> RawTable | None:
-    """Return a table as it is, or None and a fault where it has a column twice or no rows."""
-    repeated = raw.frame.columns[raw.frame.columns.duplicated()].unique()
-    for column in repeated:
-        faults.add(f"{raw.name}: column {column!r} stands more than once; rename or remove all but one")
-    if len(repeated):
+    """Return a table of plain cells, or None and a fault: a column that stands twice or holds lists, or no rows."""
+    repeated = list(raw.frame.columns[raw.frame.columns.duplicated()].unique())
+    for column in repeated[:MOST_NAMED]:
+        faults.add(f"{raw.name}: column {shorten(column)!r} stands more than once; rename or remove all but one")
+    if len(repeated) > MOST_NAMED:
+        faults.add(f"{raw.name}: {len(repeated) - MOST_NAMED:,} more columns stand more than once")
+    if repeated:
         return None
     if raw.frame.empty:
         faults.add(f"{raw.name}: has no rows; write at least one below the header")
         return None
-    return raw
+    return _plain_cells(raw, faults)
+
+
+def _plain_cells(raw: RawTable, faults: Faults) -> RawTable | None:
+    """Return a table with bytes as text; None and a fault where cells hold what is neither text, number nor date."""
+    texts: dict[str, pd.Series[Any]] = {}
+    known = len(faults.messages)
+    for column in raw.frame.columns:
+        cells = raw.frame[column]
+        if cells.dtype.kind == "m":
+            faults.add(f"{raw.name}: column {shorten(column)!r} holds durations; write numbers, or leave it out")
+        if cells.dtype != np.dtype(object):
+            continue
+        kind = pd.api.types.infer_dtype(cells, skipna=True)
+        if kind == "bytes":
+            texts[column] = cells.map(lambda cell: cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell)
+        elif kind in ("mixed", "time"):
+            nested = any(isinstance(cell, Collection) and not isinstance(cell, str | bytes) for cell in cells)
+            if nested or kind == "time":
+                what = "lists or structures" if nested else "times of day"
+                fault = f"column {shorten(column)!r} holds {what}; write one value a cell, or leave it out"
+                faults.add(f"{raw.name}: {fault}")
+    if len(faults.messages) > known:
+        return None
+    return replace(raw, frame=raw.frame.assign(**texts)) if texts else raw
 
 
 def _numbered(frame: pd.DataFrame, name: str) -> RawTable:
@@ -99,7 +126,7 @@ def _read_file(path: Path, faults: Faults, text: Collection[str], attributes: bo
         return None
     try:
         if path.suffix.lower() == ".parquet":
-            return _numbered(pd.read_parquet(path), str(path))
+            return _numbered(read_parquet(path), str(path))
         return _read_csv(path, text, attributes)
     except UnicodeDecodeError as error:
         faults.add(f"{path}: is not UTF-8 text (byte {error.start}); save it as a CSV in UTF-8")
@@ -331,6 +358,8 @@ def own_name(column: str, others: Collection[str]) -> str:
 
 def as_numbers(values: pd.Series[Any]) -> FloatArray:
     """Return a column as float64, NaN where it holds no number."""
+    if values.dtype.kind in "mM":  # days are no numbers, though they are kept as such
+        return np.full(len(values), np.nan)
     return pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
@@ -339,7 +368,7 @@ def _format_value(value: Any) -> str:
         return repr(value if len(value) <= 40 else value[:37] + "...")
     if isinstance(value, float):
         return f"{value:g}"
-    return "nothing" if value is None or value is pd.NaT else str(value)
+    return "nothing" if value is None or value is pd.NaT else shorten(str(value))
 
 
 def _plain(name: object) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from ...errors import shorten
+
 MOST_LISTED = 3
 """How many lines, values or items a message names before it only counts."""
 MOST_OTHERS = 15
@@ -20,7 +22,7 @@ def listing(names: Collection[str], count: int | None = None) -> str:
         count: of all; `len(names)` where None.
     """
     count = len(names) if count is None else count
-    shown = ", ".join(repr(name) for name in list(names)[:MOST_LISTED])
+    shown = ", ".join(repr(shorten(str(name))) for name in list(names)[:MOST_LISTED])
     return shown + (f" and {count - MOST_LISTED:,} more" if count > MOST_LISTED else "")
 
 
@@ -102,7 +104,9 @@ class GapFault(str):
 
     def __new__(cls, name: str, gaps: Gaps) -> Self:
         """Write the message."""
-        shown = ", ".join(f"item {item!r} from {day} on ({count:,})" for item, day, count in gaps.shown[:MOST_LISTED])
+        shown = ", ".join(
+            f"item {shorten(item)!r} from {day} on ({count:,})" for item, day, count in gaps.shown[:MOST_LISTED]
+        )
         more = f" and {gaps.items - MOST_LISTED:,} more items" if gaps.items > MOST_LISTED else ""
         what = f"{gaps.rows:,} rows are missing after the items' first ones: {shown}{more}"
         remedy = 'add them, or set missing to "zero" (nothing was sold) or "unknown" (it could not be bought)'

@@ -177,7 +177,7 @@ def _cells(column: RawColumn, decimal: str, *, must: bool) -> pd.Series[Any]:
     numbers, wrong = parse_numbers(column.values, decimal)
     words = [value for value in column.values if isinstance(value, str)]
     if must:
-        wrong |= [isinstance(value, str) and "%" in value for value in column.values]
+        wrong |= np.array([isinstance(value, str) and "%" in value for value in column.values], dtype=bool)
     elif wrong.any() or not all(_DIGITS.fullmatch(word.strip()) for word in words):
         texts = [str(value.date()) if isinstance(value, datetime) else text_of(value) for value in column.values]
         spread = pd.Series(column.spread(_objects(texts), np.nan), dtype=object)

@@ -177,7 +177,7 @@ def parse_numbers(values: NDArray[np.object_], decimal: str) -> tuple[FloatArray
     numbers[np.isinf(numbers)] = np.nan
     rest = np.isnan(numbers) if decimal == "." else np.isnan(numbers) | (numbers != np.floor(numbers))
     if decimal == ",":
-        rest |= [isinstance(value, str) and "." in value for value in values]
+        rest |= np.array([isinstance(value, str) and "." in value for value in values], dtype=bool)
     for at, value in zip(np.flatnonzero(rest), values[rest], strict=True):
         numbers[at] = np.nan
         if isinstance(value, float | int):

@@ -8,24 +8,30 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import numpy as np
 import pandas as pd
 
 from ...errors import FractileError
+from ..data.parquet import read_parquet
 from .findings import Choice, Findings, Options
 from .header import Header, apply_header, find_header
 from .table import RawTable, table_of
 from .text import read_text
 
-_PACKED = {
-    b"\x1f\x8b": ("gzip", gzip.decompress),
-    b"BZh": ("bzip2", bz2.decompress),
-    b"\xfd7zXZ": ("xz", lzma.decompress),
+_PACKED: dict[bytes, tuple[str, Callable[[IO[bytes]], IO[bytes]]]] = {
+    b"\x1f\x8b": ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
+    b"BZh": ("bzip2", bz2.BZ2File),
+    b"\xfd7zXZ": ("xz", lzma.LZMAFile),
 }
+_LEAST_REFUSED, _MOST_PACKED = 100_000_000, 200
+"""Bytes that any file may unpack to, and times its own size that a larger one may: tables shrink to a tenth or less."""
+_DEEPEST = 3
+"""Packed files within packed files."""
 _SAMPLE_ROWS = 100
 
 
@@ -56,22 +62,29 @@ def read_source(source: str | Path | pd.DataFrame, options: Options, findings: F
     return _from_bytes(path.read_bytes(), options, findings)
 
 
-def _from_bytes(data: bytes, options: Options, findings: Findings) -> RawTable:
-    for mark, (word, unpack) in _PACKED.items():
+def _from_bytes(data: bytes, options: Options, findings: Findings, depth: int = 0) -> RawTable:
+    if depth > _DEEPEST:
+        findings.fault("is packed several times over; unpack it first")
+        raise findings.stop()
+    for mark, (word, opened) in _PACKED.items():
         if data.startswith(mark):
             findings.say("packed", f"packed with {word}", packed=word)
+            most = _most_unpacked(data)
             try:
-                return _from_bytes(unpack(data), options, findings)
+                with opened(io.BytesIO(data)) as file:
+                    inner = file.read(most + 1)
             except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
                 findings.fault(f"cannot be unpacked: {error}; export it again")
                 raise findings.stop() from None
+            _check_size(len(inner), data, findings)
+            return _from_bytes(inner, options, findings, depth + 1)
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _from_zip(data, options, findings)
+        return _from_zip(data, options, findings, depth)
     if data.startswith(b"PAR1"):
         findings.say("format", "Parquet", format="parquet")
         try:
-            return _from_frame(pd.read_parquet(io.BytesIO(data)))
-        except (OSError, ValueError, NotImplementedError) as error:
+            return _from_frame(read_parquet(io.BytesIO(data)))
+        except ValueError as error:
             findings.fault(f"cannot be read as Parquet: {' '.join(str(error).split())[:160]}; write it anew")
             raise findings.stop() from None
     refused = {
@@ -86,6 +99,18 @@ def _from_bytes(data: bytes, options: Options, findings: Findings) -> RawTable:
     return read_text(data, options, findings)
 
 
+def _most_unpacked(data: bytes) -> int:
+    return max(_LEAST_REFUSED, _MOST_PACKED * len(data))
+
+
+def _check_size(size: int, data: bytes, findings: Findings) -> None:
+    """Raise where a packed file holds so much more than its own size that it is no table, but fills the memory."""
+    if size > _most_unpacked(data):
+        more = f"its {len(data):,} bytes unpack to more than {_most_unpacked(data):,}"
+        findings.fault(f"{more}, as no table does; unpack it first, or export it again")
+        raise findings.stop()
+
+
 def _from_frame(frame: pd.DataFrame) -> RawTable:
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
@@ -93,8 +118,8 @@ def _from_frame(frame: pd.DataFrame) -> RawTable:
         labels = [" ".join(str(part) for part in label if str(part)) for label in frame.columns]
         frame = frame.set_axis(labels, axis=1)
     frame = frame.set_axis([_label(label) for label in frame.columns], axis=1)
-    listed = [name for name, cells in frame.items() if cells.dtype == object and _unhashable(cells)]
-    return table_of(frame.drop(columns=listed), 0)
+    plain = [at for at in range(frame.shape[1]) if not _is_nested(frame.iloc[:, at])]
+    return table_of(frame.iloc[:, plain], 0)
 
 
 def _label(label: Any) -> Any:
@@ -103,15 +128,19 @@ def _label(label: Any) -> Any:
     return str(stamp.date()) if isinstance(stamp, datetime) and stamp == pd.Timestamp(stamp).normalize() else label
 
 
-def _unhashable(cells: pd.Series[Any]) -> bool:
-    first = next((cell for cell in cells if cell is not None), None)
-    return isinstance(first, list | dict | set) or (hasattr(first, "tolist") and not hasattr(first, "item"))
+def _is_nested(cells: pd.Series[Any]) -> bool:
+    """Whether a column holds lists or structures, which no history has, or durations."""
+    if cells.dtype.kind == "m":
+        return True
+    if cells.dtype != object or pd.api.types.infer_dtype(cells, skipna=True) != "mixed":
+        return False
+    return any(isinstance(cell, list | dict | set | tuple | np.ndarray) for cell in cells)
 
 
-def _from_zip(data: bytes, options: Options, findings: Findings) -> RawTable:
+def _from_zip(data: bytes, options: Options, findings: Findings, depth: int) -> RawTable:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return _from_archive(archive, data, options, findings)
+            return _from_archive(archive, data, options, findings, depth)
     except FractileError:
         raise
     # A password is a RuntimeError, XML that is none a SyntaxError.
@@ -121,16 +150,18 @@ def _from_zip(data: bytes, options: Options, findings: Findings) -> RawTable:
         raise findings.stop() from None
 
 
-def _from_archive(archive: zipfile.ZipFile, data: bytes, options: Options, findings: Findings) -> RawTable:
+def _from_archive(archive: zipfile.ZipFile, data: bytes, options: Options, findings: Findings, depth: int) -> RawTable:
     names = [i.filename for i in archive.infolist() if not i.is_dir() and i.file_size > 0]
     if "[Content_Types].xml" in names or "xl/workbook.xml" in names:
+        _check_size(sum(info.file_size for info in archive.infolist()), data, findings)
         return _from_workbook(data, options, findings)
     if "mimetype" in names or "content.xml" in names:
         findings.fault("is an OpenDocument file; save it as .xlsx or CSV")
         raise findings.stop()
     names = [n for n in names if not n.startswith("__MACOSX/") and not Path(n).name.startswith(".")]
     name = _one_of(names, "files", options, findings)
-    return _from_bytes(archive.read(name), options, findings)
+    _check_size(archive.getinfo(name).file_size, data, findings)  # no more than that is read of it
+    return _from_bytes(archive.read(name), options, findings, depth + 1)
 
 
 def _one_of(names: Sequence[str], what: str, options: Options, findings: Findings, *, empty: int = 0) -> str:

@@ -132,13 +132,13 @@ def table_of(frame: pd.DataFrame, first: int) -> RawTable:
         frame: cells; column labels are the names.
         first: line number of its first row.
     """
-    names: list[str] = []
+    names: dict[str, int] = {}  # each with the number that a column of the same name gets next
     for label in frame.columns:
-        name = " ".join(str(label).translate(INVISIBLE).split())
-        known, again = name, 2
+        name = known = " ".join(str(label).translate(INVISIBLE).split())
         while name in names:
-            name, again = f"{known}_{again}", again + 1
-        names.append(name)
+            names[known] += 1
+            name = f"{known}_{names[known]}"
+        names[name] = 1
     columns = [RawColumn.of(name, frame.iloc[:, at]) for at, name in enumerate(names)]
     return RawTable(tuple(columns), len(frame), np.arange(len(frame), dtype=np.int64) + first)
 

@@ -15,7 +15,7 @@ from .findings import SEPARATORS, TAB, Choice, Findings, Options
 from .header import apply_header, find_header
 from .table import RawTable
 
-_STRANGE_WORD = re.compile(r"[^\W\d_]*[^\W\d_\x00-\x7f][^\W\d_]*")
+_STRANGE_LETTER = re.compile(r"[^\W\d_\x00-\x7f]")
 _SAMPLE_CHARACTERS, _SAMPLE_ROWS = 400_000, 300
 _CODE_PAGES = ("cp1252", "cp1250", "cp850", "cp1251", "mac_roman", "iso8859_2")
 """Eight-bit encodings of spreadsheets and old systems, the commoner ones first."""
@@ -92,10 +92,16 @@ def _decode(data: bytes, options: Options, findings: Findings) -> str:
     if "\0" in text[:_SAMPLE_CHARACTERS]:
         findings.fault("holds bytes that no text has; write it as CSV, xlsx or Parquet")
         raise findings.stop()
-    example = _STRANGE_WORD.search(text, 0, _SAMPLE_CHARACTERS)
-    shown = f", e.g. {example.group()[:30]!r}" if example and encoding not in _NAMES else ""
+    strange = _STRANGE_LETTER.search(text, 0, _SAMPLE_CHARACTERS)
+    shown = f", e.g. {_word_at(text, strange.start())!r}" if strange and encoding not in _NAMES else ""
     findings.say("encoding", f"text in {_NAMES.get(encoding, encoding)}{shown}", how, encoding=encoding)
     return text.removeprefix("\ufeff")
+
+
+def _word_at(text: str, at: int) -> str:
+    """Return the word that a letter stands in, as much of it as can be shown."""
+    before = "".join(re.findall(r"[^\W\d_]*$", text[max(0, at - 15) : at])[:1])
+    return before + "".join(re.findall(r"^[^\W\d_]*", text[at : at + 15])[:1])
 
 
 def _marked(data: bytes) -> str | None:

@@ -15,6 +15,7 @@ import typer
 from ...errors import FractileError, InputError, WorkError, missing_package
 from ...progress import Progress, no_progress
 from ..folder import json_text, write_frame
+from .clear import describe_os_error, visible, visible_faults
 from .stages import show_bar, write_lines
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Terminal:
         """Print what a reader should know of a result on standard error; with JSON it belongs into the document."""
         if not self.as_json:
             for text in filter(None, texts):
-                typer.echo(f"note: {text}", err=True)
+                typer.echo(f"note: {visible(text)}", err=True)
 
     def emit_table(self, out: Path | None, title: str, table: pd.DataFrame, *, note: str = "") -> None:
         """Write a table to a file and print where; without a file print the table itself.
@@ -99,6 +100,8 @@ def open_terminal(*, as_json: bool, quiet: bool, debug: bool) -> Iterator[Termin
             typer.echo(line, err=True)
         raise typer.Exit(code) from None
     except Exception as error:
+        if isinstance(error, BrokenPipeError):  # whoever reads the output has seen enough
+            raise
         if debug and not isinstance(error, FractileError):
             traceback.print_exc()
         faults, code = _describe(error)
@@ -109,16 +112,21 @@ def open_terminal(*, as_json: bool, quiet: bool, debug: bool) -> Iterator[Termin
         raise typer.Exit(code) from None
 
 
-def _describe(error: Exception) -> tuple[tuple[str, ...], int]:
+def _describe(error: Exception) -> tuple[list[str], int]:
     """Return the faults that an error tells of, and the exit code."""
     kept = tuple(getattr(error, "__notes__", ()))  # what is kept of a run, and how to go on
     if isinstance(error, FractileError):
-        return (*(error.faults if isinstance(error, InputError) else (str(error),)), *kept), BAD_INPUT
+        return visible_faults((*(error.faults if isinstance(error, InputError) else (str(error),)), *kept)), BAD_INPUT
     if isinstance(error, WorkError):
-        return (*error.faults, *kept), FAILED
-    message = " ".join(f"{type(error).__name__}: {error}".split())
+        return visible_faults((*error.faults, *kept)), FAILED
+    path = describe_os_error(error) if isinstance(error, OSError) else None
+    if path is not None:
+        return visible_faults((path, *kept)), BAD_INPUT
+    message = f"unexpected {' '.join(f'{type(error).__name__}: {error}'.split())} (--debug shows where)"
+    if isinstance(error, MemoryError):
+        message = "not enough memory; use a machine with more, or fewer items, periods or paths"
     missing = missing_package(error) if isinstance(error, ImportError) else None
-    return (missing or f"unexpected {message} (--debug shows where)", *kept), FAILED
+    return visible_faults((missing or message, *kept)), FAILED
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

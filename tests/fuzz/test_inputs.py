@@ -1,0 +1,41 @@
+"""Mutated inputs through the commands: a right run, or exit code 2 with a clear fault, and nothing left behind.
+
+Each number is one input: `check(place, number)` runs it again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fuzz_inputs import Place, check, clean
+
+FAST, SLOW, PIECE = 500, 10_000, 500
+"""Inputs of the fast and of the slow suite, and of one test."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return Place.make(tmp_path_factory.mktemp("fuzz"))
+
+
+def faulty(place, numbers):
+    """Return what is wrong with the runs of some inputs, by number."""
+    found = {}
+    for number in numbers:
+        what, outcome, faults = check(place, np.random.default_rng([14, number]))
+        clean(place)
+        if faults:
+            found[number] = (what, faults, outcome.err[:500])
+    return found
+
+
+def test_mutated_inputs(place, monkeypatch):
+    monkeypatch.chdir(place.folder)
+    assert faulty(place, range(FAST)) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(FAST, SLOW, PIECE))
+def test_many_mutated_inputs(place, monkeypatch, first):
+    monkeypatch.chdir(place.folder)
+    assert faulty(place, range(first, first + PIECE)) == {}
