@@ -159,6 +159,14 @@ def sorted_quantiles(ordered: FloatArray, levels: FloatArray, axis: int = 0) -> 
     return np.asarray(below * (1 - share) + above * share)
 
 
+def lift_crossings(values: FloatArray) -> FloatArray:
+    """Lift every quantile to the highest one of a lower level, in place, and return the array; levels last."""
+    for k in range(1, values.shape[-1]):
+        # A column at a time: numpy's running maximum along a short axis costs several times as much.
+        np.maximum(values[..., k], values[..., k - 1], out=values[..., k])
+    return values
+
+
 def increasing_inside(levels: FloatArray) -> bool:
     """Whether levels increase strictly and lie in (0, 1)."""
     return bool(np.all(np.diff(levels) > 0) and levels[0] > 0 and levels[-1] < 1)

@@ -11,6 +11,7 @@ from ...arrays import FloatArray, IntArray
 from ..base import Arrays, Request, at_levels, targets_of, velocity
 from ..censoring import History
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
+from ..interpolation import AT_ONCE, lift_crossings
 from .sampling import ErrorDependence, fit_errors
 
 CALIBRATION = 40
@@ -59,22 +60,51 @@ class ErrorDistribution:
         Returns:
             units, shape (items, origins, horizon, Q), not below zero and not decreasing.
         """
-        size = _size(point, speed)
+        usual = speed if speed.ndim == point.ndim else speed[..., None]
+        step = np.arange(point.shape[-1])
+        cells = (np.broadcast_to(each, point.shape).reshape(-1) for each in (point, usual, step))
+        return self.quantiles_of_cells(*cells, levels).reshape(*point.shape, len(levels))
+
+    def quantiles_of_cells(
+        self, point: FloatArray, usual: FloatArray, step: IntArray, levels: FloatArray
+    ) -> FloatArray:
+        """Return the quantiles of demand in single periods.
+
+        Args:
+            point: forecast, units, shape (cells,).
+            usual: typical sales, units per period, shape (cells,).
+            step: periods ahead, from 0, shape (cells,).
+            levels: shape (Q,). [τ]
+
+        Returns:
+            units, shape (cells, Q), not below zero and not decreasing.
+        """
         # Errors may be negative, quantiles of demand may not: they are lifted above zero for the interpolation.
         lift = max(0.0, -float(self.table.min())) * 2.0 + 1.0
-        table = at_levels(GRID, self.table + lift, levels) - lift
-        steps = np.minimum(np.arange(point.shape[-1]), self.table.shape[1] - 1)
+        bands, horizon = self.table.shape[:2]
+        table = (at_levels(GRID, self.table + lift, levels) - lift).reshape(bands * horizon, len(levels))
+        point, row = np.maximum(point, 0.0), np.minimum(step, horizon - 1)
+        size = _size(point, usual)
         # Between the middles of two bands, errors are interpolated by the log of the size.
-        log_size = np.log(size)
-        if len(self.middle) == 1:
-            below, share = np.zeros(size.shape, dtype=np.int64), np.zeros((*size.shape, 1))
-        else:
-            below = np.clip(np.searchsorted(self.middle, log_size) - 1, 0, len(self.middle) - 2)
+        share, further = np.zeros(size.shape), 0
+        if bands > 1:
+            log_size, further = np.log(size), horizon
+            below = np.clip(np.searchsorted(self.middle, log_size) - 1, 0, bands - 2)
             width = self.middle[below + 1] - self.middle[below]
-            share = np.clip((log_size - self.middle[below]) / width, 0.0, 1.0)[..., None]
-        errors = table[below, steps] * (1 - share) + table[np.minimum(below + 1, len(table) - 1), steps] * share
-        values = np.maximum(point, 0.0)[..., None] + errors * (size**self.power)[..., None]
-        return np.maximum.accumulate(np.maximum(values, 0.0), axis=-1)
+            share = np.clip((log_size - self.middle[below]) / width, 0.0, 1.0)
+            row = row + below * horizon
+        scale, out = size**self.power, np.empty((len(point), len(levels)))
+        for first in range(0, len(point), AT_ONCE // 16):
+            part = slice(first, first + AT_ONCE // 16)
+            values = np.take(table, row[part], axis=0, out=out[part], mode="clip")
+            values *= (1 - share[part])[:, None]
+            above = table.take(row[part] + further, axis=0)
+            above *= share[part, None]
+            values += above
+            values *= scale[part, None]
+            values += point[part, None]
+            lift_crossings(np.maximum(values, 0.0, out=values))
+        return out
 
     def arrays(self) -> Arrays:
         """Return the arrays that `from_arrays` needs."""

@@ -60,10 +60,13 @@ class ErrorDependence:
 
     def forecast(self, request: Request, values: FloatArray) -> QuantileForecast:
         """Return quantiles at `levels(request.levels)`, (items, origins, horizon, ...), as the request's forecast."""
-        if self.spread is not None:
-            items = request.panel.item_ids
-            values = self.spread.widen(items, self.levels(request.levels), values, request.levels)
-        return request.forecast(values, self.at(request.panel, request.origins, request.horizon))
+        return request.forecast(self.widen(request, values), self.at(request.panel, request.origins, request.horizon))
+
+    def widen(self, request: Request, values: FloatArray) -> FloatArray:
+        """Return quantiles at the request's levels of those at `levels(request.levels)`, as wide as past errors say."""
+        if self.spread is None:
+            return values
+        return self.spread.widen(request.panel.item_ids, self.levels(request.levels), values, request.levels)
 
     def at(self, panel: SalesPanel, origins: IntArray, horizon: int) -> Dependence:
         """Return the dependence of forecasts from these origins; bands come from sales before the origin."""

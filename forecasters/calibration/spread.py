@@ -22,7 +22,7 @@ from scipy.special import ndtr, ndtri
 from ...arrays import FloatArray
 from ..base import Arrays
 from ..forecast import DEFAULT_LEVELS
-from ..interpolation import interpolation_weights, mean_weights
+from ..interpolation import AT_ONCE, interpolation_weights, lift_crossings, mean_weights
 
 LEVELS = np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95])
 """Levels whose reading is moved for all items alike; beyond the first and the last as there."""
@@ -80,18 +80,23 @@ class ItemSpread:
         Returns:
             units, shape (items, origins, horizon, Q), not below zero and not decreasing.
         """
-        spread = self.of(item_ids)
-        wide = self._read(spread, trained, values, levels)
-        if not (spread == 1.0).all():
-            # Means are those of the usual levels, so that a level more or less does not move the others.
-            usual = np.isin(trained, DEFAULT_LEVELS)
-            usual = usual if usual.sum() > 1 else np.ones(len(trained), dtype=bool)
-            few, average = trained[usual], mean_weights(tuple(trained[usual]))
-            before, after = (
-                self._read(each, few, values[..., usual], few) @ average for each in (np.ones_like(spread), spread)
-            )
-            wide = wide * np.divide(before, after, out=np.ones_like(after), where=after > 0)[..., None]
-        return np.asarray(np.maximum.accumulate(wide, axis=-1))
+        spread, out = self.of(item_ids), np.empty((*values.shape[:3], len(levels)))
+        # Means are those of the usual levels, so that a level more or less does not move the others.
+        usual = np.isin(trained, DEFAULT_LEVELS)
+        usual = usual if usual.sum() > 1 else np.ones(len(trained), dtype=bool)
+        few, average = trained[usual], mean_weights(tuple(trained[usual]))
+        size = max(1, AT_ONCE // max(1, values[:1].size))
+        for first in range(0, len(values), size):
+            part = slice(first, first + size)
+            own, cells = spread[part], values[part]
+            wide = self._read(own, trained, cells, levels)
+            if not (own == 1.0).all():
+                before, after = (
+                    self._read(each, few, cells[..., usual], few) @ average for each in (np.ones_like(own), own)
+                )
+                wide *= np.divide(before, after, out=np.ones_like(after), where=after > 0)[..., None]
+            out[part] = lift_crossings(wide)
+        return out
 
     def _read(self, spread: FloatArray, trained: FloatArray, values: FloatArray, levels: FloatArray) -> FloatArray:
         """Return quantiles at the moved levels, as far from the median as a spread of each item says."""
@@ -101,9 +106,11 @@ class ItemSpread:
         score = np.minimum(score, ndtri(trained[-1]))
         weights = interpolation_weights(trained, ndtr(np.minimum(spread, 1.0)[:, None] * score))  # (items, Q + 1, K)
         read = np.einsum("iohk,iqk->iohq", values, weights, optimize=True)
-        median = read[..., -1:]
-        wide = median + np.maximum(spread, 1.0)[:, None, None, None] * (read[..., :-1] - median)
-        return np.asarray(np.maximum(wide, 0.0))
+        median, wide = read[..., -1:], read[..., :-1]
+        wide -= median
+        wide *= np.maximum(spread, 1.0)[:, None, None, None]
+        wide += median
+        return np.maximum(wide, 0.0, out=wide)
 
     def arrays(self) -> Arrays:
         """Return the arrays that `from_arrays` needs."""

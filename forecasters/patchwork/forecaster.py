@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Self
 
 import numpy as np
@@ -48,10 +48,12 @@ class DistributionEngine:
         """Return quantiles of demand, units, shape (items, origins, horizon, levels)."""
         member = _classes(expected, self.edges, promotions=len(self.classes) > len(self.edges) + 1)
         values = np.empty((*expected.point.shape, len(levels)))
+        step = np.broadcast_to(np.arange(member.shape[-1]), member.shape)
         for number, errors in enumerate(self.classes):
             chosen = member == number
             if chosen.any():
-                values[chosen] = errors.quantiles(expected.point, expected.typical, levels)[chosen]
+                cells = (each[chosen] for each in (expected.point, expected.typical, step))
+                values[chosen] = errors.quantiles_of_cells(*cells, levels)
         return values
 
     def arrays(self) -> Arrays:
@@ -110,6 +112,12 @@ def textbook_quantiles(point: FloatArray, unit: float, levels: FloatArray, *, wh
     return np.maximum(point[..., None] + ndtri(levels) * np.sqrt(unit * point)[..., None], 0.0)
 
 
+def _whole_units(values: FloatArray) -> FloatArray:
+    """Round quantiles to whole units, halves up, in place."""
+    values += 0.5
+    return np.floor(values, out=values)
+
+
 def _classes(expected: Expected, edges: FloatArray, *, promotions: bool) -> IntArray:
     by_item = np.searchsorted(edges, expected.dispersion, side="right")[..., None]
     if not promotions:
@@ -138,7 +146,7 @@ class Patches:
         if self.engine is None:
             return textbook_quantiles(expected.point, self.series.unit, levels, whole=self.whole)
         values = self.engine.quantiles(expected, levels)
-        return np.floor(values + 0.5) if self.whole else values
+        return _whole_units(values) if self.whole else values
 
 
 class Patchwork(BaseForecaster[Patches]):
@@ -212,10 +220,10 @@ class Patchwork(BaseForecaster[Patches]):
     def _predict(self, request: Request, fitted: Patches) -> QuantileForecast:
         """Forecast with the series and the errors around it."""
         expected = fitted.series.expected(request.panel, request.origins, request.horizon)
-        forecast = fitted.dependence.forecast(
-            request, fitted.quantiles(expected, fitted.dependence.levels(request.levels))
-        )
-        return replace(forecast, values=np.floor(forecast.values + 0.5)) if fitted.whole else forecast
+        dependence = fitted.dependence
+        values = dependence.widen(request, fitted.quantiles(expected, dependence.levels(request.levels)))
+        values = _whole_units(values) if fitted.whole else values
+        return request.forecast(values, dependence.at(request.panel, request.origins, request.horizon))
 
     def _to_state(self, fitted: Patches) -> State:
         """Return configuration and arrays."""

@@ -80,10 +80,13 @@ def filter_levels(sales: FloatArray, known: FloatArray, factor: FloatArray, star
     items, periods = sales.shape
     now = _State.before(start, items)
     kept = Levels(*(np.empty((items, periods + 1)) for _ in range(3)))
+    # Periods first, so that what one step reads lies side by side.
+    sales, factor, informative = (np.ascontiguousarray(each.T) for each in (sales, factor, known > 0))
     for t in range(periods + 1):
-        kept.log_level[:, t], kept.variance[:, t], kept.dispersion[:, t] = now.log_level, now.variance, now.dispersion
+        dispersion = now.dispersion
+        kept.log_level[:, t], kept.variance[:, t], kept.dispersion[:, t] = now.log_level, now.variance, dispersion
         if t < periods:
-            now = now.after(sales[:, t], factor[:, t], known[:, t] > 0, drift)
+            now = now.after(sales[t], factor[t], informative[t], drift, dispersion)
     return kept
 
 
@@ -105,39 +108,45 @@ class _State(NamedTuple):
     @property
     def dispersion(self) -> FloatArray:
         """Variance of demand = mean + dispersion · mean²."""
-        return np.clip(self.excess / self.weight, *DISPERSION)
+        return np.minimum(np.maximum(self.excess / self.weight, DISPERSION[0]), DISPERSION[1])
 
-    def after(self, sales: FloatArray, factor: FloatArray, informative: BoolArray, drift: float) -> _State:
-        """Return where items stand after a period; a level drifts from its item's first sale on."""
-        dispersion, mean = self.dispersion, np.exp(self.log_level) * factor
+    def after(
+        self, sales: FloatArray, factor: FloatArray, informative: BoolArray, drift: float, dispersion: FloatArray
+    ) -> _State:
+        """Return where items stand after a period; a level drifts from its item's first sale on.
+
+        Panels are short of items beside the steps that they take: what several lines read is computed once.
+        """
+        mean = np.exp(self.log_level) * factor
+        square_mean, inflation = mean**2, 1 + dispersion * mean
         blur = np.expm1(np.minimum(self.variance, 3.0))
-        expected = mean * (1 + dispersion * mean) + mean**2 * blur
+        expected = mean * inflation + square_mean * blur
         settled = self.variance < SETTLED
         square = np.minimum((sales - mean) ** 2, ODD**2 * expected) - mean
         # An error is evidence on the dispersion where the mean is not small.
-        evidence = _information(mean, dispersion) ** 2
+        evidence = (mean / inflation) ** 2
         share = evidence / (0.1 + evidence) * (informative & settled)
         likely = np.where(settled, np.minimum(sales, mean + CLIP * np.sqrt(expected)), sales)
         # The posterior mode, by Newton's method with steps of at most one.
-        moved = self.log_level
-        for _ in range(NEWTON_STEPS):
+        precision, likely_inflation = 1 / self.variance, 1 + dispersion * likely
+        moved, now = self.log_level, mean
+        for step in range(NEWTON_STEPS):
+            slope = (likely - now) / inflation
+            if step:
+                slope -= (moved - self.log_level) / self.variance
+            bend = now * likely_inflation / inflation**2 + precision
+            moved = moved + np.minimum(np.maximum(slope / bend, -1.0), 1.0)
             now = np.exp(moved) * factor
-            slope = (likely - now) / (1 + dispersion * now) - (moved - self.log_level) / self.variance
-            bend = now * (1 + dispersion * likely) / (1 + dispersion * now) ** 2 + 1 / self.variance
-            moved = moved + np.clip(slope / bend, -1.0, 1.0)
-        information = np.where(informative, _information(np.exp(moved) * factor, dispersion), 0.0)
+            inflation = 1 + dispersion * now
+        information = np.where(informative, now / inflation, 0.0)
         seen = self.seen | informative
         return _State(
             log_level=np.where(informative, moved, self.log_level),
             variance=self.variance / (1 + self.variance * information) + np.where(seen, drift, 0.0),
-            excess=self.excess + share * (square / np.maximum(mean**2, 1e-4) - blur),
+            excess=self.excess + share * (square / np.maximum(square_mean, 1e-4) - blur),
             weight=self.weight + share,
             seen=seen,
         )
-
-
-def _information(mean: FloatArray, dispersion: FloatArray) -> FloatArray:
-    return mean / (1 + dispersion * mean)
 
 
 @dataclass(frozen=True, eq=False)

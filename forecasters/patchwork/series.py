@@ -113,7 +113,11 @@ class Series:
         price = log_prices(panel)
         first = np.minimum(launches(panel)[:, None], origins)
         at_launch = np.take_along_axis(price, np.minimum(first, panel.periods - 1), axis=1)
-        return np.stack([self.launch.of(panel.attributes, column) for column in at_launch.T], axis=1)
+        attributes, out = panel.attributes, np.empty(first.shape)
+        columns, which = np.unique(at_launch, axis=1, return_inverse=True)
+        for k, column in enumerate(columns.T):  # one for all origins, where items keep the price of their launch
+            out[:, which == k] = self.launch.of(attributes, column)[:, None]
+        return out
 
     def to_state(self) -> State:
         """Return configuration and arrays."""
