@@ -31,6 +31,7 @@ from .interpolation import (
     CROSSING,
     increasing_inside,
     interpolation_weights,
+    level_weights,
     mean_weights,
     quantiles_of,
 )
@@ -121,7 +122,7 @@ class QuantileForecast:
         """
         level = check_level(level, self.values.shape[:2])
         if level.ndim == 0:
-            return np.maximum(self.values @ interpolation_weights(self.levels, level), 0.0)
+            return np.maximum(self.values @ level_weights(tuple(self.levels.tolist()), level.item()), 0.0)
         weights = interpolation_weights(self.levels, np.broadcast_to(level, self.values.shape[:2]))
         return np.maximum(np.einsum("iohq,ioq->ioh", self.values, weights), 0.0)
 

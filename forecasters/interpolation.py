@@ -131,6 +131,14 @@ def cdf_at(levels: FloatArray, values: FloatArray, demand: FloatArray, *, from_l
     return np.asarray(np.clip(np.where(beyond, tail, linear), 0.0, 1.0))
 
 
+@lru_cache(maxsize=256)
+def level_weights(levels: tuple[float, ...], level: float) -> FloatArray:
+    """Return `interpolation_weights` of one level, shape (Q,): simulations read the same one in every period."""
+    weights = interpolation_weights(np.asarray(levels), level)
+    weights.flags.writeable = False
+    return weights
+
+
 @lru_cache(maxsize=64)
 def mean_weights(levels: tuple[float, ...]) -> FloatArray:
     """Return weights w with `mean = Σ_k w_k q_k`: `interpolation_weights` averaged over all levels."""

@@ -61,7 +61,7 @@ def first_period_demand(forecasts: Sequence[DemandForecast], normal: FloatArray)
         units, shape (paths, periods, items): at (p, t, i) what `at_normals` gives for the score of (i, t, p).
     """
     items, periods, paths = normal.shape
-    demand = np.empty((paths, periods, items))
+    demand = np.empty((periods, paths, items)).swapaxes(0, 1)  # a simulation reads period after period
     levels = forecasts[0].levels
     if not all(type(f) is QuantileForecast and np.array_equal(f.levels, levels) for f in forecasts):
         for t, forecast in enumerate(forecasts):

@@ -73,8 +73,10 @@ def sum_quantiles(levels: FloatArray, values: FloatArray, dependence: Dependence
     Returns:
         units, shape (items, origins, n, Q).
     """
+    items, origins, number = spans.shape
+    # Simulations read one origin after another: what is read together lies side by side.
+    out = np.empty((origins, items, number, len(levels))).swapaxes(0, 1)
     # The sum over one period is that period, without the error of draws.
-    out = np.empty((*spans.shape, len(levels)))
     out[:] = values[:, :, :1]
     dependence = dependence or Dependence.independent(values.shape[2])
     band = np.broadcast_to(dependence.band, values.shape[:2])[..., None]

@@ -180,7 +180,7 @@ def stack_first(parts: list[Array]) -> Array:
     return sys.modules["torch"].stack(parts, 0) if is_torch(parts[0]) else np.stack(parts, 0)
 
 
-WORTH_IT = 65_536
+WORTH_IT = 16_384
 """Numbers in a pipeline from which on loose slots are faster than a copy."""
 
 

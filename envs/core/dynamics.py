@@ -142,7 +142,8 @@ def feasible_order(order: Array, params: ItemParams) -> Array:
     placed = order
     if params.pack_size is not None:
         size = like(params.pack_size, order)
-        placed = floor(order / size + 0.5) * size
+        one = isinstance(size, float) and size == 1.0  # the usual case: nothing to divide by
+        placed = floor(order + 0.5) if one else floor(order / size + 0.5) * size
     if params.maximum_order is not None:
         placed = minimum(placed, most)
     if params.minimum_order is not None:
