@@ -233,3 +233,10 @@ def test_nearest_feasible_order(pack, least, most, asked, placed):
 def test_order_rules_differ_over_items():
     params = ItemParams(pack_size=np.array([4.0, 1.0, 6.0]), maximum_order=np.array([np.inf, 3.0, np.inf]))
     np.testing.assert_array_equal(feasible_order(np.full((2, 3), 7.0), params), [[8.0, 3.0, 6.0]] * 2)
+
+
+def test_packs_of_one_unit_are_whole_units_however_they_are_given():
+    order = np.random.default_rng(0).normal(3.0, 3.0, (4, 50)).round(1)
+    one, each = ItemParams(pack_size=1.0), ItemParams(pack_size=np.ones(50))
+    np.testing.assert_array_equal(feasible_order(order, one), feasible_order(order, each))
+    np.testing.assert_array_equal(feasible_order(np.array([[0.5, 1.5, 2.49]]), one), [[1.0, 2.0, 2.0]])
