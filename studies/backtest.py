@@ -50,22 +50,13 @@ from .folds import (
 from .outside import own_windows, with_outside
 from .own import own_note, own_policy, replay_orders, with_own
 from .pieces import fit_key, keep_fit
-from .refits import Refits, new_forecaster
+from .refits import Refits, looks_back, new_forecaster
 from .refused import nothing_to_learn_from, refuse_policies, without_bounds
 from .sections import OWN
 from .windows import Windows, place_folds, shown_periods
 
 # What `Study` works with: read from here by whoever reads `Study`.
-__all__ = [
-    "Backtest",
-    "Fold",
-    "Forecasts",
-    "Learning",
-    "Study",
-    "Trained",
-    "begin",
-    "new_forecaster",
-]
+__all__ = ["Backtest", "Fold", "Forecasts", "Learning", "Study", "Trained", "begin", "new_forecaster"]
 
 
 @dataclass(eq=False)
@@ -195,21 +186,24 @@ class Study:
             parts.append(self._prepared(model.scenario(rng, paths, end - first, self.shown)))
         return reduce(join_periods, parts)
 
-    def forecast(self, name: str, paths: int) -> Backtest:
+    def forecast(self, name: str, paths: int, *, back: bool = True) -> Backtest:
         """Forecast with one forecaster in every fold; no policies yet.
 
         Args:
             name: of the forecaster.
             paths: simulated, beside the history, for policies to learn from.
+            back: whether earlier origins are forecast, too: see `looks_back`; else those of a warm-up alone.
         """
         own = self.along(name)
         refits = own.refits(name)
         folds: list[Fold] = []
         for k, window in enumerate(own.windows):
-            refits.begin((*(first for first, _ in window.forecast), window.cutoff), self.fold_words(k))
+            earlier = window.fits if back else () if folds else window.fits[-1:]
+            refits.begin((*earlier, window.cutoff), self.fold_words(k))
             # Networks are trained before the first fold: simulated demand is for them alone.
-            learning = own._learn(refits, window, 0 if folds else paths)
-            before = refits.forecast(*window.forecast[-1]) if window.fits else None
+            learning = own._learn(refits, window, 0 if folds else paths) if back else None
+            first = earlier[-1] if back and earlier else window.cutoff - window.warm_up
+            before = refits.forecast(first, window.cutoff, earlier[-1]) if earlier else None
             after = refits.forecast(window.cutoff, window.end)
             forecasts = Forecasts(refits.fitted(window.cutoff), learning, before, after)
             folds.append(Fold(window.cutoff, window.end, forecasts, Trained({}, {}, {})))
@@ -217,16 +211,22 @@ class Study:
             scenario = self._prepared(own._held_out(folds, own.shown, self.data.demand))
         return Backtest(name, tuple(folds), scenario, own.window.warm_up, {})
 
-    def backtest(self, forecaster: str, policies: Iterable[str], *, paths: int | None = None) -> Backtest:
+    def backtest(
+        self, forecaster: str, policies: Iterable[str], *, paths: int | None = None, also: Iterable[str] = ()
+    ) -> Backtest:
         """Forecast, train and simulate in every fold, each on what was known before it.
 
         Args:
             forecaster: name of the forecaster that policies see.
             policies: names.
-            paths: simulated, beside the history, for policies to learn from; as configured where None.
+            paths: simulated, beside the history, for networks to learn from; as configured where None.
+            also: names of policies that are to come on the same forecasts later: see `with_policies`.
         """
-        paths = self.config.training.simulated_paths if paths is None else paths
-        return self.with_policies(self.forecast(forecaster, paths), policies)
+        names = list(policies)
+        if paths is None:
+            paths = self.config.training.simulated_paths if any(map(is_trained, names)) else 0
+        back = looks_back(self.config, [*names, *also])
+        return self.with_policies(self.forecast(forecaster, paths, back=back), names)
 
     def with_policies(self, backtest: Backtest, names: Iterable[str]) -> Backtest:
         """Return a backtest of other policies on the same forecasts.

@@ -16,8 +16,12 @@ from ..registry import is_address
 from .own_code import check_own_code
 from .scale_section import ScaleConfig
 from .sections import (
+    BOUNDS,
+    CHEAPEST,
     FEWEST_HELD_OUT,
+    FEWEST_SIMULATED,
     OUTSIDE,
+    OWN_ORDERS,
     TRUTH,
     BacktestConfig,
     DataConfig,
@@ -114,6 +118,16 @@ class StudyConfig(Section):
         return self
 
     @property
+    def drawn_policies(self) -> tuple[str, ...]:
+        """Policies that are compared in simulated histories: no bounds, no orders on record; none where fewer than two.
+
+        None, too, where the baseline itself is no such policy, or where no histories are to be drawn.
+        """
+        names = tuple(name for name in self.policies.names if name not in (*BOUNDS, OWN_ORDERS))
+        drawn = len(names) > 1 and self.backtest.simulated_histories >= FEWEST_SIMULATED
+        return names if drawn and self.policies.baseline in (*names, CHEAPEST) else ()
+
+    @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that it names."""
         named = (self.data.history, self.data.items, self.data.state, *self.forecast.files.values())
@@ -180,6 +194,8 @@ def load_config(
 ) -> StudyConfig:
     """Return the config of a TOML file (none: the defaults), with options laid over it.
 
+    Where both `forecast.forecaster` and `policies.names` are given, no forecaster is scored beside it by default.
+
     Args:
         path: a TOML file; relative paths in it are relative to its folder.
         overrides: values by dotted key, e.g. `{"data.history": "sales.csv"}`; relative paths are relative to
@@ -194,7 +210,7 @@ def load_config(
     if path is not None and trusted is not None:
         check_own_code(Path(path), raw, trusted)
     try:
-        return StudyConfig.from_mapping(_override(raw, overrides))
+        return StudyConfig.from_mapping(_no_more_than_named(_override(raw, overrides)))
     except InputError as error:
         own = [fault.startswith(tuple(overrides)) or path is None for fault in error.faults]
         raise InputError(
@@ -247,6 +263,15 @@ def _outside_names(raw: Mapping[str, Any]) -> tuple[str, ...]:
     forecast = raw.get("forecast")
     files = forecast.get("files") if isinstance(forecast, Mapping) else getattr(forecast, "files", None)
     return tuple(map(str, files)) if isinstance(files, Mapping) else ()
+
+
+def _no_more_than_named(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a config that scores no forecasters by default where it names its forecaster and its policies."""
+    forecast, policies = raw.get("forecast"), raw.get("policies")
+    if not (isinstance(forecast, Mapping) and isinstance(policies, Mapping)):
+        return raw
+    named = "forecaster" in forecast and "names" in policies and "also" not in forecast
+    return {**raw, "forecast": {**forecast, "also": ()}} if named else raw
 
 
 def _override(raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -143,6 +143,12 @@ class Backtest:
         return concatenate_origins([fold.forecasts.after for fold in self.folds])
 
     @property
+    def totals(self) -> QuantileForecast | None:
+        """Forecasts of demand over the protection interval from all held-out origins, as policies saw them."""
+        totals = self.scenario.protection_totals
+        return None if totals is None else concatenate_origins(totals.totals[self.warm_up :])
+
+    @property
     def fitted(self) -> Forecaster:
         """The last fold's forecaster."""
         return self.folds[-1].forecasts.fitted

@@ -35,6 +35,7 @@ from ..randomness import keyed_generator
 from .backtest import Backtest, Study
 from .compare import Comparison
 from .pieces import keep_arrays
+from .sections import FEWEST_SIMULATED
 from .statistics import simulated_saving
 
 CELLS = 1_000_000
@@ -43,8 +44,6 @@ MOST_CELLS = 8_000_000
 """Path-item-periods that are simulated in all at most; panels of very many items have fewer histories."""
 FEWEST = 20
 """Histories at least, whatever they hold."""
-FEWEST_SIMULATED = 2
-"""Fewer have no spread."""
 COLUMNS = ("simulated_saving", "simulated_low", "simulated_high", "history_low", "history_high")
 
 
@@ -103,8 +102,7 @@ def simulate_histories(study: Study, backtest: Backtest, histories: int) -> dict
     Returns:
         By name, money, shape (training seeds, histories).
     """
-    ready = backtest.folds[0].trained.policies
-    names = [name for name, policy in ready.items() if not isinstance(policy, Planner | RecordedOrders)]
+    names = _drawn(backtest)
     cells = backtest.scenario.periods * backtest.scenario.items
     histories = min(histories, max(FEWEST, MOST_CELLS // cells))
     rng = keyed_generator(study.config.seed, "simulated histories")
@@ -119,6 +117,12 @@ def simulate_histories(study: Study, backtest: Backtest, histories: int) -> dict
                 costs[name].append(study.cost_by_seed(backtest, name, scenario).sum((2, 3)))
             study.progress(f"{first + paths} of {histories} histories", (first + paths) / histories)
     return {name: np.concatenate(parts, axis=1) for name, parts in costs.items()}
+
+
+def _drawn(backtest: Backtest) -> list[str]:
+    """Return the policies that can be simulated on another demand: all but bounds and orders on record."""
+    ready = backtest.folds[0].trained.policies
+    return [name for name, policy in ready.items() if not isinstance(policy, Planner | RecordedOrders)]
 
 
 def simulated_table(
@@ -158,8 +162,9 @@ def with_histories(study: Study, backtest: Backtest, comparison: Comparison) -> 
         backtest: with its policies.
         comparison: of them on the held-out periods.
     """
-    histories = study.config.backtest.simulated_histories
-    if histories < FEWEST_SIMULATED or backtest.scenario.periods == backtest.warm_up:
+    histories, names = study.config.backtest.simulated_histories, _drawn(backtest)
+    nothing = len(names) < 2 or comparison.baseline not in names or backtest.scenario.periods == backtest.warm_up
+    if histories < FEWEST_SIMULATED or nothing:
         return comparison
     begin_stage(study.progress, "simulating histories", kept=study.parts.holds(("histories",)))
     costs = keep_arrays(study.parts, ("histories",), lambda: simulate_histories(study, backtest, histories))

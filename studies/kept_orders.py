@@ -24,11 +24,11 @@ from .config import StudyConfig, load_config
 from .data import StudyData, describe_wrong_day, item_params, read_stock
 from .folder import read_manifest
 from .integrity import ORDERING as ORDERED_FROM, check_files
-from .kept_runs import BOUNDS, kept_policies, orders_at_end, pooled_parameters
+from .kept_runs import kept_policies, orders_at_end, pooled_parameters
 from .orders import label_orders, not_sold
 from .outside import read_outside
 from .own import own_policies, own_policy
-from .sections import OWN_LEVELS, OWN_ORDERS
+from .sections import BOUNDS, OWN_LEVELS, OWN_ORDERS
 from .windows import forecast_periods, shown_periods
 
 ORDERING = ("study", "train")

@@ -33,15 +33,13 @@ from .folder import RunFolder
 from .interrupted import PARTS, interruptible_run
 from .locks import locks_target
 from .record import learning_record, write_manifest
-from .sections import OWN, OWN_ORDERS
+from .sections import BOUNDS, OWN, OWN_ORDERS
 from .stages import CHOSEN, train_stages
 from .windows import forecast_periods, shown_periods
 
 if TYPE_CHECKING:
     from ..progress import Progress
 
-BOUNDS = ("hindsight",)
-"""Planners that know the future: bounds, not policies."""
 MODELS, POOLED = "models", "pooled.json"
 """The folder of forecaster and policies in a run, and its file of what new items take of these."""
 

@@ -17,7 +17,10 @@ from ..forecasters.registry import FORECASTERS, make_forecaster
 from ..parts import Parts
 from ..progress import Progress, begin_stage, no_progress, portion
 from ..registry import option_names
+from ..training.train import needs_training
+from .config import StudyConfig
 from .pieces import fit_key, keep_forecast
+from .sections import BOUNDS, CHEAPEST
 
 
 def new_forecaster(
@@ -49,6 +52,22 @@ def accepted(name: str, **options: Any) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key in known}
 
 
+def looks_back(config: StudyConfig, names: Iterable[str]) -> bool:
+    """Whether a study needs forecasts of earlier origins than those of a warm-up.
+
+    It does where a policy has parameters to find, where the baseline is chosen among several, and for the shocks of
+    simulated histories.
+
+    Args:
+        config: of the study.
+        names: of policies that are to come on the forecasts.
+    """
+    policies = config.policies
+    chosen = policies.baseline == CHEAPEST and len(set(policies.names) - set(BOUNDS)) > 1
+    found = any(needs_training(name, policies.options.get(name, {})) for name in names)
+    return found or chosen or bool(config.drawn_policies)
+
+
 @dataclass(eq=False)
 class Refits:
     """A forecaster that is fitted again along the history.
@@ -74,7 +93,7 @@ class Refits:
     parts: Parts = field(default_factory=Parts)
     _coming: list[int] = field(default_factory=list, init=False, repr=False)
     _fitted: dict[int, Forecaster] = field(default_factory=dict, init=False, repr=False)
-    _forecasts: dict[tuple[int, int], QuantileForecast] = field(default_factory=dict, init=False, repr=False)
+    _forecasts: dict[tuple[int, ...], QuantileForecast] = field(default_factory=dict, init=False, repr=False)
 
     def begin(self, untils: Iterable[int], where: str = "") -> None:
         """Report the stage of some fits and their forecasts.
@@ -101,15 +120,22 @@ class Refits:
         self.begin([until], " on all periods")
         return self.fitted(until)
 
-    def forecast(self, first: int, end: int) -> QuantileForecast:
-        """Return forecasts from each of the origins first … end − 1, by the forecaster fitted before `first`."""
-        if (first, end) not in self._forecasts:
-            fitted = self.fitted(first)
+    def forecast(self, first: int, end: int, until: int | None = None) -> QuantileForecast:
+        """Return forecasts from each of the origins first … end − 1.
+
+        Args:
+            first: the first origin.
+            end: the one after the last.
+            until: the first period that the forecaster does not know; `first` where None.
+        """
+        key = (first, end) if until in (None, first) else (first, end, until)
+        if key not in self._forecasts:
+            fitted = self.fitted(first if until is None else until)
             with self.stage(f"forecasting with {self.name}"):
-                self._forecasts[first, end] = keep_forecast(
+                self._forecasts[key] = keep_forecast(
                     self.parts,
-                    (self.name, first, end),
+                    (self.name, *key),
                     self.panel,
                     lambda: fitted.predict(self.panel, self.horizon, origins=np.arange(first, end)),
                 )
-        return self._forecasts[first, end]
+        return self._forecasts[key]

@@ -109,6 +109,8 @@ GivenFile = Annotated[Path, AfterValidator(absolute), Field(description="the pat
 PolicyName = Annotated[str, AfterValidator(_check_policy), Field(description="a policy's name")]
 OWN = OWN_LEVELS, OWN_ORDERS = "own_levels", "own_orders"
 """What the user does today, by the columns of the files: see `studies.own`; compared wherever the columns are there."""
+BOUNDS = ("hindsight",)
+"""Planners that know the future: bounds, not policies."""
 CHEAPEST = "cheapest"
 """The baseline that is chosen on the validation window."""
 BaselineName = Annotated[str, AfterValidator(_check_baseline), Field(description="a policy's name, or 'cheapest'")]
@@ -248,6 +250,10 @@ FEWEST_HELD_OUT = 12
 """Periods that are held out where none are configured and the history is short."""
 
 
+FEWEST_SIMULATED = 2
+"""Simulated histories below which none are drawn: they have no spread."""
+
+
 class BacktestConfig(Section):
     """`[backtest]`: periods held out at the end, and those before it in which policies are tuned.
 
@@ -271,7 +277,7 @@ class ForecastConfig(Section):
 
     Attributes:
         forecaster: name of the forecaster that policies see.
-        also: forecasters that are scored as well.
+        also: forecasters that are scored as well; none by default where `forecaster` and `policies.names` are given.
         horizon: periods ahead; None: as far as the longest protection interval reaches.
         options: keyword arguments by forecaster name.
         files: forecasts made elsewhere, a CSV or Parquet file each, by a name that then stands beside the forecasters'.

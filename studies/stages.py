@@ -6,8 +6,11 @@ from collections.abc import Iterable
 
 from ..training.train import is_trained, needs_training
 from .backtest import Study
+from .config import StudyConfig
 from .league.run import league_names, league_stage
 
+VALUED = ("newsvendor", "tuned_newsvendor")
+"""Policies that forecasters are valued with, where there are several forecasters."""
 CHOSEN = "fitting what was chosen"
 """Kind of the stage in which the forecaster of a choice is fitted."""
 
@@ -26,16 +29,21 @@ def fold_stages(study: Study, forecaster: str, policies: Iterable[str]) -> list[
     return kinds
 
 
-def study_stages(study: Study, valued: Iterable[str]) -> list[str]:
+def valued_policies(config: StudyConfig) -> tuple[str, ...]:
+    """Return the policies that a study values its forecasters with: of a single one, those that are compared anyway."""
+    several, names = len(config.forecast.names) > 1, config.policies.names
+    return tuple(name for name in VALUED if several or name in names)
+
+
+def study_stages(study: Study) -> list[str]:
     """Return the stages of `run_study` after its data were read.
 
     Args:
         study: with its data.
-        valued: policies that forecasters are valued with.
     """
     config = study.config
-    main, names, valued = config.forecast.forecaster, config.policies.names, list(valued)
-    kinds = [*fold_stages(study, main, names), "simulating histories", "checking"]
+    main, names, valued = config.forecast.forecaster, config.policies.names, valued_policies(config)
+    kinds = [*fold_stages(study, main, names), *["simulating histories"] * bool(config.drawn_policies), "checking"]
     for name in config.forecast.names:
         if name != main:
             kinds += fold_stages(study, name, valued)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +30,7 @@ from .histories import gap_sentence, with_histories
 from .impact.accuracy import score_rows
 from .impact.grid import run_grid
 from .interrupted import PARTS, interruptible_run
-from .kept_runs import BOUNDS, orders_at_end, save_models
+from .kept_runs import orders_at_end, save_models
 from .league.run import study_lineage
 from .locks import locks_target
 from .orders import label_orders, write_orders
@@ -38,12 +38,10 @@ from .outside import forecast_notes
 from .record import backtest_record, describe_setting, write_manifest
 from .report.page import build_report
 from .report.text import note_lines
-from .sections import OWN_ORDERS
-from .stages import study_stages
+from .sections import BOUNDS, OWN_ORDERS
+from .stages import study_stages, valued_policies
 from .sweeps import sweep_study
 
-VALUED = ("newsvendor", "tuned_newsvendor")
-"""Policies that forecasters are valued with."""
 VALUE_COLUMNS = ["forecaster", "policy", "cost", "fill_rate", "saving", "saving_low", "saving_high"]
 SERIES = ("demand", "order", "received", "sales", "shortfall", "on_hand", "cost")
 ITEM_COLUMNS = ("lead_time", "review_period", "holding_cost", "stockout_cost", "fixed_order_cost", "critical_ratio")
@@ -141,12 +139,13 @@ def run_study(
     kept = interruptible_run(
         out, config, kind="study", command=command, overwrite=overwrite, resume=resume, seconds=study.seconds
     )
-    plan_stages(progress, study_stages(study, VALUED))
+    plan_stages(progress, study_stages(study))
     config = study.config  # with what the user does today among the policies
     settings = config.statistics
     with kept as run:
         study = replace(study, parts=Parts(run.path / PARTS))
-        backtest = study.backtest(config.forecast.forecaster, config.policies.names)
+        valued = valued_policies(config)
+        backtest = study.backtest(config.forecast.forecaster, config.policies.names, also=valued)
         policies = backtest.trained.policies
         # The rule is decided before anything is held out, and holds for all folds.
         baseline = choose_baseline(config.policies.baseline, backtest.folds[0].trained)
@@ -170,7 +169,7 @@ def run_study(
             doubts=checks.doubts,
         )
         assumptions = list_assumptions(config, study.data)
-        value, scores = value_forecasters(study, backtest, comparison.trajectories[baseline])
+        value, scores = value_forecasters(study, backtest, valued, comparison.trajectories[baseline])
         weak = forecaster_warnings(scores, backtest.forecaster)
         checks = replace(checks, warnings=(*checks.warnings, *weak))
         league = study_lineage(study, run)
@@ -222,22 +221,27 @@ def run_study(
     )
 
 
-def value_forecasters(study: Study, main: Backtest, baseline: Trajectory) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Value each forecaster by the cost of a newsvendor on it, and score it: each period, and what is bought on.
+def value_forecasters(
+    study: Study, main: Backtest, policies: Sequence[str], baseline: Trajectory
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Value each forecaster by the cost of policies on it, and score it: each period, and what is bought on.
 
     Stock-outs in the history count as bounds on demand.
 
     Args:
         study: the study in progress.
         main: of the forecaster that policies see, which need not be fitted again.
+        policies: names: see `valued_policies`.
         baseline: of the headline; savings are measured against it.
     """
     names, settings = study.config.forecast.names, study.config.statistics
-    grid = run_grid(study, names, VALUED, ready={main.forecaster: main})
+    grid = run_grid(study, names, policies, ready={main.forecaster: main})
     value = grid.table(baseline, level=settings.level, clusters=settings.clusters)
     panel, params = study.data.panel, study.data.params
-    scores = [score_rows(name, forecast, panel, params) for name, forecast in grid.forecasts.items()]
-    return value[VALUE_COLUMNS], pd.concat(scores, ignore_index=True)
+    scores = [
+        score_rows(name, forecast, panel, params, total=grid.totals[name]) for name, forecast in grid.forecasts.items()
+    ]
+    return value.reindex(columns=VALUE_COLUMNS), pd.concat(scores, ignore_index=True)
 
 
 def _write_comparison(run: RunFolder, study: Study, comparison: Comparison, backtest: Backtest) -> None:

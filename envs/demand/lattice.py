@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.signal import fftconvolve
 
 from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
@@ -177,6 +176,8 @@ def grid_cells(distribution: Any, step: float, shape: tuple[int, ...]) -> FloatA
 def convolve(one: FloatArray, other: FloatArray) -> FloatArray:
     """Return the probabilities of a sum, without the negligible end; long vectors by fast Fourier transform."""
     if min(len(one), len(other)) > 512:
+        from scipy.signal import fftconvolve  # slow to import
+
         return trim(np.maximum(fftconvolve(one, other), 0.0))
     return trim(np.convolve(one, other))
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import FractileError
 from ..data.panel import SalesPanel
-from ..forecast import QuantileForecast
+from ..forecast import DemandForecast, QuantileForecast
 from .outcomes import Outcomes, StockOuts, check_stock_outs, stock_survival
 
 
@@ -25,6 +25,7 @@ def protection_interval_cells(
     *,
     truth: FloatArray | None = None,
     stock_outs: StockOuts = "bound",
+    total: DemandForecast | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the loss of each item and origin and the demand it is weighed with, for intervals and paired differences.
 
@@ -42,6 +43,7 @@ def protection_interval_cells(
         level: critical ratio in (0, 1), or one an item. [τ]
         truth: demand to score against instead of sales, shape (items, periods).
         stock_outs: "bound", or "mask": sums with a stock-out in them do not count.
+        total: `forecast.total(span)`, where it was computed before.
 
     Returns:
         `ρ_τ(y − q_τ)`, and demand (what was sold, where stock ran out), both summed over the span, units, shape
@@ -51,7 +53,7 @@ def protection_interval_cells(
     if forecast.item_ids != panel.item_ids:
         raise FractileError("the forecast's items are not the panel's, or stand in another order")
     spans, levels = (_one_an_item(name, value, panel.items) for name, value in (("span", span), ("level", level)))
-    total = forecast.total(spans.astype(np.int64)[:, None])
+    total = forecast.total(spans.astype(np.int64)[:, None]) if total is None else total
     outcomes = total_outcomes(panel, forecast.origins, spans.astype(np.int64), truth=truth, stock_outs=stock_outs)
     quantile = total.quantile(levels[:, None])
     loss = outcomes.pinball_losses(quantile[..., None], levels[:, None, None, None])

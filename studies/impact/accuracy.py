@@ -87,6 +87,7 @@ def score_rows(
     panel: SalesPanel,
     params: ItemParams,
     truth: FloatArray | None = None,
+    total: QuantileForecast | None = None,
 ) -> pd.DataFrame:
     """Return the scores of one forecaster by horizon and level, with the loss of what is bought on.
 
@@ -96,9 +97,10 @@ def score_rows(
         panel: reaches beyond the origins.
         params: lead times and costs.
         truth: demand to score against instead of sales.
+        total: the forecast of demand over the protection interval, where it was computed before.
     """
     span, ratio = params.protection_interval, params.critical_ratio
-    loss, demand = protection_interval_cells(forecast, panel, span, ratio, truth=truth)
+    loss, demand = protection_interval_cells(forecast, panel, span, ratio, truth=truth, total=total)
     known = ~np.isnan(loss)
     bought = 2.0 * loss[known].sum() / np.abs(demand[known]).sum() if known.any() else np.nan
     table = score_forecast(forecast, panel, truth=truth).assign(protection_loss=bought)

@@ -31,6 +31,7 @@ class Grid:
     Attributes:
         trajectories: of each pair that could be simulated, arrays (1 or training seeds, held-out periods, items).
         forecasts: of each forecaster from the held-out origins.
+        totals: of each forecaster, the same summed over the protection interval, where policies saw that.
         notes: by forecaster and policy, what a reader should know of a pair.
         failed: errors of forecasters that failed, by name.
         seconds: CPU time of each forecaster, its policies included.
@@ -40,6 +41,7 @@ class Grid:
 
     trajectories: Mapping[Pair, Trajectory]
     forecasts: Mapping[str, QuantileForecast]
+    totals: Mapping[str, QuantileForecast | None] = field(default_factory=dict)
     notes: Mapping[Pair, Sequence[str]] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -120,6 +122,7 @@ def run_grid(
     kept: Backtest | None = None
     trajectories: dict[Pair, Trajectory] = {}
     forecasts: dict[str, QuantileForecast] = {}
+    totals: dict[str, QuantileForecast | None] = {}
     notes: dict[Pair, Sequence[str]] = {}
     failed: dict[str, str] = {}
     seconds: dict[str, float] = {}
@@ -134,7 +137,7 @@ def run_grid(
                 raise
             failed[name] = " ".join(f"{type(fault).__name__}: {fault}".split())
             continue
-        forecasts[name], seconds[name] = found.after, process_time() - began
+        forecasts[name], totals[name], seconds[name] = found.after, found.totals, process_time() - began
         trajectories |= {
             (name, policy): found.trajectories[policy] for policy in policies if policy in found.trajectories
         }
@@ -142,7 +145,7 @@ def run_grid(
         if name == keep or (keep is not None and kept is None):
             kept = found
     hindsight = None if kept is None else _hindsight(study, kept)
-    return Grid(trajectories, forecasts, notes, failed, seconds, hindsight, kept)
+    return Grid(trajectories, forecasts, totals, notes, failed, seconds, hindsight, kept)
 
 
 def _hindsight(study: Study, backtest: Backtest) -> FloatArray | None:

@@ -80,11 +80,19 @@ def draw(key: str, label: str, width: float, height: float, paint: Callable[[Fig
         paint: draws on the empty figure.
     """
     from matplotlib import style
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with style.context(["default", {**STYLE, "svg.hashsalt": key}]):
-        figure = Figure(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH), layout="constrained")
+        size = width / POINTS_PER_INCH, height / POINTS_PER_INCH
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(figure)
         paint(figure)
+        # Laid out here and drawn once: `savefig` would draw the whole figure for its layout, and then again.
+        figure.dpi = POINTS_PER_INCH
+        engine = figure.get_layout_engine()
+        engine.execute(figure)
+        figure.set_layout_engine(None)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata=NO_METADATA)
     ElementTree.register_namespace("", SVG)

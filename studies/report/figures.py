@@ -153,6 +153,7 @@ def draw_item(
         period: what a period is called.
     """
     from matplotlib import dates
+    from matplotlib.ticker import FixedLocator
 
     own = [paths[paths["policy"] == name].sort_values("date") for name in dict.fromkeys((baseline, best))]
 
@@ -172,7 +173,8 @@ def draw_item(
             strip_axes(axes, grid="y")
         made: Any = dates  # its constructors have no types
         locator = made.AutoDateLocator(minticks=3, maxticks=6)
-        below.xaxis.set_major_locator(locator)
+        ticks = locator.tick_values(*dates.num2date(below.get_xlim()))
+        below.xaxis.set_major_locator(FixedLocator(ticks))  # found once, not at every look at the axis
         below.xaxis.set_major_formatter(made.ConciseDateFormatter(locator))
         figure.align_ylabels()
 

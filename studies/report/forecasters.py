@@ -16,7 +16,7 @@ def forecasters_section(run: Run) -> str:
     """Return the table of forecasters, with figures of what they are worth and how well calibrated they are."""
     value, scores = run.forecast_value, all_horizons(run.scores)
     worth = calibration = None
-    if len(value):
+    if value["forecaster"].nunique() > 1:
         drawn = plots.draw_forecast_value(value, baseline=run.baseline, level=run.level, best=run.best)
         worth = as_markup(drawn)
     if len(scores):
@@ -69,6 +69,9 @@ def valued_policies(run: Run) -> list[str]:
 def describe_forecasters(run: Run) -> str:
     """Return which forecaster is worth most, and whether it is the one that scores best."""
     value, scores = run.forecast_value, all_horizons(run.scores)
+    names = list(dict.fromkeys(scores["forecaster"]))
+    if len(names) == 1 and set(value["forecaster"]) <= set(names):
+        return f"{names[0]} is the only forecaster of this study: those in forecast.also would be compared with it."
     if not len(value):
         return "The run holds no valuation of forecasters (forecast_value.parquet)."
     top: Any = value.sort_values("cost", kind="stable").iloc[0]

@@ -200,7 +200,8 @@ def followed(folds: pd.DataFrame, table: pd.DataFrame, baseline: str) -> pd.Data
         baseline: it has no saving of its own.
     """
     rows = savings_rows(table, baseline).iloc[::-1]
-    rows = rows[[baseline not in names for names in rows["policies"]]].head(FOLLOWED)
+    others = np.array([baseline not in names for names in rows["policies"]], dtype=bool)  # none: a mask all the same
+    rows = rows[others].head(FOLLOWED)
     rows = rows[rows["saving"] >= rows["saving"].max() - FAR_BEHIND]
     names = dict(zip(rows["policy"].astype(str), rows["policies"], strict=True))
     kept = folds[folds["policy"].isin(names)]
