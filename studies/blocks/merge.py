@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from ...arrays import FloatArray
 from ..compare import Comparison, tabulate
 from ..histories import simulated_table
-from ..kept_runs import BOUNDS
+from ..sections import BOUNDS
 from ..statistics.ranking import rank_estimates
 from ..statistics.sums import CostSums
 from .block import COUNTS, BlockSums
