@@ -15,6 +15,7 @@ from ..base import Arrays, at_levels, check_levels
 from ..censoring import History
 from .features import FeatureBlock, FeaturePlan
 from .forecaster import TreeConfig, TreeForecaster, training_rows
+from .model_text import check_model
 
 COMMON = {
     "verbosity": -1,
@@ -37,24 +38,26 @@ class Trees:
     Args:
         text: the model file's bytes, shape (bytes,).
         threads: that predictions run on.
+
+    Attributes:
+        leaves: of each tree, shape (trees,).
+
+    Raises:
+        FractileError: where the text is no whole model, see `check_model`.
     """
 
     def __init__(self, text: NDArray[np.uint8], threads: int) -> None:
         import lightgbm  # heavy, and not needed before trees grow
 
         self.text, self.threads = text, threads
-        self.booster = lightgbm.Booster(model_str=text.tobytes().decode())
+        checked = check_model(text.tobytes())  # it may come from a file that somebody changed
+        self.leaves = checked.leaves
+        self.booster = lightgbm.Booster(model_str=checked.text)
 
     @property
     def number(self) -> int:
         """How many trees there are."""
         return int(self.booster.num_trees())
-
-    @property
-    def leaves(self) -> IntArray:
-        """Leaves of each tree, shape (trees,)."""
-        found = [line for line in self.text.tobytes().decode().splitlines() if line.startswith("num_leaves=")]
-        return np.array([int(line.partition("=")[2]) for line in found], dtype=np.int64)
 
     def predict(self, features: Any) -> FloatArray:
         """Return the trees' prediction for each row, shape (rows,)."""
@@ -174,7 +177,7 @@ class LightGBM(TreeForecaster[BoostingConfig]):
 
     def model_from_arrays(self, arrays: Arrays) -> BoostedQuantiles:
         """Rebuild from the model's arrays."""
-        levels = arrays["booster_levels"]
+        levels = check_levels(arrays["booster_levels"])
         boosters = [Trees(arrays[f"booster_{k}"], self.config.threads) for k in range(len(levels))]
         return BoostedQuantiles(levels, boosters)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Float32Array, FloatArray, IntArray
+from ...errors import FractileError
 from ...randomness import keyed_generator
 from ..base import Arrays, Request
 from ..calibration.point_errors import Calibration, calibrate
@@ -156,10 +157,25 @@ class LeafStore:
         return {"leaf_offset": self.offset, "leaf_target": self.target, "leaf_weight": self.weight}
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Self:
-        """Rebuild from `arrays()`; the rebuilt store keeps no further targets."""
+    def from_arrays(cls, arrays: Arrays, leaves: IntArray) -> Self:
+        """Rebuild from `arrays()`; the rebuilt store keeps no further targets.
+
+        Args:
+            arrays: of a file.
+            leaves: of each of its trees, shape (trees,).
+
+        Raises:
+            FractileError: where the arrays are not those of such trees.
+        """
         target, weight = arrays["leaf_target"], arrays["leaf_weight"]
-        made = cls(np.diff(arrays["leaf_offset"]), target.shape[1])
+        offset = np.concatenate([[0], np.cumsum(leaves)])
+        shaped = target.ndim == 2 and target.shape == weight.shape == (offset[-1], target.shape[-1])
+        typed = target.dtype == weight.dtype == np.float32
+        if not np.array_equal(arrays["leaf_offset"], offset) or not shaped or not target.size or not typed:
+            raise FractileError(f"leaf_target and leaf_weight must be float32 of shape ({offset[-1]}, kept), by leaf")
+        if not np.isfinite(target).all() or not np.isfinite(weight).all() or (weight < 0).any():
+            raise FractileError("leaf_target must be finite, and leaf_weight finite and >= 0")
+        made = cls(leaves, target.shape[1])
         made.target, made.weight = target, weight
         made.key = np.where(weight > 0, 0.0, EMPTY).astype(np.float32)
         return made
@@ -293,7 +309,8 @@ class QuantileForestForecaster(TreeForecaster[QuantileForestConfig]):
 
     def model_from_arrays(self, arrays: Arrays) -> QuantileForest:
         """Rebuild from the model's arrays."""
-        return QuantileForest(Trees(arrays["forest"], self.config.threads), LeafStore.from_arrays(arrays))
+        trees = Trees(arrays["forest"], self.config.threads)
+        return QuantileForest(trees, LeafStore.from_arrays(arrays, trees.leaves))
 
     def predict_ratios(self, model: QuantileForest, block: FeatureBlock, levels: FloatArray) -> FloatArray:
         """Return quantiles over the items' scale, shape (rows, Q)."""

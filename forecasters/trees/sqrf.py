@@ -138,7 +138,8 @@ class SparseQuantileForest:
         made = cls(config)
         number = sum(name.startswith("forest_") for name in arrays)
         made._groups = [Trees(arrays[f"forest_{k}"], config.threads) for k in range(number)]
-        made._store = LeafStore.from_arrays(arrays)
+        leaves = [trees.leaves for trees in made._groups]
+        made._store = LeafStore.from_arrays(arrays, np.concatenate([np.zeros(0, dtype=np.int64), *leaves]))
         return made
 
     def _leaf(self, features: Any) -> IntArray:
