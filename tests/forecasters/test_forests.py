@@ -96,7 +96,7 @@ def test_a_rebuilt_store_gives_the_same():
     store = LeafStore(trees.leaves, kept=5)
     leaf = trees.leaf(features)
     store.add(leaf, target, np.ones(len(target)), np.random.default_rng(0))
-    again = LeafStore.from_arrays(store.arrays())
+    again = LeafStore.from_arrays(store.arrays(), trees.leaves)
     np.testing.assert_array_equal(again.quantiles(leaf, LEVELS), store.quantiles(leaf, LEVELS))
 
 
