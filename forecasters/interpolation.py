@@ -94,13 +94,11 @@ def draws_of(levels: FloatArray, values: FloatArray, uniform: FloatArray) -> Flo
     if tail.any():
         scale = np.log((1 - levels[-2]) / (1 - levels[-1]))
         share[tail] = np.log((1 - levels[-1]) / (1 - uniform[tail])) / scale + 1.0
+    rise = np.diff(values, axis=-1, append=0.0)  # the last one is never read
     below += np.arange(0, cells * len(levels), len(levels)).reshape(*values.shape[:-1], 1)
-    low = values.take(below)
-    below += 1
-    drawn = values.take(below)
-    drawn -= low
+    drawn = rise.take(below)
     drawn *= share
-    drawn += low
+    drawn += values.take(below)
     return np.maximum(drawn, 0.0, out=drawn)
 
 

@@ -19,6 +19,8 @@ from .totals import sum_quantiles
 
 TOGETHER = 8_000_000
 """Quantiles of several forecasts that are summed together, at most."""
+LINES = 4
+"""Pieces whose demand is written together: memory is written in lines, of which one item is an eighth."""
 
 
 def total_each(forecasts: Sequence[DemandForecast], span: ArrayLike) -> list[DemandForecast]:
@@ -69,9 +71,10 @@ def first_period_demand(forecasts: Sequence[DemandForecast], normal: FloatArray)
         return demand
     values = np.stack([f.values[:, 0, 0] for f in forecasts], axis=1)  # (items, periods, Q)
     size = max(1, AT_ONCE // max(1, paths * periods))
-    for first in range(0, items, size):
-        some = slice(first, first + size)
-        demand[:, :, some] = draws_of(levels, values[some], ndtr(normal[some])).T
+    for first in range(0, items, LINES * size):
+        parts = [slice(k, k + size) for k in range(first, min(first + LINES * size, items), size)]
+        drawn = np.concatenate([draws_of(levels, values[part], ndtr(normal[part])) for part in parts])
+        demand[:, :, first : first + len(drawn)] = drawn.T
     return demand
 
 

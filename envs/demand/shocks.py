@@ -21,6 +21,8 @@ from .shock_moments import CLEAR, FEWEST_PERIODS, GroupGain, estimate_moments, g
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 131072
+"""Scores that are drawn at once, so that they stay in the processor's cache."""
 ORIGINS = 104
 """Most past origins whose one-step scores are fitted to."""
 
@@ -230,23 +232,31 @@ class ShockedItems(NamedTuple):
             normal = draw_by_item(key_root, keys, paths, periods, lambda rng, _, n: rng.standard_normal((periods, n)))
             return remember(normal.swapaxes(1, 2), memory) if lasting else normal.swapaxes(1, 2)
 
-        own = self.own
-        score = draw(root, own.item_ids, own.memory)
-        if not (own.common.any() or own.group.any()):
-            return score
-        # Another root, so that no item's id can be a factor's key.
-        root = int(keyed_generator(root, "common shocks").integers(2**62))
-        score *= self.rest[:, None, None]
-        if own.common.any():
-            score += own.common[:, None, None] * draw(root, ["common"], np.array([self.common_memory]))
-        if own.group.any():
-            # An item whose group is not known is one of its own.
-            names = zip(own.label, own.item_ids, strict=True)
-            keys = [f"group {label}" if label else f"item {name}" for label, name in names]
-            distinct, code = np.unique(np.array(keys, dtype=object), return_inverse=True)
-            factor = draw(root, list(distinct), np.full(len(distinct), self.group_memory))
-            score += own.group[:, None, None] * factor[code]
-        return score
+        own, shared = self.own, list[tuple[FloatArray, FloatArray, IntArray]]()  # loading, factors, each item's factor
+        if own.common.any() or own.group.any():
+            # Another root, so that no item's id can be a factor's key.
+            other = int(keyed_generator(root, "common shocks").integers(2**62))
+            if own.common.any():
+                factor = draw(other, ["common"], np.array([self.common_memory]))
+                shared.append((own.common, factor, np.zeros(len(own.item_ids), dtype=np.int64)))
+            if own.group.any():
+                # An item whose group is not known is one of its own.
+                names = zip(own.label, own.item_ids, strict=True)
+                keys = [f"group {label}" if label else f"item {name}" for label, name in names]
+                distinct, code = np.unique(np.array(keys, dtype=object), return_inverse=True)
+                factor = draw(other, list(distinct), np.full(len(distinct), self.group_memory))
+                shared.append((own.group, factor, code))
+        out, rest = np.empty((len(own.item_ids), periods, paths)).swapaxes(1, 2), self.rest
+        size = max(1, AT_ONCE // max(1, paths * periods))
+        for first in range(0, len(out), size):
+            some = slice(first, first + size)
+            score = draw(root, own.item_ids[some], own.memory[some])
+            if shared:
+                score *= rest[some, None, None]
+            for loading, factor, code in shared:
+                score += loading[some, None, None] * factor[code[some]]
+            out[some] = score
+        return out
 
     def episodes(self, rng: np.random.Generator, row: IntArray, periods: int) -> FloatArray:
         """Draw scores of paths of one item each, which last as factors do: the law that `sample` has for that item.
