@@ -165,7 +165,7 @@ def for_items(
 
     Args:
         policy: tuned for the items of `before`.
-        before: their ids, in the order of its parameters.
+        before: their ids, in the order of its parameters; a pandas Index where it is used many times.
         now: ids of the items to order, in any order; new ones among them.
         params: lead times and costs of these.
         pooled: as `pool_parameters` returns it; new items of a policy with parameters item by item need it.
@@ -174,7 +174,7 @@ def for_items(
     Raises:
         FractileError: where new items need a parameter that the policy has item by item, and nothing was pooled.
     """
-    if tuple(before) == tuple(now):
+    if len(before) == len(now) and tuple(before) == tuple(now):
         return policy
     place = pd.Index(before).get_indexer(pd.Index(now)).astype(np.int64)
     if isinstance(policy, Blended):

@@ -201,19 +201,37 @@ def describe_wrong_day(state: pd.DataFrame, panel: SalesPanel) -> str:
         state: with a column date, the days of the counts, or without; NaT where a day is not known.
         panel: the history.
     """
+    wrong = wrong_days(state, panel.dates, panel.freq)
+    return say_wrong_day(wrong, len(wrong), panel.dates, panel.freq)
+
+
+def wrong_days(state: pd.DataFrame, dates: pd.DatetimeIndex, freq: str) -> list[tuple[str, pd.Timestamp]]:
+    """Return the items whose stock was counted on a wrong day, with the day: see `describe_wrong_day`.
+
+    Args:
+        state: as there.
+        dates: of the history's periods.
+        freq: pandas frequency of these.
+    """
     if "date" not in state:
+        return []
+    days = pd.DatetimeIndex(state["date"])
+    nexts = pd.date_range(dates[-1], periods=3, freq=freq)[1:]
+    wrong = np.flatnonzero((days < nexts[0] - pd.Timedelta(days=1)) | (days >= nexts[1]))
+    return [(state["item_id"].iloc[at], days[at]) for at in wrong]
+
+
+def say_wrong_day(wrong: Sequence[tuple[str, pd.Timestamp]], count: int, dates: pd.DatetimeIndex, freq: str) -> str:
+    """Return the sentence of `describe_wrong_day` on the first few such items and the number of all."""
+    if not wrong:
         return ""
-    dates = pd.DatetimeIndex(state["date"])
-    nexts = pd.date_range(panel.dates[-1], periods=3, freq=panel.freq)[1:]
-    early, late = dates < nexts[0] - pd.Timedelta(days=1), dates >= nexts[1]
-    wrong = np.flatnonzero(early | late)
-    if not len(wrong):
-        return ""
-    at, whose = wrong[0], listing(list(state["item_id"].iloc[wrong]))
-    what = "before the history's last period was over" if early[at] else "after the period that is ordered for"
+    begin, day = pd.date_range(dates[-1], periods=2, freq=freq)[1], wrong[0][1]
+    early = day < begin - pd.Timedelta(days=1)
+    what = "before the history's last period was over" if early else "after the period that is ordered for"
+    whose = listing([name for name, _ in wrong], count)
     return (
-        f"item{'s' if len(wrong) > 1 else ''} {whose}: stock was counted on {dates[at].date()}, {what} (the history "
-        f"ends with {panel.dates[-1].date()}); count it when {nexts[0].date()} begins, or give a history that ends then"
+        f"item{'s' if count > 1 else ''} {whose}: stock was counted on {day.date()}, {what} (the history "
+        f"ends with {dates[-1].date()}); count it when {begin.date()} begins, or give a history that ends then"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from .kept_runs import kept_policies, orders_at_end, pooled_parameters
 from .orders import label_orders, not_sold
 from .outside import read_outside
 from .own import own_policies, own_policy
+from .run_items import item_ids_of
 from .sections import BOUNDS, OWN_LEVELS, OWN_ORDERS
 from .windows import forecast_periods, shown_periods
 
@@ -112,7 +113,45 @@ def next_orders(
     Raises:
         InputError: where files are faulty, the history ends before the run's or has other periods or none of its items.
     """
-    record = _read_record(run)
+    record = read_ordering_run(run)
+    check_given(run, record, history, state, items, on_hand)
+    files = {"data.history": history} | ({} if items is None else {"data.items": items})
+    config = load_config(inside(run, "config.toml"), files, trusted=(*trusted, *filter(None, [policy])))
+    name = policy_that_orders(run, record, config, policy)
+    inputs = _read(config, state, on_hand)
+    read = _reading_notes(inputs, config, items)
+    panel, ours = inputs.panel, item_ids_of(run, record)
+    behind = periods_behind(run, record, panel.freq, panel.dates, history)
+    found, known = set(panel.item_ids), set(ours)
+    new = tuple(item for item in panel.item_ids if item not in known)
+    gone = tuple(item for item in ours if item not in found)
+    check_common(run, history, len(new), panel.item_ids, ours)
+    data = _study_data(inputs, config)
+    ended = tuple(item for item, over in zip(panel.item_ids, not_sold(panel, data.params), strict=True) if over)
+    _check_counts(inputs, ended, on_hand)
+    with damaged(run / "models", "train again"):
+        table = _order(run, record, config, data, name, new, forecasts)
+    assumed = assumed_in_run(record, inputs.items if items is not None else None)
+    aged = age_notes(record, panel.dates, behind)
+    lost = set(gone)
+    left_out = tuple(item for item in inputs.left_out if item not in lost)
+    groups = item_notes(*((names, len(names)) for names in (new, ended, gone, left_out)))
+    return KeptOrders(
+        label_orders(table, policy=name, forecaster=record["forecaster"], assumed=assumed),
+        new,
+        ended,
+        gone,
+        left_out,
+        inputs.not_counted,
+        behind,
+        (*read, *groups, *_stock_notes(inputs, ended, on_hand), *aged),
+    )
+
+
+def check_given(
+    run: Path, record: Mapping[str, Any], history: Path, state: Path | None, items: Path | None, on_hand: float | None
+) -> None:
+    """Raise an `InputError` where files are missing that orders depend on; arguments as for `next_orders`."""
     if state is None and on_hand is None:
         raise InputError(
             [
@@ -122,41 +161,25 @@ def next_orders(
         )
     if items is None and record["data"]["source"] == EMBEDDED:
         raise InputError([f"--items: is missing; the run {run} is of the embedded panel, whose items no file holds"])
-    files = {"data.history": history} | ({} if items is None else {"data.items": items})
-    config = load_config(inside(run, "config.toml"), files, trusted=(*trusted, *filter(None, [policy])))
-    name = _policy_name(run, record, config, policy)
-    inputs = _read(config, state, on_hand)
-    read = _reading_notes(inputs, config, items)
-    panel, ours = inputs.panel, record["data"]["item_ids"]
-    behind = _periods_behind(run, record, panel, history)
-    found = set(panel.item_ids)
-    new = tuple(item for item in panel.item_ids if item not in set(ours))
-    gone = tuple(item for item in ours if item not in found)
-    if len(new) == panel.items:
+
+
+def check_common(run: Path, history: Path, new: int, item_ids: Sequence[str], ours: Sequence[str]) -> None:
+    """Raise an `InputError` where a history has none of the items of a run.
+
+    Args:
+        run: the run's folder.
+        history: the file.
+        new: number of the history's items that the run does not have.
+        item_ids: of the history, the first few at least, where all are new.
+        ours: of the run.
+    """
+    if new and new >= len(item_ids):
         raise InputError(
             [
-                f"{history}: none of its {panel.items:,} items ({listing(panel.item_ids)}) is among the {len(ours):,} "
+                f"{history}: none of its {new:,} items ({listing(item_ids, new)}) is among the {len(ours):,} "
                 f"of the run {run} ({listing(ours)}); give the run of this history, or train again"
             ]
         )
-    data = _study_data(inputs, config)
-    ended = tuple(item for item, over in zip(panel.item_ids, not_sold(panel, data.params), strict=True) if over)
-    _check_counts(inputs, ended, on_hand)
-    with damaged(run / "models", "train again"):
-        table = _order(run, record, config, data, name, new, forecasts)
-    assumed = assumed_in_run(record, inputs.items if items is not None else None)
-    aged = _age_notes(record, panel, behind)
-    left_out = tuple(item for item in inputs.left_out if item not in set(gone))
-    return KeptOrders(
-        label_orders(table, policy=name, forecaster=record["forecaster"], assumed=assumed),
-        new,
-        ended,
-        gone,
-        left_out,
-        inputs.not_counted,
-        behind,
-        (*read, *_item_notes(new, ended, gone, left_out), *_stock_notes(inputs, ended, on_hand), *aged),
-    )
 
 
 def _order(
@@ -179,13 +202,12 @@ def _order(
         pooled = pooled_parameters(run / "models", name)
         forecast = forecaster.predict(data.panel, shown) if new and pooled else None
         loaded = load_policy(name, run / "models")
-        ordering = for_items(
-            loaded, record["data"]["item_ids"], data.panel.item_ids, data.params, pooled=pooled, forecast=forecast
-        )
+        ours = item_ids_of(run, record)
+        ordering = for_items(loaded, ours, data.panel.item_ids, data.params, pooled=pooled, forecast=forecast)
     return orders_at_end(data, forecaster, ordering, shown)
 
 
-def _read_record(run: Path) -> dict[str, Any]:
+def read_ordering_run(run: Path) -> dict[str, Any]:
     """Return the manifest of a run that keeps a policy for items and is as it was written, or refuse another one."""
     record = read_manifest(run)
     if "environment" in record:
@@ -205,7 +227,7 @@ def _read_record(run: Path) -> dict[str, Any]:
     return record
 
 
-def _policy_name(run: Path, record: Mapping[str, Any], config: StudyConfig, named: str | None) -> str:
+def policy_that_orders(run: Path, record: Mapping[str, Any], config: StudyConfig, named: str | None) -> str:
     """Return the policy that orders: the one named, which the run must keep, or its own."""
     kept = kept_policies(run / "models", (record["policy"], *config.policies.names))
     name = record["policy"] if named is None else named
@@ -242,16 +264,23 @@ def _check_counts(inputs: Inputs, ended: tuple[str, ...], on_hand: float | None)
     """Raise an `InputError` where an item that is ordered has no count, or one of another day."""
     assert inputs.state is not None  # a file, or --on-hand
     faults = []
-    missing = [] if on_hand is not None else [item for item in inputs.not_counted if item not in set(ended)]
-    if missing:
-        count = f"{len(missing):,} {'item is' if len(missing) == 1 else 'items are'}"
-        faults.append(f"--state: {count} in the history but not in the state: {listing(missing)}; {UNCOUNTED}")
+    sold_no_more = set(ended)
+    missing = [] if on_hand is not None else [item for item in inputs.not_counted if item not in sold_no_more]
+    faults += missing_counts(missing, len(missing))
     counted = inputs.state[~inputs.state["item_id"].isin(ended)]
     wrong_day = describe_wrong_day(counted, inputs.panel)
     if wrong_day:
         faults.append(f"--state: {wrong_day}")
     if faults:
         raise InputError(faults)
+
+
+def missing_counts(names: Sequence[str], count: int) -> list[str]:
+    """Return the fault of items that are ordered and have no count: the first few, and the number of all."""
+    if not count:
+        return []
+    word = "item is" if count == 1 else "items are"
+    return [f"--state: {count:,} {word} in the history but not in the state: {listing(names, count)}; {UNCOUNTED}"]
 
 
 def _study_data(inputs: Inputs, config: StudyConfig) -> StudyData:
@@ -261,19 +290,27 @@ def _study_data(inputs: Inputs, config: StudyConfig) -> StudyData:
     return StudyData(inputs.panel, params, inputs.panel.sales, stock, inputs.items, records=inputs.records)
 
 
-def _periods_behind(run: Path, record: Mapping[str, Any], panel: SalesPanel, history: Path) -> int:
-    """Return how many periods the history reaches beyond the run's own, or refuse one that goes with another run."""
+def periods_behind(run: Path, record: Mapping[str, Any], freq: str, dates: pd.DatetimeIndex, history: Path) -> int:
+    """Return how many periods a history reaches beyond the run's own, or refuse one that goes with another run.
+
+    Args:
+        run: the run's folder.
+        record: its manifest.
+        freq: pandas frequency of the history's periods.
+        dates: their first days.
+        history: the file.
+    """
     known, last = record["data"], pd.Timestamp(record["data"]["last_date"])
-    if panel.freq != known["freq"]:
-        freq = known["freq"]
+    if freq != known["freq"]:
+        theirs = known["freq"]
         remedy = "give a history of the run's periods, or train again on this one"
-        if _days(freq) > _days(panel.freq):
+        if _days(theirs) > _days(freq):
             remedy = (
-                f"add it up: fractile import {shlex.quote(str(history))} --out NEW.csv --freq {freq}   or train again "
-                f"with --freq {freq}: such a run adds later histories up by itself"
+                f"add it up: fractile import {shlex.quote(str(history))} --out NEW.csv --freq {theirs}   or train "
+                f"again with --freq {theirs}: such a run adds later histories up by itself"
             )
-        raise InputError([f"--history: has periods of frequency {panel.freq}, and the run {run} of {freq}; {remedy}"])
-    days = panel.dates.normalize()
+        raise InputError([f"--history: has periods of frequency {freq}, and the run {run} of {theirs}; {remedy}"])
+    days = dates.normalize()
     if days[-1] < last:
         raise InputError(
             [
@@ -312,19 +349,39 @@ def _reading_notes(inputs: Inputs, config: StudyConfig, items: Path | None) -> l
 
 def _stock_notes(inputs: Inputs, ended: tuple[str, ...], on_hand: float | None) -> list[str]:
     """Return which items have no count, and what is taken for theirs."""
-    names = [item for item in inputs.not_counted if item not in set(ended)]
-    if not names or on_hand is None:
+    sold_no_more = set(ended)
+    names = [item for item in inputs.not_counted if item not in sold_no_more]
+    return stock_notes(names, len(names), on_hand, every=len(inputs.not_counted) == inputs.panel.items)
+
+
+def stock_notes(names: Sequence[str], count: int, on_hand: float | None, *, every: bool) -> list[str]:
+    """Return what is taken for the stock of items without a count.
+
+    Args:
+        names: of the first few that are ordered.
+        count: of all of them.
+        on_hand: units that are taken for theirs.
+        every: whether no item at all has a count.
+    """
+    if not count or on_hand is None:
         return []
-    all_of_them = len(inputs.not_counted) == inputs.panel.items
-    which = f"all {len(names):,}" if all_of_them else f"{len(names):,}"
-    word = "item is" if len(names) == 1 else "items are"
-    return [f"{which} {word} taken to have {on_hand:g} on hand and nothing under way: {listing(names)} (--on-hand)"]
+    which = f"all {count:,}" if every else f"{count:,}"
+    word = "item is" if count == 1 else "items are"
+    return [
+        f"{which} {word} taken to have {on_hand:g} on hand and nothing under way: {listing(names, count)} (--on-hand)"
+    ]
 
 
-def _item_notes(
-    new: tuple[str, ...], ended: tuple[str, ...], gone: tuple[str, ...], left_out: tuple[str, ...]
+def item_notes(
+    new: tuple[Sequence[str], int],
+    ended: tuple[Sequence[str], int],
+    gone: tuple[Sequence[str], int],
+    left_out: tuple[Sequence[str], int],
 ) -> list[str]:
-    """Return a sentence on each group of items that is not ordered as the run's items are."""
+    """Return a sentence on each group of items that is not ordered as the run's items are.
+
+    Each group is given by the first few of its items and the number of all.
+    """
     said = [
         (new, "is new since the run was made, and ordered", "are new since the run was made, and ordered"),
         (ended, "is taken for discontinued, and not ordered", "are taken for discontinued, and not ordered"),
@@ -333,18 +390,17 @@ def _item_notes(
     ]
     remedies = ("", "", "", "; a row of sales 0 in the last period has one ordered")
     return [
-        f"{len(names):,} {'item' if len(names) == 1 else 'items'} {one if len(names) == 1 else more}: "
-        f"{listing(names)}{remedy}"
-        for (names, one, more), remedy in zip(said, remedies, strict=True)
-        if names
+        f"{count:,} {'item' if count == 1 else 'items'} {one if count == 1 else more}: {listing(names, count)}{remedy}"
+        for ((names, count), one, more), remedy in zip(said, remedies, strict=True)
+        if count
     ]
 
 
-def _age_notes(record: Mapping[str, Any], panel: SalesPanel, behind: int) -> list[str]:
+def age_notes(record: Mapping[str, Any], dates: pd.DatetimeIndex, behind: int) -> list[str]:
     """Return how old the run is beside the history, and when to train again."""
     if not behind:
         return []
-    days = (panel.dates[-1] - panel.dates[0]).days / max(1, panel.periods - 1)
+    days = (dates[-1] - dates[0]).days / max(1, len(dates) - 1)
     usual = max(1, round(QUARTER / max(days, 1e-9)))
     periods = f"{behind} period{'s' * (behind > 1)}"
     when = f"after {usual} or so" if behind < usual else "now (fractile train)"

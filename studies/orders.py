@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..arrays import BoolArray, FloatArray
+from ..arrays import BoolArray, FloatArray, IntArray
 from ..envs.core.backend import are_quantities, first_fault
 from ..envs.core.dynamics import feasible_order
 from ..envs.core.forecast_features import by_origin
@@ -21,6 +21,7 @@ from ..forecasters.data.discontinued import discontinued
 from ..forecasters.data.matching import escape_ids
 from ..forecasters.data.panel import SalesPanel
 from ..forecasters.data.rules import DISCONTINUED
+from ..forecasters.demand_forecast import DemandForecast
 from ..policies.base import OrderUpToPolicy, Policy
 from .folder import write_frame
 
@@ -96,8 +97,7 @@ def next_orders(
         level = np.where(follows, target, level)
     level = level[0]
     total = forecast.total(by_origin(params.protection_interval))
-    quantiles = np.stack([total.quantile(tau)[:, -1, 0] for tau in GRID])
-    covered = (quantiles <= level + 1e-9).sum(0)
+    covered = _count_covered(total, level)
     packs = np.asarray(np.nan if params.pack_size is None else params.pack_size)
     date = later_dates(panel.dates[-1:], panel.freq, 1)
     table = {
@@ -108,6 +108,23 @@ def next_orders(
         "critical_quantile": np.where(covered == 0, 0.0, GRID[np.maximum(covered, 1) - 1]).round(4),
     }
     return pd.DataFrame(table)
+
+
+def _count_covered(total: DemandForecast, level: FloatArray) -> IntArray:
+    """Return how many levels of `GRID` have quantiles that a level of stock covers, shape (items,).
+
+    Quantiles rise with the level, so that the last one is found by halving: ten of them are computed, not all.
+
+    Args:
+        total: demand over the protection interval, one origin.
+        level: units, shape (items,).
+    """
+    low, high = np.zeros(len(level), dtype=np.int64), np.full(len(level), len(GRID))
+    while (low < high).any():
+        middle = (low + high + 1) // 2
+        covers = total.quantile(GRID[np.maximum(middle, 1) - 1][:, None])[:, -1, 0] <= level + 1e-9
+        low, high = np.where(covers & (low < high), middle, low), np.where(covers | (low == high), high, middle - 1)
+    return low
 
 
 def not_sold(panel: SalesPanel, params: ItemParams) -> BoolArray:

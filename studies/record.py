@@ -12,6 +12,7 @@ from .backtest import Backtest, Learning, Study, Trained
 from .folder import MANIFEST, RunFolder, manifest
 from .refused import NO_BOUND
 from .report.text import capitalise
+from .run_items import keep_item_ids
 
 TIMELINE = (
     "The policy observes net inventory, what is under way, and the forecast: nothing of the period's demand.",
@@ -95,7 +96,7 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **d
     record = manifest(name=config.name, command=command, seed=config.seed)
     record |= {
         "kind": kind,
-        "data": _data_record(study),
+        "data": _data_record(run, study),
         "timeline": list(TIMELINE),
         "backtest": test,
         "baseline_rule": config.policies.baseline,
@@ -111,7 +112,7 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **d
         run.append_metrics({"stage": stage, "cpu_seconds": round(seconds, 3)})
 
 
-def _data_record(study: Study) -> dict[str, Any]:
+def _data_record(run: RunFolder, study: Study) -> dict[str, Any]:
     """Return which data a study used, with hashes of its files and notes on them."""
     panel, files, window = study.data.panel, study.config.data, study.window
     listed = panel.listed
@@ -127,7 +128,7 @@ def _data_record(study: Study) -> dict[str, Any]:
     return {
         "source": "embedded panel" if files.history is None else Path(files.history).name,
         "items": panel.items,
-        "item_ids": list(panel.item_ids),
+        "item_ids": keep_item_ids(run, panel.item_ids),
         "periods": panel.periods,
         "first_date": panel.dates[0].date(),
         "last_date": panel.dates[-1].date(),

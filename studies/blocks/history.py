@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from ...errors import Faults, FractileError, InputError
 from ...forecasters.data.calendar import Calendar, make_calendar
 from ...forecasters.data.matching import Matched, Rows, in_order, match_rows
 from ...forecasters.data.read import RawTable, Table
-from ...forecasters.data.slices import WholeHistory, read_slice
+from ...forecasters.data.slices import Slice, WholeHistory, read_slice
 from ...forecasters.data.tables import HISTORY_COLUMNS, collect_items, collect_state
 from ...progress import Progress, no_progress
 from ...randomness import keyed_generator
@@ -54,8 +54,9 @@ class BlockedHistory:
         has_state: whether there is a state.
         item_column: the files' name of the items.
         ran_out: whether any item was ever out of stock.
-        left_out: ids that items or state have and the history does not, the first few, and the number of all.
-        not_counted: ids that the state lacked, likewise.
+        left_out: ids that items or state have and the history does not.
+        uncounted: positions of the items that the state lacked, ascending, shape (those,).
+        read_notes: how items and state were read, where they are not CSV with commas in UTF-8.
     """
 
     folder: Path
@@ -66,8 +67,9 @@ class BlockedHistory:
     has_state: bool
     item_column: str
     ran_out: bool
-    left_out: tuple[tuple[str, ...], int] = ((), 0)
-    not_counted: tuple[tuple[str, ...], int] = ((), 0)
+    left_out: tuple[str, ...] = ()
+    uncounted: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    read_notes: tuple[str, ...] = ()
 
     @classmethod
     def survey(
@@ -124,8 +126,9 @@ class BlockedHistory:
             params=params,
             has_state=found.state is not None,
             ran_out=summary.ran_out,
-            left_out=(found.left_out[:20], len(found.left_out)),
-            not_counted=(found.not_counted[:20], len(found.not_counted)),
+            left_out=found.left_out,
+            read_notes=tuple(read),
+            uncounted=np.flatnonzero(pd.Index(item_ids).isin(found.not_counted)),
         )
         surveyed._keep()
         return surveyed
@@ -156,21 +159,33 @@ class BlockedHistory:
     def read_items(self, positions: IntArray) -> StudyData:
         """Return the data of the items at these positions, which ascend, on the calendar of the whole."""
         positions = np.asarray(positions, dtype=np.int64)
-        faults = Faults()
-        raw = self._raw(positions)
-        found = read_slice(raw.rows, raw.items, self.whole, faults)
-        faults.raise_if_any()
-        if found is None:  # there are faults then
-            raise FractileError(f"{self.whole.name}: cannot be read any more")
-        params, state = self.params.select(positions), self._table(STATE, positions) if self.has_state else None
+        found = self.slice(positions)
+        params, state = self.params.select(positions), self.state_rows(positions)
         return StudyData(
             panel=found.panel,
             params=params,
             demand=uncensored(found.panel),
             state=None if state is None else read_stock(state, params),
-            items=self._table(ITEMS, positions) if self.has_items else None,
+            items=self.item_rows(positions),
             records=found.records,
         )
+
+    def slice(self, positions: IntArray) -> Slice:
+        """Return the sales of the items at these positions, which ascend, on the calendar of the whole."""
+        faults, raw = Faults(), self._raw(positions)
+        found = read_slice(raw.rows, raw.items, self.whole, faults)
+        faults.raise_if_any()
+        if found is None:  # there are faults then
+            raise FractileError(f"{self.whole.name}: cannot be read any more")
+        return found
+
+    def item_rows(self, positions: IntArray) -> pd.DataFrame | None:
+        """Return the rows of the items file at these positions; None where there is none."""
+        return self._table(ITEMS, positions) if self.has_items else None
+
+    def state_rows(self, positions: IntArray) -> pd.DataFrame | None:
+        """Return what is on hand and under way of the items at these positions; None where it is not given."""
+        return self._table(STATE, positions) if self.has_state else None
 
     def sample(self, number: int, seed: int) -> IntArray:
         """Return positions of a random sample of the items, ascending; all of them where there are no more.
@@ -198,7 +213,7 @@ class BlockedHistory:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> BlockedHistory:
-        """Open a surveyed history by what `to_record` gave."""
+        """Open a surveyed history by what `to_record` gave; it does not know any more what was left out."""
         folder = Path(record["folder"])
         kept = json.loads((folder / SURVEY).read_text(encoding="utf-8"))
         arrays = {name: np.load(folder / LAYOUT / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
@@ -214,7 +229,7 @@ class BlockedHistory:
             WholeHistory.from_record(kept["whole"]),
             ItemParams(**values),
             **{name: kept[name] for name in names},
-            **{name: (tuple(kept[name][0]), kept[name][1]) for name in ("left_out", "not_counted")},
+            uncounted=np.load(folder / LAYOUT / "uncounted.npy", mmap_mode="r"),
         )
 
     def _keep(self) -> None:
@@ -223,8 +238,9 @@ class BlockedHistory:
             (self.folder / folder).mkdir(exist_ok=True)
         for name in _ARRAYS:
             np.save(self.folder / LAYOUT / f"{name}.npy", getattr(self.layout, name))
+        np.save(self.folder / LAYOUT / "uncounted.npy", self.uncounted)
         pq.write_table(pa.table({"item_id": self.layout.item_ids}), self.folder / LAYOUT / "ids.parquet")
-        values = {field.name: getattr(self.params, field.name) for field in fields(self.params) if field.init}
+        values = {each.name: getattr(self.params, each.name) for each in fields(self.params) if each.init}
         for name, value in values.items():
             if isinstance(value, np.ndarray):
                 np.save(self.folder / PARAMS / f"{name}.npy", value)
@@ -232,10 +248,7 @@ class BlockedHistory:
             "files": [str(path.absolute()) for path in self.layout.files],
             "whole": self.whole.to_record(),
             "params": {name: value for name, value in values.items() if not isinstance(value, np.ndarray)},
-            **{
-                name: getattr(self, name)
-                for name in ("has_items", "has_state", "item_column", "ran_out", "left_out", "not_counted")
-            },
+            **{name: getattr(self, name) for name in ("has_items", "has_state", "item_column", "ran_out")},
         }
         (self.folder / SURVEY).write_text(json.dumps(kept, ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -243,7 +256,7 @@ class BlockedHistory:
         """Read the rows of some items as the files have them."""
         reader = RowReader(self.layout.files, self.item_column)
         table, numbers = reader.read(self.layout.starts[positions], self.layout.ends[positions], columns)
-        items = self._table(ITEMS, positions) if self.has_items else None
+        items = self.item_rows(positions)
         share = (int(positions[-1]) + 1) / self.items
         return RawSlice(RawTable(_to_frame(table), self.whole.name, "row", numbers), items, share)
 

@@ -89,6 +89,30 @@ def parquet_files(history: Path) -> tuple[Path, ...]:
     return (history,)
 
 
+def has_more_items(history: Path, item_column: str, most: int) -> bool:
+    """Return whether a history has more than so many items; False where it is not Parquet, or cannot be read.
+
+    Args:
+        history: a file, or a folder of Parquet files.
+        item_column: the files' name of the items.
+        most: items.
+    """
+    if not history.is_dir() and history.suffix.lower() != ".parquet":
+        return False
+    found: set[str] = set()
+    try:
+        files = parquet_files(history)
+        if sum(pq.read_metadata(path).num_rows for path in files) <= most:
+            return False
+        for batch in _batches(files, [item_column], item_column):
+            found.update(encode_ids(batch.column(0))[1])
+            if len(found) > most + 1:  # one is the text of an empty cell
+                return True
+    except (InputError, KeyError, OSError, pa.ArrowException):
+        return False  # whoever reads the file says what is wrong
+    return False
+
+
 def lay_out(history: Path, item_column: str, date_column: str, scratch: Path, progress: Progress) -> Layout:
     """Find the rows of each item, and sort them into a file of `scratch` where they do not stand together.
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from ...errors import InputError
 from ..locks import lock_output
 from . import options as opt
-from .target import check_table
-from .terminal import open_terminal
+from .target import check_table, need_file
+from .terminal import Terminal, open_terminal
+
+if TYPE_CHECKING:
+    from ..config import StudyConfig
 
 
 def forecast(
@@ -47,9 +53,28 @@ def forecast(
         check_table(out, [config, *made.inputs])
         if made.forecast.horizon is None:
             raise InputError(["--horizon: is missing; say how many periods to forecast, e.g. --horizon 8"])
+        from ..blocks.written import in_blocks
+
+        if in_blocks(made.scale, made.data):
+            _in_blocks(made, made.forecast.horizon, wanted, out, terminal)
+            return
         from ..kept_runs import forecast_file
 
         with terminal.progress() as progress:
             progress("forecasting")
             table = forecast_file(made, made.forecast.horizon, wanted)
         terminal.emit_table(out, "forecast", table)
+
+
+def _in_blocks(
+    config: StudyConfig, horizon: int, levels: list[float] | None, out: Path | None, terminal: Terminal
+) -> None:
+    """Forecast in blocks of items, into a file."""
+    from ..blocks.forecasts import forecast_in_blocks
+
+    needed = need_file(out, "forecasts")
+    with terminal.progress() as progress:
+        found = forecast_in_blocks(config, horizon, levels, needed, progress=progress)
+    terminal.note(*found.notes)
+    document = {"out": needed, "rows": found.rows, "notes": found.notes}
+    terminal.emit(document, f"Forecast: {needed} ({found.rows} rows)")

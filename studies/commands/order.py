@@ -9,7 +9,7 @@ from ..folder import check_not_input, read_manifest
 from ..locks import lock_output
 from . import options as opt
 from .kept import order_basis
-from .target import check_table
+from .target import check_table, need_file
 from .terminal import open_terminal, records
 
 
@@ -23,6 +23,10 @@ def order(
     forecasts: opt.Forecasts = None,
     trust: opt.Trust = None,
     out: opt.Table = None,
+    engine: opt.Engine = None,
+    workers: opt.Workers = None,
+    address: opt.Address = None,
+    blocks: opt.Blocks = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
@@ -34,6 +38,23 @@ def order(
         check_not_input(out, [run, history, state, items, *files.values()])
         record, stock = read_manifest(run), _stock(on_hand)
         from ..assumptions import begin_with
+        from ..blocks.written import in_blocks
+
+        made = opt.make_config(None, opt.scale_overrides(engine, workers, address, blocks) | {"data.history": history})
+        if in_blocks(made.scale, made.data):
+            if files:
+                raise InputError(["--forecasts: forecasts made elsewhere are not read in blocks; leave --blocks out"])
+            from ..blocks.orders import order_in_blocks
+
+            needed = need_file(out, "orders")
+            with terminal.progress() as progress:
+                given = {"state": state, "items": items, "policy": policy, "on_hand": stock, "trusted": trust or ()}
+                done = order_in_blocks(run, history, needed, **given, scale=made.scale, progress=progress)
+            basis = order_basis(record, policy)
+            terminal.note(basis, *done.notes)
+            text = begin_with(done.assumed, f"Orders: {needed} ({done.rows} rows)")
+            terminal.emit({"out": needed, "rows": done.rows, "note": basis, **done.to_record()}, text)
+            return
         from ..kept_orders import next_orders
         from ..orders import orders_csv, write_orders
 

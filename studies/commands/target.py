@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from ...errors import InputError
 from ..folder import (
     absolute_target,
     check_not_input,
@@ -57,6 +58,13 @@ def check_table(out: Path | None, inputs: Iterable[Path | None] = ()) -> None:
     check_not_input(out, inputs)
     if out is not None:
         check_output(out)
+
+
+def need_file(out: Path | None, what: str) -> Path:
+    """Return the file to write, or refuse where none is named: what is computed in blocks is too long to be printed."""
+    if out is None:
+        raise InputError([f"--out: is missing, and {what} of a history that is read in blocks go to a file; name one"])
+    return out
 
 
 def fail_if(failed: Mapping[str, str]) -> None:
