@@ -108,8 +108,10 @@ class DemandForecast(Protocol):
 def check_level(level: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     """Return quantile levels as an array; each must lie in (0, 1), and they must broadcast to (items, origins)."""
     level = np.asarray(level, dtype=np.float64)
-    if not np.all((level > 0) & (level < 1)):
+    if not (0 < level < 1 if not level.ndim else np.all((level > 0) & (level < 1))):
         raise FractileError(f"a quantile level must lie strictly between 0 and 1, got {level}")
+    if not level.ndim:
+        return level
     fits = level.ndim <= 2 and all(n in (1, m) for n, m in zip(level.shape[::-1], shape[::-1], strict=False))
     if not fits:
         remedy = "; for one level an item, give level[:, None]" if level.shape == shape[:1] else ""

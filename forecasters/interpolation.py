@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -154,15 +155,34 @@ def sobol_uniforms(number: int, horizon: int) -> FloatArray:
     return np.clip(points[:, :horizon], 1e-9, 1 - 1e-9)
 
 
-def sorted_quantiles(ordered: FloatArray, levels: FloatArray, axis: int = 0) -> FloatArray:
-    """Return quantiles of draws sorted along the first or the last axis (midpoint rule), the levels last."""
-    number = ordered.shape[axis]
-    position = np.clip(levels * number - 0.5, 0, number - 1)
-    low = np.floor(position).astype(np.int64)
-    high = np.minimum(low + 1, number - 1)
-    below, above = (np.moveaxis(ordered[k], 0, -1) if axis == 0 else ordered[..., k] for k in (low, high))
-    share = position - low
-    return np.asarray(below * (1 - share) + above * share)
+def sorted_quantiles(ordered: FloatArray, levels: FloatArray) -> FloatArray:
+    """Return quantiles of draws sorted along axis 0 (midpoint rule), any other axes before them, the levels last."""
+    return OrderStatistics.of(levels, len(ordered)).read(np.moveaxis(ordered, 0, -1))
+
+
+class OrderStatistics(NamedTuple):
+    """Which of some sorted draws give quantiles at levels by the midpoint rule.
+
+    Attributes:
+        places: of the draws below each level, then of those above, shape (2 · Q,).
+        share: how far on from the one to the other, shape (Q,).
+    """
+
+    places: IntArray
+    share: FloatArray
+
+    @classmethod
+    def of(cls, levels: FloatArray, draws: int) -> OrderStatistics:
+        """Find the places of levels among so many draws."""
+        position = np.clip(levels * draws - 0.5, 0, draws - 1)
+        low = np.floor(position).astype(np.int64)
+        return cls(np.concatenate([low, np.minimum(low + 1, draws - 1)]), position - low)
+
+    def read(self, ordered: FloatArray) -> FloatArray:
+        """Return the quantiles of draws sorted along the last axis, shape (..., draws) → (..., Q)."""
+        found = ordered[..., self.places]
+        number = len(self.share)
+        return np.asarray(found[..., :number] * (1 - self.share) + found[..., number:] * self.share)
 
 
 def lift_crossings(values: FloatArray) -> FloatArray:

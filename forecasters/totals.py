@@ -17,7 +17,7 @@ import numpy as np
 from ..arrays import FloatArray, IntArray
 from .calibration.dependence import Dependence
 from .demand_forecast import DRAWS
-from .interpolation import interpolation_weights, sorted_quantiles
+from .interpolation import OrderStatistics, interpolation_weights
 
 CELLS = 64
 """Sums whose draws are held at once, so that they stay in the processor's cache."""
@@ -95,10 +95,10 @@ def _cells(levels: FloatArray, values: FloatArray, weights: SumWeights) -> Float
     out = np.empty((number, len(levels)))
     cells = np.zeros((-(-number // STEP) * STEP, values.shape[1] * values.shape[2]))
     cells[:number] = values.reshape(number, -1)
-    room = np.empty((min(CELLS, len(cells)), draws))
+    room, quantiles = np.empty((min(CELLS, len(cells)), draws)), OrderStatistics.of(levels, draws)
     for first in range(0, number, CELLS):
         sums = room[: len(cells[first : first + CELLS])]
         weights.sums(cells[first : first + CELLS], sums)
         sums.sort(axis=-1)
-        out[first : first + CELLS] = sorted_quantiles(sums, levels, axis=-1)[: number - first]
+        out[first : first + CELLS] = quantiles.read(sums[: number - first])
     return np.maximum(out, 0.0, out=out)

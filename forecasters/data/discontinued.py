@@ -59,7 +59,9 @@ def _stopped(panel: SalesRecord) -> BoolArray:
         seen = seen + (now & (hits > 0))
         seen_at_sale = np.where(hit, seen, seen_at_sale)
         run = np.where(hit, 0.0, run + (now & (hits > 0)))
-        share = hits / np.maximum(seen_at_sale, 1.0)
-        chance = np.exp(run * np.log1p(-np.minimum(share, 1.0 - 1e-9)))
-        out[:, t] = (hits > 0) & (run >= least) & (run > LONGER * longest) & (chance < CHANCE)
+        quiet = (hits > 0) & (run >= least) & (run > LONGER * longest)
+        if quiet.any():
+            share = hits / np.maximum(seen_at_sale, 1.0)
+            chance = np.exp(run * np.log1p(-np.minimum(share, 1.0 - 1e-9)))
+            out[:, t] = quiet & (chance < CHANCE)
     return out
