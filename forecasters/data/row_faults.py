@@ -151,5 +151,6 @@ def join_faults(messages: Iterable[str]) -> list[str]:
             found[key] = found[key].with_later(message)  # type: ignore[attr-defined]
     others = [key for key in found if isinstance(key, str)]
     left_out = others[MOST_OTHERS:]
-    joined = [message for key, message in found.items() if key not in set(left_out)]
+    unsaid = set(left_out)
+    joined = [message for key, message in found.items() if key not in unsaid]
     return [*joined, *([f"{len(left_out):,} more faults of other items"] if left_out else [])]
