@@ -50,12 +50,12 @@ from .policies.registry import POLICIES as POLICIES, make_policy as make_policy
 from .policies.rollout import simulate as simulate
 from .policies.sb3 import SB3Policy as SB3Policy
 from .studies import league as league, statistics as statistics
+from .studies.blocks.dispatch import run_study as run_study
 from .studies.compare import Comparison as Comparison, compare as compare
 from .studies.config import StudyConfig as StudyConfig, load_config as load_config
 from .studies.data import StudyData as StudyData, load_data as load_data
 from .studies.impact.direct import impact as impact
 from .studies.orders import next_orders as next_orders
-from .studies.study import run_study as run_study
 from .training.train import train_policy as train_policy
 
 __version__: str

@@ -96,7 +96,7 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **d
     record = manifest(name=config.name, command=command, seed=config.seed)
     record |= {
         "kind": kind,
-        "data": _data_record(run, study),
+        "data": data_record(run, study),
         "timeline": list(TIMELINE),
         "backtest": test,
         "baseline_rule": config.policies.baseline,
@@ -112,7 +112,7 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **d
         run.append_metrics({"stage": stage, "cpu_seconds": round(seconds, 3)})
 
 
-def _data_record(run: RunFolder, study: Study) -> dict[str, Any]:
+def data_record(run: RunFolder, study: Study) -> dict[str, Any]:
     """Return which data a study used, with hashes of its files and notes on them."""
     panel, files, window = study.data.panel, study.config.data, study.window
     listed = panel.listed

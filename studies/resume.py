@@ -76,7 +76,7 @@ def resume_run(run: Path, *, progress: Progress, trusted: Collection[str] = ()) 
     agents = any((folder / PARTS / CHECKPOINTS).glob(f"policy*network-*/{STATE}"))
     note = AGENT if agents else ""
     if request["kind"] == "study":
-        from .study import run_study
+        from .blocks.dispatch import run_study
 
         return Resumed("study", target, run_study(config, target, **rest), note=note)
     if request["kind"] == "train":

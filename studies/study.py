@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -40,7 +40,7 @@ from .report.page import build_report
 from .report.text import note_lines
 from .sections import BOUNDS, OWN_ORDERS
 from .stages import study_stages, valued_policies
-from .sweeps import sweep_study
+from .sweeps import Sweep, sweep_study
 
 VALUE_COLUMNS = ["forecaster", "policy", "cost", "fill_rate", "saving", "saving_low", "saving_high"]
 SERIES = ("demand", "order", "received", "sales", "shortfall", "on_hand", "cost")
@@ -140,84 +140,153 @@ def run_study(
         out, config, kind="study", command=command, overwrite=overwrite, resume=resume, seconds=study.seconds
     )
     plan_stages(progress, study_stages(study))
-    config = study.config  # with what the user does today among the policies
-    settings = config.statistics
     with kept as run:
         study = replace(study, parts=Parts(run.path / PARTS))
-        valued = valued_policies(config)
-        backtest = study.backtest(config.forecast.forecaster, config.policies.names, also=valued)
-        policies = backtest.trained.policies
-        # The rule is decided before anything is held out, and holds for all folds.
-        baseline = choose_baseline(config.policies.baseline, backtest.folds[0].trained)
-        bounds = simulate_bounds(study, backtest, baseline)
-        comparison = summarise(
-            {**backtest.trajectories, **bounds},
-            baseline=baseline,
-            level=settings.level,
-            clusters=settings.clusters,
-            bounds=BOUNDS,
-        )
-        comparison = with_histories(study, backtest, comparison)
-        checks = check_study(study, backtest, comparison)
-        weeks = comparison.intervals.weeks_to_prove  # None: no number of them would do
-        advice = advise(
-            comparison.table.reset_index(),
-            baseline,
-            freq=study.data.panel.freq,
-            periods_to_prove=math.inf if weeks is None else weeks,
-            trusted=comparison.intervals.trusted,
-            doubts=checks.doubts,
-        )
-        assumptions = list_assumptions(config, study.data)
-        value, scores = value_forecasters(study, backtest, valued, comparison.trajectories[baseline])
-        weak = forecaster_warnings(scores, backtest.forecaster)
-        checks = replace(checks, warnings=(*checks.warnings, *weak))
-        league = study_lineage(study, run)
-        sweep = sweep_study(study, backtest, comparison) if config.sweep.enabled else None
+        found = analyse(study, run)
+        advice = advise_on(found.comparison, found.checks, study)
         with study.stage("writing", counted=True):
-            save_models(run, backtest.fitted, policies, study.data)
-            run.write_frame("forecast_value.parquet", value)
-            run.write_frame("scores.parquet", scores)
-            run.write_frame("folds.parquet", savings_by_fold(backtest.trajectories, backtest.ends, baseline))
-            run.write_json("checks.json", checks.to_record())
-            _write_comparison(run, study, comparison, backtest)
-            for name, frame in ({} if sweep is None else sweep.frames()).items():
-                run.write_frame(f"{name}.parquet", frame)
+            write_analysis(run, study, found)
             if study.data.state is not None and advice.policy != OWN_ORDERS:  # theirs go on as the user knows best
-                chosen = cast(Policy, policies[advice.policy])  # never a bound
-                found = orders_at_end(study.data, backtest.fitted, chosen, study.shown)
-                said = {"policy": advice.policy, "forecaster": backtest.forecaster}
-                write_orders(
-                    run.path / "orders.csv", label_orders(found, **said, assumed=describe_defaults(assumptions))
-                )
-        record = {
-            "policy": advice.policy,  # what `fractile order` orders with: the same list
-            "baseline": baseline,
-            "clusters": comparison.clusters,
-            "intervals": comparison.intervals.to_record(),
-            "advice": advice.to_record(),
-            "currency": config.report.currency,
-            "warnings": checks.warning_records(),
-            "sweep": None if sweep is None else {"policy": sweep.best, "notes": sweep.notes},
-        }
-        write_manifest(
-            run,
-            study,
-            command,
-            kind="study",
-            **record,
-            **backtest_record(backtest),
-        )
+                chosen = cast(Policy, found.backtest.trained.policies[advice.policy])  # never a bound
+                orders = orders_at_end(study.data, found.backtest.fitted, chosen, study.shown)
+                said = {"policy": advice.policy, "forecaster": found.backtest.forecaster}
+                assumed = describe_defaults(list_assumptions(study.config, study.data))
+                write_orders(run.path / "orders.csv", label_orders(orders, **said, assumed=assumed))
+        write_manifest(run, study, command, kind="study", **study_record(study, found, found.comparison, advice))
         build_report(run.path)
+    return result_of(run, study, found, found.comparison, advice)
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What a study found on its items.
+
+    Attributes:
+        backtest: of the forecaster that policies see.
+        comparison: of all policies, with the savings in simulated histories.
+        checks: what a careful statistician would ask.
+        value: what forecasters are worth: a row a forecaster and policy.
+        scores: of the forecasters.
+        failed: errors of forecasters that failed in the league, by name.
+        sweep: how the best policy fares elsewhere; None where that was not asked for.
+    """
+
+    backtest: Backtest
+    comparison: Comparison
+    checks: Checks
+    value: pd.DataFrame
+    scores: pd.DataFrame
+    failed: Mapping[str, str]
+    sweep: Sweep | None
+
+    @property
+    def baseline(self) -> str:
+        """The policy that savings are measured against."""
+        return self.comparison.baseline
+
+
+def analyse(study: Study, run: RunFolder) -> Analysis:
+    """Forecast, train and compare on held-out periods, and ask what the savings rest on.
+
+    Args:
+        study: with its data.
+        run: where the league of forecasters is written, if there is one.
+    """
+    config, settings = study.config, study.config.statistics
+    valued = valued_policies(config)
+    backtest = study.backtest(config.forecast.forecaster, config.policies.names, also=valued)
+    # The rule is decided before anything is held out, and holds for all folds.
+    baseline = choose_baseline(config.policies.baseline, backtest.folds[0].trained)
+    bounds = simulate_bounds(study, backtest, baseline)
+    comparison = summarise(
+        {**backtest.trajectories, **bounds},
+        baseline=baseline,
+        level=settings.level,
+        clusters=settings.clusters,
+        bounds=BOUNDS,
+    )
+    comparison = with_histories(study, backtest, comparison)
+    checks = check_study(study, backtest, comparison)
+    value, scores = value_forecasters(study, backtest, valued, comparison.trajectories[baseline])
+    league = study_lineage(study, run)
+    sweep = sweep_study(study, backtest, comparison) if config.sweep.enabled else None
+    return Analysis(backtest, comparison, checks, value, scores, league.failed if league else {}, sweep)
+
+
+def advise_on(comparison: Comparison, checks: Checks, study: Study) -> Advice:
+    """Return what to do after a comparison.
+
+    Args:
+        comparison: of the policies.
+        checks: of its savings.
+        study: whose periods they are.
+    """
+    weeks = comparison.intervals.weeks_to_prove  # None: no number of them would do
+    return advise(
+        comparison.table.reset_index(),
+        comparison.baseline,
+        freq=study.data.panel.freq,
+        periods_to_prove=math.inf if weeks is None else weeks,
+        trusted=comparison.intervals.trusted,
+        doubts=checks.doubts,
+    )
+
+
+def write_analysis(run: RunFolder, study: Study, found: Analysis) -> None:
+    """Write models, tables and what the report draws; orders and the manifest are written apart."""
+    backtest = found.backtest
+    save_models(run, backtest.fitted, backtest.trained.policies, study.data)
+    run.write_frame("forecast_value.parquet", found.value)
+    run.write_frame("scores.parquet", found.scores)
+    run.write_frame("folds.parquet", savings_by_fold(backtest.trajectories, backtest.ends, found.baseline))
+    run.write_json("checks.json", all_checks(found).to_record())
+    _write_comparison(run, study, found.comparison, backtest)
+    for name, frame in ({} if found.sweep is None else found.sweep.frames()).items():
+        run.write_frame(f"{name}.parquet", frame)
+
+
+def all_checks(found: Analysis) -> Checks:
+    """Return the checks with what the forecasters' scores give reason to doubt."""
+    weak = forecaster_warnings(found.scores, found.backtest.forecaster)
+    return replace(found.checks, warnings=(*found.checks.warnings, *weak))
+
+
+def study_record(study: Study, found: Analysis, comparison: Comparison, advice: Advice) -> dict[str, Any]:
+    """Return what a manifest keeps of a study beside its data and windows.
+
+    Args:
+        study: that was made.
+        found: what it found.
+        comparison: its headline.
+        advice: on it.
+    """
+    sweep = found.sweep
+    return {
+        "policy": advice.policy,  # what `fractile order` orders with: the same list
+        "baseline": comparison.baseline,
+        "clusters": comparison.clusters,
+        "intervals": comparison.intervals.to_record(),
+        "advice": advice.to_record(),
+        "currency": study.config.report.currency,
+        "warnings": all_checks(found).warning_records(),
+        "sweep": None if sweep is None else {"policy": sweep.best, "notes": sweep.notes},
+        **backtest_record(found.backtest),
+    }
+
+
+def result_of(
+    run: RunFolder, study: Study, found: Analysis, comparison: Comparison, advice: Advice, notes: Iterable[str] = ()
+) -> StudyResult:
+    """Return the outcome of a study; arguments as for `study_record`, and further notes."""
     return StudyResult(
         comparison,
         run.target,
-        league.failed if league else {},
+        found.failed,
         advice,
-        assumptions,
-        checks,
+        list_assumptions(study.config, study.data),
+        all_checks(found),
         describe_setting(study),
-        forecast_notes(study.data, study.window),
+        (*notes, *forecast_notes(study.data, study.window)),
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ...arrays import FloatArray, IntArray
 from ...envs.core.types import ItemParams
@@ -149,8 +151,8 @@ def write_block(
             progress(f"item {start}", (start - first) / (end - first))
         seconds["simulating"] += process_time() - began
         began = process_time()
-    _write(folder / ITEMS, parameters)
-    _write(folder / ITEM_COSTS, costs)
+    write_frames(folder / ITEMS, parameters)
+    write_frames(folder / ITEM_COSTS, costs)
     BlockSums(tuple(tiles), np.stack(figures), counts, seconds).save(folder)
 
 
@@ -196,5 +198,7 @@ def _item_costs(plan: BlockPlan, data: StudyData, found: TileSums) -> pd.DataFra
     return pd.DataFrame(keys | {name: means[k].reshape(-1) for k, name in enumerate(EACH)})
 
 
-def _write(path: Path, frames: Sequence[pd.DataFrame]) -> None:
-    pd.concat(frames, ignore_index=True).to_parquet(path, index=False)
+def write_frames(path: Path, frames: Sequence[pd.DataFrame]) -> None:
+    """Write frames one after the other as a Parquet file, without what pandas adds to it."""
+    table = pa.concat_tables([pa.Table.from_pandas(frame, preserve_index=False) for frame in frames])
+    pq.write_table(table.replace_schema_metadata(None), path)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from ...arrays import FloatArray
 from ..compare import Comparison, tabulate
@@ -75,19 +74,6 @@ def with_simulated(comparison: Comparison, costs: Mapping[str, FloatArray]) -> C
 def add_tiles(tiles: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
     """Return sums over tiles of arrays by name."""
     return {name: np.sum([tile[name] for tile in tiles], axis=0) for name in tiles[0]}
-
-
-def join_files(folders: Sequence[Path], name: str, target: Path) -> None:
-    """Write the Parquet files of all blocks as one, in memory that one of them needs.
-
-    Args:
-        folders: of the blocks' parts, in the order of the items.
-        name: of the file in each.
-        target: the file to write.
-    """
-    with pq.ParquetWriter(target, pq.read_schema(folders[0] / name)) as writer:
-        for folder in folders:
-            writer.write_table(pq.read_table(folder / name))
 
 
 def _row(sums: Mapping[str, float], periods: int) -> dict[str, float]:

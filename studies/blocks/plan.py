@@ -24,7 +24,7 @@ from ...randomness import keyed_generator
 from ...training.train import needs_training
 from ..backtest import Backtest, Study
 from ..config import StudyConfig, load_config
-from ..histories import FEWEST_SIMULATED, past_shocks
+from ..histories import past_shocks
 from ..sections import OWN
 from ..windows import Windows
 from .history import TILE
@@ -103,9 +103,7 @@ class BlockPlan:
                 for fold in folds
             ]
         by_item = any(of_items(p) for by_fold in policies.values() for seeds in by_fold for p in seeds)
-        histories = config.backtest.simulated_histories
-        if histories < FEWEST_SIMULATED:
-            histories = 0
+        histories = config.backtest.simulated_histories if config.drawn_policies else 0
         return cls(
             config=config,
             windows=study.windows,

@@ -76,11 +76,16 @@ def simulate_tile(plan: BlockPlan, data: StudyData) -> TileSums:
     )
 
 
-def forecast_tile(plan: BlockPlan, study: Study) -> Backtest:
+def forecast_tile(plan: BlockPlan, study: Study, *, last: bool = False) -> Backtest:
     """Return the forecasts of a tile by the sample's forecasters; no policies yet.
 
     What is forecast is what is used: the origins of the warm-up and of the held-out periods, as far ahead as policies
     are shown. Earlier origins are forecast only where policies are tuned on the tile.
+
+    Args:
+        plan: of the study.
+        study: of the tile.
+        last: the last fold alone, and of its origins the first one: what policies are brought to other items by.
     """
     windows, panel, shown = study.windows, study.data.panel, study.shown
 
@@ -88,9 +93,10 @@ def forecast_tile(plan: BlockPlan, study: Study) -> Backtest:
         return plan.fitted[until]
 
     refits, folds = Refits(plan.forecaster, fitted, panel, study.window.horizon, study.stage), list[Fold]()
-    for window in windows:
+    for window in windows[-1:] if last else windows:
         learning = study._learn(refits, window, 0) if plan.by_tile else None
-        after = refits.fitted(window.cutoff).predict(panel, shown, origins=np.arange(window.cutoff, window.end))
+        origins = np.arange(window.cutoff, window.cutoff + 1 if last else window.end)
+        after = refits.fitted(window.cutoff).predict(panel, shown, origins=origins)
         folds.append(
             Fold(
                 window.cutoff,
@@ -101,7 +107,7 @@ def forecast_tile(plan: BlockPlan, study: Study) -> Backtest:
         )
     near = [fold.forecasts.after for fold in folds]
     warm_up = study.window.warm_up
-    if windows[0].fits and warm_up:
+    if windows[0].fits and warm_up and not last:
         first, end = windows[0].forecast[-1]
         origins = np.arange(max(first, end - warm_up), end)
         near = [refits.fitted(first).predict(panel, shown, origins=origins), *near]
@@ -129,26 +135,27 @@ def _scenario(near: Sequence[QuantileForecast], data: StudyData) -> Scenario:
 def with_policies(plan: BlockPlan, study: Study, backtest: Backtest) -> Backtest:
     """Return the backtest of a tile with the policies of the sample, those tuned on the tile, and the user's own."""
     data, folds = study.data, list[Fold]()
-    ids = data.panel.item_ids
-    for k, fold in enumerate(backtest.folds):
-        near = fold.forecasts.after.at_origin(0)
-
-        def ready(name: str, policy: Policy, j: int, k: int = k, near: QuantileForecast = near) -> Policy:
-            if not of_items(policy):
-                return policy
-            pooled = plan.pooled[name][k][j]
-            found: Policy = for_items(policy, plan.sample, ids, data.params, pooled=pooled, forecast=near)
-            return found
-
+    # The folds of a backtest are the plan's last ones.
+    for k, fold in enumerate(backtest.folds, len(plan.windows) - len(backtest.folds)):
         seeds: dict[str, tuple[Policy | Planner, ...]] = {}
         if plan.by_tile:
             seeds.update(study.train(plan.by_tile, fold.forecasts.learning).seeds)
-        for name, by_fold in plan.policies.items():
-            seeds[name] = tuple(ready(name, policy, j) for j, policy in enumerate(by_fold[k]))
+        for name in set(plan.names) & set(plan.policies):
+            pairs = zip(plan.policies[name][k], plan.pooled[name][k], strict=True)
+            seeds[name] = tuple(_for_tile(plan, policy, pooled, fold, data) for policy, pooled in pairs)
         seeds |= {name: (own_policy(name, data),) for name in plan.names if name in OWN}
         trained = Trained({name: seeds[name] for name in plan.names if name in seeds}, {}, {})
         folds.append(replace(fold, trained=trained))
     return replace(backtest, folds=tuple(folds))
+
+
+def _for_tile(plan: BlockPlan, policy: Policy, pooled: Mapping[str, float], fold: Fold, data: StudyData) -> Policy:
+    """Return a policy of the sample for a tile's items; of parameters item by item, new items take the pool's."""
+    if not of_items(policy):
+        return policy
+    near = fold.forecasts.after.at_origin(0)
+    found: Policy = for_items(policy, plan.sample, data.panel.item_ids, data.params, pooled=pooled, forecast=near)
+    return found
 
 
 def _simulate_bounds(plan: BlockPlan, study: Study, backtest: Backtest) -> dict[str, Trajectory]:

@@ -67,7 +67,7 @@ def study(
         }
         made = opt.make_config(config, overrides, quick=quick, flags={"lineage.forecasters": "--lineage"})
         target = run_target(out, made.name, overwrite=overwrite, inputs=[config, *made.inputs])
-        from ..study import run_study
+        from ..blocks.dispatch import run_study
 
         with terminal.progress() as progress:
             result = run_study(made, target, command=command_line(), progress=progress, overwrite=overwrite)

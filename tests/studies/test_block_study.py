@@ -1,0 +1,144 @@
+"""Run folders of studies in blocks: as those of the whole, on any engine, resumed, and ordered from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fractile.errors import InputError, WorkError
+from fractile.studies.blocks import block, dispatch
+from fractile.studies.blocks.block import write_block
+from fractile.studies.blocks.dispatch import run_study
+from fractile.studies.blocks.history import BlockedHistory
+from fractile.studies.blocks.study import choose_sample, run_block_study
+from fractile.studies.config import StudyConfig
+from fractile.studies.report.page import build_report
+from fractile.studies.study import run_study as run_whole_study
+
+from .test_blocks import HELD_OUT, NUMBER, TILE, write_history
+
+TABLES = ("comparison.parquet", "folds.parquet", "items.parquet", "item_costs.parquet", "orders.csv")
+"""Files that are of all items."""
+
+
+def make_config(folder: Path, **scale: object) -> StudyConfig:
+    files = write_history(folder)
+    ids = pd.read_csv(files["items"])["item_id"]
+    spread = np.arange(len(ids))
+    state = pd.DataFrame({"item_id": ids, "on_hand": spread % 5, "arriving_1": np.where(spread % 4 > 0, 2, 0)})
+    state.to_csv(folder / "state.csv", index=False)
+    return StudyConfig.from_mapping(
+        {
+            "data": {**files, "state": str(folder / "state.csv")},
+            "backtest": {"periods": HELD_OUT, "folds": 1, "validation": 12, "simulated_histories": 10},
+            "forecast": {"forecaster": "seasonal_naive", "also": []},
+            "policies": {"names": ("newsvendor", "tuned_newsvendor", "base_stock"), "baseline": "newsvendor"},
+            "scale": scale,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The run of the whole, one in blocks on all items, and one on a sample of them."""
+    folder = tmp_path_factory.mktemp("runs")
+    config = make_config(folder)
+    run_whole_study(config, folder / "whole")
+    run_block_study(config, folder / "blocks", tile=NUMBER)
+    run_block_study(make_config(folder, sample=9, blocks=3), folder / "sample", tile=TILE)
+    return {name: folder / name for name in ("whole", "blocks", "sample")}
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"item_id": str})
+
+
+@pytest.mark.parametrize("name", ["comparison.parquet", "folds.parquet", "items.parquet", "orders.csv"])
+def test_a_sample_of_all_items_writes_the_tables_of_the_whole(runs: dict[str, Path], name: str) -> None:
+    pd.testing.assert_frame_equal(
+        read(runs["blocks"] / name), read(runs["whole"] / name), rtol=1e-9, check_categorical=False
+    )
+
+
+def test_the_record_says_what_is_of_the_sample(runs: dict[str, Path]) -> None:
+    record = json.loads((runs["sample"] / "manifest.json").read_text(encoding="utf-8"))
+    assert record["data"]["items"] == NUMBER == len(read(runs["sample"] / "items.parquet"))
+    assert record["blocks"]["items"] == NUMBER
+    assert record["blocks"]["sample"] < NUMBER
+    (note,) = record["blocks"]["notes"]
+    assert f"of {NUMBER} items" in note
+    assert note in (runs["sample"] / "report.html").read_text(encoding="utf-8")
+    assert not json.loads((runs["blocks"] / "manifest.json").read_text(encoding="utf-8"))["blocks"]["notes"]
+    build_report(runs["sample"])
+
+
+def test_engines_and_blocks_change_no_byte(runs: dict[str, Path], tmp_path: Path) -> None:
+    config = make_config(runs["sample"].parent, sample=9, blocks=2, engine="process", workers=2)
+    run_block_study(config, tmp_path / "run", tile=TILE)
+    for name in TABLES:
+        assert (tmp_path / "run" / name).read_bytes() == (runs["sample"] / name).read_bytes(), name
+
+
+def test_a_run_whose_blocks_failed_is_resumed(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(runs["sample"].parent, sample=9, blocks=3)
+    ran: list[int] = []
+
+    def fail_but_one(folder: Path, plan: object, history: object, first: int, *rest: object) -> None:
+        ran.append(first)
+        if first:
+            raise OSError("no memory left")
+        write_block(folder, plan, history, first, *rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(block, "write_block", fail_but_one)
+        with pytest.raises(WorkError, match="no memory left"):
+            run_block_study(config, tmp_path / "run", tile=TILE)
+    assert ran.count(0) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(block, "write_block", lambda *given: (ran.append(given[3]), write_block(*given)))
+        run_block_study(config, tmp_path / "run", tile=TILE, resume=True)
+    assert ran.count(0) == 1  # the block that was finished was not run again
+    for name in TABLES:
+        assert (tmp_path / "run" / name).read_bytes() == (runs["sample"] / name).read_bytes(), name
+
+
+def test_a_sample_holds_the_longest_lead_time(runs: dict[str, Path]) -> None:
+    config = make_config(runs["sample"].parent)
+    history = BlockedHistory.survey(config.data, config.defaults, runs["sample"].parent / "survey")
+    few = config.with_overrides({"scale.sample": 4})
+    sample = choose_sample(history, few)
+    assert 4 <= len(sample) <= 7
+    assert history.params.select(sample).protection_interval.max() == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data": {}}, "embedded panel"),
+        ({"forecast.files": {"mine": "mine.csv"}}, "forecast.files"),
+        ({"statistics.clusters": "path"}, "statistics.clusters"),
+        ({"policies.names": ["hindsight"], "policies.baseline": "hindsight"}, "policies.baseline"),
+    ],
+)
+def test_what_blocks_cannot_tell_is_refused(
+    runs: dict[str, Path], tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    config = make_config(runs["sample"].parent).with_overrides(change)
+    with pytest.raises(InputError, match=said):
+        run_block_study(config, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_large_histories_are_studied_in_blocks(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = runs["sample"].parent
+    monkeypatch.setattr(dispatch, "run_block_study", lambda *_, **__: "blocks")
+    monkeypatch.setattr(dispatch, "run_whole_study", lambda *_, **__: "whole")
+    scales = ({"whole": NUMBER - 1}, {"whole": NUMBER}, {"blocks": 1}, {"engine": "serial"})
+    found = [run_study(make_config(folder, **scale), folder / "none") for scale in scales]
+    assert found == ["blocks", "whole", "blocks", "blocks"]
