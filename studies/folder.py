@@ -188,7 +188,8 @@ def _check_ours(path: Path) -> None:
     """Refuse to delete a folder that has the name of an unfinished run, and holds what no run writes."""
     if not path.is_dir() or (path / MANIFEST).is_file():
         return
-    other = [p.name for p in path.iterdir() if p.name not in IN_PROGRESS and not TEMPORARY.fullmatch(p.name)]
+    known = (*IN_PROGRESS, "config.toml")
+    other = [p.name for p in path.iterdir() if p.name not in known and not TEMPORARY.fullmatch(p.name)]
     if other:
         raise InputError(
             [f"{path}: has the name of an unfinished run, and is none (it holds {other[0]}); move it away"]

@@ -108,6 +108,7 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **d
         **details,
     }
     run.write_json(MANIFEST, record)
+    (run.path / "metrics.jsonl").unlink(missing_ok=True)  # of a run that was killed here
     for stage, seconds in study.seconds.items():
         run.append_metrics({"stage": stage, "cpu_seconds": round(seconds, 3)})
 

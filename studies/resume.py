@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..files import inside
-from ..parts import CHECKPOINTS
+from ..parts import CHECKPOINTS, sha256
 from .folder import MANIFEST, check_target, read_manifest
 from .interrupted import PARTS, REQUEST, find_interrupted, read_request, resumed_target
 from .locks import lock_target
@@ -117,5 +117,16 @@ def _resume_lineage(target: Path, folder: Path, rest: dict[str, Any], trusted: C
 
     if not (folder / "config.toml").is_file():
         raise InputError([f"{folder / MANIFEST}: is of a run that cannot be resumed; begin anew, with --overwrite"])
+    record = read_manifest(folder, unfinished=True)
+    if record.get("config_hash") != sha256(folder / "config.toml"):
+        raise InputError([f"{folder / 'config.toml'}: was changed; begin anew: the same command with --overwrite"])
     config = load_config(inside(folder, "config.toml"), trusted=trusted)
+    known = record["data"]["hashes"]
+    faults = [
+        f"{path}: " + ("was changed since the run was begun" if path.is_file() else "is gone")
+        for path in config.inputs
+        if path.name in known and (not path.is_file() or sha256(path) != known[path.name])
+    ]
+    if faults:
+        raise InputError(f"{fault}; begin anew: the same command with --overwrite" for fault in faults)
     return Resumed("lineage", target, lineage_run(config, target, **rest))

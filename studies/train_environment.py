@@ -297,5 +297,6 @@ def _draw(
     axes.set(xlabel="transitions", ylabel="cost a period, all items", ylim=(low - margin, high + 2 * margin))
     axes.legend(frameon=False, fontsize=8)
     figure.tight_layout()
-    figure.savefig(run.path / "learning_curve.svg", metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": "fractile"}):  # else two pictures of the same never have the same bits
+        figure.savefig(run.path / "learning_curve.svg", metadata={"Date": None})
     pyplot.close(figure)
