@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -102,9 +103,13 @@ def lock_output(path: Path | None) -> Iterator[None]:
         yield
         return
     with lock_target(path):
-        half_written = re.compile(rf"\.[0-9a-f]{{8}}\.{re.escape(path.name)}")
-        for left in [p for p in path.parent.iterdir() if half_written.fullmatch(p.name) and p.is_file()]:
-            left.unlink()
+        name = re.escape(path.name)
+        half_written = re.compile(rf"\.[0-9a-f]{{8}}\.{name}|\.{name}\.[0-9a-f]{{8}}\.partial")
+        for left in [p for p in path.parent.iterdir() if half_written.fullmatch(p.name)]:
+            if left.is_dir() and not left.is_symlink():  # of the work in blocks of items
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink()
         yield
 
 

@@ -168,6 +168,7 @@ def test_orders_and_forecasts_lock_their_file(command, tmp_path, monkeypatch):
     monkeypatch.setattr(f"fractile.{reader}", read)
     (tmp_path / ".0123abcd.made.csv").write_text("half")
     (tmp_path / ".0123abcd.made.csv.mine").write_text("mine")
+    (tmp_path / ".made.csv.0123abcd.partial" / "parts").mkdir(parents=True)
     (tmp_path / "h.csv").write_text("item_id,date,sales\n")
     more = ["--run", "run"] if command == "order" else ["--horizon", "2"]
     result = CliRunner().invoke(app, [command, "--history", "h.csv", *more, "--out", "made.csv"])
