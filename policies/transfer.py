@@ -123,6 +123,19 @@ def has_item_parameters(policy: Any) -> bool:
     return any(np.ndim(getattr(policy, name)) for name in KINDS.get(type(policy), ()))
 
 
+def is_for_items(policy: Any, items: int) -> bool:
+    """Whether a policy holds for the items that it was tuned for: others need `for_items`.
+
+    Args:
+        policy: tuned.
+        items: number of the items that it was tuned for.
+    """
+    if isinstance(policy, Blended):
+        return any(is_for_items(getattr(policy, part), items) for part in PARTS)
+    known = isinstance(policy, ForecastDynamicProgramming) or has_item_parameters(policy)
+    return known or (type(policy) not in KINDS and bool(_by_item(policy, items)))
+
+
 def pool_parameters(policy: Any, forecast: DemandForecast, params: ItemParams) -> dict[str, float]:
     """Return the pool's value of each parameter that a policy has item by item, in terms that mean the same for all.
 

@@ -30,5 +30,5 @@ def item_ids_of(run: Path, record: Mapping[str, Any]) -> tuple[str, ...]:
         run: its folder.
         record: its manifest.
     """
-    kept = record["data"]["item_ids"]
+    kept = record.get("data", {}).get("item_ids", ())
     return tuple(pd.read_parquet(run / ITEM_IDS)["item_id"]) if isinstance(kept, dict) else tuple(kept)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,18 +56,19 @@ def find_suspicious(inputs: Inputs, params: ItemParams, config: StudyConfig, ass
     ]
 
 
-def compare_with_run(panel: SalesPanel, record: Mapping[str, Any]) -> list[Oddity]:
+def compare_with_run(panel: SalesPanel, record: Mapping[str, Any], item_ids: Collection[str]) -> list[Oddity]:
     """Return where a history differs from that of a kept run: frequency, items, and end.
 
     Args:
         panel: the history.
         record: the run's manifest.
+        item_ids: of the run.
     """
     then, found = record.get("data", {}), []
     if then.get("freq") and then["freq"] != panel.freq:
         text = f"the history's periods are {panel.freq}, the run's {then['freq']}; give --freq {then['freq']}"
         found.append(Oddity("run_frequency", f"{text}, or train again"))
-    known, now = set(then.get("item_ids") or panel.item_ids), set(panel.item_ids)
+    known, now = set(item_ids or panel.item_ids), set(panel.item_ids)
     new, gone = sorted(now - known), sorted(known - now)
     if new:
         found.append(Oddity("run_items_new", f"{len(new):,} items were not in the run's history: {listing(new)}"))

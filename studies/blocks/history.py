@@ -49,7 +49,7 @@ class BlockedHistory:
         folder: of the survey; slices are read with what it holds.
         layout: where the rows of each item stand.
         whole: what slices must know of the whole.
-        params: lead times, costs and order rules of all items.
+        item_values: lead times, costs and order rules of all items, by the fields of `ItemParams`.
         has_items: whether there is an items file.
         has_state: whether there is a state.
         item_column: the files' name of the items.
@@ -62,7 +62,7 @@ class BlockedHistory:
     folder: Path
     layout: Layout
     whole: WholeHistory
-    params: ItemParams
+    item_values: Mapping[str, Any]
     has_items: bool
     has_state: bool
     item_column: str
@@ -109,7 +109,7 @@ class BlockedHistory:
         layout, calendar, dropped = _lay_periods(layout, data.freq, str(history), faults)
         whole = WholeHistory(str(history), calendar, data.missing, data.columns, notes=tuple(read))
         has_items = _keep_tables(scratch, found, layout)
-        surveyed = cls(scratch, layout, whole, ItemParams(), has_items, False, item_column, False)
+        surveyed = cls(scratch, layout, whole, {}, has_items, False, item_column, False)
         schema = pq.read_schema(layout.files[0])
         summary = survey_slices(whole, surveyed._raw_slices, schema, data.known, dropped, found.items, faults, progress)
         faults.raise_if_any()
@@ -123,7 +123,7 @@ class BlockedHistory:
         surveyed = replace(
             surveyed,
             whole=summary.whole,
-            params=params,
+            item_values={each.name: getattr(params, each.name) for each in fields(params) if each.init},
             has_state=found.state is not None,
             ran_out=summary.ran_out,
             left_out=found.left_out,
@@ -137,6 +137,20 @@ class BlockedHistory:
     def items(self) -> int:
         """Number of items."""
         return len(self.layout.starts)
+
+    @property
+    def params(self) -> ItemParams:
+        """Lead times, costs and order rules of all items; they are put together and checked at every call."""
+        return ItemParams(**self.item_values)
+
+    def params_at(self, positions: IntArray) -> ItemParams:
+        """Return the parameters of the items at these positions."""
+        return ItemParams(
+            **{
+                name: each[positions] if isinstance(each, np.ndarray) else each
+                for name, each in self.item_values.items()
+            }
+        )
 
     @property
     def periods(self) -> int:
@@ -160,7 +174,7 @@ class BlockedHistory:
         """Return the data of the items at these positions, which ascend, on the calendar of the whole."""
         positions = np.asarray(positions, dtype=np.int64)
         found = self.slice(positions)
-        params, state = self.params.select(positions), self.state_rows(positions)
+        params, state = self.params_at(positions), self.state_rows(positions)
         return StudyData(
             panel=found.panel,
             params=params,
@@ -227,7 +241,7 @@ class BlockedHistory:
             folder,
             layout,
             WholeHistory.from_record(kept["whole"]),
-            ItemParams(**values),
+            values,
             **{name: kept[name] for name in names},
             uncounted=np.load(folder / LAYOUT / "uncounted.npy", mmap_mode="r"),
         )
@@ -240,14 +254,13 @@ class BlockedHistory:
             np.save(self.folder / LAYOUT / f"{name}.npy", getattr(self.layout, name))
         np.save(self.folder / LAYOUT / "uncounted.npy", self.uncounted)
         pq.write_table(pa.table({"item_id": self.layout.item_ids}), self.folder / LAYOUT / "ids.parquet")
-        values = {each.name: getattr(self.params, each.name) for each in fields(self.params) if each.init}
-        for name, value in values.items():
+        for name, value in self.item_values.items():
             if isinstance(value, np.ndarray):
                 np.save(self.folder / PARAMS / f"{name}.npy", value)
         kept = {
             "files": [str(path.absolute()) for path in self.layout.files],
             "whole": self.whole.to_record(),
-            "params": {name: value for name, value in values.items() if not isinstance(value, np.ndarray)},
+            "params": {name: value for name, value in self.item_values.items() if not isinstance(value, np.ndarray)},
             **{name: getattr(self, name) for name in ("has_items", "has_state", "item_column", "ran_out")},
         }
         (self.folder / SURVEY).write_text(json.dumps(kept, ensure_ascii=False, indent=1), encoding="utf-8")

@@ -22,7 +22,7 @@ from ...forecasters.data.rules import LEVEL_RULES
 from ...forecasters.storage import load_forecaster
 from ...parts import Parts
 from ...policies.storage import load_policy
-from ...policies.transfer import for_items
+from ...policies.transfer import for_items, is_for_items
 from ...progress import Progress, no_progress, portion
 from ..assumptions import assumed_in_run
 from ..config import load_config
@@ -236,12 +236,13 @@ def order_block(
     for begin, stop in surveyed.chunks(first, end):
         at = np.arange(begin, stop)
         found, state, items = surveyed.slice(at), surveyed.state_rows(at), surveyed.item_rows(at)
+        no_count = surveyed.uncounted[slice(*np.searchsorted(surveyed.uncounted, [begin, stop]))]
         if state is None:  # the survey fills it in where no file was given
             raise FractileError("the survey of the history has no state")
-        tables = []
+        tables, of_chunk = [], surveyed.params_at(at)
         for low in range(0, len(at), tile):
             rows = np.arange(low, min(len(at), low + tile))
-            panel, params = found.panel.select(rows), surveyed.params.select(at[rows])
+            panel, params = found.panel.select(rows), of_chunk.select(at[rows] - begin)
             stock = state.iloc[rows].reset_index(drop=True)
             data = StudyData(
                 panel=panel,
@@ -253,7 +254,7 @@ def order_block(
             )
             over = not_sold(panel, params)
             ids = np.array(panel.item_ids, dtype=object)
-            without = np.isin(at[rows], surveyed.uncounted) & ~over
+            without = np.isin(at[rows], no_count) & ~over
             ended.add(list(ids[over]))
             uncounted.add(list(ids[without]))
             wrong.add([(name, day.isoformat()) for name, day in wrong_days(stock[~over], dates, freq)])
@@ -278,13 +279,18 @@ class _Ordering:
         self._name, self._forecaster, self._shown = name, forecaster, shown
         if name == OWN_LEVELS:
             return
+        record = _manifest(run)
         self._loaded, self._pooled = load_policy(name, run / "models"), pooled_parameters(run / "models", name)
-        self._ours: pd.Index[str] = pd.Index(np.array(item_ids_of(run, _manifest(run)), dtype=object))
+        self._ours: pd.Index[str] | None = None
+        if is_for_items(self._loaded, record["data"]["items"]):
+            self._ours = pd.Index(np.array(item_ids_of(run, record), dtype=object))
 
     def of(self, data: StudyData) -> pd.DataFrame:
         """Return the orders of the items of a tile."""
         if self._name == OWN_LEVELS:
             return orders_at_end(data, self._forecaster, own_policy(self._name, data), self._shown)
+        if self._ours is None:
+            return orders_at_end(data, self._forecaster, self._loaded, self._shown)
         forecast = None
         if self._pooled and (self._ours.get_indexer(pd.Index(data.panel.item_ids)) < 0).any():
             forecast = self._forecaster.predict(data.panel, self._shown)

@@ -16,6 +16,7 @@ from ..assumptions import assumed_in_run, assumptions_of, describe_defaults
 from ..config import DefaultsConfig, StudyConfig, read_toml
 from ..data import check_arrivals, item_params, read_inputs
 from ..folder import read_manifest
+from ..run_items import item_ids_of
 from ..suspicious import compare_with_run, find_suspicious
 
 READING = ("freq", "missing", "known", "columns")
@@ -51,7 +52,8 @@ def validate_files(config: StudyConfig, run: Path | None = None) -> dict[str, An
         given = assumptions_of(config, params, items)
         assumed = describe_defaults(given) if record is None else assumed_in_run(record, items)
         suspicious += find_suspicious(inputs, params, config, assumed)
-    suspicious += [] if record is None else compare_with_run(panel, record)
+    if run is not None and record is not None:
+        suspicious += compare_with_run(panel, record, item_ids_of(run, record))
     listed, share = panel.listed, panel.availability
     known = {oddity.text for oddity in suspicious}
     return {
