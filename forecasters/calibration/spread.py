@@ -13,8 +13,8 @@ level each quantile must be read to cover what it promises.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -53,16 +53,21 @@ class ItemSpread:
         item_ids: the items on record.
         spread: of each, relative to all of them, shape (items,). [s]
         moves: by how much the normal score at each of `LEVELS` is moved for all items, shape (levels,).
+        rows: position of each item on record (derived: a forecast of few items must not pay for all of them).
     """
 
     item_ids: tuple[str, ...]
     spread: FloatArray
     moves: FloatArray
+    rows: Mapping[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", {item: row for row, item in enumerate(self.item_ids)})
 
     def of(self, item_ids: Sequence[str]) -> FloatArray:
         """Return the spread of each item, 1 where it is not on record, shape (items,)."""
-        known = dict(zip(self.item_ids, self.spread, strict=True))
-        return np.array([known.get(item, 1.0) for item in item_ids], dtype=np.float64)
+        rows = [self.rows.get(item, -1) for item in item_ids]
+        return np.append(self.spread, 1.0)[rows]
 
     def widen(self, item_ids: Sequence[str], trained: FloatArray, values: FloatArray, levels: FloatArray) -> FloatArray:
         """Return quantiles at other levels, read where `moves` say, each item's as far apart as its spread says.

@@ -6,7 +6,8 @@ much data there is. What the effects multiply demand by, in the past and ahead o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -168,6 +169,7 @@ class FittedEffects:
         attribute: the static attribute whose values are the categories; "" where there is one for all.
         labels: the categories.
         item_ids: the fitted items.
+        rows: position of each fitted item (derived: a forecast of few items must not pay for all of them).
     """
 
     effects: Effects
@@ -176,6 +178,10 @@ class FittedEffects:
     attribute: str
     labels: tuple[str, ...]
     item_ids: tuple[str, ...]
+    rows: Mapping[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", {item: row for row, item in enumerate(self.item_ids)})
 
     @property
     def usual_dispersion(self) -> float:
@@ -186,8 +192,7 @@ class FittedEffects:
         """Return the effects of a panel's items, (items, columns): new items have those of their category."""
         group = _groups_of(panel, self.attribute, self.labels)
         new = np.where((group >= 0)[:, None], self.effects.group[group], self.effects.whole)
-        position = {item: row for row, item in enumerate(self.item_ids)}
-        rows = np.array([position.get(item, -1) for item in panel.item_ids], dtype=np.int64)
+        rows = np.array([self.rows.get(item, -1) for item in panel.item_ids], dtype=np.int64)
         return np.where((rows >= 0)[:, None], self.effects.item[rows], new)
 
     def to_state(self) -> State:
