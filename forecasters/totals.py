@@ -2,8 +2,8 @@
 
 Per-period quantiles do not add up, sums of draws do. The draws are quasi-random levels, the same for all items of a
 band, at which the quantile function of each period is read: a draw is a weighted mean of that period's quantiles, and
-the draws of a sum are one product of a matrix of weights with the quantiles of all its periods. Below the lowest level
-a quantile function ends at zero; the few draws that lie there in any period are summed period by period.
+the draws of a sum are one product of a matrix of weights with the quantiles of all its periods. Where a quantile
+function reaches zero below its lowest level, the few draws that lie there are summed period by period.
 
 A sum depends on its own quantiles, band and span alone, to the last bit: not on what else is summed in the same call.
 """
@@ -45,15 +45,18 @@ class SumWeights(NamedTuple):
         weights = interpolation_weights(levels, uniform).transpose(1, 2, 0)
         return cls(np.ascontiguousarray(weights), int(low.sum()))
 
-    def sums(self, values: FloatArray, out: FloatArray) -> None:
+    def sums(self, values: FloatArray, out: FloatArray, *, linear: bool) -> None:
         """Write the draws of sums, units, in no order.
 
         Args:
             values: quantiles of each period, units, shape (cells, span · Q).
             out: where to, shape (cells, draws).
+            linear: whether no quantile function reaches zero below its lowest level.
         """
         span, levels, draws = self.weights.shape
         np.matmul(values, self.weights.reshape(span * levels, draws), out=out)
+        if linear:
+            return
         ends = np.zeros((len(values), self.low))
         for period, weights in enumerate(self.weights):
             drawn = values[:, period * levels : (period + 1) * levels] @ weights[:, : self.low]
@@ -91,14 +94,19 @@ def sum_quantiles(levels: FloatArray, values: FloatArray, dependence: Dependence
 
 def _cells(levels: FloatArray, values: FloatArray, weights: SumWeights) -> FloatArray:
     """Return the quantiles of sums of one band and span, (cells, span, Q) → (cells, Q)."""
-    number, draws = len(values), weights.weights.shape[-1]
-    out = np.empty((number, len(levels)))
-    cells = np.zeros((-(-number // STEP) * STEP, values.shape[1] * values.shape[2]))
-    cells[:number] = values.reshape(number, -1)
-    room, quantiles = np.empty((min(CELLS, len(cells)), draws)), OrderStatistics.of(levels, draws)
-    for first in range(0, number, CELLS):
-        sums = room[: len(cells[first : first + CELLS])]
-        weights.sums(cells[first : first + CELLS], sums)
-        sums.sort(axis=-1)
-        out[first : first + CELLS] = quantiles.read(sums[: number - first])
+    out = np.empty((len(values), len(levels)))
+    room = np.empty((CELLS, weights.weights.shape[-1]))
+    quantiles = OrderStatistics.of(levels, room.shape[1])
+    steepest = levels[0] / (levels[1] - levels[0])
+    ends = (values[..., 0] < steepest * (values[..., 1] - values[..., 0])).any(axis=1)
+    for linear in (True, False):
+        chosen = np.flatnonzero(ends != linear)
+        for first in range(0, len(chosen), CELLS):
+            some = chosen[first : first + CELLS]
+            cells = np.zeros((-(-len(some) // STEP) * STEP, values.shape[1] * values.shape[2]))
+            cells[: len(some)] = values[some].reshape(len(some), -1)
+            weights.sums(cells, room[: len(cells)], linear=linear)
+            sums = room[: len(some)]
+            sums.sort(axis=-1)
+            out[some] = quantiles.read(sums)
     return np.maximum(out, 0.0, out=out)
