@@ -31,7 +31,7 @@ from ...progress import Progress, no_progress
 from ...randomness import keyed_generator
 from ..config import DataConfig, DefaultsConfig
 from ..data import StudyData, check_arrivals, params_of, read_stock
-from .layout import ROWS_AT_ONCE, Layout, RowReader, lay_out, parquet_files
+from .layout import ROWS_AT_ONCE, Layout, RowReader, lay_out, parquet_files, readable
 from .survey import RawSlice, survey_slices
 
 TILE = 256
@@ -230,6 +230,9 @@ class BlockedHistory:
         """Open a surveyed history by what `to_record` gave; it does not know any more what was left out."""
         folder = Path(record["folder"])
         kept = json.loads((folder / SURVEY).read_text(encoding="utf-8"))
+        changed = [path for path, stamp in kept["files"].items() if _stamp(Path(path)) != stamp]
+        if changed:
+            raise FractileError(f"{changed[0]}: was changed or moved since the history was surveyed; run it again")
         arrays = {name: np.load(folder / LAYOUT / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
         ids = pq.read_table(folder / LAYOUT / "ids.parquet", use_threads=False)["item_id"].combine_chunks()
         days = pd.DatetimeIndex([])
@@ -258,7 +261,7 @@ class BlockedHistory:
             if isinstance(value, np.ndarray):
                 np.save(self.folder / PARAMS / f"{name}.npy", value)
         kept = {
-            "files": [str(path.absolute()) for path in self.layout.files],
+            "files": {str(path.absolute()): _stamp(path) for path in self.layout.files},
             "whole": self.whole.to_record(),
             "params": {name: value for name, value in self.item_values.items() if not isinstance(value, np.ndarray)},
             **{name: getattr(self, name) for name in ("has_items", "has_state", "item_column", "ran_out")},
@@ -284,6 +287,14 @@ class BlockedHistory:
         return table.to_pandas()
 
 
+def _stamp(path: Path) -> list[int]:
+    """Return size and time of the last change of a file, by which a changed one is found; nothing where it is gone."""
+    if not path.is_file():
+        return []
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
 def _lay_periods(
     layout: Layout, freq: str | None, name: str, faults: Faults
 ) -> tuple[Layout, Calendar, tuple[str, ...]]:
@@ -302,11 +313,8 @@ def _lay_periods(
 def _check_columns(history: Path, columns: Mapping[str, str], faults: Faults) -> None:
     """Raise an `InputError` where columns are missing that no row can be read without."""
     first = parquet_files(history)[0]
-    try:
+    with readable(first):
         names = pq.read_schema(first).names
-    except (OSError, pa.ArrowException) as error:
-        faults.add(f"{first}: cannot be read: {' '.join(str(error).split())[:200]}; write it anew as Parquet")
-        faults.raise_if_any()
     known = len(faults.messages)
     table = Table(RawTable(pd.DataFrame(columns=names), str(history), "row", np.zeros(0, dtype=np.int64)), faults)
     table.rename(columns)

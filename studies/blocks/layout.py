@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,6 +90,16 @@ def parquet_files(history: Path) -> tuple[Path, ...]:
     return (history,)
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn errors of a Parquet file that is read within the block into a fault that names it."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError([f"{path}: cannot be read: {reason}; write it anew as Parquet"]) from None
+
+
 def has_more_items(history: Path, item_column: str, most: int) -> bool:
     """Return whether a history has more than so many items; False where it is not Parquet, or cannot be read.
 
@@ -147,19 +158,18 @@ def _check_files(files: tuple[Path, ...], history: Path) -> IntArray:
     first: list[str] | None = None
     for path in files:
         try:
-            file = pq.ParquetFile(path)
-        except (OSError, pa.ArrowException) as error:
-            reason = " ".join(str(error).split())[:200]
-            faults.add(f"{path}: cannot be read: {reason}; write it anew as Parquet")
+            with readable(path), pq.ParquetFile(path) as file:
+                names = file.schema_arrow.names
+                groups += [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
+        except InputError as error:
+            faults.add(str(error))
             continue
-        names = file.schema_arrow.names
-        if first is None:
-            first = names
-        elif set(names) != set(first):
+        first = names if first is None else first
+        for column in sorted({name for name in names if names.count(name) > 1}):
+            faults.add(f"{path}: column {column!r} stands more than once; rename or remove all but one")
+        if set(names) != set(first):
             other = ", ".join(repr(name) for name in sorted(set(names) ^ set(first))[:5])
             faults.add(f"{path}: has other columns than {files[0]} ({other}); give all files the same columns")
-        groups += [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
-        file.close()
     faults.raise_if_any()
     if not sum(groups):
         raise InputError([f"{history}: has no rows; write at least one below the header"])
@@ -169,7 +179,7 @@ def _check_files(files: tuple[Path, ...], history: Path) -> IntArray:
 def _batches(files: tuple[Path, ...], columns: list[str] | None, item_column: str) -> Iterator[pa.RecordBatch]:
     """Yield the rows of all files, `ROWS_AT_ONCE` at most at a time; ids are encoded as a dictionary."""
     for path in files:
-        with pq.ParquetFile(path, read_dictionary=[item_column]) as file:
+        with readable(path), pq.ParquetFile(path, read_dictionary=[item_column]) as file:
             for group in range(file.num_row_groups):
                 yield from file.iter_batches(ROWS_AT_ONCE, [group], columns, use_threads=False)
 
@@ -311,7 +321,7 @@ class RowReader:
         self._dictionaries = list(dictionaries)
         groups = []
         for path in files:
-            with pq.ParquetFile(path) as file:
+            with readable(path), pq.ParquetFile(path) as file:
                 groups += [(path, at, file.metadata.row_group(at).num_rows) for at in range(file.num_row_groups)]
         self._groups = [(path, at) for path, at, _ in groups]
         self._ends = np.cumsum([rows for _, _, rows in groups])
@@ -335,7 +345,7 @@ class RowReader:
                 continue
             low, high = np.maximum(starts[inside], first), np.minimum(ends[inside], last)
             path, at = self._groups[group]
-            with pq.ParquetFile(path, read_dictionary=self._dictionaries) as file:
+            with readable(path), pq.ParquetFile(path, read_dictionary=self._dictionaries) as file:
                 names = columns
                 if names is not None and ROW in file.schema_arrow.names:
                     names = [*names, ROW]
@@ -346,7 +356,8 @@ class RowReader:
                 rows = np.concatenate([np.arange(*each) for each in zip(low, high, strict=True)])
                 table = table.take(pa.array(rows - first))
             schema = table.schema if schema is None else schema
-            parts.append(table.select(schema.names).cast(schema))
+            with readable(path):
+                parts.append(table.select(schema.names).cast(schema))
             numbers.append(rows)
         whole = pa.concat_tables(parts).unify_dictionaries()
         row = np.concatenate(numbers)

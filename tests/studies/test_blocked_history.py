@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fractile.errors import InputError
+from fractile.errors import FractileError, InputError
 from fractile.studies.blocks import layout
 from fractile.studies.blocks.history import BlockedHistory
 from fractile.studies.config import StudyConfig
@@ -297,3 +297,38 @@ def test_a_name_that_is_no_covariate_is_a_fault(tmp_path, rng):
     config = _write(tmp_path, _history(rng))
     with pytest.raises(InputError, match="known names 'prize', which is no covariate"):
         _survey(config.with_overrides({"data.known": ["prize"]}), tmp_path)
+
+
+def test_a_file_that_is_damaged_or_changed_after_its_survey_is_named(tmp_path, rng):
+    frame = _history(rng)
+    config = _write(tmp_path, frame)
+    history = _survey(config, tmp_path)
+    record = history.to_record()
+    content = bytearray((tmp_path / "history.parquet").read_bytes())
+    content[40:4000] = bytes(3960)
+    (tmp_path / "history.parquet").write_bytes(bytes(content))
+    with pytest.raises(FractileError, match=r"history.parquet: was changed or moved since"):
+        BlockedHistory.from_record(record)
+    with pytest.raises(InputError, match=r"history.parquet: cannot be read"):
+        history.read(0, 30)
+    with pytest.raises(InputError, match=r"history.parquet: cannot be read"):
+        _survey(config, tmp_path)
+
+
+def test_files_with_other_columns_or_one_twice_are_refused(tmp_path, rng):
+    frame = _history(rng)
+    folder = tmp_path / "months"
+    folder.mkdir()
+    frame.to_parquet(folder / "a.parquet", index=False)
+    frame.assign(price=1.0).to_parquet(folder / "b.parquet", index=False)
+    twice = pa.table(
+        [pa.array(frame[name]) for name in ("item_id", "date", "sales", "sales")],
+        names=["item_id", "date", "sales", "sales"],
+    )
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    config = StudyConfig.from_mapping({"data": {"history": str(folder)}})
+    with pytest.raises(InputError, match=r"b.parquet: has other columns than .*a.parquet \('price'\)"):
+        BlockedHistory.survey(config.data, config.defaults, tmp_path / "scratch")
+    config = StudyConfig.from_mapping({"data": {"history": str(tmp_path / "twice.parquet")}})
+    with pytest.raises(InputError, match="column 'sales' stands more than once"):
+        BlockedHistory.survey(config.data, config.defaults, tmp_path / "scratch")
