@@ -7,6 +7,7 @@ process that sees the files and the survey's folder, and equals the slice of wha
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -38,6 +39,8 @@ TILE = 256
 """Items that are computed together, at positions 256 k … 256 k + 255 of the whole: results depend on no larger unit."""
 SURVEY, LAYOUT, ITEMS, STATE, PARAMS = "history.json", "layout", "items.parquet", "state.parquet", "params"
 """What a survey keeps in its folder."""
+STAMPED = 1 << 16
+"""Bytes at either end of a file by which it is known again."""
 _ARRAYS = ("starts", "ends", "first_day")
 
 
@@ -287,12 +290,19 @@ class BlockedHistory:
         return table.to_pandas()
 
 
-def _stamp(path: Path) -> list[int]:
-    """Return size and time of the last change of a file, by which a changed one is found; nothing where it is gone."""
+def _stamp(path: Path) -> str:
+    """Return a hash of a file's size and of its two ends, by which a changed one is found; "" where it is gone.
+
+    The end of a Parquet file holds where all parts lie, and what is least and most in each.
+    """
     if not path.is_file():
-        return []
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
+        return ""
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        digest = hashlib.sha256(file.read(STAMPED) + str(size).encode())
+        file.seek(max(0, size - STAMPED))
+        digest.update(file.read())
+    return digest.hexdigest()
 
 
 def _lay_periods(
