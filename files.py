@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from .errors import FractileError
 
@@ -83,6 +87,33 @@ def check_table_size(path: Path) -> None:
     need, there = max(8 * numbers, stored), memory()
     if need > there:
         raise FractileError(f"{path}: needs {need / 2**30:,.0f} GiB of memory, and there are {there / 2**30:,.0f}")
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""Errors of a disk on which nothing more can be written."""
+
+
+def is_disk_fault(error: BaseException) -> bool:
+    """Whether an error is the disk's, and no fault of what was being done."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path, about: dict[str, str] | None = None) -> None:
+    """Write arrays as safetensors, with texts about them.
+
+    Raises:
+        OSError: where the disk is full, say; names the path.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    try:
+        save_file(dict(arrays), path, metadata=about)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def memory() -> int:

@@ -10,10 +10,10 @@ from typing import cast
 
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from ..errors import FractileError
-from ..files import MOST_ARRAYS, check_size, inside, read_json, usable
+from ..files import MOST_ARRAYS, check_size, inside, read_json, save_arrays, usable
 from ..parts import sha256
 from .base import Arrays, Config, Forecaster, State
 from .registry import FORECASTERS
@@ -65,7 +65,7 @@ def save_state(folder: Path, name: str, config: Config, arrays: Arrays) -> None:
     # A safetensors file sorts its arrays; the order in which they were given may mean something to the reader.
     # One text, since safetensors writes several in any order.
     about = json.dumps({"order": list(plain), CHECKSUM: _config_sum(json.loads(text))})
-    save_file(plain, folder / f"{name}.safetensors.tmp", metadata={ABOUT: about})
+    save_arrays(plain, folder / f"{name}.safetensors.tmp", {ABOUT: about})
     text = json.dumps({**config, CHECKSUM: sha256(folder / f"{name}.safetensors.tmp")}, indent=2, allow_nan=False)
     os.replace(folder / f"{name}.safetensors.tmp", folder / f"{name}.safetensors")
     (folder / f"{name}.json.tmp").write_text(text + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ import os
 import platform
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -27,6 +27,7 @@ from ..errors import FractileError, InputError
 from ..files import inside, read_json
 from .integrity import CHECKSUMS, check_manifest, with_checksums
 from .locks import is_locked, lock_target
+from .places import check_output, check_place, nearest_folder
 from .replacing import (
     COMPLETE,
     FILES,
@@ -62,8 +63,6 @@ PACKAGES = (
     "statsforecast",
 )
 """Packages whose versions a manifest keeps."""
-ORDER_FILES = ("orders.csv", "orders.parquet")
-"""Lists of orders, which may be written anew into the folder of their run."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def new_run(target: Path | str, *, overwrite: bool = False) -> Iterator[RunFolde
     """
     target = absolute_target(target)
     check_target(target, overwrite=overwrite)
-    path = name_beside(_existing(target.parent) / target.name, NEW)
+    path = name_beside(nearest_folder(target.parent) / target.name, NEW)
     path.mkdir()
     try:
         yield RunFolder(path, target)
@@ -234,6 +233,7 @@ def absolute_target(target: Path | str) -> Path:
 
 def check_target(target: Path, *, overwrite: bool = False) -> None:
     """Raise an `InputError` where a run folder cannot be written to `target`."""
+    check_place(target)
     if target.is_dir():
         if not any(target.iterdir()) or (overwrite and listed_files(target) is not None):
             return
@@ -246,11 +246,6 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
         raise InputError([f"{target}: {reason}"])
     if os.path.lexists(target):
         raise InputError([f"{target}: is a file; give --out a folder that does not exist yet"])
-    parent = _existing(target.parent)
-    if not parent.is_dir():
-        raise InputError([f"{target}: cannot be made, since {parent} is a file; give another --out"])
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError([f"{target}: cannot be made, since {parent} is not writable; give another --out"])
 
 
 def free_target(target: Path) -> Path:
@@ -264,11 +259,6 @@ def free_target(target: Path) -> Path:
     while is_taken(candidate):
         candidate, number = target.with_name(f"{target.name}-{number}"), number + 1
     return candidate
-
-
-def _existing(folder: Path) -> Path:
-    """Return the nearest folder, upwards, that exists."""
-    return next(p for p in (folder, *folder.parents) if os.path.lexists(p))
 
 
 def _list_files(path: Path) -> None:
@@ -289,6 +279,10 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> Path:
     try:
         write(partial)
         os.replace(partial, path)
+    except OSError as error:  # libraries name no file, or the temporary one
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
     return path
@@ -300,58 +294,6 @@ def write_frame(path: Path | str, frame: pd.DataFrame, encoding: str = "utf-8") 
     if path.suffix == ".csv":
         return replace_file(path, lambda part: frame.to_csv(part, index=False, lineterminator="\n", encoding=encoding))
     return replace_file(path, lambda partial: frame.to_parquet(partial, index=False))
-
-
-FRAME_ENDINGS = (".csv", ".parquet")
-"""Suffixes of files of frames."""
-
-
-def check_output(path: Path | str, endings: Sequence[str] = FRAME_ENDINGS) -> Path:
-    """Return the path of a file to write, or raise an `InputError` where none can be written there.
-
-    Args:
-        path: of the file.
-        endings: of which its name must have one.
-    """
-    path = Path(path)
-    if path.suffix not in endings:
-        known = f"{', '.join(endings[:-1])} or {endings[-1]}"
-        raise InputError([f"{path}: must end in {known}; rename the output file"])
-    if path.is_dir():
-        raise InputError([f"{path}: is a folder; give the name of a file"])
-    if not _existing(Path(os.path.abspath(path)).parent).is_dir():
-        raise InputError([f"{path}: stands below a file; give another output file"])
-    return path
-
-
-def check_not_input(out: Path | str | None, inputs: Iterable[Path | str | None], flag: str = "--out") -> None:
-    """Raise where a command would write on a file that it reads.
-
-    Paths are compared as the file system knows them: links, symbolic or hard, lead to the same file. The folder of a
-    run is an input whole: within it a command may write lists of orders and new files only. As the target of a run, a
-    folder must not hold an input, since the run replaces it.
-
-    Args:
-        out: the file or run folder to write; None: nothing is written.
-        inputs: files, and folders of runs, that the command reads; None among them: not given.
-        flag: the option that `out` was given with.
-
-    Raises:
-        InputError: names `out` and each input that stands there.
-    """
-    if out is None:
-        return
-    written, faults = Path(out), []
-    for path in (Path(given) for given in inputs if given is not None):
-        where, whole = written.resolve(), path.resolve()
-        if where == whole or (written.exists() and path.exists() and written.samefile(path)):
-            faults.append(f"{flag}: {out} is read by this command; give another name")
-        elif whole.is_relative_to(where):
-            faults.append(f"{flag}: {out} holds {path}, which this command reads; give another folder")
-        elif where.is_relative_to(whole) and os.path.lexists(written) and written.name not in ORDER_FILES:
-            faults.append(f"{flag}: {out} is a file of the run {path}, which this command reads; give another name")
-    if faults:
-        raise InputError(dict.fromkeys(faults))
 
 
 def manifest(name: str, *, command: str, seed: int, status: str = COMPLETE, **details: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from .folder import (
     resume_command,
     unfinished_folder,
 )
+from .places import check_not_input
 from .replacing import FAILED, INTERRUPTED, PARTS as PARTS, REQUEST as REQUEST, REQUEST_CONFIG as CONFIG, RUNNING
 
 PIECES = {"fit": "fit", "forecast": "forecast", "policy": "policy", "histories": "set of simulated histories"}
@@ -64,6 +65,7 @@ def interruptible_run(
         InputError: where the target cannot be used, or is being written by another process.
     """
     target = absolute_target(target)
+    check_not_input(target, config.inputs)
     seconds = {} if seconds is None else seconds
     with resumable_run(target, overwrite=overwrite, resume=resume) as run:
         request: dict[str, Any] = {
@@ -80,13 +82,13 @@ def interruptible_run(
             request = _read_json(run.path / REQUEST)
             for stage, spent in request["seconds"].items():
                 seconds[stage] = seconds.get(stage, 0.0) + spent
-        run.write_text(CONFIG, config.to_toml(unset=False))
-        request["config"] = sha256(run.path / CONFIG)
-        run.write_json(REQUEST, request)
-        record = manifest(config.name, command=command, seed=config.seed, status=RUNNING) | {"kind": kind}
-        run.write_json(MANIFEST, record)
         try:
             with resume_hint(run, lambda: kept_sentence(run.path / PARTS)):
+                run.write_text(CONFIG, config.to_toml(unset=False))
+                request["config"] = sha256(run.path / CONFIG)
+                run.write_json(REQUEST, request)
+                record = manifest(config.name, command=command, seed=config.seed, status=RUNNING) | {"kind": kind}
+                run.write_json(MANIFEST, record)
                 yield run
         except BaseException:
             if run.path.exists():

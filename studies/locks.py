@@ -165,8 +165,12 @@ def _acquire(lock: Path, target: Path) -> int:
             with suppress(FileNotFoundError):
                 if os.stat(lock).st_ino == os.fstat(handle).st_ino:
                     me = {"fractile": "lock", "host": socket.gethostname(), "process": os.getpid(), "id": uuid4().hex}
-                    os.ftruncate(handle, 0)
-                    os.pwrite(handle, json.dumps(me).encode(), 0)
+                    try:
+                        os.ftruncate(handle, 0)
+                        os.pwrite(handle, json.dumps(me).encode(), 0)
+                    except OSError:  # a full disk, say
+                        lock.unlink()  # it is held: nobody else's
+                        raise
                     return handle
         except BaseException:
             os.close(handle)

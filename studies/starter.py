@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from .assumptions import ASKED_FOR
 from .config import StudyConfig
 from .data import read_inputs
 from .folder import replace_file, write_frame
+from .places import check_place
 from .templates import config_template, empty_cells, items_template, relative, state_template
 
 CONFIG, ITEMS, STATE, HISTORY = "fractile.toml", "items.csv", "state.csv", "history.csv"
@@ -133,8 +136,20 @@ def write_starter(starter: Starter) -> None:
     if there:
         remedy = "give --out another folder, or move it away"
         raise InputError(f"{path}: is there already, and nothing is overwritten; {remedy}" for path in there)
-    starter.folder.mkdir(parents=True, exist_ok=True)
-    replace_file(starter.folder / CONFIG, lambda path: path.write_text(starter.config, encoding="utf-8", newline="\n"))
-    for name, table in starter.tables.items():
-        # Spreadsheets take letters beyond ASCII for those of another encoding unless a mark at the start says UTF-8.
-        write_frame(starter.folder / name, table, "utf-8" if table.to_csv().isascii() else "utf-8-sig")
+    check_place(starter.folder / CONFIG)
+    folder = Path(os.path.abspath(starter.folder))
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / CONFIG, lambda path: path.write_text(starter.config, encoding="utf-8", newline="\n"))
+        for name, table in starter.tables.items():
+            # Spreadsheets take letters beyond ASCII for those of another encoding unless a mark at the start says
+            # UTF-8.
+            write_frame(folder / name, table, "utf-8" if table.to_csv().isascii() else "utf-8-sig")
+    except BaseException:  # all files or none
+        for path in starter.paths:
+            path.unlink(missing_ok=True)  # none was there before
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+        raise

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from ..errors import FractileError
+from ..files import save_arrays
 
 STATE, WEIGHTS, REPLAY = "state.json", "weights-{}.pt", "replay-{}.safetensors"
 """Files of a checkpoint. The last two have its step in their names: the state names it, and is replaced last."""
@@ -77,7 +78,7 @@ def save_checkpoint(folder: Path, agent: Any, checkpoint: Checkpoint, rng: np.ra
     size = 0 if buffer is None else (buffer.buffer_size if buffer.full else buffer.pos)
     if buffer is not None:
         arrays = {name: np.ascontiguousarray(getattr(buffer, name)[:size]) for name in REPLAYED}
-        save_file(arrays, folder / REPLAY.format(checkpoint.step))
+        save_arrays(arrays, folder / REPLAY.format(checkpoint.step))
     state = {
         "step": checkpoint.step,
         "key": checkpoint.key,

@@ -65,6 +65,10 @@ class _Read(NamedTuple):
     reading: str
 
 
+_FIRST_DAY, _LAST_DAY = np.datetime64("1678-01-01"), np.datetime64("2261-12-31")
+"""What a time in nanoseconds reaches to; other days are wrong ones."""
+
+
 def share_of_dates(column: RawColumn, *, bare_numbers: bool) -> float:
     """Return the share of a column's distinct values, of the first few hundred, that can be dates.
 
@@ -116,7 +120,8 @@ def read_days(column: RawColumn, options: Options, findings: Findings) -> Times:
         findings.say("time_zone", "times carry no offset from UTC: their days stand as written", "rule")
     there = ~np.isnat(day)
     clock = bool((seconds[there] != 0).any())
-    return Times(day, clock, found.wrong, found.reading)
+    outside = there & ((day < _FIRST_DAY) | (day > _LAST_DAY))
+    return Times(np.where(outside, np.datetime64("NaT", "D"), day), clock, found.wrong | outside, found.reading)
 
 
 def _read(column: RawColumn, options: Options, findings: Findings) -> _Read:

@@ -83,10 +83,9 @@ def import_(
 ) -> None:
     """Turn a file of sales into a history that every other command reads, and say what was done to it."""
     with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal:
-        from ..folder import check_not_input, write_frame
+        from ..folder import write_frame
 
-        check_table(out)
-        check_not_input(out, [source])
+        check_table(out, [source])
         from ...forecasters.importing.importer import import_sales
 
         with terminal.progress() as progress:

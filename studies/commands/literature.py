@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..folder import FRAME_ENDINGS, check_output, replace_file, write_frame
+from ..folder import replace_file, write_frame
+from ..places import FRAME_ENDINGS, check_output
 from . import options as opt
 from .terminal import open_terminal, records
 

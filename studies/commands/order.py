@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import InputError
-from ..folder import check_not_input, read_manifest
+from ..folder import read_manifest
 from ..locks import lock_output
+from ..places import check_not_input
 from . import options as opt
 from .kept import order_basis
 from .target import check_table, need_file

@@ -12,8 +12,6 @@ import typer
 from ...errors import InputError
 from ..folder import (
     absolute_target,
-    check_not_input,
-    check_output,
     check_target,
     find_resumable,
     free_target,
@@ -21,6 +19,7 @@ from ..folder import (
     unfinished_folder,
 )
 from ..locks import lock_target
+from ..places import check_not_input, check_output
 from ..replacing import GONE, NEW, OLD, leftovers, recover
 from .terminal import FAILED
 

@@ -12,6 +12,7 @@ import pandas as pd
 from ...arrays import FloatArray
 from ...envs.core.types import Trajectory
 from ...errors import FractileError, did_you_mean
+from ...files import is_disk_fault
 from ...forecasters.forecast import QuantileForecast
 from ...policies.registry import make_policy
 from ..backtest import Backtest, Study
@@ -133,7 +134,7 @@ def run_grid(
             if not set(policies) <= set(found.trajectories):
                 found = study.with_policies(found, policies)
         except Exception as fault:  # whatever a forecaster raises, the others must not go down with it
-            if not tolerant:
+            if not tolerant or is_disk_fault(fault):
                 raise
             failed[name] = " ".join(f"{type(fault).__name__}: {fault}".split())
             continue

@@ -16,6 +16,7 @@ import pandas as pd
 
 from ...arrays import FloatArray, IntArray
 from ...errors import FractileError
+from ...files import is_disk_fault
 from ...forecasters.base import Arrays
 from ...forecasters.forecast import DEFAULT_LEVELS, QuantileForecast
 from ...forecasters.scores import (
@@ -202,6 +203,8 @@ def make_entry(
         main, followed, seconds = _forecast(task, name, options, progress=progress, checkpoint=checkpoint)
         return _score(task, name, key, main, followed, seconds)
     except Exception as fault:  # whatever a forecaster raises, the others must not go down with it
+        if is_disk_fault(fault):
+            raise
         return Entry(name, key, " ".join(f"{type(fault).__name__}: {fault}".split()))
 
 

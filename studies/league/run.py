@@ -34,6 +34,7 @@ from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifes
 from ..interrupted import LEAGUE, kept_entries, resume_hint
 from ..locks import locks_target
 from ..outside import read_outside
+from ..places import check_not_input
 from ..replacing import RUNNING
 from .entry import Entry, entry_file, entry_key, load_entry, make_entry, save_entry
 from .table import League, describe_task, league_document, make_league, write_league
@@ -179,6 +180,7 @@ def lineage_run(
     Raises:
         InputError: with the faults of data or configuration; nothing is written then.
     """
+    check_not_input(out, config.inputs)
     progress("reading")
     task = task_from_config(config)
     scored = (*sort_by_history(league_names(config)), *[TRUTH] * (task.reference is not None))

@@ -15,7 +15,6 @@ from fractile import InputError
 from fractile.parts import sha256
 from fractile.studies import folder
 from fractile.studies.folder import (
-    check_not_input,
     find_resumable,
     free_target,
     manifest,
@@ -26,6 +25,7 @@ from fractile.studies.folder import (
     resumable_run,
     write_frame,
 )
+from fractile.studies.places import check_not_input
 
 
 def tree(path):
