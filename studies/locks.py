@@ -105,7 +105,8 @@ def lock_output(path: Path | None) -> Iterator[None]:
     with lock_target(path):
         name = re.escape(path.name)
         half_written = re.compile(rf"\.[0-9a-f]{{8}}\.{name}|\.{name}\.[0-9a-f]{{8}}\.partial")
-        for left in [p for p in path.parent.iterdir() if half_written.fullmatch(p.name)]:
+        folder = Path(os.path.abspath(path)).parent
+        for left in [p for p in folder.iterdir() if half_written.fullmatch(p.name)]:
             if left.is_dir() and not left.is_symlink():  # of the work in blocks of items
                 shutil.rmtree(left, ignore_errors=True)
             else:

@@ -39,7 +39,7 @@ def forecast(
 ) -> None:
     """Forecast quantiles of demand beyond the history's end."""
     with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal, lock_output(out):
-        check_table(out)
+        check_table(out, [config, history, items])
         wanted = opt.parse_levels(levels)
         overrides = {
             **opt.file_overrides(history, items, None),

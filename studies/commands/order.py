@@ -7,7 +7,6 @@ from pathlib import Path
 from ...errors import InputError
 from ..folder import read_manifest
 from ..locks import lock_output
-from ..places import check_not_input
 from . import options as opt
 from .kept import order_basis
 from .target import check_table, need_file
@@ -34,9 +33,8 @@ def order(
 ) -> None:
     """Give the next period's order of every item, from a kept run."""
     with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal, lock_output(out):
-        check_table(out)
         files = {name: Path(file) for name, file in (opt.parse_forecasts(forecasts) or {}).items()}
-        check_not_input(out, [run, history, state, items, *files.values()])
+        check_table(out, [run, history, state, items, *files.values()])
         record, stock = read_manifest(run), _stock(on_hand)
         from ..assumptions import begin_with
         from ..blocks.written import in_blocks
