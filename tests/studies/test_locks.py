@@ -91,21 +91,28 @@ def test_threads_lock_each_other_out_and_a_block_within_a_block_passes(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_forked_process_does_not_keep_the_lock(tmp_path):
-    with lock_target(tmp_path / "run"):
-        read, write = os.pipe()
-        if (child := os.fork()) == 0:  # outlives the block
-            os.close(write)
-            os.read(read, 1)
-            os._exit(0)
-    try:
-        assert not is_locked(tmp_path / "run")
-        with lock_target(tmp_path / "run"):
-            pass
-    finally:
-        os.close(write)
-        os.close(read)
-        os.waitpid(child, 0)
+FORKING = (
+    "import os, sys, time; from pathlib import Path; from fractile.studies.locks import lock_target\n"
+    "with lock_target(Path(sys.argv[1])):\n"
+    "    child = os.fork()\n"
+    "    if child: print(child, flush=True)\n"
+    "    time.sleep(60)\n"
+)
+
+
+def test_a_worker_that_outlives_its_killed_parent_does_not_keep_the_lock(tmp_path):
+    command = [sys.executable, "-P", "-c", FORKING, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        child = int(process.stdout.readline())
+        try:
+            assert is_locked(tmp_path / "run")
+            process.kill()
+            process.wait()
+            os.kill(child, 0)  # it still runs
+            with lock_target(tmp_path / "run"):
+                pass
+        finally:
+            os.kill(child, signal.SIGKILL)
 
 
 def refuse(handle, how):
