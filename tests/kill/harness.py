@@ -75,8 +75,9 @@ def plain(path):
     """Return what a file holds, but for what differs between two runs of the same command."""
     if path.suffix == ".json":
         return untimed(json.loads(path.read_text()))
-    if path.name == "metrics.jsonl":
-        return [untimed(json.loads(line)) for line in path.read_text().splitlines()]
+    if path.name == "metrics.jsonl":  # seconds of stages, and points of learning curves
+        points = [json.loads(line) for line in path.read_text().splitlines()]
+        return [untimed(point) for point in points if "stage" not in point]
     if path.parent.name == "lineage" or path.name.startswith("league."):
         table = pd.read_csv(path)
         return table.drop(columns=[column for column in table if column.endswith(TIMED)]).to_csv()
