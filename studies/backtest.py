@@ -31,7 +31,7 @@ from ..policies.rollout import simulate
 from ..progress import Progress, begin_stage
 from ..randomness import keyed_generator
 from ..training.seeds import follow_networks, train_networks
-from ..training.train import TrainingProblem, is_trained, needs_training, train_policy
+from ..training.train import is_trained, needs_training, train_policy
 from .config import StudyConfig
 from .data import StudyData, load_data
 from .folds import (
@@ -46,6 +46,7 @@ from .folds import (
     join_periods,
     lay_beside,
     policies_by_seed,
+    training_problem,
 )
 from .outside import own_windows, with_outside
 from .own import own_note, own_policy, replay_orders, with_own
@@ -275,20 +276,7 @@ class Study:
             parts: where what was tuned and trained is kept.
             where: on which forecaster and in which fold, for people.
         """
-        settings = self.config.training
-        nothing = Scenario(self.data.demand[:, :0].T[None])
-        problem = TrainingProblem(
-            nothing if learning is None else learning.training,
-            self.data.params,
-            tuning=None if learning is None else learning.history,
-            kept=None if learning is None else learning.kept,
-            run_in=None if learning is None else learning.run_in,
-            seed=self.config.seed,
-            backprop_steps=settings.backprop_steps,
-            ppo_steps=settings.ppo_steps,
-            progress=self.progress,
-            parts=parts or Parts(),
-        )
+        problem = training_problem(self.config, self.data, learning, progress=self.progress, parts=parts or Parts())
         policies: dict[str, tuple[Policy | Planner, ...]] = {}
         costs: dict[str, float] = {}
         found = {name: tuple(parts) for name, parts in (networks or {}).items()}

@@ -15,8 +15,13 @@ from ..envs.core.types import ItemParams, Observation, PeriodOutcome, Scenario, 
 from ..forecasters.base import Forecaster
 from ..forecasters.demand_forecast import DemandForecast
 from ..forecasters.forecast import QuantileForecast, concatenate_origins
+from ..parts import Parts
 from ..policies.base import Planner, Policy
 from ..policies.rollout import prepare_scenario, simulate_cost, starting_state
+from ..progress import Progress, no_progress
+from ..training.train import TrainingProblem
+from .config import StudyConfig
+from .data import StudyData
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,3 +282,36 @@ def lay_beside(history: Scenario, draws: int, simulated: Scenario) -> Scenario:
         totals = replace(history.protection_totals, forecasts=forecasts, totals=[pair(*p) for p in pairs])
     demand = np.concatenate([np.asarray(history.demand)[rows], simulated.demand])
     return Scenario(demand, forecasts, protection_totals=totals)
+
+
+def training_problem(
+    config: StudyConfig,
+    data: StudyData,
+    learning: Learning | None,
+    *,
+    progress: Progress = no_progress,
+    parts: Parts | None = None,
+) -> TrainingProblem:
+    """Return what the policies of a study are tuned and trained on.
+
+    Args:
+        config: of the study.
+        data: of the study.
+        learning: what policies learn from; None where none of them learns.
+        progress: called as training moves on.
+        parts: where what was tuned and trained is kept.
+    """
+    settings = config.training
+    nothing = Scenario(data.demand[:, :0].T[None])
+    return TrainingProblem(
+        nothing if learning is None else learning.training,
+        data.params,
+        tuning=None if learning is None else learning.history,
+        kept=None if learning is None else learning.kept,
+        run_in=None if learning is None else learning.run_in,
+        seed=config.seed,
+        backprop_steps=settings.backprop_steps,
+        ppo_steps=settings.ppo_steps,
+        progress=progress,
+        parts=parts or Parts(),
+    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,11 @@ from ..training.train import check_policy_options, is_trained, needs_training
 from . import orders
 from .automatic.candidates import AUTO, average, is_fixed
 from .automatic.choice import Choice, choose
-from .automatic.scoring import final_policy
+from .automatic.scoring import Windows, final_policy
 from .backtest import Learning, Study, Trained, begin, new_forecaster
 from .config import StudyConfig
 from .data import StudyData, load_data
+from .engine import begin_kept, open_engine
 from .folder import RunFolder
 from .interrupted import PARTS, interruptible_run
 from .locks import locks_target
@@ -82,8 +83,11 @@ def train_run(
     plan_stages(progress, train_stages(study, policy, tried, chosen=tries))
     given: dict[str, Any] = {"policy": policy, "any_forecaster": any_forecaster, "seconds": study.seconds}
     kept = interruptible_run(out, config, kind="train", command=command, overwrite=overwrite, resume=resume, **given)
-    with kept as run:
+    with kept as run, ExitStack() as stack:
         study = replace(study, parts=Parts(run.path / PARTS))
+        engine = stack.enter_context(open_engine(study, config, begin_kept))
+        if engine is not None:
+            engine.fit(_fits(study, policy, tried, chosen=tries))
         chosen: dict[str, Any] = {}
         name = config.forecast.forecaster
         if tries:
@@ -101,6 +105,17 @@ def train_run(
         record = learning_record(learning, ready)
         write_manifest(run, study, command, kind="train", policy=policy, **record, **chosen)
     return run.target
+
+
+def _fits(study: Study, policy: str, forecasters: Sequence[str], *, chosen: bool) -> dict[str, list[int]]:
+    """Return the first period that each fit of each forecaster does not know, as far as is known beforehand."""
+    if chosen:
+        return {name: list(Windows.of(study).bounds[:-1]) for name in forecasters}
+    found = {name: [study.window.end] for name in forecasters}
+    if needs_training(policy, study.config.policies.options.get(policy, {})):
+        for name, untils in found.items():
+            untils += [first for first, _ in study.along(name).windows[0].forecast]
+    return found
 
 
 def _choose(study: Study, policy: str, *, any_forecaster: bool) -> Choice:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+    with kept as run:
+        study = replace(study, parts=Parts(run.path / PARTS))
+        with open_engine(study, config, begin_compared) as engine:
+            found = analyse(study, run, engine)
+        advice = advise_on(found.comparison, found.checks, study)
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +27,7 @@ from .checks.forecasts import forecaster_warnings
 from .checks.study import Checks, check_study, simulate_bounds
 from .compare import Comparison, summarise
 from .config import StudyConfig
+from .engine import Engine, begin_compared, open_engine, study_pieces
 from .fold_savings import savings_by_fold
 from .folder import RunFolder
 from .headline import choose_baseline
@@ -142,7 +147,8 @@ def run_study(
     plan_stages(progress, study_stages(study))
     with kept as run:
         study = replace(study, parts=Parts(run.path / PARTS))
-        found = analyse(study, run)
+        with open_engine(study, config, begin_compared) as engine:
+            found = analyse(study, run, engine)
         advice = advise_on(found.comparison, found.checks, study)
         with study.stage("writing", counted=True):
             write_analysis(run, study, found)
@@ -185,15 +191,18 @@ class Analysis:
         return self.comparison.baseline
 
 
-def analyse(study: Study, run: RunFolder) -> Analysis:
+def analyse(study: Study, run: RunFolder, engine: Engine | None = None) -> Analysis:
     """Forecast, train and compare on held-out periods, and ask what the savings rest on.
 
     Args:
         study: with its data.
         run: where the league of forecasters is written, if there is one.
+        engine: runs the independent pieces; None: this process does.
     """
     config, settings = study.config, study.config.statistics
     valued = valued_policies(config)
+    if engine is not None:
+        engine.prepare(study_pieces(config, valued))
     backtest = study.backtest(config.forecast.forecaster, config.policies.names, also=valued)
     # The rule is decided before anything is held out, and holds for all folds.
     baseline = choose_baseline(config.policies.baseline, backtest.folds[0].trained)

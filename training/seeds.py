@@ -28,14 +28,26 @@ def train_networks(
         The networks as they are, one a seed: see `follow_networks`.
     """
     rest = dict(options or {})
-    first = int(rest.pop("seed", problem.seed))
-    more = [int(keyed_generator(first, "training seed", k).integers(2**31)) for k in range(1, seeds)]
+    chosen = training_seeds(rest, problem.seed, seeds)
+    rest.pop("seed", None)
     report, networks = problem.progress, []
-    for k, seed in enumerate((first, *more)):
+    for k, seed in enumerate(chosen):
         problem.progress = portion(report, k / seeds, (k + 1) / seeds)
         networks.append(train_network(name, problem, rest, seed=seed))
     problem.progress = report
     return tuple(networks)
+
+
+def training_seeds(options: Mapping[str, Any], seed: int, number: int) -> tuple[int, ...]:
+    """Return the seeds that a network is trained with.
+
+    Args:
+        options: fields of the training configuration; a `seed` among them is the first one.
+        seed: the first one otherwise.
+        number: how many; those after the first follow from it.
+    """
+    first = int(options.get("seed", seed))
+    return (first, *(int(keyed_generator(first, "training seed", k).integers(2**31)) for k in range(1, number)))
 
 
 def follow_networks(name: str, networks: Sequence[Policy], problem: TrainingProblem) -> tuple[Policy, ...]:

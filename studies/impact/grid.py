@@ -107,6 +107,7 @@ def run_grid(
     paths: int = 0,
     tolerant: bool = False,
     keep: str | None = None,
+    spent: Mapping[str, float] | None = None,
 ) -> Grid:
     """Backtest forecasters one after the other, each with all policies.
 
@@ -119,6 +120,7 @@ def run_grid(
         paths: simulated, beside the history, for policies to learn from.
         tolerant: whether a forecaster that fails is left out and reported in `failed`; else its error is raised.
         keep: the forecaster whose backtest the grid keeps, and beside which perfect information is planned for.
+        spent: CPU-seconds of tasks that were done for each forecaster before.
     """
     kept: Backtest | None = None
     trajectories: dict[Pair, Trajectory] = {}
@@ -138,7 +140,8 @@ def run_grid(
                 raise
             failed[name] = " ".join(f"{type(fault).__name__}: {fault}".split())
             continue
-        forecasts[name], totals[name], seconds[name] = found.after, found.totals, process_time() - began
+        forecasts[name], totals[name] = found.after, found.totals
+        seconds[name] = process_time() - began + (spent or {}).get(name, 0.0)
         trajectories |= {
             (name, policy): found.trajectories[policy] for policy in policies if policy in found.trajectories
         }

@@ -14,6 +14,7 @@ from ..assumptions import begin_with, describe_defaults, list_assumptions
 from ..backtest import Study, begin
 from ..config import StudyConfig
 from ..data import StudyData
+from ..engine import Engine, open_engine
 from ..interrupted import PARTS, interruptible_run
 from ..league.task import LINEAGE, sort_by_history
 from ..locks import locks_target
@@ -104,7 +105,8 @@ def impact_run(
     )
     with kept as run:
         study = replace(study, parts=Parts(run.path / PARTS))
-        impact, seconds = value_study(study)
+        with open_engine(study, config, begin_impact, data) as engine:
+            impact, seconds = value_study(study, engine)
         freq, currency = study.data.panel.freq, config.report.currency
         with study.stage("writing", counted=True):
             for name in TABLES:
@@ -152,16 +154,20 @@ def begin_impact(config: StudyConfig, progress: Progress, data: StudyData | None
     return replace(study, data=replace(study.data, given=given))
 
 
-def value_study(study: Study) -> tuple[Impact, Mapping[str, float]]:
+def value_study(study: Study, engine: Engine | None = None) -> tuple[Impact, Mapping[str, float]]:
     """Return what the forecasters of a study are worth, and the CPU time of each.
 
     Args:
         study: of `begin_impact`.
+        engine: what runs its independent pieces; None: this process.
     """
     config = study.config
     names = valued_names(config)
     main = main_forecaster(names, config.forecast.forecaster)
-    grid = run_grid(study, names, config.impact.policies, tolerant=True, keep=main)
+    if engine is not None:
+        engine.prepare(dict.fromkeys(names, config.impact.policies), dict.fromkeys(names, 0))
+    spent = None if engine is None else engine.spent
+    grid = run_grid(study, names, config.impact.policies, tolerant=True, keep=main, spent=spent)
     truth = study.data.demand if config.data.history is None and TRUTH in study.data.given else None
     with study.stage("valuing", counted=True):
         impact = value_forecasts(

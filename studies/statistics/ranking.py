@@ -124,7 +124,7 @@ def rank_estimates(
     verdict = _Verdict.of(joint, level)
 
     def members(chosen: Collection[int]) -> tuple[str, ...]:
-        inside = {name for g in chosen for name in groups[g]}
+        inside = [name for g in sorted(chosen) for name in groups[g]]  # of equal ones the one that was given first
         return tuple(sorted(inside, key=lambda name: -savings[name].saving))
 
     return Ranking(
