@@ -28,6 +28,7 @@ from .backtest import Backtest, Study, begin
 from .config import StudyConfig
 from .data import StudyData
 from .folds import training_problem
+from .scale_section import ScaleConfig
 
 Key = tuple[str | int, ...]
 SECONDS = "seconds.json"
@@ -144,15 +145,26 @@ class Engine:
 
 
 @contextmanager
+def open_scaled(scale: ScaleConfig) -> Iterator[Executor | None]:
+    """Open the executor that a config names, for as long as the block lasts; None where it names none.
+
+    Meanwhile this process computes in one thread, as workers do.
+    """
+    if scale.engine is None:
+        yield None
+        return
+    with one_thread(), closing(open_executor(scale.engine, scale.workers, scale.address)) as executor:
+        yield executor
+
+
+@contextmanager
 def open_engine(
     study: Study,
     config: StudyConfig,
     begin: Callable[[StudyConfig, Progress, StudyData | None], Study],
     data: StudyData | None = None,
 ) -> Iterator[Engine | None]:
-    """Open the engine that a config names, for as long as the block lasts; None where it names none.
-
-    Meanwhile this process computes in one thread, as workers do.
+    """Open the engine of a study, as `open_scaled`; None where its config names none.
 
     Args:
         study: in progress, with its parts.
@@ -160,18 +172,17 @@ def open_engine(
         begin: a function of a module, which makes the study of the config, a progress callback and data.
         data: in place of what the config names.
     """
-    scale = config.scale
-    if scale.engine is None or study.parts.folder is None:
-        yield None
-        return
-    folder = study.parts.folder.absolute()
-    recipe = Recipe(f"{begin.__module__}:{begin.__qualname__}", config.to_toml(unset=False), folder, data)
-    with one_thread(), closing(open_executor(scale.engine, scale.workers, scale.address)) as executor:
+    with open_scaled(config.scale) as executor:
+        if executor is None or study.parts.folder is None:
+            yield None
+            return
+        where = f"{begin.__module__}:{begin.__qualname__}"
+        recipe = Recipe(where, config.to_toml(unset=False), study.parts.folder.absolute(), data)
         try:
             yield Engine(executor, recipe, study)
         finally:
-            worker_study.cache_clear()
-            worker_backtest.cache_clear()
+            for kept in (worker_study, worker_backtest, worker_policies):
+                kept.cache_clear()
 
 
 def begin_compared(config: StudyConfig, progress: Progress, data: StudyData | None = None) -> Study:
@@ -197,6 +208,12 @@ def worker_study(recipe: Recipe) -> Study:
 def worker_backtest(recipe: Recipe, forecaster: str, paths: int) -> Backtest:
     """Return a forecaster's folds, no policies yet; a worker makes them once for all of its tasks."""
     return worker_study(recipe).forecast(forecaster, paths)
+
+
+@lru_cache(maxsize=1)
+def worker_policies(recipe: Recipe, forecaster: str, paths: int, names: tuple[str, ...]) -> Backtest:
+    """Return a forecaster's folds with policies, which are read where they are kept; likewise."""
+    return worker_study(recipe).with_policies(worker_backtest(recipe, forecaster, paths), names)
 
 
 def fit_task(folder: Path, recipe: Recipe, name: str, until: int) -> None:
@@ -233,18 +250,27 @@ def train_task(folder: Path, recipe: Recipe, name: str, paths: int, policy: str,
     measured(folder, recipe, name, train)
 
 
-def measured(folder: Path, recipe: Recipe, forecaster: str, work: Callable[[Study], object]) -> None:
+def measured(
+    folder: Path, recipe: Recipe, forecaster: str, work: Callable[[Study], object], *, strict: bool = False
+) -> None:
     """Do a piece of a worker's study, and write down its CPU time.
 
-    What the piece raises is left to the run itself: it needs the piece, and raises the same.
+    Args:
+        folder: of the task's part.
+        recipe: the study.
+        forecaster: that the time is spent on.
+        work: the piece.
+        strict: whether what it raises is the task's error. Else it is left to the run itself, which needs the piece,
+            and raises the same.
     """
     began, stages = process_time(), dict[str, float]()
     try:
         work(replace(worker_study(recipe), seconds=stages))
     except Exception as error:
+        if strict:
+            raise
         (folder / "error.txt").write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
-    rest = process_time() - began - sum(stages.values())
-    stages["tasks"] = max(0.0, rest)
+    stages["tasks"] = max(0.0, process_time() - began - sum(stages.values()))
     found = {"forecaster": forecaster, "stages": stages}
     (folder / SECONDS).write_text(json.dumps(found), encoding="utf-8")
 

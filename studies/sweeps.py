@@ -6,8 +6,10 @@ safety setting, fixed levels and the weights of a network were found under the c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +24,18 @@ from ..randomness import keyed_generator
 from .advice import rivals_of
 from .backtest import Backtest, Study
 from .compare import Comparison, per_period
+from .engine import Engine, Key, Recipe, measured, worker_policies
 from .statistics.saving import paired_saving
 
 FRONTIER = ("policy", "factor", "fill_rate", "mean_on_hand")
 TORNADO = ("parameter", "side", "value", "saving", "saving_low", "saving_high")
 BREAK_EVEN = ("ratio", "bias", "saving", "saving_low", "saving_high")
+COLUMNS = {"frontier": FRONTIER, "tornado": TORNADO, "break_even": BREAK_EVEN}
+"""Columns of the tables that are played, by name."""
+GIVEN = "as given"
+"""Where nothing is changed."""
+ROWS = "rows.json"
+"""File of the rows of a piece, and notes."""
 GAINS = ("policy", "stock_saved", "fill_gained")
 CYCLE = 2
 """Periods that an economic lot lasts where a fixed cost is tried and none is given."""
@@ -113,29 +122,94 @@ class World:
         except FractileError as fault:
             self.notes.append(f"{said}: {fault}")
             return float("nan"), float("nan"), float("nan")
-        return found.saving, found.low, found.high
+        return float(found.saving), float(found.low), float(found.high)
 
 
-def sweep_study(study: Study, backtest: Backtest, comparison: Comparison) -> Sweep:
+def sweep_study(study: Study, backtest: Backtest, comparison: Comparison, engine: Engine | None = None) -> Sweep:
     """Play the held-out periods again under other parameters.
 
     Args:
         study: with `sweep` in its config.
         backtest: of the study.
         comparison: of the study: it says which policies cost least.
+        engine: plays each setting as a task; None: this process does.
     """
     settings, best, baseline = study.config.sweep, comparison.rival, comparison.baseline
     rivals = [str(name) for name in rivals_of(comparison.table.reset_index(), baseline)["policy"]]
-    shown = [baseline, *rivals][: settings.policies]
-    world = World(study, backtest)
-    with study.stage("sweeping", counted=True):
-        frontier = sweep_service(world, shown, settings.factors)
-        study.progress("sweeping parameters", 1 / 3)
-        tornado = sweep_parameters(world, baseline, best)
-        study.progress("sweeping costs and biases", 2 / 3)
-        grid = sweep_break_even(world, baseline, best, settings.factors, settings.biases)
-    gains = frontier_gains(frontier, baseline)
-    return Sweep(frontier, gains, tornado, grid, best, tuple(dict.fromkeys(world.notes)))
+    plan = Plan(tuple([baseline, *rivals][: settings.policies]), baseline, best, settings.factors, settings.biases)
+    pieces = plan.pieces(study)
+    if engine is None:
+        world, found = World(study, backtest), {}
+        with study.stage("sweeping", counted=True):
+            for k, piece in enumerate(pieces):
+                found[piece] = plan.play(world, *piece)
+                study.progress(f"sweeping {piece[1]}", (k + 1) / len(pieces))
+    else:
+        calls: dict[Key, dict[str, Any]] = {
+            ("task", "sweep", *piece): {"forecaster": backtest.forecaster, "plan": plan, "piece": piece}
+            for piece in pieces
+        }
+        folders = engine.run("sweeping", f"{__name__}:sweep_task", calls)
+        found = {piece: _read_rows(folders["task", "sweep", *piece]) for piece in pieces}
+    rows = {name: [row for piece in pieces if piece[0] == name for row in found[piece][0]] for name in COLUMNS}
+    frames = {name: pd.DataFrame(rows[name], columns=list(COLUMNS[name])) for name in COLUMNS}
+    frontier = frames["frontier"].sort_values(["policy", "factor"], ignore_index=True)
+    grid = frames["break_even"].sort_values(["ratio", "bias"], ignore_index=True)
+    notes = tuple(dict.fromkeys(note for piece in pieces for note in found[piece][1]))
+    return Sweep(frontier, frontier_gains(frontier, baseline), frames["tornado"], grid, best, notes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is played.
+
+    Attributes:
+        names: of the policies whose frontiers are drawn.
+        baseline: what savings are measured against.
+        best: the policy whose savings they are.
+        factors: on the stock-out cost.
+        biases: share by which forecasts overstate demand.
+    """
+
+    names: tuple[str, ...]
+    baseline: str
+    best: str
+    factors: tuple[float, ...]
+    biases: tuple[float, ...]
+
+    def pieces(self, study: Study) -> list[tuple[str, str]]:
+        """Return which table each piece belongs to, and what is changed in it."""
+        return [
+            *(("frontier", repr(factor)) for factor in sorted({1.0, *self.factors})),
+            *(("tornado", text) for text in (GIVEN, *changes(study))),
+            *(("break_even", repr(bias)) for bias in self.biases),
+        ]
+
+    def play(self, world: World, table: str, changed: str) -> tuple[list[tuple[Any, ...]], list[str]]:
+        """Return the rows of a piece, and notes on what could not be played."""
+        world = replace(world, notes=[])
+        if table == "frontier":
+            return service_rows(world, self.names, float(changed)), world.notes
+        if table == "tornado":
+            return parameter_rows(world, self.baseline, self.best, changed), world.notes
+        return break_even_rows(world, self.baseline, self.best, self.factors, float(changed)), world.notes
+
+
+def sweep_task(folder: Path, recipe: Recipe, forecaster: str, plan: Plan, piece: tuple[str, str]) -> None:
+    """Play one piece in a worker, on policies that are kept."""
+
+    def play(study: Study) -> None:
+        names = tuple(dict.fromkeys((*plan.names, plan.baseline, plan.best)))
+        backtest = worker_policies(recipe, forecaster, study.config.training.simulated_paths, names)
+        found = plan.play(World(study, backtest), *piece)
+        (folder / ROWS).write_text(json.dumps(found), encoding="utf-8")
+
+    measured(folder, recipe, forecaster, play, strict=True)
+
+
+def _read_rows(folder: Path) -> tuple[list[tuple[Any, ...]], list[str]]:
+    rows, notes = json.loads((folder / ROWS).read_text(encoding="utf-8"))
+    return [tuple(row) for row in rows], notes
 
 
 def sweep_service(world: World, names: Sequence[str], factors: Sequence[float]) -> pd.DataFrame:
@@ -146,11 +220,14 @@ def sweep_service(world: World, names: Sequence[str], factors: Sequence[float]) 
         names: of the policies.
         factors: on the stock-out cost; 1 is added.
     """
-    rows = []
-    for factor in sorted({1.0, *factors}):
-        for name, trajectory in world.play(names, Change(scale("stockout_cost", factor))).items():
-            rows.append((name, factor, trajectory.fill_rate, per_period(trajectory.on_hand)))
+    rows = [row for factor in sorted({1.0, *factors}) for row in service_rows(world, names, factor)]
     return pd.DataFrame(rows, columns=list(FRONTIER)).sort_values(["policy", "factor"], ignore_index=True)
+
+
+def service_rows(world: World, names: Sequence[str], factor: float) -> list[tuple[str, float, float, float]]:
+    """Return a row a policy that decides under another stock-out cost."""
+    played = world.play(names, Change(scale("stockout_cost", factor)))
+    return [(name, factor, float(t.fill_rate), float(per_period(t.on_hand))) for name, t in played.items()]
 
 
 def frontier_gains(frontier: pd.DataFrame, baseline: str) -> pd.DataFrame:
@@ -189,11 +266,20 @@ def sweep_parameters(world: World, baseline: str, best: str) -> pd.DataFrame:
         baseline: what savings are measured against.
         best: the policy.
     """
-    rows = [("as given", "base", "", *world.saving(baseline, best, Change(), "as given"))]
-    for parameter, sides in changes(world.study).items():
-        for side, (value, change) in sides.items():
-            rows.append((parameter, side, value, *world.saving(baseline, best, change, f"{parameter} {value}")))
+    names = (GIVEN, *changes(world.study))
+    rows = [row for name in names for row in parameter_rows(world, baseline, best, name)]
     return pd.DataFrame(rows, columns=list(TORNADO))
+
+
+def parameter_rows(world: World, baseline: str, best: str, parameter: str) -> list[tuple[Any, ...]]:
+    """Return a row a side of a parameter, or that of `GIVEN`."""
+    if parameter == GIVEN:
+        return [(GIVEN, "base", "", *world.saving(baseline, best, Change(), GIVEN))]
+    sides = changes(world.study)[parameter].items()
+    return [
+        (parameter, side, value, *world.saving(baseline, best, change, f"{parameter} {value}"))
+        for side, (value, change) in sides
+    ]
 
 
 def changes(study: Study) -> Mapping[str, Mapping[str, tuple[str, Change]]]:
@@ -239,27 +325,26 @@ def changes(study: Study) -> Mapping[str, Mapping[str, tuple[str, Change]]]:
     return found
 
 
-def sweep_break_even(
-    world: World, baseline: str, best: str, factors: Sequence[float], biases: Sequence[float]
-) -> pd.DataFrame:
-    """Return the saving of a policy over a grid of cost ratio and forecast bias.
+def break_even_rows(
+    world: World, baseline: str, best: str, factors: Sequence[float], bias: float
+) -> list[tuple[float, ...]]:
+    """Return the saving of a policy over cost ratios, where forecasts are biased.
 
     Args:
         world: where both policies are played.
         baseline: what savings are measured against.
         best: the policy.
         factors: on the ratio of stock-out to holding cost.
-        biases: share by which forecasts overstate demand.
+        bias: share by which forecasts overstate demand.
     """
+    # Forecasts are distorted, and summed over the protection interval, once for all ratios.
+    scenario = with_protection_totals(biased(world.backtest.scenario, bias), world.study.data.params)
+    shown = World(world.study, replace(world.backtest, scenario=scenario), world.notes)
     rows = []
-    for bias in biases:
-        # Forecasts are distorted, and summed over the protection interval, once for all ratios.
-        scenario = with_protection_totals(biased(world.backtest.scenario, bias), world.study.data.params)
-        shown = World(world.study, replace(world.backtest, scenario=scenario), world.notes)
-        for factor in factors:
-            said = f"ratio x {factor:g}, bias {bias:+.0%}"
-            rows.append((factor, bias, *shown.saving(baseline, best, Change(scale("stockout_cost", factor)), said)))
-    return pd.DataFrame(rows, columns=list(BREAK_EVEN)).sort_values(["ratio", "bias"], ignore_index=True)
+    for factor in factors:
+        said = f"ratio x {factor:g}, bias {bias:+.0%}"
+        rows.append((factor, bias, *shown.saving(baseline, best, Change(scale("stockout_cost", factor)), said)))
+    return rows
 
 
 def break_even_line(grid: pd.DataFrame) -> pd.DataFrame:

@@ -22,8 +22,8 @@ def run_study(
 ) -> StudyResult:
     """Compare policies on held-out periods and write the run folder with its report.
 
-    A history in Parquet of more than `scale.whole` items is studied in blocks of items, and any where `scale.blocks` or
-    `scale.engine` says so: see `run_block_study`.
+    A history in Parquet of more than `scale.whole` items is studied in blocks of items, and any where `scale.blocks`
+    says so: see `run_block_study`. Of others `scale.engine` runs the fits, trainings and simulations.
 
     Args:
         config: of the study: see `load_config`.
@@ -36,5 +36,6 @@ def run_study(
     Raises:
         InputError: with the faults of data or configuration; no folder is left then.
     """
-    run = run_block_study if in_blocks(config.scale, config.data) else run_whole_study
+    cut = config.scale.model_copy(update={"engine": None})  # which cuts forecasts and orders into blocks, but no study
+    run = run_block_study if in_blocks(cut, config.data) else run_whole_study
     return run(config, out, command=command, progress=progress, overwrite=overwrite, resume=resume)

@@ -181,7 +181,8 @@ def value_study(study: Study, engine: Engine | None = None) -> tuple[Impact, Map
         )
     impact = replace(impact, forecast_notes=forecast_notes(study.data, study.window))
     if config.impact.simulated_items and grid.kept is not None:
-        impact = impact.with_miscalibration(miscalibration_table(study, grid.kept, level=config.statistics.level))
+        level = config.statistics.level
+        impact = impact.with_miscalibration(miscalibration_table(study, grid.kept, level=level, engine=engine))
     return impact, grid.seconds
 
 

@@ -11,8 +11,9 @@ hold under shocks common to all items (see `statistics.variance`).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
-from functools import partial
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,18 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...errors import FractileError, InputError, did_you_mean
+from ...executor import Executor, Task, run_tasks
 from ...forecasters.data.panel import SalesPanel
 from ...forecasters.ensemble import DEFAULT_MEMBERS, Ensemble
 from ...forecasters.registry import FORECASTERS
 from ...forecasters.retail.panel import retail_panel
-from ...parts import CHECKPOINTS, sha256
+from ...parts import CHECKPOINTS, Parts, sha256
 from ...progress import Progress, begin_stage, no_progress, plan_stages
 from ...registry import is_address, option_names
 from ..assumptions import assumption_record, assumptions_of, begin_with
 from ..config import StudyConfig
 from ..data import item_params, read_inputs
+from ..engine import open_scaled
 from ..folder import MANIFEST, RunFolder, find_resumable, manifest, read_manifest, resumable_run
 from ..interrupted import LEAGUE, kept_entries, resume_hint
 from ..locks import locks_target
@@ -89,8 +92,10 @@ def run_league(
     *,
     keep: Path | None = None,
     progress: Progress = no_progress,
+    executor: Executor | None = None,
+    config: StudyConfig | None = None,
 ) -> League:
-    """Fit and score forecasters on one task, one after the other.
+    """Fit and score forecasters on one task, one after the other, or as tasks of an executor.
 
     Args:
         task: the task.
@@ -99,6 +104,8 @@ def run_league(
         keep: folder that every entry is written to as soon as it is there, and read from where it already lies
             there under the same key.
         progress: called with each forecaster.
+        executor: makes the entries, which are kept then; None: this process makes them.
+        config: that the task was made from, for workers to make it, too.
     """
     chosen = sort_by_history(names)
     known = (*FORECASTERS, *task.given)
@@ -107,18 +114,52 @@ def run_league(
         raise InputError(f"unknown forecaster {name!r}{did_you_mean(name, known)}" for name in unknown)
     if task.reference is not None:
         chosen = (*chosen, TRUTH)
+
+    def kept(name: str) -> Entry | None:
+        entry = None if keep is None else load_kept_entry(keep, name)
+        fits = entry is not None and entry.key == entry_key(task, name, options.get(name, {})) and entry.error is None
+        return entry if fits else None
+
+    if executor is not None and keep is not None and config is not None:
+        _make_entries(executor, config, keep, [name for name in chosen if kept(name) is None], progress)
     entries = []
     for name in chosen:
         begin_stage(progress, league_stage(name))
-        given = options.get(name, {})
-        entry = None if keep is None else load_kept_entry(keep, name)
-        if entry is None or entry.key != entry_key(task, name, given) or entry.error is not None:
+        given, entry = options.get(name, {}), kept(name)
+        if entry is None:
             checkpoint = None if keep is None else keep / CHECKPOINTS / entry_file(name)
             entry = make_entry(task, name, given, progress=progress, checkpoint=checkpoint)
             if keep is not None:
                 save_entry(keep, entry)
         entries.append(entry)
     return make_league(task, entries)
+
+
+def _make_entries(
+    executor: Executor, config: StudyConfig, keep: Path, names: Sequence[str], progress: Progress
+) -> None:
+    """Make entries as tasks; one that fails is left to the run itself."""
+    done = keep / CHECKPOINTS / "tasks"
+    shutil.rmtree(done, ignore_errors=True)  # an entry that is missing is made, whatever was done before
+    settings = {"config": config.to_toml(unset=False), "keep": keep.absolute()}
+    tasks = [Task(("league", name), f"{__name__}:entry_task", {**settings, "name": name}) for name in names]
+    if tasks:
+        begin_stage(progress, "fitting and scoring forecasters")
+        run_tasks(executor, tasks, Parts(done), progress=progress)
+
+
+def entry_task(folder: Path, config: str, keep: Path, name: str) -> None:  # noqa: ARG001  # it has a place of its own
+    """Make and keep one entry in a worker."""
+    task, options = worker_task(config)
+    checkpoint = keep / CHECKPOINTS / entry_file(name)
+    save_entry(keep, make_entry(task, name, options.get(name, {}), checkpoint=checkpoint))
+
+
+@lru_cache(maxsize=1)
+def worker_task(config: str) -> tuple[LeagueTask, dict[str, dict[str, Any]]]:
+    """Return the task of a config and the options of its forecasters; a worker makes them once for all entries."""
+    made = StudyConfig.from_mapping(tomllib.loads(config))
+    return task_from_config(made), league_options(made)
 
 
 def league_stage(name: str) -> str:
@@ -205,7 +246,10 @@ def lineage_run(
         record["config_hash"] = sha256(run.write_text("config.toml", config.to_toml()))
         run.write_json(MANIFEST, record | {"status": RUNNING})
         names, options = league_names(config), league_options(config)
-        found = run_league(task, names, options, keep=run.path / ENTRIES, progress=progress)
+        with open_scaled(config.scale) as executor:
+            where = {"keep": run.path / ENTRIES, "executor": executor, "config": config}
+            found = run_league(task, names, options, progress=progress, **where)
+            worker_task.cache_clear()
         shutil.rmtree(run.path / ENTRIES / CHECKPOINTS, ignore_errors=True)
         write_league(run.path, found)
         begin_stage(progress, "drawing")
@@ -216,15 +260,23 @@ def lineage_run(
     return found
 
 
-def study_lineage(study: Study, run: RunFolder) -> League | None:
-    """Make the league of a study's panel inside its run folder, where the config asks for one."""
+def study_lineage(study: Study, run: RunFolder, executor: Executor | None = None) -> League | None:
+    """Make the league of a study's panel inside its run folder, where the config asks for one.
+
+    Args:
+        study: the study in progress.
+        run: its folder.
+        executor: makes the entries; None: this process.
+    """
     if not study.config.lineage.forecasters:
         return None
     task = task_from_config(study.config)
     with study.stage("forecast lineage"):
         keep = None if study.parts.folder is None else study.parts.folder / LEAGUE
         names, options = league_names(study.config), league_options(study.config)
-        found = run_league(task, names, options, keep=keep, progress=study.progress)
+        where = {"keep": keep, "executor": executor, "config": study.config}
+        found = run_league(task, names, options, progress=study.progress, **where)
+        worker_task.cache_clear()
     write_league(run.path / KIND, found)
     return found
 

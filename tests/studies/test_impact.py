@@ -25,6 +25,7 @@ from fractile import (
     simulate,
 )
 from fractile.cli import app
+from fractile.envs.core.types import with_protection_totals
 from fractile.envs.demand.belief import Distortion
 from fractile.progress import no_progress
 from fractile.randomness import keyed_generator
@@ -34,7 +35,7 @@ from fractile.studies.impact.grid import Grid, read_pair
 from fractile.studies.impact.miscalibration import (
     RIGHT,
     World,
-    _scenarios,
+    _scenario,
     absorbed_table,
     miscalibration_table,
     mistakes,
@@ -258,7 +259,8 @@ def world(lateness=2):
 
 def test_mistakes_are_made_of_the_same_forecasts_on_the_same_demand():
     made, params = world(), ItemParams(lead_time=3, stockout_cost=9.0)
-    seen = {(m.kind, m.size): scenario for m, scenario in _scenarios(made, params, 0)}
+    plain = with_protection_totals(made.believed(), params)
+    seen = {(m.kind, m.size): _scenario(made, plain, params, 0, m) for m in mistakes(2)}
     right = seen[RIGHT, 0.0]
     assert set(seen) == {(m.kind, m.size) for m in mistakes(2)}
     for scenario in seen.values():
