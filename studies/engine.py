@@ -23,11 +23,12 @@ from ..parts import Parts
 from ..progress import Progress, begin_stage, no_progress
 from ..tasks import one_thread
 from ..training.seeds import training_seeds
-from ..training.train import is_trained, needs_training, train_network
+from ..training.train import TrainingProblem, is_trained, needs_training, train_network
 from .backtest import Backtest, Study, begin
 from .config import StudyConfig
 from .data import StudyData
-from .folds import training_problem
+from .folds import Fold, training_problem
+from .refits import looks_back
 from .scale_section import ScaleConfig
 
 Key = tuple[str | int, ...]
@@ -50,6 +51,43 @@ class Recipe:
     config: str
     folder: Path
     data: StudyData | None = None
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What a study wants of a forecaster: see `Study.forecast`.
+
+    Attributes:
+        policies: names.
+        paths: simulated, beside the history, for networks to learn from.
+        back: whether earlier origins are forecast.
+    """
+
+    policies: tuple[str, ...]
+    paths: int = 0
+    back: bool = True
+
+    def fits(self, study: Study) -> list[int]:
+        """Return the first period that each fit does not know."""
+        untils: list[int] = []
+        for window in study.windows:
+            earlier = window.fits if self.back else () if untils else window.fits[-1:]
+            untils += [*earlier, window.cutoff]
+        return untils
+
+
+def study_pieces(config: StudyConfig, valued: Sequence[str]) -> dict[str, Pieces]:
+    """Return what `run_study` wants of each forecaster.
+
+    Args:
+        config: of the study.
+        valued: policies that forecasters are valued with.
+    """
+    names = config.policies.names
+    paths = config.training.simulated_paths if any(map(is_trained, names)) else 0
+    main = Pieces(tuple(dict.fromkeys((*names, *valued))), paths, looks_back(config, [*names, *valued]))
+    beside = {name: Pieces(tuple(valued)) for name in config.forecast.names}
+    return {**beside, config.forecast.forecaster: main}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,33 +145,28 @@ class Engine:
         }
         self.run("fitting forecasters", f"{__name__}:fit_task", calls)
 
-    def prepare(self, policies: Mapping[str, Sequence[str]], paths: Mapping[str, int]) -> None:
+    def prepare(self, pieces: Mapping[str, Pieces]) -> None:
         """Fit forecasters before every fold, forecast, and tune and train the policies of each.
 
         Args:
-            policies: names, by forecaster.
-            paths: simulated, beside the history, for policies to learn from, by forecaster.
+            pieces: by forecaster.
         """
         study, config = self.study, self.study.config
-        self.fit({name: _fits(study.along(name)) for name in policies})
+        self.fit({name: wanted.fits(study.along(name)) for name, wanted in pieces.items()})
         given = config.policies.options
         learnt = {
-            name: [each for each in names if needs_training(each, given.get(each, {}))]
-            for name, names in policies.items()
+            name: [each for each in wanted.policies if needs_training(each, given.get(each, {}))]
+            for name, wanted in pieces.items()
         }
         tuned: dict[Key, dict[str, Any]] = {
-            ("task", "tune", name): {
-                "name": name,
-                "paths": paths[name],
-                "policies": [each for each in names if not is_trained(each)],
-            }
+            ("task", "tune", name): {"forecaster": name, "pieces": pieces[name], "policies": names}
             for name, names in learnt.items()
         }
         self.run("forecasting and tuning", f"{__name__}:tune_task", tuned)
         trained: dict[Key, dict[str, Any]] = {
             ("task", "train", name, policy, seed): {
-                "name": name,
-                "paths": paths[name],
+                "forecaster": name,
+                "pieces": pieces[name],
                 "policy": policy,
                 "seed": seed,
             }
@@ -205,15 +238,15 @@ def worker_study(recipe: Recipe) -> Study:
 
 
 @lru_cache(maxsize=1)
-def worker_backtest(recipe: Recipe, forecaster: str, paths: int) -> Backtest:
+def worker_backtest(recipe: Recipe, forecaster: str, pieces: Pieces) -> Backtest:
     """Return a forecaster's folds, no policies yet; a worker makes them once for all of its tasks."""
-    return worker_study(recipe).forecast(forecaster, paths)
+    return worker_study(recipe).forecast(forecaster, pieces.paths, back=pieces.back)
 
 
 @lru_cache(maxsize=1)
-def worker_policies(recipe: Recipe, forecaster: str, paths: int, names: tuple[str, ...]) -> Backtest:
+def worker_policies(recipe: Recipe, forecaster: str, pieces: Pieces, names: tuple[str, ...]) -> Backtest:
     """Return a forecaster's folds with policies, which are read where they are kept; likewise."""
-    return worker_study(recipe).with_policies(worker_backtest(recipe, forecaster, paths), names)
+    return worker_study(recipe).with_policies(worker_backtest(recipe, forecaster, pieces), names)
 
 
 def fit_task(folder: Path, recipe: Recipe, name: str, until: int) -> None:
@@ -221,33 +254,36 @@ def fit_task(folder: Path, recipe: Recipe, name: str, until: int) -> None:
     measured(folder, recipe, name, lambda study: study.fit(name, until))
 
 
-def tune_task(folder: Path, recipe: Recipe, name: str, paths: int, policies: Sequence[str]) -> None:
-    """Forecast in every fold, and tune policies on it."""
+def tune_task(folder: Path, recipe: Recipe, forecaster: str, pieces: Pieces, policies: Sequence[str]) -> None:
+    """Forecast in every fold, and tune those of the policies on it that are no networks."""
 
     def tune(study: Study) -> None:
-        for fold in worker_backtest(recipe, name, paths).folds:
-            if fold.forecasts.learning is not None:
-                parts = study.parts.under("policy", name, fold.first)
-                problem = training_problem(study.config, study.data, fold.forecasts.learning, parts=parts)
-                for policy in policies:
+        for fold in worker_backtest(recipe, forecaster, pieces).folds:
+            problem = _problem(study, forecaster, fold)
+            for policy in [] if problem is None else policies:
+                if not is_trained(policy):
                     problem.tune(policy)
 
-    measured(folder, recipe, name, tune)
+    measured(folder, recipe, forecaster, tune)
 
 
-def train_task(folder: Path, recipe: Recipe, name: str, paths: int, policy: str, seed: int) -> None:
+def train_task(folder: Path, recipe: Recipe, forecaster: str, pieces: Pieces, policy: str, seed: int) -> None:
     """Train a network with one seed, before the first fold."""
 
     def train(study: Study) -> None:
-        fold = worker_backtest(recipe, name, paths).folds[0]
-        if fold.forecasts.learning is not None:
-            parts = study.parts.under("policy", name, fold.first)
-            problem = training_problem(study.config, study.data, fold.forecasts.learning, parts=parts)
-            options = dict(study.config.policies.options.get(policy, {}))
-            options.pop("seed", None)
+        problem = _problem(study, forecaster, worker_backtest(recipe, forecaster, pieces).folds[0])
+        options = {**study.config.policies.options.get(policy, {})}
+        options.pop("seed", None)
+        if problem is not None:
             train_network(policy, problem, options, seed=seed)
 
-    measured(folder, recipe, name, train)
+    measured(folder, recipe, forecaster, train)
+
+
+def _problem(study: Study, forecaster: str, fold: Fold) -> TrainingProblem | None:
+    """Return what policies are tuned and trained on before a fold; None where there is nothing to learn from."""
+    learning, parts = fold.forecasts.learning, study.parts.under("policy", forecaster, fold.first)
+    return None if learning is None else training_problem(study.config, study.data, learning, parts=parts)
 
 
 def measured(
@@ -273,8 +309,3 @@ def measured(
     stages["tasks"] = max(0.0, process_time() - began - sum(stages.values()))
     found = {"forecaster": forecaster, "stages": stages}
     (folder / SECONDS).write_text(json.dumps(found), encoding="utf-8")
-
-
-def _fits(study: Study) -> list[int]:
-    """Return the first period that each fit of a forecaster does not know."""
-    return [until for window in study.windows for until in (*(first for first, _ in window.forecast), window.cutoff)]

@@ -24,7 +24,8 @@ from ..randomness import keyed_generator
 from .advice import rivals_of
 from .backtest import Backtest, Study
 from .compare import Comparison, per_period
-from .engine import Engine, Key, Recipe, measured, worker_policies
+from .engine import Engine, Key, Pieces, Recipe, measured, study_pieces, worker_policies
+from .stages import valued_policies
 from .statistics.saving import paired_saving
 
 FRONTIER = ("policy", "factor", "fill_rate", "mean_on_hand")
@@ -145,8 +146,10 @@ def sweep_study(study: Study, backtest: Backtest, comparison: Comparison, engine
                 found[piece] = plan.play(world, *piece)
                 study.progress(f"sweeping {piece[1]}", (k + 1) / len(pieces))
     else:
+        main = backtest.forecaster
+        wanted = study_pieces(study.config, valued_policies(study.config))[main]
         calls: dict[Key, dict[str, Any]] = {
-            ("task", "sweep", *piece): {"forecaster": backtest.forecaster, "plan": plan, "piece": piece}
+            ("task", "sweep", *piece): {"forecaster": main, "pieces": wanted, "plan": plan, "piece": piece}
             for piece in pieces
         }
         folders = engine.run("sweeping", f"{__name__}:sweep_task", calls)
@@ -195,13 +198,14 @@ class Plan:
         return break_even_rows(world, self.baseline, self.best, self.factors, float(changed)), world.notes
 
 
-def sweep_task(folder: Path, recipe: Recipe, forecaster: str, plan: Plan, piece: tuple[str, str]) -> None:
+def sweep_task(
+    folder: Path, recipe: Recipe, forecaster: str, pieces: Pieces, plan: Plan, piece: tuple[str, str]
+) -> None:
     """Play one piece in a worker, on policies that are kept."""
 
     def play(study: Study) -> None:
         names = tuple(dict.fromkeys((*plan.names, plan.baseline, plan.best)))
-        backtest = worker_policies(recipe, forecaster, study.config.training.simulated_paths, names)
-        found = plan.play(World(study, backtest), *piece)
+        found = plan.play(World(study, worker_policies(recipe, forecaster, pieces, names)), *piece)
         (folder / ROWS).write_text(json.dumps(found), encoding="utf-8")
 
     measured(folder, recipe, forecaster, play, strict=True)

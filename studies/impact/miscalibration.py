@@ -32,7 +32,7 @@ from ...training.train import needs_training
 from ...training.tune import TUNERS, tune_policy
 from ..backtest import Backtest, Study
 from ..compare import per_period
-from ..engine import Engine, Key, Recipe, measured, worker_policies, worker_study
+from ..engine import Engine, Key, Pieces, Recipe, measured, worker_policies, worker_study
 from ..histories import draw_histories
 from ..statistics import paired_saving
 from ..windows import shown_periods
@@ -232,7 +232,7 @@ def mistake_task(folder: Path, recipe: Recipe, forecaster: str, policies: tuple[
 @lru_cache(maxsize=1)
 def worker_trial(recipe: Recipe, forecaster: str, policies: tuple[str, ...]) -> Trial:
     """Return the worlds of a study; a worker draws them once for all of its tasks."""
-    return Trial.of(worker_study(recipe), worker_policies(recipe, forecaster, 0, policies))
+    return Trial.of(worker_study(recipe), worker_policies(recipe, forecaster, Pieces(policies), policies))
 
 
 def _read(folder: Path) -> Played:

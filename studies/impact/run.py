@@ -14,7 +14,7 @@ from ..assumptions import begin_with, describe_defaults, list_assumptions
 from ..backtest import Study, begin
 from ..config import StudyConfig
 from ..data import StudyData
-from ..engine import Engine, open_engine
+from ..engine import Engine, Pieces, open_engine
 from ..interrupted import PARTS, interruptible_run
 from ..league.task import LINEAGE, sort_by_history
 from ..locks import locks_target
@@ -165,7 +165,7 @@ def value_study(study: Study, engine: Engine | None = None) -> tuple[Impact, Map
     names = valued_names(config)
     main = main_forecaster(names, config.forecast.forecaster)
     if engine is not None:
-        engine.prepare(dict.fromkeys(names, config.impact.policies), dict.fromkeys(names, 0))
+        engine.prepare(dict.fromkeys(names, Pieces(config.impact.policies)))
     spent = None if engine is None else engine.spent
     grid = run_grid(study, names, config.impact.policies, tolerant=True, keep=main, spent=spent)
     truth = study.data.demand if config.data.history is None and TRUTH in study.data.given else None
