@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-    with kept as run:
-        study = replace(study, parts=Parts(run.path / PARTS))
-        with open_engine(study, config, begin_compared) as engine:
-            found = analyse(study, run, engine)
-        advice = advise_on(found.comparison, found.checks, study)
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
