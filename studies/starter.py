@@ -17,7 +17,6 @@ from .assumptions import ASKED_FOR
 from .config import StudyConfig
 from .data import read_inputs
 from .folder import replace_file, write_frame
-from .places import check_place
 from .templates import config_template, empty_cells, items_template, relative, state_template
 
 CONFIG, ITEMS, STATE, HISTORY = "fractile.toml", "items.csv", "state.csv", "history.csv"
@@ -136,7 +135,6 @@ def write_starter(starter: Starter) -> None:
     if there:
         remedy = "give --out another folder, or move it away"
         raise InputError(f"{path}: is there already, and nothing is overwritten; {remedy}" for path in there)
-    check_place(starter.folder / CONFIG)
     folder = Path(os.path.abspath(starter.folder))
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:

@@ -39,8 +39,10 @@ def init(
             **opt.reading_overrides(freq, missing, column, known),
         }
         made = opt.make_config(None, overrides)
-        from ..starter import plan_starter, write_starter
+        from ..places import check_place
+        from ..starter import CONFIG, plan_starter, write_starter
 
+        check_place(out / CONFIG)
         with terminal.progress() as progress:
             progress("reading")
             starter = plan_starter(made, out)
