@@ -24,6 +24,7 @@ from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
 
 from ..errors import InputError
+from .places import check_place
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,6 +71,7 @@ def lock_target(target: Path | str | None) -> Iterator[None]:
     if path in _held.get() or sys.platform == "win32":
         yield
         return
+    check_place(path)
     missing = [folder for folder in (path.parent, *path.parent.parents) if not os.path.lexists(folder)]
     lock = lock_path(path)
     try:

@@ -42,7 +42,8 @@ def init(
         from ..places import check_place
         from ..starter import CONFIG, plan_starter, write_starter
 
-        check_place(out / CONFIG)
+        if out.is_dir() or not out.exists():  # a file there has a fault of its own
+            check_place(out / CONFIG)
         with terminal.progress() as progress:
             progress("reading")
             starter = plan_starter(made, out)

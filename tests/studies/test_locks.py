@@ -149,7 +149,7 @@ def test_a_file_of_the_users_with_the_name_of_a_lock_stays(tmp_path):
 
 def test_a_lock_that_cannot_be_written_is_a_fault(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(fr.InputError, match="cannot be written"), lock_target(tmp_path / "file/run"):
+    with pytest.raises(fr.InputError, match="cannot be made, since"), lock_target(tmp_path / "file/run"):
         raise AssertionError
 
 
