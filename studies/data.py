@@ -118,7 +118,7 @@ def find_uncountable(sales: FloatArray, item_ids: Sequence[str], dates: pd.Datet
         dates: of the periods.
     """
     faults = []
-    for at in np.flatnonzero(sales.max(axis=1) > MOST_UNITS):
+    for at in np.flatnonzero(sales.max(axis=1) > MOST_UNITS).tolist():
         period = int(sales[at].argmax())
         sold = f"item {item_ids[at]!r} sold {sales[at, period]:g} units on {dates[period].date()}"
         faults.append(f"history: {sold}, more than can be counted ({MOST_UNITS:.0g}); correct it")
@@ -150,7 +150,7 @@ def params_of(
     params = params_from_items(pd.DataFrame() if items is None else items, values)
     free = np.broadcast_to(np.minimum(params.stockout_cost, params.holding_cost) == 0, (len(item_ids),))
     if free.any():
-        whose = listing([item_ids[at] for at in np.flatnonzero(free)])
+        whose = listing([item_ids[at] for at in np.flatnonzero(free).tolist()])
         rule = "items: holding_cost and stockout_cost must both be above 0, or no quantity is the best; set them"
         raise InputError([f"{rule} ({whose})"])
     return params
@@ -218,7 +218,7 @@ def wrong_days(state: pd.DataFrame, dates: pd.DatetimeIndex, freq: str) -> list[
     days = pd.DatetimeIndex(state["date"])
     nexts = pd.date_range(dates[-1], periods=3, freq=freq)[1:]
     wrong = np.flatnonzero((days < nexts[0] - pd.Timedelta(days=1)) | (days >= nexts[1]))
-    return [(state["item_id"].iloc[at], days[at]) for at in wrong]
+    return [(state["item_id"].iloc[at], days[at]) for at in wrong.tolist()]
 
 
 def say_wrong_day(wrong: Sequence[tuple[str, pd.Timestamp]], count: int, dates: pd.DatetimeIndex, freq: str) -> str:

@@ -67,7 +67,8 @@ class WordSurvey:
             if name in may and len(there):
                 self._attribute[name] = self._attribute.get(name, True) and is_attribute(frame["item_id"], column)
             counted = self.words.setdefault(name, Counter())
-            counted.update(there.astype(object).map(str).value_counts().to_dict())
+            for word, rows in there.astype(object).map(str).value_counts().items():
+                counted[str(word)] += rows
             wrong = np.isnan(as_numbers(column.astype(object))) & column.notna().to_numpy()
             if wrong.any() and len(self._wrong.setdefault(name, [])) < MOST_WORDS:
                 at = np.flatnonzero(wrong)

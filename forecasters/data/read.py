@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -272,6 +272,8 @@ class Table:
         values = self.frame[column]
         if pd.api.types.is_float_dtype(values.dtype):
             self.fault(values.notna().to_numpy(), f"{column} must be text", "write it as text", values)
+        codes: NDArray[Any]
+        names: Iterable[Any]
         if isinstance(values.dtype, pd.CategoricalDtype):
             codes, names = values.cat.codes.to_numpy(), values.cat.categories
         else:

@@ -81,7 +81,6 @@ class WholeHistory:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> WholeHistory:
         """Return what `to_record` gave."""
-        names = ("name", "missing", "columns", "whole_units", "shares")
         days, facts = record["calendar"], record["facts"]
         calendar = Calendar(
             days["freq"],
@@ -93,10 +92,16 @@ class WholeHistory:
         )
         columns = {name: CovariateFacts.from_record(each) for name, each in facts["columns"].items()}
         return cls(
+            name=record["name"],
             calendar=calendar,
+            missing=record["missing"],
+            columns=record["columns"],
+            known=tuple(record["known"]),
+            attributes=tuple(record["attributes"]),
             facts=HistoryFacts(columns, facts["records"], facts["paid"]),
-            **{name: record[name] for name in names},
-            **{name: tuple(record[name]) for name in ("known", "attributes", "notes")},
+            whole_units=record["whole_units"],
+            shares=record["shares"],
+            notes=tuple(record["notes"]),
         )
 
 

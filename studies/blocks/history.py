@@ -41,7 +41,7 @@ SURVEY, LAYOUT, ITEMS, STATE, PARAMS = "history.json", "layout", "items.parquet"
 """What a survey keeps in its folder."""
 STAMPED = 1 << 16
 """Bytes at either end of a file by which it is known again."""
-_ARRAYS = ("starts", "ends", "first_day")
+_ARRAYS = ("starts", "ends", "first_day", "groups")
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +273,7 @@ class BlockedHistory:
 
     def _raw(self, positions: IntArray, columns: list[str] | None = None) -> RawSlice:
         """Read the rows of some items as the files have them."""
-        reader = RowReader(self.layout.files, self.item_column)
+        reader = RowReader(self.layout.files, self.item_column, groups=self.layout.groups)
         table, numbers = reader.read(self.layout.starts[positions], self.layout.ends[positions], columns)
         items = self.item_rows(positions)
         share = (int(positions[-1]) + 1) / self.items

@@ -46,6 +46,7 @@ class Layout:
         ends: the row after its last one, shape (items,).
         first_day: the earliest date of each item, nanoseconds since 1970, `NO_DATE` where it has none; shape (items,).
         days: every date on which any item has a row, sorted.
+        groups: of each row group: its file, its number in there, and how many rows it has, shape (3, groups).
     """
 
     files: tuple[Path, ...]
@@ -54,6 +55,7 @@ class Layout:
     ends: IntArray
     first_day: IntArray
     days: pd.DatetimeIndex
+    groups: IntArray
 
     def select(self, items: IntArray) -> Layout:
         """Return the layout of some items, given by their positions."""
@@ -245,7 +247,7 @@ class _Scan:
         starts = self._starts if self.together else ends - self._counts
         days = pd.DatetimeIndex(np.array(sorted(self._days - {NO_DATE}), dtype="datetime64[ns]"))
         ids = pa.array(list(self.positions), type=pa.string())
-        return Layout(files, ids, starts, starts + self._counts, self._first_day, days)
+        return Layout(files, ids, starts, starts + self._counts, self._first_day, days, row_groups(files))
 
     @property
     def counts(self) -> IntArray:
@@ -309,22 +311,28 @@ def _sort_rows(
     shutil.rmtree(folder)
 
 
+def row_groups(files: tuple[Path, ...]) -> IntArray:
+    """Return of each row group its file, its number in there, and how many rows it has, shape (3, groups)."""
+    groups = []
+    for number, path in enumerate(files):
+        with readable(path), pq.ParquetFile(path) as file:
+            groups += [(number, at, file.metadata.row_group(at).num_rows) for at in range(file.num_row_groups)]
+    return np.array(groups, dtype=np.int64).reshape(-1, 3).T
+
+
 class RowReader:
     """Reads rows of Parquet files by their numbers, files taken one after the other.
 
     Args:
         files: with the same columns.
         dictionaries: columns of texts that stand in many rows.
+        groups: as in `Layout`; found out where None.
     """
 
-    def __init__(self, files: tuple[Path, ...], *dictionaries: str) -> None:
-        self._dictionaries = list(dictionaries)
-        groups = []
-        for path in files:
-            with readable(path), pq.ParquetFile(path) as file:
-                groups += [(path, at, file.metadata.row_group(at).num_rows) for at in range(file.num_row_groups)]
-        self._groups = [(path, at) for path, at, _ in groups]
-        self._ends = np.cumsum([rows for _, _, rows in groups])
+    def __init__(self, files: tuple[Path, ...], *dictionaries: str, groups: IntArray | None = None) -> None:
+        self._files, self._dictionaries = files, list(dictionaries)
+        self._groups = row_groups(files) if groups is None else groups
+        self._ends = np.cumsum(self._groups[2])
 
     def read(self, starts: IntArray, ends: IntArray, columns: list[str] | None = None) -> tuple[pa.Table, IntArray]:
         """Return the rows of some ranges, and the number of each, shape (rows,); row groups are read one by one.
@@ -344,7 +352,7 @@ class RowReader:
             if inside.start >= inside.stop:
                 continue
             low, high = np.maximum(starts[inside], first), np.minimum(ends[inside], last)
-            path, at = self._groups[group]
+            path, at = self._files[self._groups[0, group]], int(self._groups[1, group])
             with readable(path), pq.ParquetFile(path, read_dictionary=self._dictionaries) as file:
                 names = columns
                 if names is not None and ROW in file.schema_arrow.names:
