@@ -72,23 +72,6 @@ def check_size(path: Path, most: int) -> None:
         raise FractileError(f"{path}: has {size:,} bytes, more than the {most:,} that such a file may have")
 
 
-def check_table_size(path: Path) -> None:
-    """Raise a `FractileError` where a Parquet file would need more memory than the machine has.
-
-    A few bytes can say that a column holds billions of rows; the footer tells before any of them is read.
-    """
-    from pyarrow.parquet import ParquetFile
-
-    check_size(path, 2**63 - 1)
-    with ParquetFile(path) as file:
-        about = file.metadata
-        numbers = max(0, about.num_rows) * max(1, about.num_columns)
-        stored = sum(max(0, about.row_group(k).total_byte_size) for k in range(about.num_row_groups))
-    need, there = max(8 * numbers, stored), memory()
-    if need > there:
-        raise FractileError(f"{path}: needs {need / 2**30:,.0f} GiB of memory, and there are {there / 2**30:,.0f}")
-
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 """Errors of a disk on which nothing more can be written."""
 
@@ -116,14 +99,6 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path, about: dict[str,
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
-def memory() -> int:
-    """Return the machine's memory, bytes."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return 16 * 2**30
-
-
 @contextmanager
 def usable(path: Path, remedy: str) -> Iterator[None]:
     """Turn whatever a file's content causes while the block lasts into one fault that names the file.
@@ -148,7 +123,11 @@ def damaged(path: Path, remedy: str) -> Iterator[None]:
         yield
     except FractileError:
         raise
+    except MemoryError:
+        raise FractileError(f"{path}: needs more memory than there is, or is damaged; {remedy}") from None
     except Exception as fault:
+        if isinstance(fault, OSError) and fault.errno is not None:  # of the disk, not of the file's content
+            raise
         text = " ".join(f"{type(fault).__name__}: {fault}".split())[:400]
         raise FractileError(f"{path}: is damaged, or of another version ({text}); {remedy}") from fault
 

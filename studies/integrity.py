@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FractileError, InputError
-from ..files import check_table_size, inside
+from ..files import inside
+from ..forecasters.data.parquet import read_parquet
 from ..parts import sha256
 
 if TYPE_CHECKING:
@@ -108,10 +109,7 @@ def read_table(folder: Path, name: str, remedy: str = "make the run again") -> p
     try:
         if path.suffix == ".csv":
             return pd.read_csv(path, converters={"item_id": str})
-        check_table_size(path)
-        return pd.read_parquet(path)
-    except FractileError as fault:
-        raise FractileError(f"{fault}; {remedy}") from None
+        return read_parquet(path)
     except (Exception, MemoryError) as fault:  # whatever the reader of a damaged file raises
         raise FractileError(f"{path}: cannot be read ({fault}); {remedy}") from None
 

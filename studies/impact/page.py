@@ -11,7 +11,7 @@ import pandas as pd
 from ...errors import FractileError
 from ..folder import read_manifest, replace_file
 from ..integrity import read_table
-from ..report.figure_data import write_figures
+from ..report.figure_data import figure_files, write_figures
 from ..report.figures import draw_calibration
 from ..report.forecasters import all_horizons
 from ..report.read import rows_of
@@ -42,8 +42,9 @@ def build_impact_page(folder: Path) -> Path:
     tables = {name: _read(folder, name, needed=name in NEEDED) for name in (*NEEDED, *OTHERS)}
     if not len(tables["cells"]):
         raise FractileError(f"{folder / 'cells.parquet'}: holds no pair; run `fractile impact` again")
-    files = write_figures(folder, figure_frames(manifest, tables))
-    page = render(manifest, tables, files)
+    frames = figure_frames(manifest, tables)
+    page = render(manifest, tables, figure_files(frames))  # before anything is written: it may fail on a damaged file
+    write_figures(folder, frames)
     return replace_file(folder / PAGE, lambda path: path.write_text(page, encoding="utf-8", newline="\n"))
 
 

@@ -14,6 +14,11 @@ FIGURES = "figures"
 """Folder of the data, below the run folder."""
 
 
+def figure_files(frames: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return the paths that `write_figures` writes, for a page that is made before them."""
+    return [f"{FIGURES}/{name}.csv" for name, frame in frames.items() if len(frame)]
+
+
 def write_figures(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[str]:
     """Write `figures/NAME.csv` for each figure, the same bytes for the same frames.
 

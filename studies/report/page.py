@@ -20,7 +20,7 @@ from .answer import answer_figures, answer_section
 from .checks import checks_section
 from .comparison import comparison_figures, comparison_section
 from .costs import costs_figures, costs_section
-from .figure_data import write_figures
+from .figure_data import figure_files, write_figures
 from .forecasters import forecasters_figures, forecasters_section
 from .glossary import glossary_section
 from .items import items_figures, items_section
@@ -84,8 +84,9 @@ def build_report(folder: Path) -> Path:
     if kind in (LEAGUE, IMPACT):
         return (build_lineage_page if kind == LEAGUE else build_impact_page)(folder)
     run = read_run(folder)
-    files = write_figures(folder, {name: frame for part in FIGURES for name, frame in part(run).items()})
-    page = render(run, files)
+    frames = {name: frame for part in FIGURES for name, frame in part(run).items()}
+    page = render(run, figure_files(frames))  # before anything is written: it may fail on a damaged file
+    write_figures(folder, frames)
     return replace_file(folder / REPORT, lambda path: path.write_text(page, encoding="utf-8", newline="\n"))
 
 
