@@ -184,7 +184,7 @@ KINDS: Mapping[str, Rule] = {
     **dict.fromkeys(("seed", "data.items", "data.periods", "backtest.periods", "backtest.validation_periods"), COUNT),
     **dict.fromkeys(("backtest.warm_up_periods", "backtest.learning_periods", "backtest.simulated_histories"), COUNT),
     **dict.fromkeys(("data.first_date", "data.last_date", "backtest.first_date", "backtest.last_date"), DAY),
-    **dict.fromkeys(("data", "backtest", "advice", "choice", "sweep", "settings", "reference"), RECORD),
+    **dict.fromkeys(("data", "backtest", "advice", "choice", "sweep", "settings", "reference", "options"), RECORD),
     **dict.fromkeys(("warnings", "assumptions", "backtest.folds"), RECORDS),
     "level": ("must be a number between 0 and 1", lambda value: _is_number(value) and 0 < value < 1),
     "block": NUMBER,

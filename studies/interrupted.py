@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..files import inside
+from ..errors import FractileError, InputError
+from ..files import inside, read_json
 from ..parts import count_parts, sha256
 from .config import StudyConfig, load_config
 from .folder import (
@@ -30,6 +29,22 @@ from .replacing import FAILED, INTERRUPTED, PARTS as PARTS, REQUEST as REQUEST, 
 
 PIECES = {"fit": "fit", "forecast": "forecast", "policy": "policy", "histories": "set of simulated histories"}
 """Kinds of finished pieces, as they are called; others are pieces of work."""
+ASKED = {
+    "kind": str,
+    "command": str,
+    "config": str,
+    "overwrite": bool,
+    "options": dict,
+    "inputs": dict,
+    "seconds": dict,
+}
+"""What `REQUEST` holds."""
+OPTIONS: dict[str, dict[str, type]] = {
+    "study": {},
+    "train": {"policy": str, "any_forecaster": bool},
+    "impact": {"in_memory": bool},
+}
+"""What each kind of run is asked for beside its config."""
 LEAGUE = "league"
 """Folder of a study's league entries, beside the parts."""
 
@@ -79,7 +94,7 @@ def interruptible_run(
         if resume:
             if not (run.path / REQUEST).is_file():  # another process has finished it meanwhile
                 raise InputError([f"{target}: there is no interrupted run of it"])
-            request = _read_json(run.path / REQUEST)
+            request = _read_request(run.path)
             for stage, spent in request["seconds"].items():
                 seconds[stage] = seconds.get(stage, 0.0) + spent
         try:
@@ -153,12 +168,10 @@ def read_request(run: Path, trusted: Collection[str] = ()) -> tuple[Path, StudyC
         InputError: where there is no interrupted run, or its data or its config are no longer the same.
     """
     target, folder = find_interrupted(run)
-    try:
-        request = _read_json(folder / REQUEST)
-        changed = [] if sha256(folder / CONFIG) == request["config"] else [f"{folder / CONFIG}: was changed"]
-        command, inputs = str(request["command"]), dict(request["inputs"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError([f"{folder}: is damaged; begin anew: the same command with --overwrite"]) from None
+    request = _read_request(folder)
+    command, inputs = request["command"], request["inputs"]
+    path = inside(folder, CONFIG)
+    changed = [] if path.is_file() and sha256(path) == request["config"] else [f"{path}: was changed"]
     anew = f"begin anew: {command}" + (" --overwrite" if "--overwrite" not in command else "")
     if changed:
         raise InputError(f"{fault}; {anew}" for fault in changed)
@@ -214,8 +227,22 @@ def _hashes(config: StudyConfig, missing: str | None = None) -> dict[str, str]:
     return found
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def _read_request(folder: Path) -> dict[str, Any]:
+    """Return what an interrupted run was asked for, or refuse a file that is damaged or says something else."""
+    try:
+        request = read_json(inside(folder, REQUEST))
+        whole = isinstance(request, dict) and all(isinstance(request.get(key), kind) for key, kind in ASKED.items())
+        kinds = OPTIONS.get(request["kind"], {"": str}) if whole else {"": str}
+        whole = whole and all(isinstance(request["options"].get(key), kind) for key, kind in kinds.items())
+        texts = [*request["inputs"].values()] if whole else []
+        numbers = [*request["seconds"].values()] if whole else []
+        if not whole or set(request["options"]) != set(kinds):
+            raise FractileError(f"{folder / REQUEST}: does not say what was asked for")
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(n, int | float) for n in numbers):
+            raise FractileError(f"{folder / REQUEST}: has other values than it was written with")
+    except FractileError as fault:
+        raise InputError([f"{fault}; begin anew: the same command with --overwrite"]) from None
+    found: dict[str, Any] = request
     return found
 
 

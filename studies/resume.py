@@ -24,6 +24,8 @@ AGENT = (
     "an agent's training went on from its last checkpoint with fresh episodes: its policy is not bit for bit that of a "
     "training without a break"
 )
+ENVIRONMENT = ("policy", "seed", "options", "tensorboard", "settings")
+"""What the manifest of a training on an environment says of it."""
 STATE = "state.json"
 """File that an agent's checkpoint holds."""
 
@@ -65,7 +67,7 @@ def resume_run(run: Path, *, progress: Progress, trusted: Collection[str] = ()) 
         return Resumed("finished", resumed_target(run), None, note=said)
     target, folder = find_interrupted(run)
     record = read_manifest(folder, unfinished=True)
-    rest: dict[str, Any] = {"command": record["command"], "progress": progress, "resume": True}
+    rest: dict[str, Any] = {"command": record.get("command", "fractile resume"), "progress": progress, "resume": True}
     if not (folder / REQUEST).is_file():
         if "environment" in record:
             check_own_code(folder / MANIFEST, record, trusted)
@@ -106,6 +108,9 @@ def _finish(target: Path) -> str:
 def _resume_environment(target: Path, record: dict[str, Any], rest: dict[str, Any]) -> Resumed:
     from .train_environment import train_environment
 
+    lacking = [name for name in ENVIRONMENT if record.get(name) is None]
+    if lacking:
+        raise InputError([f"{target}: the manifest of its unfinished run lacks {', '.join(lacking)}; begin anew"])
     known = {name: record[name] for name in ("policy", "seed", "options", "tensorboard")}
     result = train_environment(record["environment"], target, environment=record["settings"], **known, **rest)
     return Resumed("environment", target, result, record["policy"])  # its notes say how it went on
