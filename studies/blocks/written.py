@@ -45,7 +45,8 @@ def cut_blocks(items: int, blocks: int | None, tile: int = TILE) -> list[tuple[i
 def in_blocks(scale: ScaleConfig, data: DataConfig) -> bool:
     """Return whether a history is computed in blocks of items.
 
-    That is where their number or an engine was chosen, and where there are more items than `scale.whole`.
+    That is where their number or an engine was chosen, where it is a folder of Parquet files, and where there are more
+    items than `scale.whole`.
 
     Args:
         scale: as configured.
@@ -53,8 +54,10 @@ def in_blocks(scale: ScaleConfig, data: DataConfig) -> bool:
     """
     if scale.blocks is not None or scale.engine is not None:
         return True
+    if data.history is None:
+        return False
     item_column = data.columns.get("item_id", "item_id")
-    return data.history is not None and has_more_items(data.history, item_column, scale.whole)
+    return data.history.is_dir() or has_more_items(data.history, item_column, scale.whole)
 
 
 @contextmanager

@@ -149,4 +149,17 @@ def test_commands_go_to_blocks_where_they_are_told_or_items_are_many(folder, kee
     result = CliRunner().invoke(app, [*forecast, "--out", str(tmp_path / "f.csv")])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["notes"] is not None
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.toml", "f.csv", "o.parquet"]
+    history = pd.read_parquet(history)
+    (tmp_path / "months").mkdir()
+    for at in range(2):
+        history.iloc[at::2].to_parquet(tmp_path / "months" / f"{at}.parquet", index=False)
+    forecast = ["forecast", "--history", str(tmp_path / "months"), "--forecaster", "seasonal_naive", "--horizon", "2"]
+    result = CliRunner().invoke(app, [*forecast, "--out", str(tmp_path / "g.csv")])
+    assert result.exit_code == 0, result.output
+    both = (
+        pd.read_csv(tmp_path / name, dtype={"item_id": str}).sort_values(["item_id", "date", "level"])
+        for name in ("f.csv", "g.csv")
+    )
+    np.testing.assert_array_equal(*(frame["value"] for frame in both))
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["c.toml", "f.csv", "g.csv", "months", "o.parquet"]

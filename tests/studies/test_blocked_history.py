@@ -184,6 +184,22 @@ def test_faults_are_those_of_the_whole(tmp_path, rng, monkeypatch):
     assert sorted(blocks.value.faults) == sorted(fault.partition(command)[0] for fault in whole.value.faults)
 
 
+def test_faults_of_rows_that_were_sorted_name_the_rows_of_the_file(tmp_path, rng):
+    frame = _history(rng).sort_values("date", kind="stable").reset_index(drop=True)
+    frame.loc[[5, 300, 900], "sales"] = [-1.0, -3.0, -2.0]
+    frame.loc[700, "in_stock"] = False
+    config = _write(tmp_path, frame.assign(availability=np.where(np.arange(len(frame)) == 700, 2.0, np.nan)))
+    with pytest.raises(InputError) as whole:
+        load_data(config)
+    with pytest.raises(InputError) as blocks:
+        _survey(config, tmp_path)
+    found = [fault.partition("; type: fractile import")[0] for fault in whole.value.faults]
+    assert "rows 5, 300, 900: sales must be a number >= 0" in found[0]
+    assert [fault.partition(", got")[0] for fault in blocks.value.faults] == [
+        fault.partition(", got")[0] for fault in found
+    ]
+
+
 def test_missing_rows_of_many_slices_are_one_fault(tmp_path, rng, monkeypatch):
     frame = _history(rng)
     config = _write(tmp_path, frame[np.arange(len(frame)) % 20 != 17])
