@@ -13,8 +13,9 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 SCRIPT = str(Path(__file__).with_name("command.py"))
-LOADED = ["studies.study", "studies.impact.run", "studies.kept_runs", "studies.league.run", "studies.train_environment"]
-LOADED += ["studies.league.page", "studies.impact.page", "training.backprop", "training.agents", "cli"]
+LOADED = ["studies.blocks.dispatch", "studies.impact.run", "studies.kept_runs", "studies.league.run", "cli"]
+LOADED += ["studies.train_environment", "studies.league.page", "studies.impact.page"]
+LOADED += ["training.backprop", "training.agents"]
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload([f"fractile.{module}" for module in LOADED])
 """Processes are forked from one that has loaded the package, and computed nothing: a command costs its own work."""

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
@@ -42,6 +43,8 @@ steps = 20
 evaluate_every = 4
 [training]
 simulated_paths = 1
+[scale]
+sample = 30
 [impact]
 forecasters = ["seasonal_naive", "truth"]
 policies = ["newsvendor", "tuned_newsvendor"]
@@ -50,10 +53,11 @@ simulated_items = 0
 # Pages are drawn from the tables that are compared; they take longer than these runs.
 NO_PAGES = """
 from pathlib import Path
-import fractile.studies.study, fractile.studies.impact.run, fractile.studies.league.page
+import fractile.studies.blocks.study, fractile.studies.impact.run, fractile.studies.league.page, fractile.studies.study
 def page(folder):
     Path(folder, "page.html").write_text("page")
-fractile.studies.study.build_report = fractile.studies.impact.run.build_impact_page = page
+fractile.studies.study.build_report = fractile.studies.blocks.study.build_report = page
+fractile.studies.impact.run.build_impact_page = page
 fractile.studies.league.page.build_lineage_page = page
 fractile.training.problem.DRAWN = 4000
 """
@@ -64,6 +68,7 @@ COMMANDS = {
     "mqcnn": ["train", "c.toml", "--forecaster", "mqcnn", "--policy", "newsvendor"],
     "lightgbm": ["train", "c.toml", "--forecaster", "lightgbm", "--policy", "newsvendor"],
     "backprop": ["train", "c.toml", "--policy", "backprop"],
+    "study in blocks": ["study", "c.toml", "--history", "../many.parquet", "--blocks", "3"],
     "backprop on an environment": ["train", "fractile/LostSales-v0", "--policy", "backprop", "--steps", "20"],
 }
 
@@ -73,6 +78,15 @@ def begin(folder):
     folder.mkdir(parents=True)
     (folder / "c.toml").write_text(CONFIG)
     return folder
+
+
+def write_many(path):
+    """Write a history of items in three tiles."""
+    rng, weeks, items = np.random.default_rng(3), 90, 600
+    sales = rng.poisson(rng.gamma(2.0, 3.0, (items, 1)), (items, weeks))
+    days = pd.date_range("2022-01-03", periods=weeks, freq="W-MON")
+    ids = np.repeat([f"item-{k}" for k in range(items)], weeks)
+    pd.DataFrame({"item_id": ids, "date": np.tile(days, items), "sales": sales.ravel()}).to_parquet(path)
 
 
 def command(arguments, folder, **how):
@@ -116,6 +130,8 @@ def finish(arguments, folder, again):
 def check_kills(name, number, tmp_path, seed=14):
     """Kill a command at moments spread over its duration, resume it, and compare."""
     arguments = COMMANDS[name]
+    if name == "study in blocks":
+        write_many(tmp_path / "many.parquet")
     whole = command(arguments, begin(tmp_path / "whole"))
     assert whole.code == 0, whole.text
     went_on, killed = 0, 0
