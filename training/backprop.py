@@ -158,7 +158,8 @@ class _Training:
         # The newsvendor: a network whose last layer is zero.
         newsvendor = self.network(None, 0)
         self.newsvendor_cost, _ = self.evaluate(newsvendor)
-        self.lowest, self.best, self.best_head = self.newsvendor_cost, _to_numpy(newsvendor), None
+        self.lowest, self.best = self.newsvendor_cost, _to_numpy(newsvendor)
+        self.best_head: Head | None = None
 
     @property
     def fingerprint(self) -> str:
