@@ -28,7 +28,9 @@ REWRITTEN = ("manifest.json", "orders.csv", "orders.parquet", "report.html", "li
 """Files of a run that are written anew after it, and have no hash."""
 FIGURES = "figures"
 """Folder of figures' data, likewise."""
-ORDERING = ("config.toml", "models")
+ITEM_IDS = "item_ids.parquet"
+"""File of the items' ids, where they are too many for a manifest."""
+ORDERING = ("config.toml", "models", ITEM_IDS)
 """What orders of a kept run are made from."""
 REMEDY = "copy the run folder anew from where it was made, or make the run again"
 
@@ -157,6 +159,10 @@ def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
+def _are_item_ids(value: Any) -> bool:
+    return _texts(value) or value == {"file": ITEM_IDS}
+
+
 def _mapping_of(kind: Kind) -> Kind:
     return lambda value: isinstance(value, dict) and all(map(kind, value.values()))
 
@@ -180,12 +186,13 @@ KINDS: Mapping[str, Rule] = {
     **dict.fromkeys(("name", "command", "created", "kind", "status", "policy", "baseline", "forecaster"), TEXT),
     **dict.fromkeys(("baseline_rule", "assumed", "advice.sentence", "choice.sentence", "environment"), TEXT),
     **dict.fromkeys(("data.source", "data.freq"), TEXT),
-    **dict.fromkeys(("files", "timeline", "data.item_ids", "data.notes", "config_policies"), TEXTS),
+    **dict.fromkeys(("files", "timeline", "data.notes", "config_policies"), TEXTS),
     **dict.fromkeys(("seed", "data.items", "data.periods", "backtest.periods", "backtest.validation_periods"), COUNT),
     **dict.fromkeys(("backtest.warm_up_periods", "backtest.learning_periods", "backtest.simulated_histories"), COUNT),
     **dict.fromkeys(("data.first_date", "data.last_date", "backtest.first_date", "backtest.last_date"), DAY),
     **dict.fromkeys(("data", "backtest", "advice", "choice", "sweep", "settings", "reference", "options"), RECORD),
     **dict.fromkeys(("warnings", "assumptions", "backtest.folds"), RECORDS),
+    "data.item_ids": ("must be a list of texts, or name their file", _are_item_ids),
     "level": ("must be a number between 0 and 1", lambda value: _is_number(value) and 0 < value < 1),
     "block": NUMBER,
     "currency": TEXT,

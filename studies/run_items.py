@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from .folder import RunFolder
+from .integrity import ITEM_IDS, read_table
 
 MOST_IN_MANIFEST = 10_000
 """Ids that a manifest lists; more stand in a file of their own, for every command reads the whole manifest."""
-ITEM_IDS = "item_ids.parquet"
 
 
 def keep_item_ids(run: RunFolder, item_ids: Sequence[str]) -> list[str] | dict[str, str]:
@@ -31,4 +31,4 @@ def item_ids_of(run: Path, record: Mapping[str, Any]) -> tuple[str, ...]:
         record: its manifest.
     """
     kept = record.get("data", {}).get("item_ids", ())
-    return tuple(pd.read_parquet(run / ITEM_IDS)["item_id"]) if isinstance(kept, dict) else tuple(kept)
+    return tuple(read_table(run, ITEM_IDS)["item_id"]) if isinstance(kept, dict) else tuple(kept)

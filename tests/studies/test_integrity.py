@@ -101,6 +101,22 @@ def test_files_of_another_run_are_found(run, made, tmp_path):
     assert "policy-base_stock.safetensors: is not as it was written" in said
 
 
+def test_ids_in_a_file_of_their_own_are_read_and_checked(made, tmp_path, monkeypatch):
+    """As in a run of very many items."""
+    monkeypatch.setattr("fractile.studies.run_items.MOST_IN_MANIFEST", 3)
+    config = load_config(made / "run" / "config.toml")
+    run = train_run(config, tmp_path / "run", policy="base_stock", command="train", progress=lambda *_: None)
+    assert order(run, made) == order(made / "run", made)
+    table = pd.read_parquet(run / "item_ids.parquet")
+    table[::-1].to_parquet(run / "item_ids.parquet", index=False)
+    code, said = order(run, made)
+    assert (code, "item_ids.parquet: is not as it was written" in said) == (2, True)
+    (run / "item_ids.parquet").unlink()
+    write_manifest(run, files=["config.toml"])
+    code, said = order(run, made)
+    assert (code, "item_ids.parquet" in said) == (2, True)
+
+
 def test_a_run_without_hashes_is_read(run, made):
     """As versions before 0.3 wrote them."""
     record = json.loads((run / "manifest.json").read_text())
