@@ -151,7 +151,11 @@ class Parts:
 
 
 def sha256(path: Path | str) -> str:
-    """Return the hash of a file's bytes, as hexadecimal text."""
+    """Return the hash of a file's bytes, or of all files of a folder and their names, as hexadecimal text."""
+    if Path(path).is_dir():
+        files = sorted(each for each in Path(path).rglob("*") if each.is_file())
+        lines = [f"{each.relative_to(path).as_posix()} {sha256(each)}\n" for each in files]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

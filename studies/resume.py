@@ -130,7 +130,7 @@ def _resume_lineage(target: Path, folder: Path, rest: dict[str, Any], trusted: C
     faults = [
         f"{path}: " + ("was changed since the run was begun" if path.is_file() else "is gone")
         for path in config.inputs
-        if path.name in known and (not path.is_file() or sha256(path) != known[path.name])
+        if path.name in known and (not path.exists() or sha256(path) != known[path.name])
     ]
     if faults:
         raise InputError(f"{fault}; begin anew: the same command with --overwrite" for fault in faults)

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import fractile as fr
 from fractile.cli import app
 from fractile.errors import InputError
+from fractile.parts import sha256
 from fractile.studies.blocks.forecasts import forecast_in_blocks
 from fractile.studies.blocks.orders import order_in_blocks
 from fractile.studies.config import load_config
@@ -163,3 +164,14 @@ def test_commands_go_to_blocks_where_they_are_told_or_items_are_many(folder, kee
     np.testing.assert_array_equal(*(frame["value"] for frame in both))
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["c.toml", "f.csv", "g.csv", "months", "o.parquet"]
+
+
+def test_a_folder_of_files_is_known_again_by_what_its_files_hold(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name, text in (("a/x", "1"), ("b", "2")):
+        (tmp_path / name).write_text(text)
+    before = sha256(tmp_path)
+    (tmp_path / "a" / "x").rename(tmp_path / "a" / "y")
+    renamed = sha256(tmp_path)
+    (tmp_path / "b").write_text("3")
+    assert len({before, renamed, sha256(tmp_path)}) == 3
