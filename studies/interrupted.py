@@ -220,7 +220,7 @@ def _hashes(config: StudyConfig, missing: str | None = None) -> dict[str, str]:
     """Return the hash of each file that a config names, by path; `missing` in place of those that are not there."""
     found = {}
     for path in config.inputs:
-        if missing is None or path.is_file():
+        if missing is None or path.exists():
             found[str(path)] = sha256(path)
         else:
             found[str(path)] = missing

@@ -78,7 +78,8 @@ def check_not_input(out: Path | str | None, inputs: Iterable[Path | str | None],
     """Raise where a command would write on a file that it reads.
 
     Paths are compared as the file system knows them: links, symbolic or hard, lead to the same file. The folder of a
-    run is an input whole: within it a command may write lists of orders and new files only. As the target of a run, a
+    run is an input whole: within it a command may write lists of orders and new files only, and within a history that
+    is a folder nothing. As the target of a run, a
     folder must not hold an input, since the run replaces it; nor must the one that an unfinished run is kept in.
 
     Args:
@@ -103,6 +104,8 @@ def check_not_input(out: Path | str | None, inputs: Iterable[Path | str | None],
                 f"{flag}: an unfinished run of {out} is kept in the folder of {path}, which this command reads; give "
                 "another name"
             )
+        elif where.is_relative_to(whole) and whole.is_dir() and not (whole / "manifest.json").exists():
+            faults.append(f"{flag}: {out} lies in {path}, whose files this command reads, all of them; write elsewhere")
         elif where.is_relative_to(whole) and os.path.lexists(written) and written.name not in ORDER_FILES:
             faults.append(f"{flag}: {out} is a file of the run {path}, which this command reads; give another name")
     if faults:

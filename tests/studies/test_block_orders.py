@@ -162,6 +162,9 @@ def test_commands_go_to_blocks_where_they_are_told_or_items_are_many(folder, kee
         for name in ("f.csv", "g.csv")
     )
     np.testing.assert_array_equal(*(frame["value"] for frame in both))
+    result = CliRunner().invoke(app, [*forecast, "--out", str(tmp_path / "months" / "g.csv")])
+    assert result.exit_code == 2
+    assert "whose files this command reads, all of them; write elsewhere" in result.stderr
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["c.toml", "f.csv", "g.csv", "months", "o.parquet"]
 
