@@ -134,22 +134,20 @@ def write_block(
     began = process_time()
     tiles, figures, counts = list[TileSums](), list[FloatArray](), np.zeros(len(COUNTS), dtype=np.int64)
     parameters, costs = list[pd.DataFrame](), list[pd.DataFrame]()
-    seconds = {"reading": 0.0, "simulating": 0.0}
+    seconds: dict[str, float] = {"reading": 0.0}
     cutoff = plan.windows[0].cutoff
     for begin, stop in history.chunks(first, end):
         data = history.read(begin, stop)
         seconds["reading"] += process_time() - began
-        began = process_time()
         for start, rows in cut_tiles(begin, stop, plan.tile):
             each = select_items(data, rows - begin)
-            found = simulate_tile(plan, each)
+            found = simulate_tile(plan, each, seconds)
             counts += _count(each, cutoff)
             figures.append(found.figures.sum(2))
             parameters.append(_parameters(each))
             costs.append(_item_costs(plan, each, found))
             tiles.append(replace(found, figures=found.figures[:, :, :0]))
             progress(f"item {start}", (start - first) / (end - first))
-        seconds["simulating"] += process_time() - began
         began = process_time()
     write_frames(folder / ITEMS, parameters)
     write_frames(folder / ITEM_COSTS, costs)

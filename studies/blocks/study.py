@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,9 @@ from .written import cut_blocks, write_joined
 
 HISTORY, PLAN, BLOCK, ORDERS = "history", "plan", "block", "orders"
 """Folder of the survey beside the parts, and the kinds of parts."""
-STAGE, ORDER_STAGE = "simulating all items", "ordering"
+ALL = "all items"
+"""Begins the names of the stages whose CPU time blocks spent, in whatever processes."""
+SURVEYING, STAGE, ORDER_STAGE = "surveying", "simulating all items", "ordering"
 
 
 @locks_target
@@ -78,9 +81,10 @@ def run_block_study(
     )
     with kept as run:
         parts = Parts(run.path / PARTS)
-        progress("reading")
+        began = process_time()
         history = open_history(config, run.path / PARTS / HISTORY, progress)
         sample = choose_sample(history, config)
+        seconds[SURVEYING] = seconds.get(SURVEYING, 0.0) + process_time() - began
         study = begin(config, config.backtest.periods, progress, history.read_items(sample))
         study = replace(study, parts=parts, seconds=seconds)
         ordered = [ORDER_STAGE] if history.has_state else []
@@ -90,7 +94,9 @@ def run_block_study(
         folder = parts.write((PLAN,), lambda path: _make_plan(history, study, found, tile).save(path))
         plan = BlockPlan.load(folder)  # as the blocks read it
         work = _Work(study, history, parts, folder, cut_blocks(history.items, config.scale.blocks, tile))
-        whole = merge_blocks(plan, work.run(STAGE, BLOCK, "fractile.studies.blocks.block:run_block"))
+        blocks = work.run(STAGE, BLOCK, "fractile.studies.blocks.block:run_block")
+        with study.stage("adding up"):
+            whole = merge_blocks(plan, blocks)
         advice = advise_on(whole.comparison, found.checks, study)
         assumptions = assumptions_of(study.config, history.params, study.data.items)
         orders: list[Path] = []
@@ -218,7 +224,7 @@ def _write_whole(run: RunFolder, work: _Work, whole: AllItems, found: Analysis) 
     for name in (ITEMS, ITEM_COSTS):
         write_joined(run.path / name, [folder / name for folder in folders], lambda frame: frame)
     for stage, spent in whole.seconds.items():
-        work.study.seconds[f"{STAGE}: {stage}"] = spent
+        work.study.seconds[f"{ALL}: {stage}"] = spent
 
 
 def _whole_record(run: RunFolder, history: BlockedHistory, study: Study, whole: AllItems) -> dict[str, Any]:

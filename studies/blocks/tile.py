@@ -56,15 +56,18 @@ class TileSums:
     histories: Mapping[str, FloatArray]
 
 
-def simulate_tile(plan: BlockPlan, data: StudyData) -> TileSums:
+def simulate_tile(plan: BlockPlan, data: StudyData, seconds: dict[str, float] | None = None) -> TileSums:
     """Forecast the items of a tile and simulate all policies on them.
 
     Args:
         plan: of the study.
         data: of the tile's items.
+        seconds: CPU time by stage, to which the tile's is added.
     """
-    study = Study(plan.config, data, plan.windows, no_progress)
-    backtest = with_policies(plan, study, forecast_tile(plan, study))
+    study = Study(plan.config, data, plan.windows, no_progress, {} if seconds is None else seconds)
+    with study.stage("forecasting"):
+        backtest = forecast_tile(plan, study)
+    backtest = with_policies(plan, study, backtest)
     trajectories = study.simulate(backtest)
     trajectories |= _simulate_bounds(plan, study, backtest)
     trajectories = {name: trajectories[name] for name in plan.names}
@@ -190,15 +193,19 @@ def _figures(trajectory: Trajectory) -> FloatArray:
 
 def _simulate_histories(plan: BlockPlan, study: Study, backtest: Backtest) -> dict[str, FloatArray]:
     """Return what each policy costs in simulated histories, money, by name, shape (training seeds, histories)."""
-    demand = _draw_demand(plan, study, backtest.scenario)
+    with study.stage("drawing histories"):
+        demand = _draw_demand(plan, study, backtest.scenario)
     scenario, costs = replace(backtest.scenario, demand=demand), dict[str, FloatArray]()
     params, ends = study.data.params, [backtest.warm_up + end for end in backtest.ends]
-    for name, runs in policies_by_seed(backtest, None).items():
-        if isinstance(runs[0][0], RecordedOrders):
-            continue
-        different = {tuple(map(id, run)): cast(Sequence[Policy], run) for run in runs}
-        found = {key: _history_costs(run, ends, scenario, params, backtest.warm_up) for key, run in different.items()}
-        costs[name] = np.stack([found[tuple(map(id, run))] for run in runs])
+    with study.stage("simulating histories"):
+        for name, runs in policies_by_seed(backtest, None).items():
+            if isinstance(runs[0][0], RecordedOrders):
+                continue
+            different = {tuple(map(id, run)): cast(Sequence[Policy], run) for run in runs}
+            found = {
+                key: _history_costs(run, ends, scenario, params, backtest.warm_up) for key, run in different.items()
+            }
+            costs[name] = np.stack([found[tuple(map(id, run))] for run in runs])
     return costs
 
 
