@@ -192,6 +192,8 @@ KINDS: Mapping[str, Rule] = {
     **dict.fromkeys(("data.first_date", "data.last_date", "backtest.first_date", "backtest.last_date"), DAY),
     **dict.fromkeys(("data", "backtest", "advice", "choice", "sweep", "settings", "reference", "options"), RECORD),
     **dict.fromkeys(("warnings", "assumptions", "backtest.folds"), RECORDS),
+    **dict.fromkeys(("blocks.items", "blocks.sample", "blocks.blocks"), COUNT),
+    **{"blocks": RECORD, "blocks.notes": TEXTS},
     "data.item_ids": ("must be a list of texts, or name their file", _are_item_ids),
     "level": ("must be a number between 0 and 1", lambda value: _is_number(value) and 0 < value < 1),
     "block": NUMBER,

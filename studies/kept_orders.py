@@ -28,7 +28,7 @@ from .kept_runs import kept_policies, orders_at_end, pooled_parameters
 from .orders import label_orders, not_sold
 from .outside import read_outside
 from .own import own_policies, own_policy
-from .run_items import item_ids_of
+from .run_items import item_ids_of, tuned_item_ids_of
 from .sections import BOUNDS, OWN_LEVELS, OWN_ORDERS
 from .windows import forecast_periods, shown_periods
 
@@ -200,9 +200,10 @@ def _order(
         ordering = own_policy(name, data)
     else:
         pooled = pooled_parameters(run / "models", name)
-        forecast = forecaster.predict(data.panel, shown) if new and pooled else None
+        other = new or "blocks" in record  # items whose parameters are the pool's
+        forecast = forecaster.predict(data.panel, shown) if other and pooled else None
         loaded = load_policy(name, run / "models")
-        ours = item_ids_of(run, record)
+        ours = tuned_item_ids_of(run, record)
         ordering = for_items(loaded, ours, data.panel.item_ids, data.params, pooled=pooled, forecast=forecast)
     return orders_at_end(data, forecaster, ordering, shown)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,19 @@ def backtest_record(backtest: Backtest) -> dict[str, Any]:
     return {**learning_record(first.forecasts.learning, first.trained), "policy_notes": notes}
 
 
-def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **details: Any) -> None:
-    """Write the resolved config and the record of the run, with further details."""
+def write_manifest(
+    run: RunFolder, study: Study, command: str, *, kind: str, data: Mapping[str, Any] | None = None, **details: Any
+) -> None:
+    """Write the resolved config and the record of the run.
+
+    Args:
+        run: the folder.
+        study: that was made.
+        command: the command line.
+        kind: "study", "impact" or "train".
+        data: which data it used; that of the study where None.
+        **details: what is to be kept besides.
+    """
     config, window, panel = study.config, study.window, study.data.panel
     run.write_text("config.toml", config.to_toml())
     test: dict[str, Any] = {"periods": window.end - window.cutoff, "validation_periods": window.cutoff - window.start}
@@ -96,7 +108,7 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **d
     record = manifest(name=config.name, command=command, seed=config.seed)
     record |= {
         "kind": kind,
-        "data": data_record(run, study),
+        "data": data or {**data_record(study), "item_ids": keep_item_ids(run, panel.item_ids)},
         "timeline": list(TIMELINE),
         "backtest": test,
         "baseline_rule": config.policies.baseline,
@@ -113,8 +125,8 @@ def write_manifest(run: RunFolder, study: Study, command: str, *, kind: str, **d
         run.append_metrics({"stage": stage, "cpu_seconds": round(seconds, 3)})
 
 
-def data_record(run: RunFolder, study: Study) -> dict[str, Any]:
-    """Return which data a study used, with hashes of its files and notes on them."""
+def data_record(study: Study) -> dict[str, Any]:
+    """Return which data a study used, with hashes of its files and notes on them; the items' ids are kept apart."""
     panel, files, window = study.data.panel, study.config.data, study.window
     listed = panel.listed
     notes = [*panel.notes, *window.notes]
@@ -129,7 +141,6 @@ def data_record(run: RunFolder, study: Study) -> dict[str, Any]:
     return {
         "source": "embedded panel" if files.history is None else Path(files.history).name,
         "items": panel.items,
-        "item_ids": keep_item_ids(run, panel.item_ids),
         "periods": panel.periods,
         "first_date": panel.dates[0].date(),
         "last_date": panel.dates[-1].date(),

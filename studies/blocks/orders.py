@@ -41,7 +41,7 @@ from ..kept_orders import (
 from ..kept_runs import orders_at_end, pooled_parameters
 from ..orders import label_orders, not_sold
 from ..own import own_policy
-from ..run_items import item_ids_of
+from ..run_items import item_ids_of, number_tuned, tuned_item_ids_of
 from ..scale_section import ScaleConfig
 from ..sections import OWN_LEVELS
 from ..windows import forecast_periods, shown_periods
@@ -282,8 +282,8 @@ class _Ordering:
         record = _manifest(run)
         self._loaded, self._pooled = load_policy(name, run / "models"), pooled_parameters(run / "models", name)
         self._ours: pd.Index[str] | None = None
-        if is_for_items(self._loaded, record["data"]["items"]):
-            self._ours = pd.Index(np.array(item_ids_of(run, record), dtype=object))
+        if is_for_items(self._loaded, number_tuned(record)):
+            self._ours = pd.Index(np.array(tuned_item_ids_of(run, record), dtype=object))
 
     def of(self, data: StudyData) -> pd.DataFrame:
         """Return the orders of the items of a tile."""

@@ -26,6 +26,7 @@ from ..interrupted import PARTS, interruptible_run
 from ..locks import locks_target
 from ..record import data_record, write_manifest
 from ..report.page import build_report
+from ..run_items import keep_item_ids, keep_sample
 from ..sections import BOUNDS, OWN_ORDERS
 from ..stages import study_stages
 from ..study import Analysis, StudyResult, advise_on, analyse, result_of, study_record, write_analysis
@@ -107,6 +108,7 @@ def run_block_study(
         with study.stage("writing", counted=True):
             write_analysis(run, study, found)
             _write_whole(run, work, whole, found)
+            keep_sample(run, study.data.panel.item_ids)
             if orders:
                 write_joined(run.path / "orders.csv", [folder / ORDER_FILE for folder in orders], escape_ids)
         record = study_record(study, found, whole.comparison, advice)
@@ -228,8 +230,8 @@ def _write_whole(run: RunFolder, work: _Work, whole: AllItems, found: Analysis) 
 
 
 def _whole_record(run: RunFolder, history: BlockedHistory, study: Study, whole: AllItems) -> dict[str, Any]:
-    """Return which data a study used: of all items, but for the ids, which are those that policies were tuned on."""
-    record, counts = data_record(run, study), whole.counts
+    """Return which data a study used, all items of it."""
+    record, counts = data_record(study), whole.counts
     listed, held_out = counts["listed"], counts["held_out"]
     notes = [*history.whole.notes, *study.window.notes]
     if counts["held_out_of_stock"]:
@@ -240,6 +242,7 @@ def _whole_record(run: RunFolder, history: BlockedHistory, study: Study, whole: 
     return {
         **record,
         "items": history.items,
+        "item_ids": keep_item_ids(run, history.item_ids(0, history.items)),
         "stockout_share": counts["out_of_stock"] / listed,
         "zero_share": counts["without_sales"] / listed,
         "notes": notes,

@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 
 from fractile.errors import InputError, WorkError
-from fractile.studies.blocks import block, dispatch
+from fractile.studies import study
+from fractile.studies.blocks import block, dispatch, study as block_study
 from fractile.studies.blocks.block import write_block
 from fractile.studies.blocks.dispatch import run_study
 from fractile.studies.blocks.history import BlockedHistory
 from fractile.studies.blocks.study import choose_sample, run_block_study
 from fractile.studies.config import StudyConfig
+from fractile.studies.kept_orders import next_orders
 from fractile.studies.report.page import build_report
 from fractile.studies.study import run_study as run_whole_study
 
@@ -36,7 +38,7 @@ def make_config(folder: Path, **scale: object) -> StudyConfig:
             "data": {**files, "state": str(folder / "state.csv")},
             "backtest": {"periods": HELD_OUT, "folds": 1, "validation": 12, "simulated_histories": 10},
             "forecast": {"forecaster": "seasonal_naive", "also": []},
-            "policies": {"names": ("newsvendor", "tuned_newsvendor", "base_stock"), "baseline": "newsvendor"},
+            "policies": {"names": ("newsvendor", "tuned_newsvendor"), "baseline": "newsvendor"},
             "scale": scale,
         }
     )
@@ -47,10 +49,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The run of the whole, one in blocks on all items, and one on a sample of them."""
     folder = tmp_path_factory.mktemp("runs")
     config = make_config(folder)
-    run_whole_study(config, folder / "whole")
-    run_block_study(config, folder / "blocks", tile=NUMBER)
+    with pytest.MonkeyPatch.context() as patch:
+        without_report(patch)
+        run_whole_study(config, folder / "whole")
+        run_block_study(config, folder / "blocks", tile=NUMBER)
     run_block_study(make_config(folder, sample=9, blocks=3), folder / "sample", tile=TILE)
     return {name: folder / name for name in ("whole", "blocks", "sample")}
+
+
+def without_report(patch: pytest.MonkeyPatch) -> None:
+    """Leave out the report, which takes longer than all else here."""
+    for module in (study, block_study):
+        patch.setattr(module, "build_report", lambda folder: folder)
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -76,8 +86,26 @@ def test_the_record_says_what_is_of_the_sample(runs: dict[str, Path]) -> None:
     build_report(runs["sample"])
 
 
-def test_engines_and_blocks_change_no_byte(runs: dict[str, Path], tmp_path: Path) -> None:
-    config = make_config(runs["sample"].parent, sample=9, blocks=2, engine="process", workers=2)
+def test_a_run_in_blocks_orders_all_items(runs: dict[str, Path]) -> None:
+    orders = read(runs["sample"] / "orders.csv")
+    assert list(orders["item_id"]) == list(read(runs["sample"] / "items.parquet")["item_id"])
+    config = json.loads((runs["sample"] / "manifest.json").read_text(encoding="utf-8"))
+    files = {name: runs["sample"].parent / f"{name}" for name in ("history.parquet", "state.csv")}
+    found = next_orders(runs["sample"], files["history.parquet"], files["state.csv"])
+    assert not (found.new or found.gone)
+    np.testing.assert_array_equal(found.table["order"], orders["order"])
+    assert config["policy"] == orders["policy"].iloc[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["process", "ray"])
+def test_engines_and_blocks_change_no_byte(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray")
+    without_report(monkeypatch)
+    config = make_config(runs["sample"].parent, sample=9, blocks=2, engine=engine, workers=2)
     run_block_study(config, tmp_path / "run", tile=TILE)
     for name in TABLES:
         assert (tmp_path / "run" / name).read_bytes() == (runs["sample"] / name).read_bytes(), name
@@ -86,6 +114,7 @@ def test_engines_and_blocks_change_no_byte(runs: dict[str, Path], tmp_path: Path
 def test_a_run_whose_blocks_failed_is_resumed(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    without_report(monkeypatch)
     config = make_config(runs["sample"].parent, sample=9, blocks=3)
     ran: list[int] = []
 
