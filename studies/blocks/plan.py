@@ -17,9 +17,8 @@ from ...errors import FractileError, InputError
 from ...forecasters.base import Forecaster
 from ...forecasters.storage import load_forecaster, load_state, save_forecaster, save_state
 from ...policies.base import Planner, Policy
-from ...policies.forecast_dp import ForecastDynamicProgramming
 from ...policies.storage import load_policy, save_policy
-from ...policies.transfer import has_item_parameters, pool_parameters
+from ...policies.transfer import has_item_parameters, is_for_items, pool_parameters
 from ...randomness import keyed_generator
 from ...training.train import needs_training
 from ..backtest import Backtest, Study
@@ -102,7 +101,9 @@ class BlockPlan:
                 ]
                 for fold in folds
             ]
-        by_item = any(of_items(p) for by_fold in policies.values() for seeds in by_fold for p in seeds)
+        by_item = any(
+            is_for_items(p, study.data.panel.items) for by_fold in policies.values() for seeds in by_fold for p in seeds
+        )
         histories = config.backtest.simulated_histories if config.drawn_policies else 0
         return cls(
             config=config,
@@ -217,11 +218,6 @@ class BlockPlan:
 def tuned_by_tile(name: str, config: StudyConfig) -> bool:
     """Whether a policy is tuned on each tile: item by item, and nobody gave its parameters."""
     return name in BY_ITEM and needs_training(name, config.policies.options.get(name, {}))
-
-
-def of_items(policy: Any) -> bool:
-    """Whether a policy found on the sample has parameters item by item."""
-    return has_item_parameters(policy) or isinstance(policy, ForecastDynamicProgramming)
 
 
 def _window(record: Mapping[str, Any]) -> Windows:

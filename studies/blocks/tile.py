@@ -20,7 +20,7 @@ from ...policies.base import Planner, Policy
 from ...policies.recorded import RecordedOrders
 from ...policies.registry import make_policy
 from ...policies.rollout import prepare_scenario, roll, simulate, state_after
-from ...policies.transfer import for_items
+from ...policies.transfer import for_items, is_for_items
 from ...progress import Progress, no_progress
 from ..backtest import Backtest, Fold, Forecasts, Study, Trained
 from ..data import StudyData
@@ -29,7 +29,7 @@ from ..own import own_policy
 from ..refits import Refits
 from ..sections import OWN
 from ..statistics.sums import CostSums
-from .plan import BlockPlan, of_items
+from .plan import BlockPlan
 
 FIGURES = (
     *("cost", "holding", "stockout", "ordering", "waste", "on_hand", "sales", "demand"),
@@ -154,7 +154,7 @@ def with_policies(plan: BlockPlan, study: Study, backtest: Backtest) -> Backtest
 
 def _for_tile(plan: BlockPlan, policy: Policy, pooled: Mapping[str, float], fold: Fold, data: StudyData) -> Policy:
     """Return a policy of the sample for a tile's items; of parameters item by item, new items take the pool's."""
-    if not of_items(policy):
+    if not plan.sample or not is_for_items(policy, len(plan.sample)):
         return policy
     near = fold.forecasts.after.at_origin(0)
     found: Policy = for_items(policy, plan.sample, data.panel.item_ids, data.params, pooled=pooled, forecast=near)
