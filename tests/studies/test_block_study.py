@@ -170,4 +170,4 @@ def test_large_histories_are_studied_in_blocks(runs: dict[str, Path], monkeypatc
     monkeypatch.setattr(dispatch, "run_whole_study", lambda *_, **__: "whole")
     scales = ({"whole": NUMBER - 1}, {"whole": NUMBER}, {"blocks": 1}, {"engine": "serial"})
     found = [run_study(make_config(folder, **scale), folder / "none") for scale in scales]
-    assert found == ["blocks", "whole", "blocks", "blocks"]
+    assert found == ["blocks", "whole", "blocks", "whole"]
