@@ -74,7 +74,9 @@ def own_files(folder: Path) -> list[Path]:
     They are the user's own: notes, orders of later weeks. Links count as files.
     """
     listed = listed_files(folder)
-    return [] if listed is None else [path for path in files_below(folder) if path.as_posix() not in listed]
+    if listed is None:
+        return []
+    return [path for path in files_below(folder) if path.as_posix() not in listed and not _is_of(path, listed)]
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -180,6 +182,12 @@ def _carry_over(old: Path, target: Path) -> bool:
     old.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)
     return True
+
+
+def _is_of(path: Path, listed: set[str]) -> bool:
+    """Whether a file is the lock of a file of the run, or what was to become one when its process was killed."""
+    begun = re.fullmatch(r"\.(?:[0-9a-f]{8}\.(.+)|(.+)\.lock)", path.name)
+    return begun is not None and path.with_name(begun[1] or begun[2]).as_posix() in listed
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

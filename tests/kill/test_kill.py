@@ -69,6 +69,10 @@ COMMANDS = {
     "lightgbm": ["train", "c.toml", "--forecaster", "lightgbm", "--policy", "newsvendor"],
     "backprop": ["train", "c.toml", "--policy", "backprop"],
     "study in blocks": ["study", "c.toml", "--history", "../many.parquet", "--blocks", "3"],
+    "study in blocks on processes": [
+        *("study", "c.toml", "--history", "../many.parquet", "--blocks", "3"),
+        *("--engine", "process", "--workers", "2"),
+    ],
     "backprop on an environment": ["train", "fractile/LostSales-v0", "--policy", "backprop", "--steps", "20"],
 }
 
@@ -130,7 +134,7 @@ def finish(arguments, folder, again):
 def check_kills(name, number, tmp_path, seed=14):
     """Kill a command at moments spread over its duration, resume it, and compare."""
     arguments = COMMANDS[name]
-    if name == "study in blocks":
+    if "blocks" in name:
         write_many(tmp_path / "many.parquet")
     whole = command(arguments, begin(tmp_path / "whole"))
     assert whole.code == 0, whole.text

@@ -15,7 +15,7 @@ from fractile.progress import no_progress
 from fractile.studies.config import load_config
 from fractile.studies.folder import free_target, new_run, read_manifest, resumable_run, unfinished_folder
 from fractile.studies.league.run import lineage_run
-from fractile.studies.replacing import is_whole, recover
+from fractile.studies.replacing import is_whole, own_files, recover
 from fractile.studies.resume import resume_run
 from fractile.studies.train_environment import train_environment
 
@@ -99,6 +99,13 @@ def test_a_file_of_the_users_that_finds_no_place_stays_and_is_named(tmp_path):
     assert (old / "notes" / "mine.txt").read_text() == "mine"
     assert recover(target) == [f"{old}: holds files of yours that find no place in {target}; move them away"]
     assert (old / "notes" / "mine.txt").read_text() == "mine"
+
+
+def test_what_a_killed_report_or_order_left_in_a_run_is_not_taken_for_the_users_own(tmp_path):
+    target = finished_run(tmp_path / "run")
+    for name in (".0123abcd.a.txt", ".a.txt.lock", ".0123abcd.mine.txt", ".mine.txt.lock"):
+        (target / name).write_text("")
+    assert [path.name for path in own_files(target)] == [".0123abcd.mine.txt", ".mine.txt.lock"]
 
 
 def test_a_folder_of_the_users_with_the_name_of_an_unfinished_run_stays(tmp_path):
