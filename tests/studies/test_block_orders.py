@@ -89,13 +89,16 @@ def test_orders_in_blocks_are_those_of_the_whole(folder, keep, tmp_path, policy)
 
 
 @pytest.mark.slow
-def test_orders_of_other_engines_and_as_csv_are_the_same(folder, keep, tmp_path):
+@pytest.mark.parametrize("engine", ["process", "ray"])
+def test_orders_of_other_engines_and_as_csv_are_the_same(folder, keep, tmp_path, engine):
+    if engine == "ray":
+        pytest.importorskip("ray")
     run, history = keep("newsvendor"), folder / "history.parquet"
     given = {"on_hand": 2.0, "items": folder / "items.parquet"}
     whole = next_orders(run, history, **given)
     given["tile"] = TILE
     order_in_blocks(run, history, tmp_path / "s.csv", **given, scale=ScaleConfig(blocks=3))
-    order_in_blocks(run, history, tmp_path / "p.csv", **given, scale=ScaleConfig(engine="process", workers=2, blocks=2))
+    order_in_blocks(run, history, tmp_path / "p.csv", **given, scale=ScaleConfig(engine=engine, workers=2, blocks=2))
     assert (tmp_path / "s.csv").read_bytes() == (tmp_path / "p.csv").read_bytes()
     write_orders(tmp_path / "whole.csv", whole.table)
     assert (tmp_path / "s.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
