@@ -148,6 +148,11 @@ def next_orders(
     )
 
 
+def orders_from_files(run: Path, record: Mapping[str, Any], trusted: Collection[str] = ()) -> bool:
+    """Return whether a kept run orders by forecasts that were made elsewhere; `trusted` as for `next_orders`."""
+    return record.get("forecaster") in load_config(inside(run, "config.toml"), trusted=trusted).forecast.files
+
+
 def check_given(
     run: Path, record: Mapping[str, Any], history: Path, state: Path | None, items: Path | None, on_hand: float | None
 ) -> None:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from ...errors import FractileError, InputError
 from ...executor import Task, open_executor, run_tasks
+from ...files import damaged, inside
 from ...forecasters.base import Forecaster
 from ...forecasters.data.matching import Rows, escape_ids
 from ...forecasters.data.rules import LEVEL_RULES
@@ -136,7 +137,7 @@ def order_in_blocks(
     check_given(run, record, history, state, items, on_hand)
     files = {"data.history": history} | ({} if items is None else {"data.items": items})
     files |= {} if state is None else {"data.state": state}
-    config = load_config(run / "config.toml", files, trusted=(*trusted, *filter(None, [policy])))
+    config = load_config(inside(run, "config.toml"), files, trusted=(*trusted, *filter(None, [policy])))
     name = policy_that_orders(run, record, config, policy)
     if record["forecaster"] in config.forecast.files:
         raise InputError(
@@ -145,6 +146,10 @@ def order_in_blocks(
                 "leave --blocks and --engine out"
             ]
         )
+    with damaged(run / "models", "train again"):  # said before the history is read, not by its first block
+        load_forecaster(run / "models")
+        if name != OWN_LEVELS:
+            load_policy(name, run / "models")
     with working_folder(out) as work:
         # Which items are discontinued, and need no count, is not known before the files are read.
         rows = Rows(leave_out=True, on_hand=0.0 if on_hand is None else on_hand)

@@ -38,11 +38,13 @@ def order(
         record, stock = read_manifest(run), _stock(on_hand)
         from ..assumptions import begin_with
         from ..blocks.written import in_blocks
+        from ..kept_orders import next_orders, orders_from_files
 
         made = opt.make_config(None, opt.scale_overrides(engine, workers, address, blocks) | {"data.history": history})
-        if in_blocks(made.scale, made.data):
-            if files:
-                raise InputError(["--forecasts: forecasts made elsewhere are not read in blocks; leave --blocks out"])
+        chosen, mine = engine is not None or blocks is not None, (*(trust or ()), *filter(None, [policy]))
+        if chosen and files:
+            raise InputError(["--forecasts: forecasts made elsewhere are not read in blocks; leave --blocks out"])
+        if chosen or (not files and in_blocks(made.scale, made.data) and not orders_from_files(run, record, mine)):
             from ..blocks.orders import order_in_blocks
 
             needed = need_file(out, "orders")
@@ -54,7 +56,6 @@ def order(
             text = begin_with(done.assumed, f"Orders: {needed} ({done.rows} rows)")
             terminal.emit({"out": needed, "rows": done.rows, "note": basis, **done.to_record()}, text)
             return
-        from ..kept_orders import next_orders
         from ..orders import orders_csv, write_orders
 
         with terminal.progress() as progress:
