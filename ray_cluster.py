@@ -26,6 +26,10 @@ from .errors import InputError
 from .parts import Parts
 from .tasks import ONE_THREAD, Done, Task, run_task, usable_cores
 
+LOOPBACK = "127.0.0.1"
+"""What a cluster that is started here listens on."""
+LOCAL_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Variable that, set to 0 before Ray is loaded, keeps it from putting the machine's own address in place of that."""
 OBJECT_STORE = 100_000_000
 """Bytes of memory for Ray's objects where it is started here: arguments of tasks, which are small."""
 UNSEEN = "unseen"
@@ -46,7 +50,10 @@ class RayExecutor:
     """
 
     def __init__(self, workers: int | None, address: str | None) -> None:
+        if address is not None:
+            _check_address(address)
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ.update({} if address else {LOCAL_ONLY: "0"})
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning about devices
         try:
             import ray
@@ -129,6 +136,25 @@ def run_remotely(task: Task, parts: Parts, probe: Path, path: Sequence[str] = ()
     return done.error, done.final
 
 
+def _check_address(address: str) -> None:
+    """Raise an `InputError` where nothing can be at an address; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
+    if "://" in address or not host or not port.isdigit():
+        raise InputError(
+            [f"address: must be 'auto' or HOST:PORT of a Ray cluster that this machine joined, got {address!r}"]
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise InputError([_no_cluster(address, str(error))]) from None
+
+
+def _no_cluster(address: str, why: str) -> str:
+    return f"address: no Ray cluster can be joined at {address!r} ({why}); start one with `ray start --head`"
+
+
 def _connect(ray: Any, workers: int | None, address: str | None) -> None:
     """Start a cluster on this machine, or join one."""
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -138,7 +164,7 @@ def _connect(ray: Any, workers: int | None, address: str | None) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Ray's own
             if address is None:
-                local = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+                local = {"include_dashboard": False, "_node_ip_address": LOOPBACK}
                 size = {"num_cpus": workers or usable_cores(), "object_store_memory": OBJECT_STORE}
                 ray.init(address="local", **local, **size, **quiet)
             else:
@@ -146,12 +172,18 @@ def _connect(ray: Any, workers: int | None, address: str | None) -> None:
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         if address is None:
             raise
-        said = str(error).strip().splitlines()[0]
-        raise InputError(
-            [f"address: no Ray cluster can be joined at {address!r} ({said}); start one with `ray start --head`"]
-        ) from None
+        raise InputError([_no_cluster(address, str(error).strip().partition("\n")[0])]) from None
     if handler is not None:
         signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, with another exit code
+    where = ray.get_runtime_context().gcs_address
+    if address is None and where.rpartition(":")[0] != LOOPBACK:
+        ray.shutdown()
+        raise InputError(
+            [
+                f"engine: Ray would listen on {where} instead of {LOOPBACK} alone, since it was loaded before; start "
+                f"with {LOCAL_ONLY}=0 in the environment, or join a cluster of your own with the address"
+            ]
+        )
 
 
 def _await(path: Path) -> None:

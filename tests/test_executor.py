@@ -1,6 +1,8 @@
 """Executors: the same tests for every engine, and what only some of them can suffer."""
 
 import importlib.util
+import ipaddress
+import os
 import signal
 import subprocess
 import sys
@@ -60,6 +62,15 @@ def die(folder, log, how, times):
             time.sleep(60)
         os.kill(os.getpid(), getattr(signal, how))
     (folder / "done.txt").write_text("done")
+
+
+def nap(folder, log, number):
+    with open(log, "a") as file:
+        file.write(f"{number}\\n")
+    until = time.monotonic() + 60
+    while not Path(log).with_name("killed").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    (folder / "nap.txt").write_text(str(number))
 
 
 def threads(folder):
@@ -324,3 +335,134 @@ def alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+NODES = """
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from threading import Thread
+
+folder = Path({folder!r})
+sys.path.insert(0, str(folder))
+from ray.cluster_utils import Cluster
+from fractile.executor import Task, open_executor, run_tasks
+from fractile.parts import Parts
+
+cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 0, "include_dashboard": False}})
+nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+log = folder / "log"
+tasks = [Task(("nap", k), "{module}:nap", {{"log": str(log), "number": k}}) for k in range(4)]
+
+
+def kill():
+    while not log.exists() or len(log.read_text().splitlines()) < 2:  # both nodes are at work
+        time.sleep(0.05)
+    cluster.remove_node(nodes[0], allow_graceful=False)
+    (folder / "killed").touch()
+
+
+with closing(open_executor("ray", None, cluster.address)) as executor:
+    Thread(target=kill).start()
+    run_tasks(executor, tasks, Parts(folder / "parts"), progress=lambda *said: print("said", *said, flush=True))
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not RAY, reason="needs Ray")
+def test_a_node_of_ray_that_dies_costs_the_tasks_that_it_ran(module, tmp_path):
+    code = NODES.format(folder=str(tmp_path), module=module)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True)
+    parts, log = Parts(tmp_path / "parts"), (tmp_path / "log").read_text().split()
+    assert [read(parts, "nap", k) for k in range(4)] == ["0", "1", "2", "3"]
+    assert len(log) == 5  # one of them twice
+    assert set(log) == set("0123")
+    assert run.stdout.count("it is run again") == 1
+
+
+@pytest.mark.skipif(not RAY, reason="needs Ray")
+def test_a_machine_that_does_not_see_the_folder_is_named(cluster, module, tmp_path):
+    with closing(open_executor("ray", 2)) as executor:
+        for task in squares(module, range(2)):
+            executor.submit(task, Parts(tmp_path / "parts"))
+        for probe in tmp_path.glob("parts/*.probe"):
+            probe.unlink()  # as where the folder of that name is another one
+        with pytest.raises(InputError, match="does not see this folder; put the run folder"):
+            executor.next_done()
+
+
+@pytest.mark.skipif(not RAY, reason="needs Ray")
+def test_an_address_without_a_cluster_is_a_clear_fault():
+    with pytest.raises(InputError, match=r"address: no Ray cluster can be joined at '127\.0\.0\.1:1'"):
+        open_executor("ray", None, "127.0.0.1:1")
+    with pytest.raises(InputError, match="address: must be 'auto' or HOST:PORT"):
+        open_executor("ray", None, "ray://head:10001")
+
+
+LISTENING = """
+from pathlib import Path
+from fractile.executor import open_executor
+
+executor = open_executor("ray", 1)
+import ray
+print(ray.get_runtime_context().gcs_address, flush=True)
+input()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not RAY or not Path("/proc/net/tcp").exists(), reason="needs Ray and /proc")
+def test_ray_listens_on_the_loopback_address_alone():
+    """Ports of all processes of the session that Ray started, by their sockets."""
+    run = subprocess.Popen(
+        [sys.executable, "-c", LISTENING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert run.stdout.readline().startswith("127.0.0.1:")
+        found = listening(descendants(run.pid))
+        assert found
+        assert [address for address in found if not is_loopback(address)] == []
+    finally:
+        run.communicate("\n", timeout=60)
+
+
+def is_loopback(address):
+    found = ipaddress.ip_address(address)
+    mapped = getattr(found, "ipv4_mapped", None)
+    return found.is_loopback or (mapped is not None and mapped.is_loopback)
+
+
+def descendants(pid):
+    found, new = {pid}, [pid]
+    while new:
+        new = [child for parent in new for child in children(parent) if child not in found]
+        found.update(new)
+    return found
+
+
+def listening(pids):
+    """Return the local addresses that some processes listen on, as bytes."""
+    inodes = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                target = os.readlink(link)
+            except OSError:
+                continue
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:  # listening
+                text = fields[1].partition(":")[0]
+                words = [bytes.fromhex(text[k : k + 8])[::-1] for k in range(0, len(text), 8)]  # little-endian
+                found.append(b"".join(words))
+    return found
