@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .errors import FractileError
+from .errors import FractileError, WorkError
 
 MOST_JSON = 256 * 2**20
 """Bytes of a JSON file."""
@@ -121,14 +121,16 @@ def damaged(path: Path, remedy: str) -> Iterator[None]:
     """Turn errors that are no `FractileError` while the block lasts into one that names a file; see `usable`."""
     try:
         yield
-    except FractileError:
+    except (FractileError, WorkError, ImportError):
         raise
     except MemoryError:
         raise FractileError(f"{path}: needs more memory than there is, or is damaged; {remedy}") from None
     except Exception as fault:
         if isinstance(fault, OSError) and fault.errno is not None:  # of the disk, not of the file's content
             raise
-        text = " ".join(f"{type(fault).__name__}: {fault}".split())[:400]
+        words = " ".join(f"{type(fault).__name__}: {fault}".split())[:400]
+        # Of what Python says of wrong types, a reader learns nothing.
+        text = "its values do not fit together" if isinstance(fault, TypeError | AttributeError) else words
         raise FractileError(f"{path}: is damaged, or of another version ({text}); {remedy}") from fault
 
 

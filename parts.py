@@ -27,7 +27,10 @@ KEY = "part.json"
 CHECKPOINTS = "checkpoints"
 """Folder of pieces that are not finished."""
 
-UNREADABLE = (AttributeError, FractileError, KeyError, NotImplementedError, TypeError, ValueError)
+UNREADABLE = (
+    *(AttributeError, FractileError, LookupError, NotImplementedError, OverflowError, RecursionError),
+    *(TypeError, ValueError),
+)
 """What saving and loading raise where a piece cannot be kept, or was kept by another version."""
 
 
@@ -182,7 +185,7 @@ def _fault(path: Path, key: tuple[str | int, ...]) -> str:
         if record["key"] != list(key):
             return "is the part of another key"
         found, kept = _hashes(path), dict(record["hashes"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return f"has no {KEY} that can be read"
     wrong = [name for name in sorted({*found, *kept}) if found.get(name) != kept.get(name)]
     return f"{wrong[0]} is not as it was written" if wrong else ""

@@ -163,6 +163,18 @@ def _are_item_ids(value: Any) -> bool:
     return _texts(value) or value == {"file": ITEM_IDS}
 
 
+def _are_assumptions(value: Any) -> bool:
+    if not _records(value):
+        return False
+    texts = all(isinstance(each.get(key), str) for each in value for key in ("name", "symbol", "source"))
+    return texts and all(
+        {"low", "high", "value"} <= set(each)
+        and all(each[key] is None or _is_number(each[key]) for key in ("low", "high"))
+        and (each["value"] is None or isinstance(each["value"], str))
+        for each in value
+    )
+
+
 def _mapping_of(kind: Kind) -> Kind:
     return lambda value: isinstance(value, dict) and all(map(kind, value.values()))
 
@@ -185,16 +197,17 @@ RECORDS: Rule = ("must be a list of tables", _records)
 KINDS: Mapping[str, Rule] = {
     **dict.fromkeys(("name", "command", "created", "kind", "status", "policy", "baseline", "forecaster"), TEXT),
     **dict.fromkeys(("baseline_rule", "assumed", "advice.sentence", "choice.sentence", "environment"), TEXT),
-    **dict.fromkeys(("data.source", "data.freq"), TEXT),
+    **dict.fromkeys(("data.source", "data.freq", "advice.action", "advice.policy", "advice.candidate"), TEXT),
     **dict.fromkeys(("files", "timeline", "data.notes", "config_policies"), TEXTS),
     **dict.fromkeys(("seed", "data.items", "data.periods", "backtest.periods", "backtest.validation_periods"), COUNT),
     **dict.fromkeys(("backtest.warm_up_periods", "backtest.learning_periods", "backtest.simulated_histories"), COUNT),
     **dict.fromkeys(("data.first_date", "data.last_date", "backtest.first_date", "backtest.last_date"), DAY),
     **dict.fromkeys(("data", "backtest", "advice", "choice", "sweep", "settings", "reference", "options"), RECORD),
-    **dict.fromkeys(("warnings", "assumptions", "backtest.folds"), RECORDS),
+    **dict.fromkeys(("warnings", "backtest.folds"), RECORDS),
     **dict.fromkeys(("blocks.items", "blocks.sample", "blocks.blocks"), COUNT),
     **{"blocks": RECORD, "blocks.notes": TEXTS},
     "data.item_ids": ("must be a list of texts, or name their file", _are_item_ids),
+    "assumptions": ("must be a list of assumptions: name, symbol, low, high, value, source", _are_assumptions),
     "level": ("must be a number between 0 and 1", lambda value: _is_number(value) and 0 < value < 1),
     "block": NUMBER,
     "currency": TEXT,

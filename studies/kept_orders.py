@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..errors import InputError
@@ -129,7 +130,7 @@ def next_orders(
     data = _study_data(inputs, config)
     ended = tuple(item for item, over in zip(panel.item_ids, not_sold(panel, data.params), strict=True) if over)
     _check_counts(inputs, ended, on_hand)
-    with damaged(run / "models", "train again"):
+    with damaged(run / "models", "train again"), np.errstate(all="ignore"):  # what comes out is checked
         table = _order(run, record, config, data, name, new, forecasts)
     assumed = assumed_in_run(record, inputs.items if items is not None else None)
     aged = age_notes(record, panel.dates, behind)

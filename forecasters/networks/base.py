@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ...arrays import FloatArray
+from ...errors import FractileError
 from ...progress import Progress
 from ...randomness import keyed_generator
 from ..base import Arrays, Config, Request, State
@@ -149,10 +150,20 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
         made = cls(cls.config_type.from_config(config["config"]))
         sizes = Sizes(**config["sizes"])
         plan = InputPlan.from_config(config["plan"])
-        with torch.random.fork_rng(devices=[]):
-            networks = [made.build_network(sizes, plan) for _ in range(made.config.members)]
-        network = networks[0] if len(networks) == 1 else NetworkEnsemble(networks)
         weights = {k.removeprefix("net."): v for k, v in arrays.items() if k.startswith("net.")}
+        members = made.config.members
+        most = max(members, getattr(made.config, "layers", 1), len(getattr(made.config, "dilations", ())))
+        if most > len(weights):  # a file may promise any number of them
+            raise FractileError(f"{most:,} members or layers cannot have {len(weights)} arrays of weights")
+        with torch.device("meta"):  # takes no memory, whatever sizes a file says
+            shapes = {k: tuple(v.shape) for k, v in made.build_network(sizes, plan).state_dict().items()}
+        first = "" if members == 1 else "networks.0."
+        stored = {k.removeprefix(first): v.shape for k, v in weights.items() if k.startswith(first)}
+        if shapes != stored:
+            raise FractileError("the weights are not those of a network of these sizes")
+        with torch.random.fork_rng(devices=[]):
+            networks = [made.build_network(sizes, plan) for _ in range(members)]
+        network = networks[0] if len(networks) == 1 else NetworkEnsemble(networks)
         network.load_state_dict(to_tensors(weights, torch.device("cpu")))
         network = network.to(made._device).eval()
         made._fitted = FittedNetwork(plan, sizes, network, cls.errors_type.from_arrays(arrays))

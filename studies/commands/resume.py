@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...files import damaged
 from . import options as opt
 from .terminal import Terminal, open_terminal
 
@@ -22,7 +23,8 @@ def resume(
     with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal:
         from ..resume import resume_run
 
-        with terminal.progress() as progress:
+        remedy = "begin anew: the same command with --overwrite"
+        with terminal.progress() as progress, damaged(run, remedy):
             found = resume_run(run, progress=progress, trusted=trust or ())
         terminal.note(found.note)
         _show(terminal, found)

@@ -102,7 +102,7 @@ def open_terminal(*, as_json: bool, quiet: bool, debug: bool) -> Iterator[Termin
     except Exception as error:
         if isinstance(error, BrokenPipeError):  # whoever reads the output has seen enough
             raise
-        if debug and not isinstance(error, FractileError):
+        if debug and (not isinstance(error, FractileError) or error.__cause__ is not None):
             traceback.print_exc()
         faults, code = _describe(error)
         if as_json:

@@ -201,6 +201,27 @@ def test_nothing_leads_out_of_the_folder(tmp_path: Path):
             load_state(tmp_path / "here", name)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 2**20}, "the weights are not those of a network of these sizes"),
+        ({"members": 10**9}, "1,000,000,000 members or layers cannot have"),
+        ({"dilations": list(range(1, 1000))}, "999 members or layers cannot have"),
+    ],
+)
+def test_a_network_takes_no_memory_for_sizes_that_its_weights_do_not_have(changes, message, tmp_path: Path):
+    """A file of a few bytes could ask for more memory than there is; in a network of two members, too."""
+    for members in (1, 2):
+        made = make_forecaster("mqcnn", steps=2, horizon=2, members=members).fit(small_panel().until(50))
+        config, arrays = made.to_state()
+        load = type(made).from_state
+        load(config, arrays)
+        family = next(value for value in config.values() if isinstance(value, dict) and "config" in value)
+        family["config"] |= changes
+        with pytest.raises(FractileError, match=message):
+            load(config, arrays)
+
+
 def test_a_file_imports_no_code(tmp_path: Path, monkeypatch):
     """A forecaster's file may name a class of one's own; its module must be there already."""
     (tmp_path / "not_imported_yet.py").write_text("raise SystemExit('was run')")
