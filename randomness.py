@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import unpack
 from typing import Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +106,7 @@ class KeyedStream:
     def at(self, seed: int, *key: str | int) -> np.random.Generator:
         """Return the generator at the beginning of a key's draws; it is the same object in every call."""
         # Numbers rather than arrays, which numpy takes a multiple of the time to read.
-        self._bits.state = {
+        state: Any = {
             "bit_generator": "Philox",
             "state": {"counter": (0, 0, 0, 0), "key": unpack("<2Q", digest(seed, *key))},
             "buffer": (0, 0, 0, 0),
@@ -113,6 +114,7 @@ class KeyedStream:
             "has_uint32": 0,
             "uinteger": 0,
         }
+        self._bits.state = state
         return self._generator
 
 
