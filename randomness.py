@@ -15,7 +15,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import unpack
 from typing import Any
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
