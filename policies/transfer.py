@@ -167,7 +167,7 @@ def pool_parameters(policy: Any, forecast: DemandForecast, params: ItemParams) -
 
 def for_items(
     policy: Any,
-    before: Sequence[str],
+    before: Sequence[str] | pd.Index[str],
     now: Sequence[str],
     params: ItemParams,
     *,

@@ -148,12 +148,10 @@ class BlockedHistory:
 
     def params_at(self, positions: IntArray) -> ItemParams:
         """Return the parameters of the items at these positions."""
-        return ItemParams(
-            **{
-                name: each[positions] if isinstance(each, np.ndarray) else each
-                for name, each in self.item_values.items()
-            }
-        )
+        values: dict[str, Any] = {
+            name: each[positions] if isinstance(each, np.ndarray) else each for name, each in self.item_values.items()
+        }
+        return ItemParams(**values)
 
     @property
     def periods(self) -> int:

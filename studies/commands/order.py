@@ -49,8 +49,18 @@ def order(
 
             needed = need_file(out, "orders")
             with terminal.progress() as progress:
-                given = {"state": state, "items": items, "policy": policy, "on_hand": stock, "trusted": trust or ()}
-                done = order_in_blocks(run, history, needed, **given, scale=made.scale, progress=progress)
+                done = order_in_blocks(
+                    run,
+                    history,
+                    needed,
+                    state=state,
+                    items=items,
+                    policy=policy,
+                    on_hand=stock,
+                    trusted=trust or (),
+                    scale=made.scale,
+                    progress=progress,
+                )
             basis = order_basis(record, policy)
             terminal.note(basis, *done.notes)
             text = begin_with(done.assumed, f"Orders: {needed} ({done.rows} rows)")
