@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from fractile.forecasters.registry import FORECASTERS
 from fractile.progress import no_progress
 from fractile.studies.backtest import Backtest, Study, begin
-from fractile.studies.blocks.block import EACH, ITEM_COSTS, ITEMS, run_block
+from fractile.studies.blocks.block import EACH, ITEM_COSTS, ITEMS, run_block, select_items
 from fractile.studies.blocks.history import BlockedHistory
 from fractile.studies.blocks.merge import AllItems, merge_blocks
 from fractile.studies.blocks.plan import BlockPlan
+from fractile.studies.blocks.tile import simulate_tile
 from fractile.studies.checks.study import simulate_bounds
 from fractile.studies.compare import Comparison, summarise
 from fractile.studies.config import StudyConfig
+from fractile.studies.data import StudyData
 from fractile.studies.fold_savings import savings_by_fold, savings_of_periods
 from fractile.studies.histories import with_histories
 
 NUMBER, PERIODS, HELD_OUT, TILE = 21, 80, 20, 4
+NETWORKS = ("rnn", "deepar", "mqmlp", "mqrnn", "mqcnn", "mqtransformer", "quantile_function")
 NAMES = ("newsvendor", "tuned_newsvendor", "hindsight")
 
 
@@ -139,3 +143,71 @@ def test_a_plan_comes_back_from_its_folder(example: Example) -> None:
     tuned, before = (plan.policies["tuned_newsvendor"] for plan in (loaded, example.plan))
     assert [[(p.scale, p.shift) for p in seeds] for seeds in tuned] == [[(p.scale, p.shift) for p in s] for s in before]
     assert repr(loaded.shocks) == repr(example.plan.shocks)
+
+
+def tile_of(example: Example, rows: np.ndarray) -> StudyData:
+    """Return the data of some items."""
+    return select_items(example.study.data, rows)
+
+
+@pytest.mark.parametrize("names", [("newsvendor", "base_stock", "constant_order")])
+def test_policies_tuned_item_by_item_are_tuned_on_each_tile(example: Example, names: tuple[str, ...]) -> None:
+    config = example.study.config.with_overrides(
+        {"policies.names": names, "policies.baseline": "newsvendor", "forecast.forecaster": "seasonal_naive"}
+    )
+    study = replace(example.study, config=config, seconds={}, windows=example.study.windows[:1])
+    backtest = study.backtest("seasonal_naive", names)
+    plan = BlockPlan.of_sample(study, backtest, "newsvendor", whole=True)
+    assert plan.by_tile == names[1:]
+    assert not set(plan.by_tile) & set(plan.policies)
+    found = simulate_tile(plan, study.data)  # one tile of all items: tuned as the whole is
+    for name in names:
+        np.testing.assert_allclose(found.periods[name], backtest.trajectories[name].cost.sum(2), rtol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(FORECASTERS))
+def test_each_forecaster_forecasts_items_that_it_was_not_fitted_on(example: Example, name: str) -> None:
+    options = {"steps": 5} if name in NETWORKS else {}
+    config = example.study.config.with_overrides(
+        {
+            "policies.names": ["newsvendor"],
+            "policies.baseline": "newsvendor",
+            "forecast.forecaster": name,
+            "forecast.options": {name: options},
+            "backtest.simulated_histories": 0,
+        }
+    )
+    sample, others = np.arange(0, NUMBER, 2), np.arange(1, NUMBER, 2)
+    study = replace(example.study, config=config, data=tile_of(example, sample), seconds={})
+    plan = BlockPlan.of_sample(study, study.backtest(name, ["newsvendor"]), "newsvendor", whole=True)
+    plan.save(example.folder / name)
+    loaded = BlockPlan.load(example.folder / name)
+    found = simulate_tile(loaded, tile_of(example, others))
+    assert found.costs.items.shape == (1, len(others))
+    assert np.isfinite(found.costs.items).all()
+    # Nothing of a tile depends on which other items it holds but for rounding: forecasts are each item's own.
+    half = simulate_tile(loaded, tile_of(example, others[:4]))
+    np.testing.assert_allclose(half.costs.items, found.costs.items[:, :4], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_networks_that_order_are_followed_in_blocks(example: Example) -> None:
+    names = ("newsvendor", "backprop", "generalist")
+    config = example.study.config.with_overrides(
+        {
+            "policies.names": names,
+            "policies.baseline": "newsvendor",
+            "forecast.forecaster": "seasonal_naive",
+            "training.seeds": 2,
+            "training.backprop_steps": 20,
+        }
+    )
+    study = replace(example.study, config=config, seconds={})
+    backtest = study.backtest("seasonal_naive", names)
+    BlockPlan.of_sample(study, backtest, "newsvendor", whole=True).save(example.folder / "networks")
+    plan = BlockPlan.load(example.folder / "networks")
+    tiles = [simulate_tile(plan, tile_of(example, rows)) for rows in (np.arange(8), np.arange(8, NUMBER))]
+    for name in names:
+        summed = sum(tile.periods[name] for tile in tiles)
+        np.testing.assert_allclose(summed, backtest.trajectories[name].cost.sum(2), rtol=1e-6)
