@@ -16,7 +16,7 @@ from ...errors import Faults
 from ...executor import Task, open_executor, run_tasks
 from ...forecasters.data.matching import escape_ids
 from ...parts import Parts
-from ...progress import Progress, no_progress, plan_stages
+from ...progress import Progress, begin_stage, no_progress, plan_stages
 from ..assumptions import assumption_record, assumptions_of, describe_defaults
 from ..backtest import Study, begin
 from ..config import StudyConfig
@@ -34,7 +34,7 @@ from .block import ITEM_COSTS, ITEMS
 from .history import SURVEY, TILE, BlockedHistory
 from .merge import AllItems, merge_blocks
 from .plan import BlockPlan
-from .study_orders import ORDERS as ORDER_FILE
+from .study_orders import ORDERS as ORDER_FILE, read_seconds
 from .written import cut_blocks, write_joined
 
 HISTORY, PLAN, BLOCK, ORDERS = "history", "plan", "block", "orders"
@@ -104,6 +104,7 @@ def run_block_study(
         if ordered and advice.policy != OWN_ORDERS:
             said = {"policy": advice.policy, "assumed": describe_defaults(assumptions)}
             orders = work.run(ORDER_STAGE, ORDERS, "fractile.studies.blocks.study_orders:run_orders", **said)
+            seconds[f"{ALL}: {ORDER_STAGE}"] = sum(map(read_seconds, orders))
         notes = describe_blocks(history, study, whole)
         with study.stage("writing", counted=True):
             write_analysis(run, study, found)
@@ -151,10 +152,8 @@ class _Work:
         tasks = [
             Task((kind, first, end), function, {**shared, "first": first, "end": end}) for first, end in self.blocks
         ]
-        with (
-            study.stage(stage, counted=True),
-            closing(open_executor(scale.engine, scale.workers, scale.address)) as executor,
-        ):
+        begin_stage(study.progress, stage)  # its CPU time is that of the tasks, wherever they run
+        with closing(open_executor(scale.engine, scale.workers, scale.address)) as executor:
             run_tasks(executor, tasks, self.parts, progress=study.progress)
         return [self.parts.folder_of(task.key) for task in tasks]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from time import process_time
 from typing import Any, TypeVar, cast
 
 import pandas as pd
@@ -21,7 +23,8 @@ from .history import BlockedHistory
 from .plan import BlockPlan
 from .tile import forecast_tile, with_policies
 
-ORDERS = "orders.parquet"
+ORDERS, SECONDS = "orders.parquet", "seconds.json"
+"""Files of a block's part: its orders, and the CPU time that they took."""
 State = TypeVar("State")
 
 
@@ -39,6 +42,7 @@ def run_orders(
         policy: the one that orders.
         assumed: what nobody gave, in a line.
     """
+    began = process_time()
     made, surveyed = BlockPlan.load(Path(plan)), BlockedHistory.from_record(history)
     frames = []
     for begin, stop in surveyed.chunks(first, end):
@@ -48,6 +52,12 @@ def run_orders(
             frames.append(order_tile(made, each, policy))
     labels = {"policy": policy, "forecaster": made.forecaster, "assumed": assumed}
     write_frames(folder / ORDERS, [label_orders(frame, **labels) for frame in frames])
+    (folder / SECONDS).write_text(json.dumps(process_time() - began), encoding="utf-8")
+
+
+def read_seconds(folder: Path) -> float:
+    """Return the CPU time that the orders of a block took."""
+    return float(json.loads((folder / SECONDS).read_text(encoding="utf-8")))
 
 
 def order_tile(plan: BlockPlan, data: StudyData, policy: str) -> pd.DataFrame:
