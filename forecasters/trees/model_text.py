@@ -184,7 +184,7 @@ def _numbers(
     text = table.get(key, "")
     if not form.fullmatch(text):
         _refuse(name, f"must have plain numbers as {key}")
-    found = np.array(text.split(), dtype=kind)
+    found: np.ndarray[Any, Any] = np.array(text.split(), dtype=kind)
     if len(found) != number:
         _refuse(name, f"must have {number} numbers as {key}, got {len(found)}")
     return found
