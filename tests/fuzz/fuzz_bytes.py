@@ -14,7 +14,7 @@ SPLINTERS = (
     *("\u2028\u202e\u200b".encode(), "é".encode("cp1252"), b"sep=;\n", b"PAR1", b"PK\x03\x04", b"\x1f\x8b", b"BZh9"),
 )
 ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-7", "cp1252", "cp500", "shift_jis")
-LARGE = 40_000_000
+LARGE = 4_000_000
 """Bytes that a small packed file unpacks to: more than a command should hold of it without a word."""
 
 

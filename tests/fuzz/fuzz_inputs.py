@@ -133,13 +133,13 @@ def _command(rng, kind, path, place):
         chosen = ["--run", place.folder / "outside", "--forecasts", f"mine={path}"]
         return ["order", *chosen, *files, "--out", out]
     chosen = rng.random()
-    if chosen < 0.35:
+    if chosen < 0.2:
         return ["order", "--run", place.folder / "run", *files, "--out", out]
     alone = files[:2] if kind == "history" and rng.random() < 0.5 else files[:4]
     more = [] if rng.random() < 0.8 else ["--missing", ("zero", "unknown")[rng.integers(2)]]
     if rng.random() < 0.1:
         more += ["--freq", ("D", "MS", "W-MON", "W-SUN", "h")[rng.integers(5)]]
-    if chosen < 0.7 and kind != "state":
+    if chosen < 0.6 and kind != "state":
         shape = ["--forecaster", "seasonal_naive", "--horizon", "3", "--out", out]
         return ["forecast", *alone, *shape, *more]
     return ["validate", *(alone if kind == "history" else files), *more]
@@ -157,10 +157,13 @@ def _import_options(rng):
 
 def _config_command(rng, path, place):
     chosen = rng.random()
-    if chosen < 0.5:
+    if chosen < 0.4:
         return ["validate", path]
-    if chosen < 0.95:
+    if chosen < 0.7:
         return ["forecast", path, "--out", place.work / "out.csv"]
+    if chosen < 0.95:
+        fixed = ["--policy", "newsvendor", "--forecaster", "seasonal_naive"]
+        return ["train", path, *fixed, "--out", place.work / "kept"]
     return ["init", "--history", path, "--out", place.work / "started"]
 
 
@@ -171,7 +174,7 @@ def check(place, rng):
     with own_temporary_folder(place.temporary):
         outcome = run_command(*arguments)
     after = snapshot(place.folder)
-    outs = [place.work / name for name in ("out.csv", "out.parquet", "started")]
+    outs = [place.work / name for name in ("out.csv", "out.parquet", "started", "kept")]
     faults = faults_of(outcome, before, after, outs)
     if outcome.code == 0:
         faults += _faults_of_outputs(arguments[0], outs)
