@@ -14,6 +14,7 @@ import pandas as pd
 from ..errors import FractileError, InputError
 from ..files import inside, read_json, usable
 from ..forecasters.base import Forecaster
+from ..forecasters.data.calendar import later_dates
 from ..forecasters.forecast import DEFAULT_LEVELS
 from ..forecasters.storage import save_forecaster
 from ..parts import Parts
@@ -180,6 +181,7 @@ def forecast_file(config: StudyConfig, horizon: int, levels: list[float] | None)
         levels: quantile levels; `DEFAULT_LEVELS` where None.
     """
     data, name = load_data(config), config.forecast.forecaster
+    later_dates(data.panel.dates[-1:], data.panel.freq, horizon)  # raises where there are no such dates
     forecaster = new_forecaster(name, config.forecast.options.get(name, {}), horizon, config.seed)
     wanted = set(levels or DEFAULT_LEVELS)
     # The usual levels are always forecast, so that no value depends on which others are printed.

@@ -92,7 +92,9 @@ def check_distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Count = Annotated[int, Field(strict=True, ge=1, description="a whole number >= 1")]
-Periods = Annotated[int, Field(strict=True, ge=1, description="a whole number of periods >= 1")]
+Periods = Annotated[
+    int, Field(strict=True, ge=1, le=100_000, description="a whole number of periods >= 1 (100,000 at most)")
+]
 NotNegative = Annotated[float, Field(strict=True, ge=0, description="a number >= 0")]
 Positive = Annotated[float, Field(strict=True, gt=0, description="a number > 0")]
 OptionalPositive = Annotated[Positive | None, Field(description="a number of units > 0")]
@@ -266,7 +268,7 @@ class BacktestConfig(Section):
             simulated demand beside the real one; fewer on very large panels, none below two.
     """
 
-    periods: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
+    periods: Annotated[Periods | None, Field(description="a whole number of periods >= 1 (100,000 at most)")] = None
     folds: Count = 2
     validation: Periods = 26
     simulated_histories: Annotated[int, Field(strict=True, ge=0, description="a whole number >= 0")] = 60
@@ -287,7 +289,7 @@ class ForecastConfig(Section):
     also: Annotated[
         tuple[ForecasterName, ...], AfterValidator(check_distinct), Field(description="a list of forecaster names")
     ] = ("seasonal_naive", "ets")
-    horizon: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
+    horizon: Annotated[Periods | None, Field(description="a whole number of periods >= 1 (100,000 at most)")] = None
     options: Annotated[
         Mapping[ForecasterName, Options], Field(description=f"a table by forecaster name of {OPTIONS_RULE}")
     ] = Field(default_factory=dict)
@@ -326,9 +328,9 @@ class LineageConfig(Section):
         AfterValidator(check_distinct),
         Field(description="'all' or a list of forecaster names"),
     ] = ()
-    horizon: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
+    horizon: Annotated[Periods | None, Field(description="a whole number of periods >= 1 (100,000 at most)")] = None
     origins: Count = 3
-    spacing: Annotated[Periods | None, Field(description="a whole number of periods >= 1")] = None
+    spacing: Annotated[Periods | None, Field(description="a whole number of periods >= 1 (100,000 at most)")] = None
     volatility_items: Count = 1000
     quick: Annotated[bool, Field(strict=True, description="true or false")] = False
 

@@ -163,11 +163,22 @@ def _place(periods: pd.DatetimeIndex, dates: pd.DatetimeIndex) -> IntArray:
 
 
 def later_dates(dates: pd.DatetimeIndex | None, freq: str | None, periods: int) -> pd.DatetimeIndex | None:
-    """Return dates that lie some periods later, or None where there are none."""
+    """Return dates that lie some periods later, or None where there are none.
+
+    Raises:
+        FractileError: where they lie beyond the last date that can be kept.
+    """
     if dates is None or freq is None:
         return None
     offset: Any = pd.tseries.frequencies.to_offset(freq)
-    return dates + periods * offset
+    try:
+        if len(dates) and pd.notna(dates.max()):
+            dates.max() + periods * offset  # a single date is refused where those of an index wrap around
+        return dates + periods * offset
+    except (pd.errors.OutOfBoundsDatetime, pd.errors.OutOfBoundsTimedelta, OverflowError):
+        last = pd.Timestamp.max.date()
+        where = f"{periods:,} periods of freq {freq!r} after {dates[-1].date()} lie beyond {last}"
+        raise FractileError(f"{where}, the last date that can be kept; give fewer periods") from None
 
 
 def year_angle(dates: pd.DatetimeIndex) -> FloatArray:

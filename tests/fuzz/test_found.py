@@ -123,3 +123,15 @@ def test_a_workbook_whose_numbers_are_all_missing_is_a_fault(tmp_path):
     (tmp_path / "h.csv").write_text(HISTORY)
     said = refused(tmp_path, "validate", "--history", tmp_path / "h.csv", "--items", tmp_path / "i.xlsx")
     assert "lead_time" in said
+
+
+def test_forecasts_beyond_the_last_date_are_a_fault(tmp_path):
+    (tmp_path / "h.csv").write_text(HISTORY)
+    wanted = ["forecast", "--history", tmp_path / "h.csv", "--forecaster", "seasonal_naive", "--horizon"]
+    assert "lie beyond 2262-04-11, the last date that can be kept" in refused(tmp_path, *wanted, "30000")
+    assert "(100,000 at most), got 3000000" in refused(tmp_path, *wanted, "3000000")
+
+
+def test_days_that_no_date_in_nanoseconds_reaches_are_a_fault_of_an_import(tmp_path):
+    (tmp_path / "h.csv").write_text(HISTORY.replace("a,2023-01-02", "a,9999-12-31"))
+    assert "dates must be dates" in refused(tmp_path, "import", tmp_path / "h.csv", "--out", tmp_path / "out.csv")
