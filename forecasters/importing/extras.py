@@ -38,6 +38,10 @@ _MOST_SHOWN = 4
 _FLAGS = ("in_stock", "listed", "promotion", "holiday")
 
 
+_LARGEST = 1e150
+"""Numbers beyond which sums and products with units may overflow."""
+
+
 @dataclass(frozen=True, eq=False)
 class Cells:
     """Where the rows of sales go: an item and a period each.
@@ -63,7 +67,7 @@ class Cells:
         """Return the weighted mean of each written cell, the plain one where weights are zero, NaN without values."""
         there = np.isfinite(values)
         share = np.bincount(self.flat[there], weights[there], self._full())
-        summed = np.bincount(self.flat[there], (values * weights)[there], self._full())
+        summed = np.bincount(self.flat[there], values[there] * weights[there], self._full())
         counts = np.bincount(self.flat[there], None, self._full())
         plain = np.bincount(self.flat[there], values[there], self._full())
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -151,6 +155,11 @@ def _one(
     numbers, wrong = parse_numbers(column.values, decimal)
     if wrong.any():
         findings.fault(f"column {column.name!r} must hold numbers, got {column.values[wrong][0]!r}; correct it")
+        return None, ""
+    large = np.abs(np.nan_to_num(numbers)) > _LARGEST
+    if large.any():
+        shown = f"{numbers[large][0]:g}"
+        findings.fault(f"column {column.name!r} holds {shown}, too large to be added up; correct it, or leave it out")
         return None, ""
     values = column.spread(numbers, np.nan)
     if name == "price":

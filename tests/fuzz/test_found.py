@@ -135,3 +135,9 @@ def test_forecasts_beyond_the_last_date_are_a_fault(tmp_path):
 def test_days_that_no_date_in_nanoseconds_reaches_are_a_fault_of_an_import(tmp_path):
     (tmp_path / "h.csv").write_text(HISTORY.replace("a,2023-01-02", "a,9999-12-31"))
     assert "dates must be dates" in refused(tmp_path, "import", tmp_path / "h.csv", "--out", tmp_path / "out.csv")
+
+
+def test_prices_that_cannot_be_added_up_are_a_fault_of_an_import(tmp_path):
+    (tmp_path / "h.csv").write_text(HISTORY.replace("2023-01-09,1,3", "2023-01-09,1,1e308"))
+    said = refused(tmp_path, "import", tmp_path / "h.csv", "--out", tmp_path / "out.csv")
+    assert "column 'price' holds 1e+308, too large to be added up" in said
