@@ -360,6 +360,7 @@ def kill():
     while not log.exists() or len(log.read_text().splitlines()) < 2:  # both nodes are at work
         time.sleep(0.05)
     cluster.remove_node(nodes[0], allow_graceful=False)
+    time.sleep(5)  # its worker goes down a moment after it
     (folder / "killed").touch()
 
 
