@@ -13,7 +13,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, BinaryIO
 
 from .parts import Parts
@@ -36,7 +36,7 @@ class ProcessExecutor:
         self._done: SimpleQueue[Done] = SimpleQueue()
         self._threads: list[Thread] = []
         self._running: dict[int, subprocess.Popen[bytes]] = {}
-        self._closed = False
+        self._closing = Event()
 
     def submit(self, task: Task, parts: Parts) -> None:
         """See `Executor`."""
@@ -52,7 +52,7 @@ class ProcessExecutor:
 
     def close(self) -> None:
         """See `Executor`."""
-        self._closed = True
+        self._closing.set()
         for _ in self._threads:
             self._waiting.put(None)
         for process in list(self._running.values()):
@@ -63,11 +63,11 @@ class ProcessExecutor:
     def _drive(self, number: int) -> None:
         """Hand one task after the other to a worker, which is replaced where it dies."""
         process: subprocess.Popen[bytes] | None = None
-        while (work := self._waiting.get()) is not None and not self._closed:
+        while (work := self._waiting.get()) is not None and not self._closing.is_set():
             try:
                 if process is None or process.poll() is not None:
                     process = self._running[number] = _start()
-                if self._closed:  # while the worker started
+                if self._closing.is_set():  # while the worker started
                     break
                 assert process.stdin is not None
                 assert process.stdout is not None

@@ -59,7 +59,8 @@ class RayExecutor:
             import ray
         except ImportError:
             raise InputError(["engine: 'ray' needs Ray, which is not installed: pip install 'fractile[ray]'"]) from None
-        self._ray, self._workers, self._address = ray, workers, address
+        self._ray: Any = ray
+        self._workers = workers
         self._own = not ray.is_initialized()
         if self._own:
             _connect(ray, workers, address)

@@ -260,8 +260,8 @@ def tune_task(folder: Path, recipe: Recipe, forecaster: str, pieces: Pieces, pol
     def tune(study: Study) -> None:
         for fold in worker_backtest(recipe, forecaster, pieces).folds:
             problem = _problem(study, forecaster, fold)
-            for policy in [] if problem is None else policies:
-                if not is_trained(policy):
+            for policy in policies:
+                if problem is not None and not is_trained(policy):
                     problem.tune(policy)
 
     measured(folder, recipe, forecaster, tune)

@@ -131,8 +131,8 @@ class Trial:
         whole = {name: p for name, p in backtest.trained.policies.items() if not isinstance(p, Planner)}
         policies = {name: policy_of_items(p, items, study.data.panel.items) for name, p in whole.items()}
         tuned = tuple(name for name in policies if name in TUNERS and needs_training(name, given.get(name, {})))
-        right = (with_protection_totals(world.believed(), params) for world in (judged, other))
-        return cls(*right, (judged, other), params, policies, tuned, study.config.seed, backtest.warm_up)
+        seen, tuning = (with_protection_totals(world.believed(), params) for world in (judged, other))
+        return cls(seen, tuning, (judged, other), params, policies, tuned, study.config.seed, backtest.warm_up)
 
     @property
     def mistakes(self) -> list[Mistake]:

@@ -247,8 +247,8 @@ def lineage_run(
         run.write_json(MANIFEST, record | {"status": RUNNING})
         names, options = league_names(config), league_options(config)
         with open_scaled(config.scale) as executor:
-            where = {"keep": run.path / ENTRIES, "executor": executor, "config": config}
-            found = run_league(task, names, options, progress=progress, **where)
+            keep = run.path / ENTRIES
+            found = run_league(task, names, options, keep=keep, progress=progress, executor=executor, config=config)
             worker_task.cache_clear()
         shutil.rmtree(run.path / ENTRIES / CHECKPOINTS, ignore_errors=True)
         write_league(run.path, found)
@@ -274,8 +274,9 @@ def study_lineage(study: Study, run: RunFolder, executor: Executor | None = None
     with study.stage("forecast lineage"):
         keep = None if study.parts.folder is None else study.parts.folder / LEAGUE
         names, options = league_names(study.config), league_options(study.config)
-        where = {"keep": keep, "executor": executor, "config": study.config}
-        found = run_league(task, names, options, progress=study.progress, **where)
+        found = run_league(
+            task, names, options, keep=keep, progress=study.progress, executor=executor, config=study.config
+        )
         worker_task.cache_clear()
     write_league(run.path / KIND, found)
     return found
