@@ -151,6 +151,7 @@ class ItemParams:
         if not 0 < self.discount <= 1:
             faults.add(f"discount must lie in (0, 1], got {self.discount}; 1 means no discount")
         faults.raise_if_any()
+        _check_spans(self)
         _check_order_rules(self)
         self._derive()
         _check_capacity(self)
@@ -304,6 +305,22 @@ def _check_unmet_demand(value: Any, faults: Faults) -> Any:
     if np.any(np.asarray(share, dtype=np.float64) > 1):
         faults.add(f"unmet_demand as a share that is lost must be at most 1, got {value}")
     return share
+
+
+MOST_PERIODS = 10_000
+"""Periods beyond which a lead time is a misprint: the pipeline has a slot for each of them."""
+
+
+def _check_spans(params: ItemParams) -> None:
+    """Raise where a span has more periods than any item waits or lasts."""
+    faults = Faults()
+    for name in ("lead_time", "review_period", "shelf_life"):
+        value = getattr(params, name)
+        spans = np.asarray(0.0 if value is None else value, dtype=np.float64)
+        longest = np.max(spans, where=np.isfinite(spans), initial=0.0)
+        if longest > MOST_PERIODS:
+            faults.add(f"{name} must be at most {MOST_PERIODS:,} periods, got {longest:g}; correct it")
+    faults.raise_if_any()
 
 
 def _check_order_rules(params: ItemParams) -> None:

@@ -148,7 +148,7 @@ def mutate_rows(rng, rows):
     if kind == 3:
         return [header, *(body[at] for at in rng.permutation(len(body)))]
     if kind == 4:
-        return [header, *body, *body[: int(rng.integers(1, len(body)))]]
+        return [header, *body, *body[: int(rng.integers(1, len(body) + 1))]]
     if kind == 5:
         return [header, *body[int(rng.integers(len(body))) :]]
     if kind == 6:
@@ -300,7 +300,7 @@ def _mutate_archive(rng, data):
             if name == hit and kind == 1:
                 content = content[: int(rng.integers(len(content) + 1))]
             elif name == hit and kind == 2:
-                at = int(rng.integers(len(content)))
+                at = int(rng.integers(len(content) + 1))
                 content = content[:at] + rng.bytes(3) + content[at + 3 :]
             elif name.startswith("xl/worksheets/") and kind == 3:
                 content = content.replace(b"</sheetData>", b" " * 6_000_000 + b"</sheetData>")

@@ -141,3 +141,10 @@ def test_prices_that_cannot_be_added_up_are_a_fault_of_an_import(tmp_path):
     (tmp_path / "h.csv").write_text(HISTORY.replace("2023-01-09,1,3", "2023-01-09,1,1e308"))
     said = refused(tmp_path, "import", tmp_path / "h.csv", "--out", tmp_path / "out.csv")
     assert "column 'price' holds 1e+308, too large to be added up" in said
+
+
+def test_a_lead_time_of_more_periods_than_memory_holds_is_a_fault(tmp_path):
+    (tmp_path / "h.csv").write_text(HISTORY)
+    (tmp_path / "i.csv").write_text(ITEMS.replace("a,2,1", "a,1e12,1"))
+    said = refused(tmp_path, "validate", "--history", tmp_path / "h.csv", "--items", tmp_path / "i.csv")
+    assert "lead_time must be at most 10,000 periods, got 1e+12" in said
