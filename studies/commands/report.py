@@ -12,9 +12,12 @@ def report(run: opt.RunToReport, as_json: opt.Json = False, quiet: opt.Quiet = F
     """Write the report of a run folder anew."""
     with open_terminal(as_json=as_json, quiet=quiet, debug=debug) as terminal:
         read_manifest(run)
+        import numpy as np
+
         from ..report.page import build_report
 
-        with terminal.progress() as progress, damaged(run, "make the run again"):
+        silent = np.errstate(all="ignore")  # numbers of a damaged table
+        with terminal.progress() as progress, damaged(run, "make the run again"), silent:
             progress("drawing")
             path = build_report(run)
         terminal.emit({"report": path}, f"Report: {path}")
