@@ -107,9 +107,17 @@ class DemandForecast(Protocol):
 
 def check_level(level: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     """Return quantile levels as an array; each must lie in (0, 1), and they must broadcast to (items, origins)."""
-    level = np.asarray(level, dtype=np.float64)
+    try:
+        level = np.asarray(level, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise FractileError(f"a quantile level must be a number between 0 and 1, got {level!r}") from None
     if not (0 < level < 1 if not level.ndim else np.all((level > 0) & (level < 1))):
-        raise FractileError(f"a quantile level must lie strictly between 0 and 1, got {level}")
+        inside = (level > 0) & (level < 1)
+        where = f" for item {int(np.argwhere(~inside)[0][0])}" if level.ndim else ""
+        raise FractileError(
+            f"a quantile level must lie strictly between 0 and 1, got {level[~inside].flat[0]:g}{where}; a critical "
+            "ratio b / (b + h) is 1 where the holding cost is 0 or next to nothing, 0 where the stock-out cost is"
+        )
     if not level.ndim:
         return level
     fits = level.ndim <= 2 and all(n in (1, m) for n, m in zip(level.shape[::-1], shape[::-1], strict=False))
@@ -132,11 +140,23 @@ def check_horizon(forecast: DemandForecast, horizon: int) -> None:
 
 def check_span(forecast: DemandForecast, span: ArrayLike) -> IntArray:
     """Return spans as an array; each must be at least 1 and at most the horizon."""
-    span = np.asarray(span, dtype=np.int64)
+    try:
+        array = np.asarray(span, dtype=np.float64)
+    except (OverflowError, TypeError, ValueError):
+        raise FractileError(f"span must be whole periods, got {span!r}") from None
+    if not array.size or not ((array >= 1) & (array == np.floor(array)) & (array < np.inf)).all():
+        raise FractileError(f"span must be whole periods, 1 at least, got {span}")
+    span = np.minimum(array, np.iinfo(np.int32).max).astype(np.int64)
     if int(span.min()) < 1:
         raise FractileError(f"span must be at least 1 period, got {span.min()}")
     check_horizon(forecast, int(span.max()))
     return span
+
+
+def check_count(name: str, number: object) -> None:
+    """Refuse what is no whole number of at least 1."""
+    if not isinstance(number, int | np.integer) or number < 1:
+        raise FractileError(f"{name} must be a whole number >= 1, got {number!r}")
 
 
 def check_origin(forecast: DemandForecast, index: int | IntArray) -> slice | IntArray:
@@ -151,6 +171,7 @@ def sample_forecast(
     forecast: DemandForecast, paths: int, rng: np.random.Generator, method: Method | None
 ) -> FloatArray:
     """Draw demand paths from any forecast by its dependence: see `QuantileForecast.sample`."""
+    check_count("paths", paths)
     shape, horizon = forecast.values.shape[:3], forecast.horizon
     dependence = forecast.dependence or Dependence.independent(horizon)
     dependence = (dependence if method is None else dependence.by(method)).over(0, horizon)

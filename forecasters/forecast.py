@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import MOST, FloatArray, IntArray
 from ..errors import Faults, FractileError
 from .calibration.dependence import Dependence, Method
 from .data.calendar import later_dates
@@ -20,6 +20,7 @@ from .data.panel import SalesPanel
 from .demand_forecast import (
     DRAWS,
     DemandForecast,
+    check_count,
     check_horizon,
     check_level,
     check_origin,
@@ -74,17 +75,19 @@ class QuantileForecast:
     dependence: Dependence | None = None
 
     def __post_init__(self) -> None:
-        levels = np.asarray(self.levels, dtype=np.float64)
+        levels = _numbers("levels", self.levels).astype(np.float64, copy=False)
+        values = _numbers("values", self.values)
         if levels.ndim != 1 or len(levels) < 2 or not increasing_inside(levels):
             raise FractileError(
                 f"levels must be two or more numbers, strictly increasing, between 0 and 1, got {self.levels}"
             )
-        if self.values.ndim != 4 or self.values.shape[-1] != len(levels):
+        if values.ndim != 4 or values.shape[-1] != len(levels):
             raise FractileError(
                 "values must have the shape (items, origins, horizon, levels) with "
-                f"{len(levels)} levels, got {self.values.shape}"
+                f"{len(levels)} levels, got {values.shape}"
             )
         object.__setattr__(self, "levels", levels)
+        object.__setattr__(self, "values", values)
         self._check_values()
 
     @classmethod
@@ -180,6 +183,7 @@ class QuantileForecast:
         Returns:
             units, shape (number, items, origins, horizon).
         """
+        check_count("number", number)
         horizon = self.horizon if horizon is None else horizon
         check_horizon(self, horizon)
         dependence = (self.dependence or Dependence.independent(self.horizon)).over(0, horizon)
@@ -363,14 +367,15 @@ class QuantileForecast:
         # One pass, where all is right; NaN makes a comparison false, too.
         if (
             (values[..., 0] >= 0).all()
-            and (values[..., -1] < np.inf).all()
+            and (values[..., -1] <= MOST).all()
             and (values[..., 1:] >= values[..., :-1]).all()
         ):
             return
-        if values.size and not (values.min() >= 0 and values.max() < np.inf):
-            at = np.argwhere(~(np.isfinite(values) & (values >= 0)))[0]
+        if values.size and not (values.min() >= 0 and values.max() <= MOST):
+            at = np.argwhere(~((values >= 0) & (values <= MOST)))[0]
+            rule = f"demand of at most {MOST:g} units" if MOST < values[tuple(at)] < np.inf else "finite demand >= 0"
             raise FractileError(
-                f"values must be finite demand >= 0, got {values[tuple(at)]} at {self._place(at[:3])}, level "
+                f"values must be {rule}, got {values[tuple(at)]} at {self._place(at[:3])}, level "
                 f"{levels[at[3]]:g}; fill gaps before the forecast is built, and clip at zero with np.maximum"
             )
         falls = values[..., :-1] - values[..., 1:] > CROSSING * np.maximum(values[..., :-1], 1.0)
@@ -388,6 +393,17 @@ class QuantileForecast:
         named = repr(self.item_ids[item]) if item < len(self.item_ids) else str(item)
         day = "" if self.dates is None else f" ({self.dates[origin].date()})"
         return f"item {named}, origin {self.origins[origin]}{day}, step {step + 1} of the horizon"
+
+
+def _numbers(name: str, given: object) -> FloatArray:
+    """Return numbers as they are, or texts and objects as float64; refuse what is no real number."""
+    array = np.asarray(given)
+    if array.dtype.kind not in "fiu":
+        try:
+            array = array.astype(np.float64, casting="unsafe" if array.dtype.kind != "c" else "safe")
+        except (TypeError, ValueError):
+            raise FractileError(f"{name} must be real numbers, got an array of {array.dtype}") from None
+    return array
 
 
 def concatenate_origins(forecasts: Sequence[DemandForecast]) -> QuantileForecast:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, FloatArray, IntArray
+from ..arrays import MOST, Array, FloatArray, IntArray
 from ..envs.core.backend import are_quantities, first_fault, is_torch
 from ..envs.core.params import ItemParams
 from ..envs.core.period import StockState, advance, observation, system_of
@@ -105,6 +105,8 @@ def _outcomes(
     view: HistoryView,
 ) -> tuple[Any, Iterator[Any]]:
     """Return what costs are charged with, and the outcomes of the periods after the warm-up: see `simulate`."""
+    if not all(scenario.demand.shape):
+        raise FractileError(f"demand must have a path, a period and an item at least, got {scenario.demand.shape}")
     if not 0 <= warm_up < scenario.periods:
         raise FractileError(f"warm_up must be from 0 to {scenario.periods - 1}, got {warm_up}")
     check_attributes(params, SIMULATED, "a simulation")
@@ -219,7 +221,8 @@ def _check_order(policy: Policy, order: Any, shape: tuple[int, int], obs: Observ
         known = f" ({ids[item]})" if len(ids) == shape[1] else ""
         raise FractileError(
             f"{name} must order a finite number >= 0, got {order[path, item]:g} for item {item}{known} on path {path} "
-            f"in period {obs.period}; look for 0 / 0, and take max(order, 0): stock cannot be sent back"
+            f"in period {obs.period}; look for 0 / 0, and take max(order, 0): stock cannot be sent back, and no order "
+            f"is larger than {MOST:g}"
         )
 
 

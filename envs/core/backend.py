@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from ...arrays import Array
+from ...arrays import MOST, Array
 
 KEPT_ZEROS = 32_768
 """Numbers up to which an array of zeros is kept for `positive_part`: numpy compares two arrays faster than array and
@@ -91,20 +91,20 @@ def normal_cdf(x: Array) -> Array:
     return sys.modules["torch"].special.ndtr(x) if is_torch(x) else ndtr(x)
 
 
-INFINITY_BITS = np.uint64(0x7FF0000000000000)
-"""What an infinite float64 looks like as an integer: finite numbers >= 0 are below it, all others are not."""
+MOST_BITS = np.float64(MOST).view(np.uint64)
+"""What the largest quantity looks like as an integer: numbers from 0 up to it are no larger, all others are."""
 
 
 def are_quantities(x: NDArray[Any]) -> bool:
-    """Whether all numbers are finite and not negative: one pass over the numbers, where a comparison takes three."""
-    if not x.size or (x.dtype == np.float64 and x.view(np.uint64).max() < INFINITY_BITS):
+    """Whether all numbers are from 0 to `MOST`: one pass over the numbers, where a comparison takes three."""
+    if not x.size or (x.dtype == np.float64 and x.view(np.uint64).max() <= MOST_BITS):
         return True
-    return bool(((x >= 0) & (x < np.inf)).all())  # also −0.0, and other types
+    return bool(((x >= 0) & (x <= MOST)).all())  # also −0.0, and other types
 
 
 def first_fault(x: NDArray[Any]) -> tuple[int, ...]:
-    """Return the position of the first number that is not finite or is negative."""
-    return tuple(int(i) for i in np.argwhere(~((x >= 0) & (x < np.inf)))[0])
+    """Return the position of the first number that is no quantity."""
+    return tuple(int(i) for i in np.argwhere(~((x >= 0) & (x <= MOST)))[0])
 
 
 def clip(x: Array, low: float, high: float) -> Array:

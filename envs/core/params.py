@@ -141,14 +141,14 @@ class ItemParams:
         faults = Faults()
         for name, rule in ITEM_RULES.items():
             value = getattr(self, name)
-            if value is not None:
+            if value is not None or not rule.optional:
                 object.__setattr__(self, name, _check_number(name, value, rule, faults))
         object.__setattr__(self, "unmet_demand", _check_unmet_demand(self.unmet_demand, faults))
         if self.issuing not in ("fifo", "lifo"):
             faults.add(f"issuing must be 'fifo' or 'lifo', got {self.issuing!r}")
         if self.capacity is not None and self.shelf_life is not None:
             faults.add("capacity and shelf_life exclude each other: leave one of them out")
-        if not 0 < self.discount <= 1:
+        if not isinstance(self.discount, int | float | np.number) or not 0 < self.discount <= 1:
             faults.add(f"discount must lie in (0, 1], got {self.discount}; 1 means no discount")
         faults.raise_if_any()
         _check_spans(self)
@@ -185,7 +185,17 @@ class ItemParams:
 
     @property
     def critical_ratio(self) -> Number:
-        """The share of periods in which demand should be met: b / (b + h)."""
+        """The share of periods in which demand should be met: b / (b + h).
+
+        Raises:
+            FractileError: where an item costs neither in stock nor short, so that there is no such share.
+        """
+        free = np.asarray((np.asarray(self.stockout_cost) == 0) & (np.asarray(self.holding_cost) == 0))
+        if free.any():
+            which = f" of item {int(np.argwhere(np.atleast_1d(free))[0][-1])}" if free.ndim else ""
+            raise FractileError(
+                f"the critical ratio b / (b + h){which} is not defined: holding_cost and stockout_cost are 0; give one"
+            )
         return self.stockout_cost / (self.stockout_cost + self.holding_cost)
 
     @property
@@ -283,14 +293,15 @@ def _plain(value: Any) -> Any:
 def _check_number(name: str, value: Any, rule: NumberRule, faults: Faults) -> Any:
     """Return a Python number or a numpy array of the right type; keep a fault where the rule is broken."""
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+        array = np.asarray(np.nan if value is None else value, dtype=np.float64)
+    except (OverflowError, TypeError, ValueError):
         faults.add(f"{name} must be {rule.text}, got {value!r}")
         return value
     finite = np.isfinite(array)
     bad = ~np.where(finite, rule.holds(np.where(finite, array, rule.low + 1.0)), (array == np.inf) & rule.unlimited)
     if bad.any():
-        faults.add(f"{name} must be {rule.text}, got {array[bad].flat[0]:g}; {rule.remedy}")
+        worst = float(array[bad].flat[0])
+        faults.add(f"{name} must be {rule.broken(worst)}, got {worst:g}; {rule.remedy}")
         return value
     array = array.astype(np.int64) if rule.whole and finite.all() else array
     return array.item() if array.ndim == 0 else array

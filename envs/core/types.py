@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...arrays import Array, FloatArray, IntArray
+from ...arrays import MOST, Array, FloatArray, IntArray
 from ...errors import FractileError
 from ...forecasters.demand_forecast import DemandForecast
 from .backend import are_quantities, concatenate, first_fault, zeros
@@ -81,7 +81,7 @@ class Scenario:
             `ObservationEncoder.prepare`; likewise.
 
     Raises:
-        FractileError: where shapes do not fit, or demand is negative, infinite or not a number.
+        FractileError: where shapes do not fit, or demand is negative, larger than `MOST` or not a number.
     """
 
     demand: Array
@@ -97,8 +97,9 @@ class Scenario:
             raise FractileError(f"demand must have the shape (paths, periods, items), got {tuple(self.demand.shape)}")
         if isinstance(self.demand, np.ndarray) and not are_quantities(self.demand):
             path, period, item = first_fault(self.demand)
+            wrong = "at most 1e+15" if MOST < self.demand[path, period, item] < np.inf else "finite and >= 0"
             raise FractileError(
-                f"demand must be finite and >= 0, got {self.demand[path, period, item]:g} on path {path} in period "
+                f"demand must be {wrong}, got {self.demand[path, period, item]:g} on path {path} in period "
                 f"{period} of item {item}; clip it, or draw it from a distribution that is not negative"
             )
         if self.forecasts is not None and len(self.forecasts) != self.periods:

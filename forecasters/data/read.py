@@ -296,7 +296,9 @@ class Table:
             self.fault(missing, f"{must}, is missing", "write the number", whose=whose)
         self.fault(np.isinf(values), f"{must} and finite", rule.remedy, values)
         finite = np.isfinite(values)
-        broken = finite & ~rule.holds(np.where(finite, values, 1.0))
+        large = rule.exceeded(values)
+        self.fault(large, f"{column} must be at most {rule.high:g}", "correct it, or count in larger units", values)
+        broken = finite & ~large & ~rule.holds(np.where(finite, values, 1.0))
         self.fault(broken, must, rule.remedy, values)
         return values
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...arrays import BoolArray, FloatArray
+from ...arrays import MOST, MOST_PERIODS, BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class NumberRule:
         whole: the number must be whole.
         optional: a cell may be empty, a field None.
         unlimited: infinity stands for "no limit".
+        high: the largest one.
     """
 
     low: float
@@ -34,6 +35,7 @@ class NumberRule:
     whole: bool = False
     optional: bool = False
     unlimited: bool = False
+    high: float = MOST
 
     @property
     def text(self) -> str:
@@ -41,17 +43,26 @@ class NumberRule:
         return f"{'an integer' if self.whole else 'a number'} {'>' if self.above else '>='} {self.low:g}"
 
     def holds(self, values: FloatArray) -> BoolArray:
-        """Return whether each finite number keeps the rule."""
-        enough: BoolArray = values > self.low if self.above else values >= self.low
+        """Return whether each finite number keeps the rule; infinity is never too large."""
+        enough: BoolArray = (values > self.low if self.above else values >= self.low) & ~self.exceeded(values)
         return enough & (values == np.floor(values)) if self.whole else enough
+
+    def exceeded(self, values: FloatArray) -> BoolArray:
+        """Return whether each finite number is too large."""
+        large: BoolArray = (values > self.high) & (values < np.inf)
+        return large
+
+    def broken(self, value: float) -> str:
+        """Return the part of the rule that a number breaks, in words."""
+        return f"at most {self.high:g}" if self.high < value < np.inf else self.text
 
 
 _NO_LIMIT = "leave it out (an empty cell, None) where there is no such limit"
 _COST = NumberRule(0, "write the cost as a positive amount")
 
 ITEM_RULES = {
-    "lead_time": NumberRule(0, "round it or model it as random through arrivals", whole=True),
-    "review_period": NumberRule(1, "give whole periods", whole=True),
+    "lead_time": NumberRule(0, "round it or model it as random through arrivals", whole=True, high=MOST_PERIODS),
+    "review_period": NumberRule(1, "give whole periods", whole=True, high=MOST_PERIODS),
     "holding_cost": _COST,
     "stockout_cost": _COST,
     "price": _COST,
@@ -63,7 +74,12 @@ ITEM_RULES = {
     "minimum_order": NumberRule(0, _NO_LIMIT, optional=True),
     "maximum_order": NumberRule(0, _NO_LIMIT, above=True, optional=True, unlimited=True),
     "shelf_life": NumberRule(
-        1, "leave it out (an empty cell, None) where nothing perishes", whole=True, optional=True, unlimited=True
+        1,
+        "leave it out (an empty cell, None) where nothing perishes",
+        whole=True,
+        optional=True,
+        unlimited=True,
+        high=MOST_PERIODS,
     ),
 }
 """Parameters of items: a column of the items file and a field of `ItemParams` each."""

@@ -23,6 +23,7 @@ from ..data.panel import SalesPanel
 from ..forecast import DEFAULT_LEVELS, QuantileForecast
 from ..forecaster import BaseForecaster
 from .inputs import InputPlan, build_inputs, plan_inputs, unit_of
+from .losses import MOST_UNITS
 from .network import Network, NetworkConfig, NetworkEnsemble, NetworkInputs, Sizes
 from .training import Checkpoint, Trainer, fit_fingerprint, make_examples, to_tensors, validation_periods
 
@@ -209,6 +210,7 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
 
     def _build_inputs(self, plan: InputPlan, panel: SalesPanel) -> NetworkInputs:
         """Return the network's inputs for a panel and `horizon` periods beyond its end."""
+        check_units(self.name, panel)
         longer = panel.extended(np.zeros((panel.items, self.config.horizon)))
         inputs = build_inputs(longer, plan)
         return NetworkInputs(**to_tensors({f.name: getattr(inputs, f.name) for f in fields(inputs)}, self._device))
@@ -219,6 +221,23 @@ class NetworkForecaster(BaseForecaster[FittedNetwork]):
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device(device)
+
+
+def check_units(name: str, panel: SalesPanel) -> None:
+    """Refuse sales that are larger than the largest forecast of a network.
+
+    Args:
+        name: of the forecaster.
+        panel: the history.
+    """
+    if panel.sales.max(initial=0.0, where=panel.informative) <= MOST_UNITS:
+        return
+    item, period = np.argwhere(panel.informative & (panel.sales > MOST_UNITS))[0]
+    raise FractileError(
+        f"{name} forecasts {MOST_UNITS:,.0f} units a period at most, and item {panel.item_ids[item]!r} sold "
+        f"{panel.sales[item, period]:g} on {panel.dates[period].date()}; count in larger units, e.g. thousands, or "
+        "take another forecaster, e.g. patchwork"
+    )
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from ...arrays import FloatArray
 
 MAX_LOG_QUANTILE = 14.0
 """Largest log1p quantile: a million units; keeps the first steps of training finite."""
+MOST_UNITS = float(np.expm1(MAX_LOG_QUANTILE))
+"""The same in units."""
 
 
 def quantile_loss(log_quantiles: Tensor, demand: Tensor, *, weight: Tensor, levels: Tensor) -> Tensor:

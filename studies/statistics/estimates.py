@@ -15,6 +15,8 @@ from .variance import IndependentPaths, OneHistory, Variance, jackknife_moves
 
 Clusters = Literal["auto", "path", "item_time"]
 
+LEAST_COST = 1e-200
+"""Costs of a baseline that are next to nothing: no share of less is a number that can be worked with."""
 MANY_PATHS = 20
 """Independent paths from which on "auto" clusters by path."""
 
@@ -138,7 +140,7 @@ def estimate_savings(
         raise FractileError(f"costs must share one shape (paths, periods, items), got {found}")
     means = [cost.mean(0) for cost in each]
     total = float(means[0].sum())
-    if total <= 0:
+    if total < LEAST_COST:
         raise FractileError(
             f"the baseline costs {total:g} in all: a saving is a share of a positive cost; choose another baseline, or "
             "give the difference of the costs to mean_interval"

@@ -77,7 +77,8 @@ class History:
 
     def typical(self, periods: Any, holding: Any, stockout: Any) -> FloatArray:
         """Return the newsvendor's cost for normal demand over some periods, money, (columns,)."""
-        ratio = np.clip(stockout / (stockout + holding), 0.01, 0.9999)
+        both = np.asarray(stockout + holding, dtype=np.float64)
+        ratio = np.divide(stockout, both, out=np.full(both.shape, 0.5), where=both > 0).clip(0.01, 0.9999)
         cost = (holding + stockout) * norm.pdf(norm.ppf(ratio)) * self.over(periods)[1]
         return np.maximum(np.broadcast_to(cost, self.mean.shape), 1e-9)
 
