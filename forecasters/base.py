@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import MOST_PERIODS, FloatArray, IntArray
 from ..errors import FractileError, did_you_mean
 from .data.panel import SalesPanel
 from .data.tables import house_names
@@ -161,9 +161,12 @@ def make_request(
 
 
 def check_horizon(horizon: int) -> int:
-    """Return the horizon where it is a whole number of periods >= 1."""
-    if isinstance(horizon, bool) or int(horizon) != horizon or horizon < 1:
+    """Return the horizon where it is a whole number of periods from 1 to `MOST_PERIODS`."""
+    number = isinstance(horizon, int | float | np.number) and not isinstance(horizon, bool)
+    if not number or not 1 <= horizon < np.inf or int(horizon) != horizon:
         raise FractileError(f"horizon must be a whole number of periods >= 1, got {horizon}")
+    if horizon > MOST_PERIODS:
+        raise FractileError(f"horizon must be at most {MOST_PERIODS} periods, got {horizon}; use longer periods")
     return int(horizon)
 
 

@@ -291,7 +291,7 @@ class QuantileForecast:
         if dependence:
             columns = correlation_columns(self.dependence, self.values.shape[:3])
             each = {name: np.repeat(cells.reshape(-1), len(self.levels)) for name, cells in columns.items()}
-            frame = frame.assign(**each)
+            frame = pd.concat([frame, pd.DataFrame(each, index=frame.index)], axis=1)
         return frame
 
     @classmethod

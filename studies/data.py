@@ -21,6 +21,9 @@ from ..forecasters.data.row_faults import listing
 from ..forecasters.data.rules import MOST_NAMED
 from .config import DataConfig, DefaultsConfig, StudyConfig
 
+NEXT_TO_NOTHING = 1e-15
+"""Share of the larger one of two costs that is lost in rounding: with it a critical ratio would be 0 or 1."""
+
 
 @dataclass(frozen=True, eq=False)
 class StudyData:
@@ -148,7 +151,8 @@ def params_of(
     if values["pack_size"] is None and whole_units:
         values["pack_size"] = 1.0
     params = params_from_items(pd.DataFrame() if items is None else items, values)
-    free = np.broadcast_to(np.minimum(params.stockout_cost, params.holding_cost) == 0, (len(item_ids),))
+    smaller, larger = (pick(params.stockout_cost, params.holding_cost) for pick in (np.minimum, np.maximum))
+    free = np.broadcast_to(np.asarray(smaller) <= NEXT_TO_NOTHING * np.asarray(larger), (len(item_ids),))
     if free.any():
         whose = listing([item_ids[at] for at in np.flatnonzero(free).tolist()])
         rule = "items: holding_cost and stockout_cost must both be above 0, or no quantity is the best; set them"

@@ -232,8 +232,29 @@ def test_an_order_too_large_to_count_is_a_fault_that_names_the_item():
     history = panel(CASES["constant"])
     forecaster = fr.make_forecaster("seasonal_naive").fit(history)
     policy = fr.make_policy("base_stock", level=MOST)
-    with pytest.raises(FractileError, match=r"level must be at most 1e\+15, got 1e\+19"):
+    with pytest.raises(
+        FractileError, match=r"BaseStock must order a number >= 0 for each item, got 1e\+19 for item item 0"
+    ):
         next_orders(fr.make_policy("base_stock", level=1e19), forecaster, history, fr.ItemParams(lead_time=1))
     found = next_orders(policy, forecaster, history, fr.ItemParams(lead_time=1, pack_size=1))
     assert found["order"].dtype == np.int64
     assert (found["order"] == int(MOST)).all()
+
+
+def test_no_forecast_is_longer_than_memory():
+    history = panel(CASES["constant"])
+    forecaster = fr.make_forecaster("seasonal_naive").fit(history)
+    with pytest.raises(FractileError, match="horizon must be at most 10000 periods, got 100000000"):
+        forecaster.predict(history, 10**8)
+    with pytest.raises(FractileError, match="horizon must be a whole number of periods >= 1, got nan"):
+        forecaster.predict(history, np.nan)
+
+
+def test_scores_without_demand_are_no_number_and_no_warning():
+    """Where nothing was sold a loss has no share; where nothing was lost either it is 0."""
+    history = panel(np.hstack([CASES["constant"], np.zeros((2, 10))]))
+    found = fr.make_forecaster("seasonal_naive").fit(history.until(40)).predict(history, 3, origins=[42, 43])
+    table = fr.scores.score_forecast(found, history)
+    assert not np.isinf(table.to_numpy(dtype=float)).any()
+    assert np.isnan(table.loc[table["horizon"] == 0, "wql"]).any()
+    assert fr.scores.weighted_quantile_loss(np.zeros(2), np.zeros((2, 3)), LEVELS) == 0.0

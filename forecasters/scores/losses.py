@@ -14,6 +14,25 @@ from ...arrays import FloatArray
 from ...errors import FractileError
 from ..interpolation import increasing_inside
 
+LEAST_DEMAND = 1e-200
+"""Units in all that are next to nothing: no share of less is a number that can be worked with."""
+
+
+def share_of(loss: ArrayLike, demand: float) -> FloatArray:
+    """Return losses as shares of demand: where there was none, no number, but 0 where nothing was lost either.
+
+    Args:
+        loss: units.
+        demand: all units together.
+
+    >>> share_of([1.0, 0.0], 4.0).tolist(), share_of([1.0, 0.0], 0.0).tolist()
+    ([0.25, 0.0], [nan, 0.0])
+    """
+    lost = np.asarray(loss, dtype=np.float64)
+    if demand < LEAST_DEMAND:
+        return np.where(lost == 0, 0.0, np.nan)
+    return np.asarray(lost / demand)
+
 
 def pinball_loss(demand: ArrayLike, quantile: ArrayLike, level: ArrayLike) -> FloatArray:
     """Return `ρ_τ(y − q) = max(τ (y − q), (τ − 1)(y − q))`, without a factor 2.
@@ -64,7 +83,7 @@ def weighted_quantile_loss(demand: ArrayLike, quantiles: ArrayLike, levels: Arra
     0.07
     """
     known, forecast = known_rows(demand, quantiles)
-    return float(mean_quantile_loss(known, forecast, levels).sum() / np.abs(known).sum())
+    return float(share_of(mean_quantile_loss(known, forecast, levels).sum(), np.abs(known).sum()))
 
 
 def quantile_error(demand: ArrayLike, quantile: ArrayLike, level: float) -> float:
@@ -162,7 +181,7 @@ def sharpness(demand: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     """
     y, lower, upper = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (demand, low, high)))
     known = ~np.isnan(y)
-    return float((upper[known] - lower[known]).sum() / np.abs(y[known]).sum())
+    return float(share_of((upper[known] - lower[known]).sum(), np.abs(y[known]).sum()))
 
 
 def coverage(demand: ArrayLike, quantile: ArrayLike) -> float:
@@ -176,7 +195,7 @@ def bias(demand: ArrayLike, forecast: ArrayLike) -> float:
     """Return `Σ (forecast − demand) / Σ |demand|` over known demand: above zero where forecasts are high."""
     demand, forecast = np.broadcast_arrays(np.asarray(demand, dtype=np.float64), forecast)
     known = ~np.isnan(demand)
-    return float((forecast[known] - demand[known]).sum() / np.abs(demand[known]).sum())
+    return float(share_of((forecast[known] - demand[known]).sum(), np.abs(demand[known]).sum()))
 
 
 def known_rows(demand: ArrayLike, quantiles: ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -14,6 +14,7 @@ from ...arrays import BoolArray, FloatArray, IntArray
 from ...errors import FractileError
 from ..data.panel import SalesPanel
 from ..forecast import DemandForecast, QuantileForecast
+from .losses import share_of
 from .outcomes import Outcomes, StockOuts, check_stock_outs, stock_survival
 
 
@@ -93,7 +94,7 @@ def protection_interval_loss(
     known = ~np.isnan(loss)
     if not known.any():
         return float("nan")
-    return float(2.0 * loss[known].sum() / np.abs(demand[known]).sum() if weighted else loss[known].mean())
+    return float(share_of(2.0 * loss[known].sum(), np.abs(demand[known]).sum()) if weighted else loss[known].mean())
 
 
 def total_outcomes(

@@ -16,7 +16,7 @@ from ...errors import FractileError
 from ..base import targets_of
 from ..data.panel import SalesPanel
 from ..forecast import QuantileForecast
-from .losses import check_score_levels
+from .losses import check_score_levels, share_of
 from .outcomes import StockOuts, Transforms, follow, transform
 
 
@@ -114,16 +114,16 @@ def score_forecast(
         ahead = slice(None) if h == 0 else slice(h - 1, h)
         known = outcomes.known[:, :, ahead]
         sold, expected = (np.abs(each[:, :, ahead][known]) for each in (outcomes.sales, demand))
-        number, tiny = max(len(sold), 1), np.finfo(float).tiny
+        number = max(len(sold), 1)
         loss, below = losses[:, :, ahead][known].sum(0), covered[:, :, ahead][known].sum(0)
         excess = (forecast.values[:, :, ahead][known] - demand[:, :, ahead][known][:, None]).sum(0)
         columns = {
             "horizon": h,
             "level": forecast.levels,
             "pinball": loss / number,
-            "wql": 2.0 * loss / max(float(sold.sum()), tiny),
+            "wql": share_of(2.0 * loss, float(sold.sum())),
             "coverage": below / number,
-            "bias": excess / max(float(expected.sum()), tiny),
+            "bias": share_of(excess, float(expected.sum())),
             "weeks": len(sold),
         }
         frames.append(pd.DataFrame(columns))

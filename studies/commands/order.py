@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...arrays import MOST
 from ...errors import InputError
 from ..folder import read_manifest
 from ..locks import lock_output
@@ -90,4 +91,6 @@ def _stock(text: str | None) -> float | None:
     number = opt.parse_number(text)
     if isinstance(number, str) or (number is not None and not 0 <= number < float("inf")):
         raise InputError([f"--on-hand: must be a number >= 0, units of each item, got {text!r}"])
+    if number is not None and number > MOST:
+        raise InputError([f"--on-hand: must be at most {MOST:g} units of each item, got {text!r}"])
     return number

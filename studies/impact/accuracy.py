@@ -21,7 +21,7 @@ from ...forecasters.scores import (
     score_forecast,
     volatility_cells,
 )
-from ...forecasters.scores.losses import level_widths
+from ...forecasters.scores.losses import level_widths, share_of
 from ...forecasters.scores.outcomes import follow, transform
 from ..league.task import LOSS_LEVELS
 
@@ -102,7 +102,7 @@ def score_rows(
     span, ratio = params.protection_interval, params.critical_ratio
     loss, demand = protection_interval_cells(forecast, panel, span, ratio, truth=truth, total=total)
     known = ~np.isnan(loss)
-    bought = 2.0 * loss[known].sum() / np.abs(demand[known]).sum() if known.any() else np.nan
+    bought = float(share_of(2.0 * loss[known].sum(), np.abs(demand[known]).sum())) if known.any() else np.nan
     table = score_forecast(forecast, panel, truth=truth).assign(protection_loss=bought)
     table.insert(0, "forecaster", name)
     return table
