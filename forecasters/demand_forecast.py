@@ -115,7 +115,7 @@ def check_level(level: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
         inside = (level > 0) & (level < 1)
         where = f" for item {int(np.argwhere(~inside)[0][0])}" if level.ndim else ""
         raise FractileError(
-            f"a quantile level must lie strictly between 0 and 1, got {level[~inside].flat[0]:g}{where}; a critical "
+            f"a quantile level must lie strictly between 0 and 1, got {float(level[~inside].flat[0])}{where}; a critical "
             "ratio b / (b + h) is 1 where the holding cost is 0 or next to nothing, 0 where the stock-out cost is"
         )
     if not level.ndim:
@@ -144,8 +144,8 @@ def check_span(forecast: DemandForecast, span: ArrayLike) -> IntArray:
         array = np.asarray(span, dtype=np.float64)
     except (OverflowError, TypeError, ValueError):
         raise FractileError(f"span must be whole periods, got {span!r}") from None
-    if not array.size or not ((array >= 1) & (array == np.floor(array)) & (array < np.inf)).all():
-        raise FractileError(f"span must be whole periods, 1 at least, got {span}")
+    if not array.size or not (np.isfinite(array) & (array == np.floor(array))).all():
+        raise FractileError(f"span must be whole periods, got {span}")
     span = np.minimum(array, np.iinfo(np.int32).max).astype(np.int64)
     if int(span.min()) < 1:
         raise FractileError(f"span must be at least 1 period, got {span.min()}")

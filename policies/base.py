@@ -110,9 +110,8 @@ def keep_parameters(policy: Any, **rules: Rule) -> None:
     for name, rule in rules.items():
         given = getattr(policy, name)
         number = per_item(given)
-        kept = rule.holds(np.asarray(number))
-        if not np.all(kept):
-            faults.add(f"{name} must be {rule.broken(float(np.asarray(number)[~kept].flat[0]))}, got {given}")
+        if not np.all(rule.holds(np.asarray(number))):
+            faults.add(f"{name} must be {rule.text}, got {given}")
         object.__setattr__(policy, name, number)
     faults.raise_if_any()
 

@@ -73,9 +73,9 @@ def test_quantiles_of_objects_and_lists_are_numbers():
     [
         (lambda f: f.quantile("x"), "a quantile level must be a number between 0 and 1, got 'x'"),
         (lambda f: f.quantile(np.nan), "between 0 and 1, got nan"),
-        (lambda f: f.quantile(np.array([[1.0]])), "between 0 and 1, got 1 for item 0; a critical ratio"),
-        (lambda f: f.total(np.nan), "span must be whole periods, 1 at least, got nan"),
-        (lambda f: f.total(1.5), "span must be whole periods, 1 at least, got 1.5"),
+        (lambda f: f.quantile(np.array([[1.0]])), "between 0 and 1, got 1.0 for item 0; a critical ratio"),
+        (lambda f: f.total(np.nan), "span must be whole periods, got nan"),
+        (lambda f: f.total(1.5), "span must be whole periods, got 1.5"),
         (lambda f: f.total("x"), "span must be whole periods, got 'x'"),
         (lambda f: f.total(2**70), "the forecast has a horizon of 2 periods"),
         (lambda f: f.sample(0, np.random.default_rng(0)), "paths must be a whole number >= 1, got 0"),
@@ -119,7 +119,7 @@ def test_an_item_without_costs_has_no_critical_ratio():
 @pytest.mark.parametrize("costs", [{"holding_cost": 0.0}, {"holding_cost": 1e-300}, {"stockout_cost": 0.0}])
 def test_a_critical_ratio_of_one_or_nothing_is_a_fault_and_no_endless_order(costs):
     scenario = fr.Scenario(np.ones((1, 4, 1)), forecasts=[forecast(ONES)] * 4)
-    with pytest.raises(FractileError, match=r"strictly between 0 and 1, got [01]; a critical ratio"):
+    with pytest.raises(FractileError, match=r"strictly between 0 and 1, got [01]\.0; a critical ratio"):
         fr.simulate(fr.make_policy("newsvendor"), scenario, fr.ItemParams(**costs))
 
 
