@@ -116,7 +116,7 @@ def check_level(level: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
         where = f" for item {int(np.argwhere(~inside)[0][0])}" if level.ndim else ""
         raise FractileError(
             f"a quantile level must lie strictly between 0 and 1, got {float(level[~inside].flat[0])}{where}; a "
-            "critical ratio b / (b + h) is 1 where the holding cost is 0 or next to nothing, 0 where the stock-out cost is"
+            "critical ratio b / (b + h) is 1 where the holding cost is next to nothing, 0 where the stock-out cost is"
         )
     if not level.ndim:
         return level
