@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from ..arrays import BoolArray, FloatArray, IntArray
-from ..envs.core.backend import are_quantities, first_fault
 from ..envs.core.dynamics import feasible_order
 from ..envs.core.forecast_features import by_origin
 from ..envs.core.params import ItemParams
@@ -75,10 +74,11 @@ def next_orders(
     begin = state or system_of(params).empty_state(1, panel.items, int(params.slots))
     obs = observation(begin, 0, params, Scenario(np.zeros((1, 1, panel.items)), forecasts=[forecast]))
     wanted = np.asarray(policy.order(obs))
-    if wanted.shape != (1, panel.items) or not are_quantities(wanted):
+    wrong = ~(np.isfinite(wanted) & (wanted >= 0))
+    if wanted.shape != (1, panel.items) or wrong.any():
         got = str(wanted.shape)
         if wanted.shape == (1, panel.items):
-            item = first_fault(wanted)[1]
+            item = int(np.argmax(wrong[0]))
             got = f"{wanted[0, item]:g} for item {panel.item_ids[item]}"
         raise FractileError(f"{type(policy).__name__} must order a number >= 0 for each item, got {got}")
     wanted = np.where(not_sold(panel, params), 0.0, wanted)

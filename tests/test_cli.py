@@ -327,7 +327,10 @@ def test_forecast_takes_horizon_and_levels(monkeypatch):
     ("arguments", "faults"),
     [
         (["forecast"], ["--horizon: is missing; say how many periods to forecast, e.g. --horizon 8"]),
-        (["forecast", "--horizon", "0"], ["--horizon: must be a whole number of periods >= 1 (100,000 at most), got 0"]),
+        (
+            ["forecast", "--horizon", "0"],
+            ["--horizon: must be a whole number of periods >= 1 (100,000 at most), got 0"],
+        ),
         (
             ["forecast", "--horizon", "2", "--levels", "0,x"],
             [f"--levels: must lie between 0 and 1, e.g. 0.1,0.5,0.9, got {got}" for got in ("0", "'x'")],
