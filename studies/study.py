@@ -213,7 +213,7 @@ def analyse(study: Study, run: RunFolder, engine: Engine | None = None) -> Analy
     comparison = with_histories(study, backtest, comparison)
     checks = check_study(study, backtest, comparison)
     value, scores = value_forecasters(study, backtest, valued, comparison.trajectories[baseline])
-    league = study_lineage(study, run, engine and engine.executor)
+    league = study_lineage(study, run, None if engine is None else engine.executor)
     sweep = sweep_study(study, backtest, comparison, engine) if config.sweep.enabled else None
     return Analysis(backtest, comparison, checks, value, scores, league.failed if league else {}, sweep)
 

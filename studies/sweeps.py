@@ -344,7 +344,7 @@ def break_even_rows(
     # Forecasts are distorted, and summed over the protection interval, once for all ratios.
     scenario = with_protection_totals(biased(world.backtest.scenario, bias), world.study.data.params)
     shown = World(world.study, replace(world.backtest, scenario=scenario), world.notes)
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for factor in factors:
         said = f"ratio x {factor:g}, bias {bias:+.0%}"
         rows.append((factor, bias, *shown.saving(baseline, best, Change(scale("stockout_cost", factor)), said)))

@@ -61,9 +61,9 @@ class ErrorDistribution:
             units, shape (items, origins, horizon, Q), not below zero and not decreasing.
         """
         usual = speed if speed.ndim == point.ndim else speed[..., None]
-        step = np.arange(point.shape[-1])
-        cells = (np.broadcast_to(each, point.shape).reshape(-1) for each in (point, usual, step))
-        return self.quantiles_of_cells(*cells, levels).reshape(*point.shape, len(levels))
+        usual = np.broadcast_to(usual, point.shape).reshape(-1)
+        step = np.broadcast_to(np.arange(point.shape[-1]), point.shape).reshape(-1)
+        return self.quantiles_of_cells(point.reshape(-1), usual, step, levels).reshape(*point.shape, len(levels))
 
     def quantiles_of_cells(
         self, point: FloatArray, usual: FloatArray, step: IntArray, levels: FloatArray

@@ -52,8 +52,8 @@ class DistributionEngine:
         for number, errors in enumerate(self.classes):
             chosen = member == number
             if chosen.any():
-                cells = (each[chosen] for each in (expected.point, expected.typical, step))
-                values[chosen] = errors.quantiles_of_cells(*cells, levels)
+                point, typical = expected.point[chosen], expected.typical[chosen]
+                values[chosen] = errors.quantiles_of_cells(point, typical, step[chosen], levels)
         return values
 
     def arrays(self) -> Arrays:

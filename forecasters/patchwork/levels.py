@@ -81,7 +81,8 @@ def filter_levels(sales: FloatArray, known: FloatArray, factor: FloatArray, star
     now = _State.before(start, items)
     kept = Levels(*(np.empty((items, periods + 1)) for _ in range(3)))
     # Periods first, so that what one step reads lies side by side.
-    sales, factor, informative = (np.ascontiguousarray(each.T) for each in (sales, factor, known > 0))
+    sales, factor = (np.ascontiguousarray(each.T) for each in (sales, factor))
+    informative = np.ascontiguousarray((known > 0).T)
     for t in range(periods + 1):
         dispersion = now.dispersion
         kept.log_level[:, t], kept.variance[:, t], kept.dispersion[:, t] = now.log_level, now.variance, dispersion

@@ -190,7 +190,7 @@ def _item_costs(plan: BlockPlan, data: StudyData, found: TileSums) -> pd.DataFra
     periods, items = found.costs.periods.shape[1], data.panel.items
     means = found.figures[: len(EACH)] / periods
     keys = {
-        "policy": pd.Categorical.from_codes(np.repeat(np.arange(len(plan.names)), items), list(plan.names)),
+        "policy": pd.Categorical.from_codes(np.repeat(np.arange(len(plan.names)), items), pd.Index(plan.names)),
         "item_id": np.tile(np.array(data.panel.item_ids, dtype=object), len(plan.names)),
     }
     return pd.DataFrame(keys | {name: means[k].reshape(-1) for k, name in enumerate(EACH)})

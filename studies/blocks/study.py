@@ -105,7 +105,7 @@ def run_block_study(
             said = {"policy": advice.policy, "assumed": describe_defaults(assumptions)}
             orders = work.run(ORDER_STAGE, ORDERS, "fractile.studies.blocks.study_orders:run_orders", **said)
             seconds[f"{ALL}: {ORDER_STAGE}"] = sum(map(read_seconds, orders))
-        notes = describe_blocks(history, study, whole)
+        notes = describe_blocks(history, study)
         with study.stage("writing", counted=True):
             write_analysis(run, study, found)
             _write_whole(run, work, whole, found)
@@ -200,7 +200,7 @@ def choose_sample(history: BlockedHistory, config: StudyConfig) -> IntArray:
     return np.union1d(history.sample(config.scale.sample, config.seed), np.array(longest, dtype=np.int64))
 
 
-def describe_blocks(history: BlockedHistory, study: Study, whole: AllItems) -> tuple[str, ...]:
+def describe_blocks(history: BlockedHistory, study: Study) -> tuple[str, ...]:
     """Return what is of all items and what of the sample, in words; nothing where the sample is all of them."""
     items, sample = history.items, study.data.panel.items
     if sample == items:
@@ -213,8 +213,7 @@ def describe_blocks(history: BlockedHistory, study: Study, whole: AllItems) -> t
 
 
 def _make_plan(history: BlockedHistory, study: Study, found: Analysis, tile: int) -> BlockPlan:
-    whole = history.whole.whole_units
-    return BlockPlan.of_sample(study, found.backtest, found.baseline, whole=whole, tile=tile)
+    return BlockPlan.of_sample(study, found.backtest, found.baseline, whole=bool(history.whole.whole_units), tile=tile)
 
 
 def _write_whole(run: RunFolder, work: _Work, whole: AllItems, found: Analysis) -> None:

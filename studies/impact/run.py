@@ -113,7 +113,7 @@ def impact_run(
                 frame = getattr(impact, name)
                 if len(frame.columns):
                     run.write_frame(f"{name}.parquet", frame)
-        record = {
+        record: dict[str, Any] = {
             "reference": {"forecaster": impact.reference[0], "policy": impact.reference[1]},
             "policy": impact.policy,
             "currency": currency,

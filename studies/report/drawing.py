@@ -82,15 +82,16 @@ def draw(key: str, label: str, width: float, height: float, paint: Callable[[Fig
     from matplotlib import style
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with style.context(["default", {**STYLE, "svg.hashsalt": key}]):
         size = width / POINTS_PER_INCH, height / POINTS_PER_INCH
-        figure = Figure(figsize=size, layout="constrained")
+        engine = ConstrainedLayoutEngine()
+        figure = Figure(figsize=size, layout=engine)
         FigureCanvasSVG(figure)
         paint(figure)
         # Laid out here and drawn once: `savefig` would draw the whole figure for its layout, and then again.
         figure.dpi = POINTS_PER_INCH
-        engine = figure.get_layout_engine()
         engine.execute(figure)
         figure.set_layout_engine(None)
         buffer = io.StringIO()

@@ -171,9 +171,9 @@ def draw_item(
             axes.set_ylim(bottom=0)
             format_thousands(axes.yaxis)
             strip_axes(axes, grid="y")
-        made: Any = dates  # its constructors have no types
+        made: Any = dates  # what it offers has no types
         locator = made.AutoDateLocator(minticks=3, maxticks=6)
-        ticks = locator.tick_values(*dates.num2date(below.get_xlim()))
+        ticks = locator.tick_values(*made.num2date(below.get_xlim()))
         below.xaxis.set_major_locator(FixedLocator(ticks))  # found once, not at every look at the axis
         below.xaxis.set_major_formatter(made.ConciseDateFormatter(locator))
         figure.align_ylabels()

@@ -92,7 +92,8 @@ def test_a_run_in_blocks_orders_all_items(runs: dict[str, Path]) -> None:
     config = json.loads((runs["sample"] / "manifest.json").read_text(encoding="utf-8"))
     files = {name: runs["sample"].parent / f"{name}" for name in ("history.parquet", "state.csv")}
     found = next_orders(runs["sample"], files["history.parquet"], files["state.csv"])
-    assert not (found.new or found.gone)
+    assert not found.new
+    assert not found.gone
     np.testing.assert_array_equal(found.table["order"], orders["order"])
     assert config["policy"] == orders["policy"].iloc[0]
 
