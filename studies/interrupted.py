@@ -28,7 +28,7 @@ from .places import check_not_input
 from .replacing import FAILED, INTERRUPTED, PARTS as PARTS, REQUEST as REQUEST, REQUEST_CONFIG as CONFIG, RUNNING
 
 PIECES = {"fit": "fit", "forecast": "forecast", "policy": "policy", "histories": "set of simulated histories"}
-PIECES |= {"plan": "plan", "block": "block of items", "orders": "block of orders"}
+PIECES |= {"history": "survey of the history", "plan": "plan", "block": "block of items", "orders": "block of orders"}
 """Kinds of finished pieces, as they are called; others are pieces of work."""
 ASKED = {
     "kind": str,

@@ -231,13 +231,14 @@ class BlockedHistory:
         """Open a surveyed history by what `to_record` gave; it does not know any more what was left out."""
         folder = Path(record["folder"])
         kept = json.loads((folder / SURVEY).read_text(encoding="utf-8"))
-        changed = [path for path, stamp in kept["files"].items() if _stamp(Path(path)) != stamp]
+        files = {folder / path: stamp for path, stamp in kept["files"].items()}  # the survey's own move with it
+        changed = [path for path, stamp in files.items() if _stamp(path) != stamp]
         if changed:
             raise FractileError(f"{changed[0]}: was changed or moved since the history was surveyed; run it again")
         arrays = {name: np.load(folder / LAYOUT / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
         ids = pq.read_table(folder / LAYOUT / "ids.parquet", use_threads=False)["item_id"].combine_chunks()
         days = pd.DatetimeIndex([])
-        layout = Layout(tuple(map(Path, kept["files"])), ids, **arrays, days=days)
+        layout = Layout(tuple(files), ids, **arrays, days=days)
         values = dict(kept["params"])
         values |= {path.stem: np.load(path, mmap_mode="r") for path in sorted((folder / PARAMS).glob("*.npy"))}
         names = ("has_items", "has_state", "item_column", "ran_out")
@@ -261,8 +262,9 @@ class BlockedHistory:
         for name, value in self.item_values.items():
             if isinstance(value, np.ndarray):
                 np.save(self.folder / PARAMS / f"{name}.npy", value)
+        ours = {path: path.relative_to(self.folder) for path in self.layout.files if path.is_relative_to(self.folder)}
         kept = {
-            "files": {str(path.absolute()): _stamp(path) for path in self.layout.files},
+            "files": {str(ours.get(path, path.absolute())): _stamp(path) for path in self.layout.files},
             "whole": self.whole.to_record(),
             "params": {name: value for name, value in self.item_values.items() if not isinstance(value, np.ndarray)},
             **{name: getattr(self, name) for name in ("has_items", "has_state", "item_column", "ran_out")},

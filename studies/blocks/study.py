@@ -31,14 +31,14 @@ from ..sections import BOUNDS, OWN_ORDERS
 from ..stages import study_stages
 from ..study import Analysis, StudyResult, advise_on, analyse, result_of, study_record, write_analysis
 from .block import ITEM_COSTS, ITEMS
-from .history import SURVEY, TILE, BlockedHistory
+from .history import TILE, BlockedHistory
 from .merge import AllItems, merge_blocks
 from .plan import BlockPlan
 from .study_orders import ORDERS as ORDER_FILE, read_seconds
 from .written import cut_blocks, write_joined
 
 HISTORY, PLAN, BLOCK, ORDERS = "history", "plan", "block", "orders"
-"""Folder of the survey beside the parts, and the kinds of parts."""
+"""The kinds of parts."""
 ALL = "all items"
 """Begins the names of the stages whose CPU time blocks spent, in whatever processes."""
 SURVEYING, STAGE, ORDER_STAGE = "surveying", "simulating all items", "ordering"
@@ -83,7 +83,7 @@ def run_block_study(
     with kept as run:
         parts = Parts(run.path / PARTS)
         began = process_time()
-        history = open_history(config, run.path / PARTS / HISTORY, progress)
+        history = open_history(config, parts, progress)
         sample = choose_sample(history, config)
         seconds[SURVEYING] = seconds.get(SURVEYING, 0.0) + process_time() - began
         study = begin(config, config.backtest.periods, progress, history.read_items(sample))
@@ -174,18 +174,19 @@ def refuse_in_blocks(config: StudyConfig) -> None:
     faults.raise_if_any()
 
 
-def open_history(config: StudyConfig, folder: Path, progress: Progress) -> BlockedHistory:
-    """Return the surveyed history of a study; a survey that is there already is read.
+def open_history(config: StudyConfig, parts: Parts, progress: Progress) -> BlockedHistory:
+    """Return the surveyed history of a study; a survey that is kept whole is read.
 
     Args:
         config: of the study.
-        folder: of the survey.
+        parts: of the study.
         progress: receives what is being done.
     """
-    record = {"folder": str(folder)}
-    if (folder / SURVEY).is_file():
-        return BlockedHistory.from_record(record)
-    return BlockedHistory.survey(config.data, config.defaults, folder, progress)
+
+    def survey(folder: Path) -> None:
+        BlockedHistory.survey(config.data, config.defaults, folder, progress)
+
+    return BlockedHistory.from_record({"folder": str(parts.write((HISTORY,), survey))})
 
 
 def choose_sample(history: BlockedHistory, config: StudyConfig) -> IntArray:

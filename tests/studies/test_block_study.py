@@ -14,7 +14,7 @@ from fractile.studies import study
 from fractile.studies.blocks import block, dispatch, study as block_study
 from fractile.studies.blocks.block import write_block
 from fractile.studies.blocks.dispatch import run_study
-from fractile.studies.blocks.history import BlockedHistory
+from fractile.studies.blocks.history import SURVEY, BlockedHistory
 from fractile.studies.blocks.study import choose_sample, run_block_study
 from fractile.studies.config import StudyConfig
 from fractile.studies.kept_orders import next_orders
@@ -136,6 +136,33 @@ def test_a_run_whose_blocks_failed_is_resumed(
     assert ran.count(0) == 1  # the block that was finished was not run again
     for name in TABLES:
         assert (tmp_path / "run" / name).read_bytes() == (runs["sample"] / name).read_bytes(), name
+
+
+def test_a_run_whose_rows_were_sorted_is_resumed_wherever_it_lies(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_report(monkeypatch)
+    config, scattered = make_config(runs["sample"].parent, sample=9, blocks=3), tmp_path / "scattered.parquet"
+    pd.read_parquet(config.data.history).sort_values("date", kind="stable").to_parquet(scattered)
+    config = config.with_overrides({"data.history": str(scattered)})
+    run_block_study(config, tmp_path / "whole", tile=TILE)
+
+    def interrupt(*, resume: bool) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(block_study, "run_tasks", lambda *_, **__: pytest.fail("interrupted"))
+            with pytest.raises(pytest.fail.Exception, match="interrupted"):
+                run_block_study(config, tmp_path / "here" / "run", tile=TILE, resume=resume)
+
+    interrupt(resume=False)
+    (survey,) = tmp_path.glob(f"here/.run.partial/parts/history*/{SURVEY}")
+    survey.write_text("", encoding="utf-8")  # what a full disk may leave
+    interrupt(resume=True)
+    (tmp_path / "here" / ".run.partial").rename(tmp_path / "here" / ".other.partial")
+    (tmp_path / "here").rename(tmp_path / "elsewhere")
+    monkeypatch.setattr(BlockedHistory, "survey", None)  # nobody reads the history again
+    run_block_study(config, tmp_path / "elsewhere" / "other", tile=TILE, resume=True)
+    for name in TABLES:
+        assert (tmp_path / "elsewhere" / "other" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
 def test_a_sample_holds_the_longest_lead_time(runs: dict[str, Path]) -> None:
