@@ -1,4 +1,4 @@
-"""Worker processes on this machine, each a fresh interpreter behind two pipes.
+"""Worker processes on this machine, each a fresh interpreter with two pipes.
 
 A worker that dies costs the task that it was running, and no more: a new one takes its place. Workers end with the
 process that started them, however that ends.

@@ -76,7 +76,7 @@ class Executor(Protocol):
 
 
 def run_task(task: Task, parts: Parts) -> Done:
-    """Run a task here, in one thread, and keep its part; whatever it raises is told in what is returned."""
+    """Run a task here, in one thread, and keep its part; what it raises is returned in words."""
     try:
         module, _, name = task.function.partition(":")
         function: Callable[..., object] = getattr(importlib.import_module(module), name)

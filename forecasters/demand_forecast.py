@@ -145,7 +145,7 @@ def check_span(forecast: DemandForecast, span: ArrayLike) -> IntArray:
     except (OverflowError, TypeError, ValueError):
         raise FractileError(f"span must be whole periods, got {span!r}") from None
     if not array.size or not (np.isfinite(array) & (array == np.floor(array))).all():
-        raise FractileError(f"span must be whole periods, got {span}")
+        raise FractileError(f"span must be whole periods, got {array}")
     span = np.minimum(array, np.iinfo(np.int32).max).astype(np.int64)
     if int(span.min()) < 1:
         raise FractileError(f"span must be at least 1 period, got {span.min()}")

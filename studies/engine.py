@@ -55,7 +55,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Pieces:
-    """What a study wants of a forecaster: see `Study.forecast`.
+    """What a study needs of a forecaster: see `Study.forecast`.
 
     Attributes:
         policies: names.
@@ -77,7 +77,7 @@ class Pieces:
 
 
 def study_pieces(config: StudyConfig, valued: Sequence[str]) -> dict[str, Pieces]:
-    """Return what `run_study` wants of each forecaster.
+    """Return what `run_study` needs of each forecaster.
 
     Args:
         config: of the study.
@@ -152,15 +152,15 @@ class Engine:
             pieces: by forecaster.
         """
         study, config = self.study, self.study.config
-        self.fit({name: wanted.fits(study.along(name)) for name, wanted in pieces.items()})
+        self.fit({name: each.fits(study.along(name)) for name, each in pieces.items()})
         given = config.policies.options
-        learnt = {
-            name: [each for each in wanted.policies if needs_training(each, given.get(each, {}))]
-            for name, wanted in pieces.items()
+        to_train = {
+            name: [policy for policy in each.policies if needs_training(policy, given.get(policy, {}))]
+            for name, each in pieces.items()
         }
         tuned: dict[Key, dict[str, Any]] = {
             ("task", "tune", name): {"forecaster": name, "pieces": pieces[name], "policies": names}
-            for name, names in learnt.items()
+            for name, names in to_train.items()
         }
         self.run("forecasting and tuning", f"{__name__}:tune_task", tuned)
         trained: dict[Key, dict[str, Any]] = {
@@ -170,7 +170,7 @@ class Engine:
                 "policy": policy,
                 "seed": seed,
             }
-            for name, names in learnt.items()
+            for name, names in to_train.items()
             for policy in filter(is_trained, names)
             for seed in training_seeds(given.get(policy, {}), config.seed, config.training.seeds)
         }

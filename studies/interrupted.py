@@ -30,7 +30,7 @@ from .replacing import FAILED, INTERRUPTED, PARTS as PARTS, REQUEST as REQUEST, 
 PIECES = {"fit": "fit", "forecast": "forecast", "policy": "policy", "histories": "set of simulated histories"}
 PIECES |= {"history": "survey of the history", "plan": "plan", "block": "block of items", "orders": "block of orders"}
 """Kinds of finished pieces, as they are called; others are pieces of work."""
-ASKED = {
+REQUESTED = {
     "kind": str,
     "command": str,
     "config": str,
@@ -45,7 +45,7 @@ OPTIONS: dict[str, dict[str, type]] = {
     "train": {"policy": str, "any_forecaster": bool},
     "impact": {"in_memory": bool},
 }
-"""What each kind of run is asked for beside its config."""
+"""What each kind of run is begun with beside its config."""
 LEAGUE = "league"
 """Folder of a study's league entries, beside the parts."""
 
@@ -69,13 +69,13 @@ def interruptible_run(
 
     Args:
         target: the run folder; it may be missing or empty.
-        config: that the run was asked for with.
+        config: that the run is begun with.
         kind: "study", "impact" or "train".
         command: the command line, for the record.
         overwrite: replace a run folder that stands there, and discard an interrupted run.
         resume: go on with an interrupted run; see `read_request`.
         seconds: CPU time by stage; it is kept with an interrupted run, and read by one that is resumed.
-        **options: what the run was asked for beside its config; what JSON can hold.
+        **options: what the run is begun with beside its config; what JSON can hold.
 
     Raises:
         InputError: where the target cannot be used, or is being written by another process.
@@ -126,10 +126,11 @@ def resume_hint(run: RunFolder, kept: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except BaseException as stop:
-        asked = isinstance(stop, KeyboardInterrupt | SystemExit)
+        interrupted = isinstance(stop, KeyboardInterrupt | SystemExit)
         said = "" if isinstance(stop, InputError) and not run.resumed else kept()
         if said:
-            status = {"status": INTERRUPTED} if asked else {"status": FAILED, "error": f"{type(stop).__name__}: {stop}"}
+            failed = {"status": FAILED, "error": f"{type(stop).__name__}: {stop}"}
+            status = {"status": INTERRUPTED} if interrupted else failed
             with suppress(OSError):  # a full disk, say: its status stays that of a run that was killed
                 run.write_json(MANIFEST, read_manifest(run.path, unfinished=True) | status)
             stop.add_note(f"kept: {said}, in {_short(run.path)}")
@@ -137,7 +138,7 @@ def resume_hint(run: RunFolder, kept: Callable[[], str]) -> Iterator[None]:
             stop.add_note("begin anew: the same command with --overwrite")
         else:
             shutil.rmtree(run.path, ignore_errors=True)
-            if asked:
+            if interrupted:
                 stop.add_note("nothing was finished, and nothing is kept")
         raise
 
@@ -159,7 +160,7 @@ def kept_entries(folder: Path) -> str:
 
 
 def read_request(run: Path, trusted: Collection[str] = ()) -> tuple[Path, StudyConfig, dict[str, Any]]:
-    """Return the target of an interrupted run, its config, and what else it was asked for.
+    """Return the target of an interrupted run, its config, and what else it was begun with.
 
     Args:
         run: the run folder, or the one that its unfinished run is kept in.
@@ -229,16 +230,16 @@ def _hashes(config: StudyConfig, missing: str | None = None) -> dict[str, str]:
 
 
 def _read_request(folder: Path) -> dict[str, Any]:
-    """Return what an interrupted run was asked for, or refuse a file that is damaged or says something else."""
+    """Return what an interrupted run was begun with, or refuse a file that is damaged or says something else."""
     try:
         request = read_json(inside(folder, REQUEST))
-        whole = isinstance(request, dict) and all(isinstance(request.get(key), kind) for key, kind in ASKED.items())
+        whole = isinstance(request, dict) and all(isinstance(request.get(key), kind) for key, kind in REQUESTED.items())
         kinds = OPTIONS.get(request["kind"], {"": str}) if whole else {"": str}
         whole = whole and all(isinstance(request["options"].get(key), kind) for key, kind in kinds.items())
         texts = [*request["inputs"].values()] if whole else []
         numbers = [*request["seconds"].values()] if whole else []
         if not whole or set(request["options"]) != set(kinds):
-            raise FractileError(f"{folder / REQUEST}: does not say what was asked for")
+            raise FractileError(f"{folder / REQUEST}: does not say what the run was begun with")
         if not all(isinstance(text, str) for text in texts) or not all(isinstance(n, int | float) for n in numbers):
             raise FractileError(f"{folder / REQUEST}: has other values than it was written with")
     except FractileError as fault:

@@ -77,10 +77,9 @@ def check_output(path: Path | str, endings: Sequence[str] = FRAME_ENDINGS) -> Pa
 def check_not_input(out: Path | str | None, inputs: Iterable[Path | str | None], flag: str = "--out") -> None:
     """Raise where a command would write on a file that it reads.
 
-    Paths are compared as the file system knows them: links, symbolic or hard, lead to the same file. The folder of a
-    run is an input whole: within it a command may write lists of orders and new files only, and within a history that
-    is a folder nothing. As the target of a run, a
-    folder must not hold an input, since the run replaces it; nor must the one that an unfinished run is kept in.
+    Links, symbolic or hard, lead to the same file. The folder of a run is an input whole: within it a command may write
+    lists of orders and new files only, and within a history that is a folder nothing. As the target of a run, a folder
+    must not hold an input, since the run replaces it; nor must the one that an unfinished run is kept in.
 
     Args:
         out: the file or run folder to write; None: nothing is written.

@@ -170,7 +170,7 @@ class Analysis:
         value: what forecasters are worth: a row a forecaster and policy.
         scores: of the forecasters.
         failed: errors of forecasters that failed in the league, by name.
-        sweep: how the best policy fares elsewhere; None where that was not asked for.
+        sweep: what the best policy saves under other parameters; None where the config leaves it out.
     """
 
     backtest: Backtest

@@ -216,20 +216,14 @@ def _read_rows(folder: Path) -> tuple[list[tuple[Any, ...]], list[str]]:
     return [tuple(row) for row in rows], notes
 
 
-def sweep_service(world: World, names: Sequence[str], factors: Sequence[float]) -> pd.DataFrame:
-    """Return fill rate and stock of policies that decide under other stock-out costs.
+def service_rows(world: World, names: Sequence[str], factor: float) -> list[tuple[str, float, float, float]]:
+    """Return fill rate and stock of policies that decide under another stock-out cost, a row a policy.
 
     Args:
         world: where they are played.
         names: of the policies.
-        factors: on the stock-out cost; 1 is added.
+        factor: on the stock-out cost.
     """
-    rows = [row for factor in sorted({1.0, *factors}) for row in service_rows(world, names, factor)]
-    return pd.DataFrame(rows, columns=list(FRONTIER)).sort_values(["policy", "factor"], ignore_index=True)
-
-
-def service_rows(world: World, names: Sequence[str], factor: float) -> list[tuple[str, float, float, float]]:
-    """Return a row a policy that decides under another stock-out cost."""
     played = world.play(names, Change(scale("stockout_cost", factor)))
     return [(name, factor, float(t.fill_rate), float(per_period(t.on_hand))) for name, t in played.items()]
 
@@ -262,21 +256,15 @@ def frontier_gains(frontier: pd.DataFrame, baseline: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(GAINS))
 
 
-def sweep_parameters(world: World, baseline: str, best: str) -> pd.DataFrame:
-    """Return the saving of a policy where one parameter at a time is lower or higher than given.
+def parameter_rows(world: World, baseline: str, best: str, parameter: str) -> list[tuple[Any, ...]]:
+    """Return the saving of a policy where a parameter is lower or higher than given, a row a side.
 
     Args:
         world: where both policies are played.
         baseline: what savings are measured against.
         best: the policy.
+        parameter: of `changes`, or `GIVEN`.
     """
-    names = (GIVEN, *changes(world.study))
-    rows = [row for name in names for row in parameter_rows(world, baseline, best, name)]
-    return pd.DataFrame(rows, columns=list(TORNADO))
-
-
-def parameter_rows(world: World, baseline: str, best: str, parameter: str) -> list[tuple[Any, ...]]:
-    """Return a row a side of a parameter, or that of `GIVEN`."""
     if parameter == GIVEN:
         return [(GIVEN, "base", "", *world.saving(baseline, best, Change(), GIVEN))]
     sides = changes(world.study)[parameter].items()

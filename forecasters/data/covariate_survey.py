@@ -1,4 +1,4 @@
-"""What only the whole of a history tells of its covariates, found out from slices of it that are read in turn.
+"""What is known of covariates from the whole of a history only, found from slices of it that are read in turn.
 
 Three times through the slices: which words there are, and whether they are attributes of the items (`WordSurvey`); what
 rows hold (`RowSurvey`); what periods hold, once rows are brought to them (`PeriodSurvey`). Each time rests on what the
@@ -144,7 +144,7 @@ class RowSurvey:
         self._unsold, self._gaps = self._unsold + unsold, self._gaps + int(gaps.sum())
 
     def facts(self) -> HistoryFacts:
-        """Return what the rows tell."""
+        """Return what was found in the rows."""
         columns = {
             name: replace(
                 facts,
@@ -195,7 +195,7 @@ class PeriodSurvey:
                 self._bare[each] += [rows.item_ids[at] for at in np.flatnonzero(bare)[:3]] if bare.any() else []
 
     def facts(self, name: str, faults: Faults) -> HistoryFacts:
-        """Return what rows and periods tell; add faults of items without any value to `faults`.
+        """Return what was found in rows and periods; add faults of items without any value to `faults`.
 
         Args:
             name: what messages call the history.

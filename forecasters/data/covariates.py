@@ -57,7 +57,7 @@ class Covariates:
 
 @dataclass(frozen=True, eq=False)
 class CovariateFacts:
-    """What only all rows of a history tell of one of its covariates: a slice is read by those of the whole.
+    """What is known of a covariate from all rows of a history only: a slice is read by the facts of the whole.
 
     Attributes:
         words: sorted; None where it holds numbers.
@@ -89,7 +89,7 @@ class CovariateFacts:
 
 @dataclass(frozen=True)
 class HistoryFacts:
-    """What only all rows of a history tell of its covariates.
+    """What is known of the covariates from all rows of a history only.
 
     Attributes:
         columns: facts by name; also of `price_paid`.

@@ -1,6 +1,6 @@
 """A slice of a history: some of its items, read as they stand in the panel of the whole.
 
-What only the whole can tell (`WholeHistory`) is found out once, from slices of it that are read one after the other,
+What is known from the whole only (`WholeHistory`) is found once, from slices of it that are read one after the other,
 and held beside each slice that is read later.
 """
 

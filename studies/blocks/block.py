@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from ...arrays import FloatArray, IntArray
 from ...envs.core.types import ItemParams
 from ...forecasters.storage import load_state, save_state
-from ...progress import Progress, no_progress
 from ..data import StudyData
 from ..statistics.sums import CostSums
 from .history import BlockedHistory
@@ -105,15 +104,7 @@ class BlockSums:
         return cls(tuple(tiles), arrays["figures"], arrays["counts"], record["seconds"])
 
 
-def run_block(
-    folder: Path,
-    *,
-    plan: str,
-    history: Mapping[str, Any],
-    first: int,
-    end: int,
-    progress: Progress = no_progress,
-) -> None:
+def run_block(folder: Path, *, plan: str, history: Mapping[str, Any], first: int, end: int) -> None:
     """Forecast and simulate the items of a block, and write what is kept of them.
 
     Args:
@@ -122,42 +113,33 @@ def run_block(
         history: what `BlockedHistory.to_record` gave.
         first: position of the first item, a tile's first.
         end: the one after the last.
-        progress: called after every tile.
     """
-    write_block(folder, BlockPlan.load(Path(plan)), BlockedHistory.from_record(history), first, end, progress)
-
-
-def write_block(
-    folder: Path, plan: BlockPlan, history: BlockedHistory, first: int, end: int, progress: Progress = no_progress
-) -> None:
-    """Write the part of a block; arguments as for `run_block`."""
-    began = process_time()
+    made, surveyed = BlockPlan.load(Path(plan)), BlockedHistory.from_record(history)
+    began, cutoff = process_time(), made.windows[0].cutoff
     tiles, figures, counts = list[TileSums](), list[FloatArray](), np.zeros(len(COUNTS), dtype=np.int64)
     parameters, costs = list[pd.DataFrame](), list[pd.DataFrame]()
     seconds: dict[str, float] = {"reading": 0.0}
-    cutoff = plan.windows[0].cutoff
-    for begin, stop in history.chunks(first, end):
-        data = history.read(begin, stop)
+    for begin, stop in surveyed.chunks(first, end):
+        data = surveyed.read(begin, stop)
         seconds["reading"] += process_time() - began
-        for start, rows in cut_tiles(begin, stop, plan.tile):
+        for rows in cut_tiles(begin, stop, made.tile):
             each = select_items(data, rows - begin)
-            found = simulate_tile(plan, each, seconds)
+            found = simulate_tile(made, each, seconds)
             counts += _count(each, cutoff)
             figures.append(found.figures.sum(2))
             parameters.append(_parameters(each))
-            costs.append(_item_costs(plan, each, found))
+            costs.append(_item_costs(made, each, found))
             tiles.append(replace(found, figures=found.figures[:, :, :0]))
-            progress(f"item {start}", (start - first) / (end - first))
         began = process_time()
     write_frames(folder / ITEMS, parameters)
     write_frames(folder / ITEM_COSTS, costs)
     BlockSums(tuple(tiles), np.stack(figures), counts, seconds).save(folder)
 
 
-def cut_tiles(first: int, end: int, tile: int) -> Iterator[tuple[int, IntArray]]:
-    """Yield the first position of each tile of a run of items, and all its positions."""
+def cut_tiles(first: int, end: int, tile: int) -> Iterator[IntArray]:
+    """Yield the positions of the items of each tile of a run of items."""
     for begin in range(first, end, tile):
-        yield begin, np.arange(begin, min(end, begin + tile))
+        yield np.arange(begin, min(end, begin + tile))
 
 
 def select_items(data: StudyData, rows: IntArray) -> StudyData:

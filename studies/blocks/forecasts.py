@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...executor import Task, open_executor, run_tasks
 from ...forecasters.forecast import DEFAULT_LEVELS
 from ...forecasters.storage import load_forecaster, save_forecaster
 from ...parts import Parts
@@ -21,7 +19,7 @@ from ...progress import Progress, no_progress, portion
 from ..backtest import new_forecaster
 from ..config import StudyConfig
 from .history import TILE, BlockedHistory
-from .written import cut_blocks, working_folder, write_joined
+from .written import cut_blocks, run_blocks, working_folder, write_joined
 
 FORECASTS = "forecasts.parquet"
 """File of a block's part."""
@@ -70,22 +68,18 @@ def forecast_in_blocks(
         progress(f"fitting {name}", 0.3)
         forecaster = new_forecaster(name, config.forecast.options.get(name, {}), horizon, config.seed)
         save_forecaster(forecaster.fit(surveyed.slice(sample).panel), work / "models")
-        task = {
+        arguments = {
             "models": str(work / "models"),
             "history": surveyed.to_record(),
             "horizon": horizon,
             "levels": wanted,
             "tile": tile,
         }
-        tasks = [
-            Task(("forecasts", first, end), f"{__name__}:forecast_block", {**task, "first": first, "end": end})
-            for first, end in cut_blocks(surveyed.items, scale.blocks, tile)
-        ]
-        parts = Parts(work / "parts")
-        with closing(open_executor(scale.engine, scale.workers, scale.address)) as executor:
-            run_tasks(executor, tasks, parts, progress=portion(progress, 0.4, 1.0))
+        blocks = cut_blocks(surveyed.items, scale.blocks, tile)
+        parts, rest = Parts(work / "parts"), portion(progress, 0.4, 1.0)
+        folders = run_blocks("forecasts", f"{__name__}:forecast_block", blocks, arguments, parts, scale, rest)
         progress("writing")
-        rows = write_joined(out, [parts.folder_of(each.key) / FORECASTS for each in tasks], lambda table: table)
+        rows = write_joined(out, [folder / FORECASTS for folder in folders], lambda table: table)
     notes = surveyed.whole.notes
     if len(sample) < surveyed.items:
         said = f"{name} is fitted on {len(sample):,} of {surveyed.items:,} items, drawn at random (scale.sample)"

@@ -56,7 +56,6 @@ class BlockedHistory:
         has_items: whether there is an items file.
         has_state: whether there is a state.
         item_column: the files' name of the items.
-        ran_out: whether any item was ever out of stock.
         left_out: ids that items or state have and the history does not.
         uncounted: positions of the items that the state lacked, ascending, shape (those,).
         read_notes: how items and state were read, where they are not CSV with commas in UTF-8.
@@ -69,7 +68,6 @@ class BlockedHistory:
     has_items: bool
     has_state: bool
     item_column: str
-    ran_out: bool
     left_out: tuple[str, ...] = ()
     uncounted: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     read_notes: tuple[str, ...] = ()
@@ -112,23 +110,21 @@ class BlockedHistory:
         layout, calendar, dropped = _lay_periods(layout, data.freq, str(history), faults)
         whole = WholeHistory(str(history), calendar, data.missing, data.columns, notes=tuple(read))
         has_items = _keep_tables(scratch, found, layout)
-        surveyed = cls(scratch, layout, whole, {}, has_items, False, item_column, False)
+        surveyed = cls(scratch, layout, whole, {}, has_items, False, item_column)
         schema = pq.read_schema(layout.files[0])
-        summary = survey_slices(whole, surveyed._raw_slices, schema, data.known, dropped, found.items, faults, progress)
+        known = survey_slices(whole, surveyed._raw_slices, schema, data.known, dropped, found.items, faults, progress)
         faults.raise_if_any()
-        assert summary is not None  # or there are faults
-        whole_units = bool(summary.whole.whole_units)
+        assert known is not None  # or there are faults
         item_ids = layout.item_ids.to_numpy(zero_copy_only=False)
         items = None if found.items is None else in_order(found.items, item_ids)
-        params = params_of(item_ids, items, defaults, whole_units=whole_units)
+        params = params_of(item_ids, items, defaults, whole_units=bool(known.whole_units))
         if found.state is not None:
             check_arrivals(in_order(found.state, item_ids), params.lead_time)
         surveyed = replace(
             surveyed,
-            whole=summary.whole,
+            whole=known,
             item_values={each.name: getattr(params, each.name) for each in fields(params) if each.init},
             has_state=found.state is not None,
-            ran_out=summary.ran_out,
             left_out=found.left_out,
             read_notes=tuple(read),
             uncounted=np.flatnonzero(pd.Index(item_ids).isin(found.not_counted)),
@@ -152,16 +148,6 @@ class BlockedHistory:
             name: each[positions] if isinstance(each, np.ndarray) else each for name, each in self.item_values.items()
         }
         return ItemParams(**values)
-
-    @property
-    def periods(self) -> int:
-        """Number of periods."""
-        return len(self.whole.calendar.dates)
-
-    @property
-    def tiles(self) -> int:
-        """Number of tiles; the last one may be smaller."""
-        return -(-self.items // TILE)
 
     def item_ids(self, first: int, end: int) -> tuple[str, ...]:
         """Return the ids of the items at positions first … end − 1."""
@@ -241,7 +227,7 @@ class BlockedHistory:
         layout = Layout(tuple(files), ids, **arrays, days=days)
         values = dict(kept["params"])
         values |= {path.stem: np.load(path, mmap_mode="r") for path in sorted((folder / PARAMS).glob("*.npy"))}
-        names = ("has_items", "has_state", "item_column", "ran_out")
+        names = ("has_items", "has_state", "item_column")
         return cls(
             folder,
             layout,
@@ -267,7 +253,7 @@ class BlockedHistory:
             "files": {str(ours.get(path, path.absolute())): _stamp(path) for path in self.layout.files},
             "whole": self.whole.to_record(),
             "params": {name: value for name, value in self.item_values.items() if not isinstance(value, np.ndarray)},
-            **{name: getattr(self, name) for name in ("has_items", "has_state", "item_column", "ran_out")},
+            **{name: getattr(self, name) for name in ("has_items", "has_state", "item_column")},
         }
         (self.folder / SURVEY).write_text(json.dumps(kept, ensure_ascii=False, indent=1), encoding="utf-8")
 

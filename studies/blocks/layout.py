@@ -255,7 +255,7 @@ class _Scan:
         return self._counts
 
     def _parse(self, dates: pa.Array) -> IntArray:
-        """Return dates as nanoseconds, `NO_DATE` where a cell holds none, and remember them."""
+        """Return dates as nanoseconds, `NO_DATE` where a cell holds none, and collect them."""
         encoded = dates if pa.types.is_dictionary(dates.type) else pc.dictionary_encode(dates)
         cells = pd.DataFrame({"date": encoded.dictionary.to_pandas()})
         raw = RawTable(cells, self.name, "row", np.arange(len(cells), dtype=np.int64))

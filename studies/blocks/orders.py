@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...errors import FractileError, InputError
-from ...executor import Task, open_executor, run_tasks
 from ...files import damaged, inside
 from ...forecasters.base import Forecaster
 from ...forecasters.data.matching import Rows, escape_ids
@@ -47,7 +45,7 @@ from ..scale_section import ScaleConfig
 from ..sections import OWN_LEVELS
 from ..windows import forecast_periods, shown_periods
 from .history import ITEMS, TILE, BlockedHistory
-from .written import cut_blocks, working_folder, write_joined
+from .written import cut_blocks, run_blocks, working_folder, write_joined
 
 ORDERS, FOUND = "orders.parquet", "found.json"
 """Files of a block's part: its orders, and what is to be said of its items."""
@@ -161,11 +159,11 @@ def order_in_blocks(
         behind = periods_behind(run, record, calendar.freq, calendar.dates, history)
         groups = _groups(ids, ours, surveyed.left_out)
         check_common(run, history, groups["new"].count, ids, ours)
-        names = [] if surveyed.has_items is False else pq.read_schema(work / "survey" / ITEMS).names
+        names = [] if not surveyed.has_items else pq.read_schema(work / "survey" / ITEMS).names
         if name == OWN_LEVELS and not {"order_up_to", "base_stock_level"} & set(names):
             levels = ", ".join(LEVEL_RULES)
             raise InputError([f"--items: has no levels ({levels}), and {OWN_LEVELS} orders by them; add them"])
-        task = {
+        arguments = {
             "run": str(run.absolute()),
             "history": surveyed.to_record(),
             "policy": name,
@@ -173,14 +171,9 @@ def order_in_blocks(
             "counted": on_hand is not None,
             "tile": tile,
         }
-        tasks = [
-            Task(("orders", first, end), f"{__name__}:order_block", {**task, "first": first, "end": end})
-            for first, end in cut_blocks(surveyed.items, scale.blocks, tile)
-        ]
-        parts = Parts(work / "parts")
-        with closing(open_executor(scale.engine, scale.workers, scale.address)) as executor:
-            run_tasks(executor, tasks, parts, progress=portion(progress, 0.4, 1.0))
-        folders = [parts.folder_of(each.key) for each in tasks]
+        blocks = cut_blocks(surveyed.items, scale.blocks, tile)
+        parts, rest = Parts(work / "parts"), portion(progress, 0.4, 1.0)
+        folders = run_blocks("orders", f"{__name__}:order_block", blocks, arguments, parts, scale, rest)
         ended, uncounted = _gather(folders, calendar.dates, calendar.freq)
         groups["discontinued"] = ended
         assumed = assumed_in_run(record, pd.DataFrame(columns=names) if items is not None else None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import process_time
@@ -13,7 +12,6 @@ import numpy as np
 
 from ...arrays import IntArray
 from ...errors import Faults
-from ...executor import Task, open_executor, run_tasks
 from ...forecasters.data.matching import escape_ids
 from ...parts import Parts
 from ...progress import Progress, begin_stage, no_progress, plan_stages
@@ -35,7 +33,7 @@ from .history import TILE, BlockedHistory
 from .merge import AllItems, merge_blocks
 from .plan import BlockPlan
 from .study_orders import ORDERS as ORDER_FILE, read_seconds
-from .written import cut_blocks, write_joined
+from .written import cut_blocks, run_blocks, write_joined
 
 HISTORY, PLAN, BLOCK, ORDERS = "history", "plan", "block", "orders"
 """The kinds of parts."""
@@ -147,19 +145,14 @@ class _Work:
 
     def run(self, stage: str, kind: str, function: str, **arguments: Any) -> list[Path]:
         """Run a task for each block, and return the folders of their parts in the order of the items."""
-        scale, study = self.study.config.scale, self.study
+        scale, progress = self.study.config.scale, self.study.progress
         shared = {"plan": str(self.plan), "history": self.history.to_record(), **arguments}
-        tasks = [
-            Task((kind, first, end), function, {**shared, "first": first, "end": end}) for first, end in self.blocks
-        ]
-        begin_stage(study.progress, stage)  # its CPU time is that of the tasks, wherever they run
-        with closing(open_executor(scale.engine, scale.workers, scale.address)) as executor:
-            run_tasks(executor, tasks, self.parts, progress=study.progress)
-        return [self.parts.folder_of(task.key) for task in tasks]
+        begin_stage(progress, stage)  # its CPU time is that of the tasks, wherever they run
+        return run_blocks(kind, function, self.blocks, shared, self.parts, scale, progress)
 
 
 def refuse_in_blocks(config: StudyConfig) -> None:
-    """Raise an `InputError` where a study asks for what only the whole history can tell."""
+    """Raise an `InputError` where a study needs the whole history at once."""
     faults = Faults()
     if config.data.history is None:
         faults.add(

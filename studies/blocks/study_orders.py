@@ -47,7 +47,7 @@ def run_orders(
     frames = []
     for begin, stop in surveyed.chunks(first, end):
         data = surveyed.read(begin, stop)
-        for _, rows in cut_tiles(begin, stop, made.tile):
+        for rows in cut_tiles(begin, stop, made.tile):
             each = replace(select_items(data, rows - begin), state=_select_state(data.state, rows - begin))
             frames.append(order_tile(made, each, policy))
     labels = {"policy": policy, "forecaster": made.forecaster, "assumed": assumed}

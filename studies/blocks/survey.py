@@ -1,4 +1,4 @@
-"""What only the whole of a history tells, found out from its slices: see `forecasters.data.covariate_survey`."""
+"""What is known from the whole of a history only, found from its slices: see `forecasters.data.covariate_survey`."""
 
 from __future__ import annotations
 
@@ -40,18 +40,6 @@ Slices = Callable[[list[str] | None], Iterator[RawSlice]]
 """Yields all slices in turn, with some of the files' columns, or all where None."""
 
 
-class Survey(NamedTuple):
-    """What the slices of a history tell.
-
-    Attributes:
-        whole: with what slices must know.
-        ran_out: whether any item was out of stock in any period.
-    """
-
-    whole: WholeHistory
-    ran_out: bool
-
-
 def survey_slices(
     whole: WholeHistory,
     slices: Slices,
@@ -61,8 +49,8 @@ def survey_slices(
     items: pd.DataFrame | None,
     faults: Faults,
     progress: Progress,
-) -> Survey | None:
-    """Go through the slices of a history; add the faults of all rows, and return None where there are any.
+) -> WholeHistory | None:
+    """Return what slices must know of a history; add the faults of all rows, and return None where there are any.
 
     Args:
         whole: what is known so far: the calendar, and how files are read.
@@ -110,7 +98,7 @@ def survey_slices(
         note_both([name for name in whole.attributes if name in items], notes)
     counted = replace(totals.counts, dropped=dropped).notes(whole.missing, covariates=bool(covariates))
     all_notes = (*notes, *whole.notes, *whole.calendar.notes, *counted, *said)
-    return Survey(replace(whole, notes=all_notes), totals.ran_out)
+    return replace(whole, notes=all_notes)
 
 
 class _Totals:

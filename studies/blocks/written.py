@@ -1,18 +1,22 @@
-"""Tables that blocks wrote, put together row by row into one file: of any size in little memory."""
+"""Blocks of items: cut, run as tasks, and their tables put together into one file, of any size in little memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...executor import Task, open_executor, run_tasks
+from ...parts import Parts
+from ...progress import Progress
 from ..config import DataConfig
 from ..folder import replace_file
 from ..scale_section import ScaleConfig
@@ -58,6 +62,35 @@ def in_blocks(scale: ScaleConfig, data: DataConfig) -> bool:
         return False
     item_column = data.columns.get("item_id", "item_id")
     return data.history.is_dir() or has_more_items(data.history, item_column, scale.whole)
+
+
+def run_blocks(
+    kind: str,
+    function: str,
+    blocks: Sequence[tuple[int, int]],
+    arguments: Mapping[str, Any],
+    parts: Parts,
+    scale: ScaleConfig,
+    progress: Progress,
+) -> list[Path]:
+    """Run a task for each block, and return the folders of their parts in the order of the items.
+
+    Args:
+        kind: of the parts.
+        function: "package.module:name", called as `function(folder, first=…, end=…, **arguments)`.
+        blocks: as `cut_blocks` returns them.
+        arguments: the same for all.
+        parts: where parts are kept; blocks whose part is there are not run.
+        scale: where tasks run.
+        progress: receives how many are done.
+
+    Raises:
+        WorkError: where some failed at every attempt; the others are kept.
+    """
+    tasks = [Task((kind, first, end), function, {**arguments, "first": first, "end": end}) for first, end in blocks]
+    with closing(open_executor(scale.engine, scale.workers, scale.address)) as executor:
+        run_tasks(executor, tasks, parts, progress=progress)
+    return [parts.folder_of(task.key) for task in tasks]
 
 
 @contextmanager

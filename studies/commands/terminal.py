@@ -113,7 +113,7 @@ def open_terminal(*, as_json: bool, quiet: bool, debug: bool) -> Iterator[Termin
 
 
 def _describe(error: Exception) -> tuple[list[str], int]:
-    """Return the faults that an error tells of, and the exit code."""
+    """Return the faults of an error, and the exit code."""
     kept = tuple(getattr(error, "__notes__", ()))  # what is kept of a run, and how to go on
     if isinstance(error, FractileError):
         return visible_faults((*(error.faults if isinstance(error, InputError) else (str(error),)), *kept)), BAD_INPUT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pytest
 from fractile.errors import InputError, WorkError
 from fractile.studies import study
 from fractile.studies.blocks import block, dispatch, study as block_study
-from fractile.studies.blocks.block import write_block
+from fractile.studies.blocks.block import run_block
 from fractile.studies.blocks.dispatch import run_study
 from fractile.studies.blocks.history import SURVEY, BlockedHistory
 from fractile.studies.blocks.study import choose_sample, run_block_study
@@ -119,19 +120,23 @@ def test_a_run_whose_blocks_failed_is_resumed(
     config = make_config(runs["sample"].parent, sample=9, blocks=3)
     ran: list[int] = []
 
-    def fail_but_one(folder: Path, plan: object, history: object, first: int, *rest: object) -> None:
+    def count(folder: Path, *, first: int, **given: Any) -> None:
         ran.append(first)
+        run_block(folder, first=first, **given)
+
+    def fail_but_one(folder: Path, *, first: int, **given: Any) -> None:
         if first:
+            ran.append(first)
             raise OSError("no memory left")
-        write_block(folder, plan, history, first, *rest)  # type: ignore[arg-type]
+        count(folder, first=first, **given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(block, "write_block", fail_but_one)
+        patch.setattr(block, "run_block", fail_but_one)
         with pytest.raises(WorkError, match="no memory left"):
             run_block_study(config, tmp_path / "run", tile=TILE)
     assert ran.count(0) == 1
     with monkeypatch.context() as patch:
-        patch.setattr(block, "write_block", lambda *given: (ran.append(given[3]), write_block(*given)))
+        patch.setattr(block, "run_block", count)
         run_block_study(config, tmp_path / "run", tile=TILE, resume=True)
     assert ran.count(0) == 1  # the block that was finished was not run again
     for name in TABLES:

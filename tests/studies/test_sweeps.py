@@ -20,16 +20,19 @@ from fractile.studies.report.page import build_report
 from fractile.studies.study import run_study
 from fractile.studies.sweeps import (
     FRONTIER,
+    GIVEN,
+    TORNADO,
     Change,
     World,
     biased,
     break_even_line,
+    changes,
     frontier_gains,
+    parameter_rows,
     random_lead_times,
     scale,
+    service_rows,
     spread_demand,
-    sweep_parameters,
-    sweep_service,
     sweep_study,
 )
 
@@ -57,8 +60,9 @@ def studied():
 
 def test_policies_decide_anew_and_fixed_levels_do_not(studied):
     study, backtest, _ = studied
-    frontier = sweep_service(World(study, backtest), ["newsvendor", "base_stock"], [0.5, 2.0])
-    own = frontier.set_index(["policy", "factor"])
+    world = World(study, backtest)
+    rows = [row for factor in (0.5, 1.0, 2.0) for row in service_rows(world, ["newsvendor", "base_stock"], factor)]
+    own = pd.DataFrame(rows, columns=list(FRONTIER)).set_index(["policy", "factor"])
     fill = own.loc["newsvendor", "fill_rate"]
     assert fill.is_monotonic_increasing
     assert fill.iloc[-1] > fill.iloc[0]
@@ -85,7 +89,9 @@ def test_gains_are_read_between_the_points_of_a_frontier():
 
 def test_the_row_as_given_is_the_comparison(studied):
     study, backtest, comparison = studied
-    table = sweep_parameters(World(study, backtest), "newsvendor", "projected").set_index(["parameter", "side"])
+    world, names = World(study, backtest), (GIVEN, *changes(study))
+    rows = [row for name in names for row in parameter_rows(world, "newsvendor", "projected", name)]
+    table = pd.DataFrame(rows, columns=list(TORNADO)).set_index(["parameter", "side"])
     assert table.loc[("as given", "base"), "saving"] == pytest.approx(comparison.table.loc["projected", "saving"])
     # Half the holding cost is, in units of it, twice the stock-out cost.
     cheap, dear = table.loc[("holding cost", "low"), "saving"], table.loc[("stock-out cost", "high"), "saving"]
