@@ -1,13 +1,13 @@
 """Mutated inputs through the commands: a right run, or exit code 2 with a clear fault, and nothing left behind.
 
-Each number is one input: `check(place, number)` runs it again.
+Each number is one input: `check(place, np.random.default_rng([14, number]), kinds)` runs it again.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from fuzz_inputs import Place, check, clean
+from fuzz_inputs import FAST_KINDS, KINDS, Place, check, clean
 
 FAST, SLOW, PIECE = 500, 10_000, 500
 """Inputs of the fast and of the slow suite, and of one test."""
@@ -18,11 +18,11 @@ def place(tmp_path_factory):
     return Place.make(tmp_path_factory.mktemp("fuzz"))
 
 
-def faulty(place, numbers):
+def faulty(place, numbers, kinds=KINDS):
     """Return what is wrong with the runs of some inputs, by number."""
     found = {}
     for number in numbers:
-        what, outcome, faults = check(place, np.random.default_rng([14, number]))
+        what, outcome, faults = check(place, np.random.default_rng([14, number]), kinds)
         clean(place)
         if faults:
             found[number] = (what, faults, outcome.err[:500])
@@ -31,7 +31,7 @@ def faulty(place, numbers):
 
 def test_mutated_inputs(place, monkeypatch):
     monkeypatch.chdir(place.folder)
-    assert faulty(place, range(FAST)) == {}
+    assert faulty(place, range(FAST), FAST_KINDS) == {}
 
 
 @pytest.mark.slow

@@ -136,7 +136,8 @@ def test_no_run_replaces_the_folder_of_an_input(place, name, arranged, flags):
     assert outcome.code == 2
 
 
-def test_a_league_that_is_resumed_does_not_replace_the_folder_of_its_history(place):
+def test_a_league_that_is_resumed_does_not_replace_the_folder_of_its_history(place, monkeypatch):
+    monkeypatch.setattr("fractile.studies.league.page.build_lineage_page", lambda _: None)  # it takes seconds
     assert run_command("lineage", "config.toml", *RUNS["lineage"], "--out", "league").code == 0
     shutil.move(place / "history.csv", place / "league" / "history.csv")
     before = snapshot(place)
