@@ -154,7 +154,7 @@ def test_a_run_whose_rows_were_sorted_is_resumed_wherever_it_lies(
 
     def interrupt(*, resume: bool) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(block_study, "run_tasks", lambda *_, **__: pytest.fail("interrupted"))
+            patch.setattr(block_study, "run_blocks", lambda *_, **__: pytest.fail("interrupted"))
             with pytest.raises(pytest.fail.Exception, match="interrupted"):
                 run_block_study(config, tmp_path / "here" / "run", tile=TILE, resume=resume)
 
