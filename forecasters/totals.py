@@ -23,6 +23,8 @@ CELLS = 64
 """Sums whose draws are held at once, so that they stay in the processor's cache."""
 STEP = 16
 """Sums are computed in multiples of so many: a product of fewer rows may be rounded in another way."""
+ALIKE = 0.9
+"""Share of cells with quantiles of their own up to which those that are alike are found and summed once."""
 
 
 class SumWeights(NamedTuple):
@@ -88,8 +90,30 @@ def sum_quantiles(levels: FloatArray, values: FloatArray, dependence: Dependence
             item, origin, place = np.nonzero((spans == span) & (band == b))
             if len(item):
                 weights = SumWeights.of(levels, dependence, b, span)
-                out[item, origin, place] = _cells(levels, values[item, origin, :span], weights)
+                cells = values[item, origin, :span]
+                each, which = distinct_cells(cells.reshape(len(cells), -1))
+                out[item, origin, place] = _cells(levels, cells[each], weights)[which]
     return out
+
+
+def distinct_cells(cells: FloatArray) -> tuple[IntArray, IntArray]:
+    """Return the positions of cells that are summed, and which of these each cell equals.
+
+    Demand in whole units repeats itself: a slow item's forecast is the same from many origins, and for many items.
+    Where few cells are alike, all are summed.
+
+    Args:
+        cells: shape (cells, numbers).
+    """
+    every = np.arange(len(cells))
+    if len(cells) <= CELLS:
+        return every, every
+    # Equal cells have equal keys, as long as they are summed in the same way; a pair that is missed is summed twice.
+    key = cells @ np.random.default_rng(0).random(cells.shape[1])
+    _, first, which = np.unique(key, return_index=True, return_inverse=True)
+    if len(first) > ALIKE * len(cells) or not np.array_equal(cells[first][which], cells):
+        return every, every
+    return first, which
 
 
 def _cells(levels: FloatArray, values: FloatArray, weights: SumWeights) -> FloatArray:

@@ -254,7 +254,9 @@ class ShockedItems(NamedTuple):
             if shared:
                 score *= rest[some, None, None]
             for loading, factor, code in shared:
-                score += loading[some, None, None] * factor[code[some]]
+                # One factor of all is not copied item by item.
+                own_factor = factor if len(factor) == 1 else factor[code[some]]
+                score += loading[some, None, None] * own_factor
             out[some] = score
         return out
 

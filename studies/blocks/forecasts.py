@@ -19,7 +19,7 @@ from ...progress import Progress, no_progress, portion
 from ..backtest import new_forecaster
 from ..config import StudyConfig
 from .history import TILE, BlockedHistory
-from .written import cut_blocks, run_blocks, working_folder, write_joined
+from .written import cut_blocks, open_workers, run_blocks, working_folder, write_joined
 
 FORECASTS = "forecasts.parquet"
 """File of a block's part."""
@@ -77,7 +77,8 @@ def forecast_in_blocks(
         }
         blocks = cut_blocks(surveyed.items, scale.blocks, tile)
         parts, rest = Parts(work / "parts"), portion(progress, 0.4, 1.0)
-        folders = run_blocks("forecasts", f"{__name__}:forecast_block", blocks, arguments, parts, scale, rest)
+        with open_workers(scale) as executor:
+            folders = run_blocks("forecasts", f"{__name__}:forecast_block", blocks, arguments, parts, executor, rest)
         progress("writing")
         rows = write_joined(out, [folder / FORECASTS for folder in folders], lambda table: table)
     notes = surveyed.whole.notes

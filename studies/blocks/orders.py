@@ -45,7 +45,7 @@ from ..scale_section import ScaleConfig
 from ..sections import OWN_LEVELS
 from ..windows import forecast_periods, shown_periods
 from .history import ITEMS, TILE, BlockedHistory
-from .written import cut_blocks, run_blocks, working_folder, write_joined
+from .written import cut_blocks, open_workers, run_blocks, working_folder, write_joined
 
 ORDERS, FOUND = "orders.parquet", "found.json"
 """Files of a block's part: its orders, and what is to be said of its items."""
@@ -173,7 +173,8 @@ def order_in_blocks(
         }
         blocks = cut_blocks(surveyed.items, scale.blocks, tile)
         parts, rest = Parts(work / "parts"), portion(progress, 0.4, 1.0)
-        folders = run_blocks("orders", f"{__name__}:order_block", blocks, arguments, parts, scale, rest)
+        with open_workers(scale) as executor:
+            folders = run_blocks("orders", f"{__name__}:order_block", blocks, arguments, parts, executor, rest)
         ended, uncounted = _gather(folders, calendar.dates, calendar.freq)
         groups["discontinued"] = ended
         assumed = assumed_in_run(record, pd.DataFrame(columns=names) if items is not None else None)

@@ -126,6 +126,12 @@ class BlockPlan:
         """Seed of the simulated histories: that of the first ones of a study that is computed whole."""
         return int(keyed_generator(self.config.seed, "simulated histories").integers(2**62))
 
+    def is_for_sample(self, name: str) -> bool:
+        """Whether a policy holds for the items of the sample, and is brought to others."""
+        return bool(self.sample) and any(
+            is_for_items(p, len(self.sample)) for seeds in self.policies[name] for p in seeds
+        )
+
     @property
     def by_tile(self) -> tuple[str, ...]:
         """The policies that are tuned on each tile."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...arrays import IntArray
 from ...errors import Faults
+from ...executor import Executor
 from ...forecasters.data.matching import escape_ids
 from ...parts import Parts
 from ...progress import Progress, begin_stage, no_progress, plan_stages
@@ -33,7 +34,7 @@ from .history import TILE, BlockedHistory
 from .merge import AllItems, merge_blocks
 from .plan import BlockPlan
 from .study_orders import ORDERS as ORDER_FILE, read_seconds
-from .written import cut_blocks, run_blocks, write_joined
+from .written import cut_blocks, open_workers, run_blocks, write_joined
 
 HISTORY, PLAN, BLOCK, ORDERS = "history", "plan", "block", "orders"
 """The kinds of parts."""
@@ -92,17 +93,19 @@ def run_block_study(
         found = analyse(study, run)
         folder = parts.write((PLAN,), lambda path: _make_plan(history, study, found, tile).save(path))
         plan = BlockPlan.load(folder)  # as the blocks read it
-        work = _Work(study, history, parts, folder, cut_blocks(history.items, config.scale.blocks, tile))
-        blocks = work.run(STAGE, BLOCK, "fractile.studies.blocks.block:run_block")
-        with study.stage("adding up"):
-            whole = merge_blocks(plan, blocks)
-        advice = advise_on(whole.comparison, found.checks, study)
-        assumptions = assumptions_of(study.config, history.params, study.data.items)
-        orders: list[Path] = []
-        if ordered and advice.policy != OWN_ORDERS:
-            said = {"policy": advice.policy, "assumed": describe_defaults(assumptions)}
-            orders = work.run(ORDER_STAGE, ORDERS, "fractile.studies.blocks.study_orders:run_orders", **said)
-            seconds[f"{ALL}: {ORDER_STAGE}"] = sum(map(read_seconds, orders))
+        cuts = cut_blocks(history.items, config.scale.blocks, tile)
+        with open_workers(config.scale) as executor:
+            work = _Work(study, history, parts, folder, cuts, executor)
+            blocks = work.run(STAGE, BLOCK, "fractile.studies.blocks.block:run_block")
+            with study.stage("adding up"):
+                whole = merge_blocks(plan, blocks)
+            advice = advise_on(whole.comparison, found.checks, study)
+            assumptions = assumptions_of(study.config, history.params, study.data.items)
+            orders: list[Path] = []
+            if ordered and advice.policy != OWN_ORDERS:
+                said = {"policy": advice.policy, "assumed": describe_defaults(assumptions)}
+                orders = work.run(ORDER_STAGE, ORDERS, "fractile.studies.blocks.study_orders:run_orders", **said)
+                seconds[f"{ALL}: {ORDER_STAGE}"] = sum(map(read_seconds, orders))
         notes = describe_blocks(history, study)
         with study.stage("writing", counted=True):
             write_analysis(run, study, found)
@@ -135,6 +138,7 @@ class _Work:
         parts: where parts are kept.
         plan: folder of the plan.
         blocks: first position of each block and the one after its last.
+        executor: runs the tasks of all stages, so that its workers start once.
     """
 
     study: Study
@@ -142,13 +146,14 @@ class _Work:
     parts: Parts
     plan: Path
     blocks: Sequence[tuple[int, int]]
+    executor: Executor
 
     def run(self, stage: str, kind: str, function: str, **arguments: Any) -> list[Path]:
         """Run a task for each block, and return the folders of their parts in the order of the items."""
-        scale, progress = self.study.config.scale, self.study.progress
+        progress = self.study.progress
         shared = {"plan": str(self.plan), "history": self.history.to_record(), **arguments}
         begin_stage(progress, stage)  # its CPU time is that of the tasks, wherever they run
-        return run_blocks(kind, function, self.blocks, shared, self.parts, scale, progress)
+        return run_blocks(kind, function, self.blocks, shared, self.parts, self.executor, progress)
 
 
 def refuse_in_blocks(config: StudyConfig) -> None:

@@ -21,7 +21,7 @@ from ..orders import label_orders
 from .block import cut_tiles, select_items, write_frames
 from .history import BlockedHistory
 from .plan import BlockPlan
-from .tile import forecast_tile, with_policies
+from .tile import forecast_tile, shown_of, with_policies
 
 ORDERS, SECONDS = "orders.parquet", "seconds.json"
 """Files of a block's part: its orders, and the CPU time that they took."""
@@ -70,10 +70,12 @@ def order_tile(plan: BlockPlan, data: StudyData, policy: str) -> pd.DataFrame:
     """
     plan = replace(plan, names=(policy,))
     study = Study(plan.config, data, plan.windows, no_progress)
-    # Its parameters may be found on the tile, from forecasts of earlier origins.
-    backtest = with_policies(plan, study, forecast_tile(plan, study, last=True))
-    ordering = cast(Policy, backtest.trained.policies[policy])
-    return orders_at_end(data, plan.fitted[study.windows[-1].cutoff], ordering, study.shown)
+    if policy in plan.policies and not plan.is_for_sample(policy):
+        ordering = plan.policies[policy][-1][0]
+    else:  # its parameters are found on the tile, or brought to it, from forecasts of earlier origins
+        backtest = with_policies(plan, study, forecast_tile(plan, study, last=True))
+        ordering = cast(Policy, backtest.trained.policies[policy])
+    return orders_at_end(data, plan.fitted[study.windows[-1].cutoff], ordering, shown_of(plan, study))
 
 
 def _select_state(state: Any, rows: IntArray) -> Any:

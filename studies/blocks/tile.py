@@ -17,6 +17,7 @@ from ...forecasters.demand_forecast import DemandForecast
 from ...forecasters.forecast import QuantileForecast
 from ...forecasters.several import first_period_demand
 from ...policies.base import Planner, Policy
+from ...policies.newsvendor import Newsvendor, TunedNewsvendor
 from ...policies.recorded import RecordedOrders
 from ...policies.registry import make_policy
 from ...policies.rollout import prepare_scenario, roll, simulate, state_after
@@ -90,7 +91,7 @@ def forecast_tile(plan: BlockPlan, study: Study, *, last: bool = False) -> Backt
         study: of the tile.
         last: the last fold alone, and of its origins the first one: what policies are brought to other items by.
     """
-    windows, panel, shown = study.windows, study.data.panel, study.shown
+    windows, panel, shown = study.windows, study.data.panel, shown_of(plan, study)
 
     def fitted(name: str, until: int, progress: Progress) -> Forecaster:  # noqa: ARG001  # fitted on the sample
         return plan.fitted[until]
@@ -118,6 +119,17 @@ def forecast_tile(plan: BlockPlan, study: Study, *, last: bool = False) -> Backt
     else:
         warm_up = 0
     return Backtest(plan.forecaster, tuple(folds), _scenario(near, study.data), warm_up, {})
+
+
+def shown_of(plan: BlockPlan, study: Study) -> int:
+    """Return the periods ahead that policies are shown.
+
+    Where all are newsvendors, which read no further, they are those of the longest protection interval.
+    """
+    found = [policy for name in plan.names for seeds in plan.policies.get(name, [[None]]) for policy in seeds]
+    if not all(type(policy) in (Newsvendor, TunedNewsvendor) for policy in found):
+        return study.shown
+    return min(study.shown, int(np.max(study.data.params.protection_interval)))
 
 
 def _scenario(near: Sequence[QuantileForecast], data: StudyData) -> Scenario:

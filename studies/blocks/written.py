@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...executor import Task, open_executor, run_tasks
+from ...executor import Executor, Task, open_executor, run_tasks
 from ...parts import Parts
 from ...progress import Progress
 from ..config import DataConfig
@@ -64,13 +64,22 @@ def in_blocks(scale: ScaleConfig, data: DataConfig) -> bool:
     return data.history.is_dir() or has_more_items(data.history, item_column, scale.whole)
 
 
+def open_workers(scale: ScaleConfig) -> closing[Executor]:
+    """Return an executor that is closed at the end of its block, so that several stages start workers once.
+
+    Args:
+        scale: where tasks run.
+    """
+    return closing(open_executor(scale.engine, scale.workers, scale.address))
+
+
 def run_blocks(
     kind: str,
     function: str,
     blocks: Sequence[tuple[int, int]],
     arguments: Mapping[str, Any],
     parts: Parts,
-    scale: ScaleConfig,
+    executor: Executor,
     progress: Progress,
 ) -> list[Path]:
     """Run a task for each block, and return the folders of their parts in the order of the items.
@@ -81,15 +90,14 @@ def run_blocks(
         blocks: as `cut_blocks` returns them.
         arguments: the same for all.
         parts: where parts are kept; blocks whose part is there are not run.
-        scale: where tasks run.
+        executor: where tasks run.
         progress: receives how many are done.
 
     Raises:
         WorkError: where some failed at every attempt; the others are kept.
     """
     tasks = [Task((kind, first, end), function, {**arguments, "first": first, "end": end}) for first, end in blocks]
-    with closing(open_executor(scale.engine, scale.workers, scale.address)) as executor:
-        run_tasks(executor, tasks, parts, progress=progress)
+    run_tasks(executor, tasks, parts, progress=progress)
     return [parts.folder_of(task.key) for task in tasks]
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from fractile import QuantileForecast
+from fractile.forecasters import totals
 from fractile.forecasters.calibration.dependence import Dependence
 from fractile.forecasters.several import total_each
-from fractile.forecasters.totals import CELLS, STEP
+from fractile.forecasters.totals import CELLS, STEP, distinct_cells
 
 LEVELS = np.array([0.05, 0.1, 0.3, 0.5, 0.8, 0.95, 0.99])
 
@@ -84,3 +85,34 @@ def test_forecasts_are_summed_together_as_one_by_one(monkeypatch):
         np.testing.assert_array_equal(found.values, forecast.total(spans).values)
         np.testing.assert_array_equal(found.origins, forecast.origins)
         assert found.dependence is None
+
+
+def test_cells_that_are_alike_are_summed_once_with_the_same_result(monkeypatch):
+    once = make_forecast(30, 4)
+    values = np.tile(once.values, (1, 3, 1, 1))
+    alike = QuantileForecast(
+        LEVELS,
+        values,
+        np.arange(12),
+        once.item_ids,
+        dependence=Dependence(
+            once.dependence.correlation, np.tile(once.dependence.band, (1, 3)), once.dependence.templates
+        ),
+    )
+    summed = []
+    cells = totals._cells
+    monkeypatch.setattr(
+        totals, "_cells", lambda levels, values, weights: summed.append(len(values)) or cells(levels, values, weights)
+    )
+    found, expected = alike.total(3).values, once.total(3).values
+    np.testing.assert_array_equal(found, np.tile(expected, (1, 3, 1, 1)))
+    assert sum(summed) == 2 * 30 * 4  # of either forecast once, of 12 origins no more than of 4
+
+
+def test_few_cells_that_are_alike_are_left_as_they_are():
+    cells = np.random.default_rng(0).random((3 * CELLS, 5))
+    cells[1] = cells[0]
+    np.testing.assert_array_equal(distinct_cells(cells)[0], np.arange(3 * CELLS))
+    first, which = distinct_cells(np.concatenate([cells, cells]))
+    np.testing.assert_array_equal(np.concatenate([cells, cells])[first][which], np.concatenate([cells, cells]))
+    assert len(first) < len(cells) + 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,17 @@ import pandas as pd
 import pytest
 
 from fractile.errors import InputError, WorkError
+from fractile.policies.newsvendor import TunedNewsvendor
+from fractile.policies.registry import make_policy
+from fractile.progress import no_progress
 from fractile.studies import study
-from fractile.studies.blocks import block, dispatch, study as block_study
+from fractile.studies.backtest import begin
+from fractile.studies.blocks import block, dispatch, study as block_study, study_orders, written
 from fractile.studies.blocks.block import run_block
 from fractile.studies.blocks.dispatch import run_study
 from fractile.studies.blocks.history import SURVEY, BlockedHistory
 from fractile.studies.blocks.study import choose_sample, run_block_study
+from fractile.studies.blocks.tile import shown_of
 from fractile.studies.config import StudyConfig
 from fractile.studies.kept_orders import next_orders
 from fractile.studies.report.page import build_report
@@ -97,6 +103,33 @@ def test_a_run_in_blocks_orders_all_items(runs: dict[str, Path]) -> None:
     assert not found.gone
     np.testing.assert_array_equal(found.table["order"], orders["order"])
     assert config["policy"] == orders["policy"].iloc[0]
+
+
+def test_workers_start_once_and_orders_are_forecast_once(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_report(monkeypatch)
+    forecast, made = study_orders.forecast_tile, []
+    monkeypatch.setattr(study_orders, "forecast_tile", lambda *given, **how: made.append(0) or forecast(*given, **how))
+    opened, once = list[str | None](), written.open_executor
+    monkeypatch.setattr(written, "open_executor", lambda engine, *how: opened.append(engine) or once(engine, *how))
+    run_block_study(make_config(runs["sample"].parent, sample=9, blocks=3), tmp_path / "run", tile=TILE)
+    assert len(opened) == 1
+    assert not made
+    assert (tmp_path / "run" / "orders.csv").read_bytes() == (runs["sample"] / "orders.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("policy", "ahead"), [("newsvendor", False), ("lookahead", True)])
+def test_policies_are_shown_what_they_read(runs: dict[str, Path], policy: str, ahead: bool) -> None:
+    config = make_config(runs["sample"].parent)
+    whole = begin(config, HELD_OUT, no_progress)
+    kinds = {"newsvendor": TunedNewsvendor(), "lookahead": make_policy("lookahead")}
+    plan = SimpleNamespace(names=("tuned_newsvendor",), policies={"tuned_newsvendor": [[kinds[policy]]]})
+    longest = int(np.max(whole.data.params.protection_interval))
+    assert longest < whole.shown
+    assert shown_of(plan, whole) == (whole.shown if ahead else longest)  # type: ignore[arg-type]  # only what is read
+    plan.names += ("lead_time",)  # a policy without parameters of the sample
+    assert shown_of(plan, whole) == whole.shown  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
