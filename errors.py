@@ -61,12 +61,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = sorted(shorten(name) for name in known)
     near = difflib.get_close_matches(shorten(word), names[:MOST_COMPARED], n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
-    more = f" and {len(names) - MOST_COMPARED:,} more" if len(names) > MOST_COMPARED else ""
-    return f"{hint} known: {', '.join(names[:MOST_COMPARED])}{more}"
+    more = f" and {len(names) - MOST_LISTED:,} more" if len(names) > MOST_LISTED else ""
+    return f"{hint} known: {', '.join(names[:MOST_LISTED])}{more}"
 
 
-MOST_COMPARED = 100
-"""Known words that an unknown one is compared with, and that are listed."""
+MOST_COMPARED, MOST_LISTED = 1_000, 100
+"""Known words that an unknown one is compared with, and those that are listed."""
 
 
 def shorten(text: str, most: int = 60) -> str:

@@ -19,7 +19,8 @@ from fractile import (
     InputError,
 )
 from fractile.cli import app
-from fractile.studies import kept_orders, kept_runs as kept_module, study as study_module
+from fractile.studies import kept_orders, kept_runs as kept_module
+from fractile.studies.blocks import dispatch as study_module
 from fractile.studies.config import PoliciesConfig
 from fractile.studies.folder import new_run
 from fractile.studies.report import page as page_module
@@ -508,7 +509,7 @@ def test_a_terminated_run_leaves_no_folder(tmp_path):
         "def slow(config, out, **_):\n"
         "    with new_run(out):\n"
         "        open('started', 'w').close(); time.sleep(60)\n"
-        "sys.modules['fractile.studies.study'] = types.SimpleNamespace(run_study=slow)\n"
+        "sys.modules['fractile.studies.blocks.dispatch'] = types.SimpleNamespace(run_study=slow)\n"
         "sys.argv = ['fractile', 'study', '--out', 'here']; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
