@@ -46,7 +46,7 @@ HISTORY_CASES = {
     "missing": ({"history.csv": None}, [r"history\.csv: no such file"]),
     "empty": ({"history.csv": ""}, [r"history\.csv: is empty"]),
     "header only": ({"history.csv": HISTORY.splitlines()[0]}, [r"history\.csv: has no rows"]),
-    "folder": ({"history.csv": "/"}, [r"history\.csv: holds no \.parquet file; name a file"]),
+    "folder": ({"history.csv": "/"}, [r"history\.csv: (is a directory|holds no \.parquet file; name a file)"]),
     "two rows": (
         {"history.csv": HISTORY.replace(LINE, f"a,{WEEKS[2]},-1\n").replace(f"b,{WEEKS[0]},1", f"b,{WEEKS[0]},x")},
         [r"history\.csv: line 4: .*got -1", r"history\.csv: line 72: .*got 'x'"],
