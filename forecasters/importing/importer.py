@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...arrays import BoolArray
+from ...arrays import MOST, BoolArray
 from ...errors import InputError
 from .columns import Roles, check_names, find_optional, find_roles
 from .days import is_clock, read_days
@@ -191,6 +191,7 @@ def _rows(
     units = table.column(roles.sales)
     numbers, wrong = parse_numbers(units.values, decimal)
     _fault(table, units, wrong, "sales must be numbers", findings)
+    _fault(table, units, np.abs(np.nan_to_num(numbers)) > MOST, f"sales must be at most {MOST:g}", findings)
     written = "" if options.date_format is None else f" written as {options.date_format} (--date-format)"
     _fault(table, dates, times.wrong, f"dates must be dates{written}", findings)
     items = _items(table, roles, findings)

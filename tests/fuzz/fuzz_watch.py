@@ -14,7 +14,9 @@ import traceback
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -106,11 +108,28 @@ def snapshot(*folders):
     for folder in folders:
         for where, below, names in os.walk(folder):
             for name in (*below, *names):
-                path = Path(where, name)
-                mode = path.lstat().st_mode
-                content = hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(mode) else stat.S_IFMT(mode)
-                found[str(path)] = content
+                path = os.path.join(where, name)
+                about = os.lstat(path)
+                regular = stat.S_ISREG(about.st_mode)
+                found[path] = _digest(path, _Version.of(about)) if regular else stat.S_IFMT(about.st_mode)
     return found
+
+
+class _Version(NamedTuple):
+    """What a write changes: nobody can set the time of the last change of a file, other than that of the last write."""
+
+    inode: int
+    size: int
+    changed: int
+
+    @classmethod
+    def of(cls, about):
+        return cls(about.st_ino, about.st_size, about.st_ctime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest(path, version):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def faults_of(outcome, before, after, written=()):

@@ -143,6 +143,20 @@ def test_prices_that_cannot_be_added_up_are_a_fault_of_an_import(tmp_path):
     assert "column 'price' holds 1e+308, too large to be added up" in said
 
 
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("units", ["1e308", "-1e16"])
+def test_sales_beyond_counting_are_a_fault_of_an_import(tmp_path, units, wide):
+    """Times a price they overflow, and infinity went into the history."""
+    text = HISTORY.replace("a,2023-01-09,1,", f"a,2023-01-09,{units},")
+    if wide:
+        frame = pd.read_csv(io.StringIO(text), dtype=str)
+        frame.pivot(index="item_id", columns="date", values="sales").to_csv(tmp_path / "h.csv")
+    else:
+        (tmp_path / "h.csv").write_text(text)
+    said = refused(tmp_path, "import", tmp_path / "h.csv", "--out", tmp_path / "out.csv")
+    assert "sales must be at most 1e+15, got" in said
+
+
 def test_a_lead_time_of_more_periods_than_memory_holds_is_a_fault(tmp_path):
     (tmp_path / "h.csv").write_text(HISTORY)
     (tmp_path / "i.csv").write_text(ITEMS.replace("a,2,1", "a,1e12,1"))

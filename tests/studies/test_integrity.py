@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -202,28 +201,27 @@ def test_a_table_larger_than_the_machine_is_refused_before_it_is_read(tmp_path, 
 EVIL = (
     "import pathlib\npathlib.Path('was_run').write_text('yes')\nclass Mine:\n    def order(self, obs):\n        pass\n"
 )
-PROGRAM = "import sys; from fractile.cli import main; sys.argv = ['fractile', *sys.argv[1:]]; main()"
 
 
-def test_an_order_imports_no_module_that_only_the_run_names(run, made, tmp_path):
+def test_an_order_imports_no_module_that_only_the_run_names(run, made, tmp_path, monkeypatch):
     """The module lies in the working folder, as it would in an archive that somebody sent."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])  # as `main` does
     (tmp_path / "evil.py").write_text(EVIL)
     text = (run / "config.toml").read_text().replace('"base_stock"', '"evil:Mine"')
     (run / "config.toml").write_text(text)
     for name in ("json", "safetensors"):
         (run / f"models/policy-base_stock.{name}").rename(run / f"models/policy-evil-Mine.{name}")
     write_manifest(run, policy="evil:Mine", files=["config.toml"])
-    command = [sys.executable, "-P", "-c", PROGRAM, "order", "--run", str(run), "--on-hand", "0"]
-    command += ["--history", str(made / "history.csv")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert "names code of its own, evil:Mine, which runs when it is imported" in done.stderr
-    assert "--trust evil:Mine" in done.stderr
+    code, said = order(run, made)
+    assert code == 2, said
+    assert "names code of its own, evil:Mine, which runs when it is imported" in said
+    assert "--trust evil:Mine" in said
     assert not (tmp_path / "was_run").exists()
-    trusted = subprocess.run(
-        [*command, "--trust", "evil:Mine"], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert (tmp_path / "was_run").exists(), trusted.stderr
+    assert "evil" not in sys.modules
+    code, said = order(run, made, "--trust", "evil:Mine")
+    monkeypatch.delitem(sys.modules, "evil")
+    assert (tmp_path / "was_run").exists(), said
 
 
 def test_code_is_looked_for_wherever_a_text_stands(tmp_path, monkeypatch):
