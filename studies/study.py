@@ -312,9 +312,11 @@ def value_forecasters(
     grid = run_grid(study, names, policies, ready={main.forecaster: main})
     value = grid.table(baseline, level=settings.level, clusters=settings.clusters)
     panel, params = study.data.panel, study.data.params
-    scores = [
-        score_rows(name, forecast, panel, params, total=grid.totals[name]) for name, forecast in grid.forecasts.items()
-    ]
+    with study.stage("scoring forecasts"):
+        scores = [
+            score_rows(name, forecast, panel, params, total=grid.totals[name])
+            for name, forecast in grid.forecasts.items()
+        ]
     return value.reindex(columns=VALUE_COLUMNS), pd.concat(scores, ignore_index=True)
 
 
