@@ -174,8 +174,11 @@ def _connect(ray: Any, workers: int | None, address: str | None) -> None:
         if address is None:
             raise
         raise InputError([_no_cluster(address, str(error).strip().partition("\n")[0])]) from None
-    if handler is not None:
-        signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, with another exit code
+    except SystemExit:  # SIGTERM while Ray's own handler stood there, which has other exit codes
+        raise SystemExit(128 + signal.SIGTERM) from None
+    finally:
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
     where = ray.get_runtime_context().gcs_address
     if address is None and where.rpartition(":")[0] != LOOPBACK:
         ray.shutdown()

@@ -13,6 +13,7 @@ from threading import Thread
 
 import pytest
 
+from fractile import ray_cluster
 from fractile.errors import FractileError, InputError, WorkError
 from fractile.executor import Task, open_executor, run_tasks
 from fractile.parts import Parts
@@ -467,3 +468,20 @@ def listening(pids):
                 words = [bytes.fromhex(text[k : k + 8])[::-1] for k in range(0, len(text), 8)]  # little-endian
                 found.append(b"".join(words))
     return found
+
+
+class StartingRay:
+    """Stands in for Ray: it puts a handler of its own in place of ours while it starts, and is ended then."""
+
+    def init(self, **options):
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process at once there")
+def test_sigterm_while_ray_starts_has_the_exit_code_of_any_other_moment():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        ray_cluster._connect(StartingRay(), 1, None)
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
