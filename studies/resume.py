@@ -14,7 +14,7 @@ from .folder import MANIFEST, check_target, read_manifest
 from .interrupted import PARTS, REQUEST, find_interrupted, read_request, resumed_target
 from .locks import lock_target
 from .own_code import check_own_code
-from .replacing import is_whole, publish, recover, unfinished_folder
+from .replacing import REQUEST_CONFIG, is_whole, publish, recover, unfinished_folder
 
 if TYPE_CHECKING:
     from ..progress import Progress
@@ -125,7 +125,9 @@ def _resume_lineage(target: Path, folder: Path, rest: dict[str, Any], trusted: C
     record = read_manifest(folder, unfinished=True)
     if record.get("config_hash") != sha256(folder / "config.toml"):
         raise InputError([f"{folder / 'config.toml'}: was changed; begin anew: the same command with --overwrite"])
-    config = load_config(inside(folder, "config.toml"), trusted=trusted)
+    config = load_config(inside(folder, REQUEST_CONFIG), trusted=trusted)
+    if config.to_toml() != (folder / "config.toml").read_text(encoding="utf-8"):
+        raise InputError([f"{folder / REQUEST_CONFIG}: was changed; begin anew: the same command with --overwrite"])
     known = record["data"]["hashes"]
     faults = [
         f"{path}: " + ("was changed since the run was begun" if path.is_file() else "is gone")

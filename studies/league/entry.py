@@ -266,16 +266,21 @@ def _score(
         },
         scores=score_forecast(forecast, task.panel, truth=task.truth),
         calibration=calibration_table(forecast, task.panel, truth=task.truth, confidence=task.level),
-        cells={
-            "loss": loss.value,
-            "demand": loss.weight,
-            "protection_loss": sums.value,
-            "protection_demand": sums.weight,
-            "volatility": volatility.value,
-            "volatility_weight": volatility.weight,
-        },
+        cells=_kept_order(
+            loss=loss.value,
+            demand=loss.weight,
+            protection_loss=sums.value,
+            protection_demand=sums.weight,
+            volatility=volatility.value,
+            volatility_weight=volatility.weight,
+        ),
         fans=forecast.values[[item.position for item in task.examples]],
     )
+
+
+def _kept_order(**cells: FloatArray) -> Arrays:
+    """Return arrays in the memory order in which an entry is read again: sums depend on it in their last bits."""
+    return {name: np.ascontiguousarray(values) for name, values in cells.items()}
 
 
 def cpu_seconds() -> float:

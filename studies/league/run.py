@@ -38,7 +38,7 @@ from ..interrupted import LEAGUE, kept_entries, resume_hint
 from ..locks import locks_target
 from ..outside import read_outside
 from ..places import check_not_input
-from ..replacing import RUNNING
+from ..replacing import REQUEST_CONFIG, RUNNING
 from .entry import Entry, entry_file, entry_key, load_entry, make_entry, save_entry
 from .table import League, describe_task, league_document, make_league, write_league
 from .task import TRUTH, LeagueTask, league_task, sort_by_history
@@ -244,6 +244,7 @@ def lineage_run(
     ):
         record = _record(config, task, command)
         record["config_hash"] = sha256(run.write_text("config.toml", config.to_toml()))
+        run.write_text(REQUEST_CONFIG, config.to_toml(unset=False))  # which still tells what nobody gave
         run.write_json(MANIFEST, record | {"status": RUNNING})
         names, options = league_names(config), league_options(config)
         with open_scaled(config.scale) as executor:

@@ -369,6 +369,7 @@ def test_an_entry_comes_back_as_it_was_kept(tmp_path):
     assert set(again.cells) == set(entry.cells)
     for name, cells in entry.cells.items():
         np.testing.assert_array_equal(again.cells[name], cells)
+        assert again.cells[name].flags.c_contiguous == cells.flags.c_contiguous, name  # sums depend on it
     np.testing.assert_array_equal(again.fans, entry.fans)
 
 
