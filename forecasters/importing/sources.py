@@ -198,11 +198,15 @@ def _from_workbook(data: bytes, options: Options, findings: Findings) -> RawTabl
     except ImportError:
         findings.fault('workbooks need openpyxl: type: pip install "fractile[excel]"   (or save the sheet as CSV)')
         raise findings.stop() from None
-    book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
     try:
-        sheets = {sheet.title: _cells(sheet) for sheet in book.worksheets}
-    finally:
-        book.close()
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        try:
+            sheets = {sheet.title: _cells(sheet) for sheet in book.worksheets}
+        finally:
+            book.close()
+    # A style, a word or an attribute that is not there.
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
     tables = {name: rows for name, rows in sheets.items() if _is_table(rows)}
     skipped = [name for name in sheets if name not in tables]
     name = _one_of(list(tables), "sheets", options, findings, empty=len(skipped))

@@ -154,7 +154,7 @@ def faults_of(outcome, before, after, written=()):
             found.append(f"a line of {len(line)} characters")
         if CONTROL.search(line) or UNCLEAR.search(line):
             found.append(f"unclear: {line[:300]!r}")
-    if len(outcome.err) > 20_000:
+    if len(outcome.err) > 40_000:  # a hundred faults are shown, each with its path
         found.append(f"{len(outcome.err)} characters of faults")
     found += [f"changed: {path}" for path in before if after.get(path) != before[path]]
     allowed = tuple(map(str, written)) if outcome.code == 0 else ()

@@ -125,6 +125,14 @@ def test_a_workbook_whose_numbers_are_all_missing_is_a_fault(tmp_path):
     assert "lead_time" in said
 
 
+def test_a_workbook_of_styles_that_are_not_there_is_a_fault(tmp_path):
+    pd.read_csv(io.StringIO(HISTORY)).to_excel(tmp_path / "sound.xlsx", index=False)
+    with zipfile.ZipFile(tmp_path / "sound.xlsx") as sound, zipfile.ZipFile(tmp_path / "h.xlsx", "w") as damaged:
+        for name in sound.namelist():
+            damaged.writestr(name, sound.read(name).replace(b'<c r="C2"', b'<c r="C2" s="99"'))
+    assert "is a damaged or locked zip or workbook: IndexError" in refused(tmp_path, "import", tmp_path / "h.xlsx")
+
+
 def test_forecasts_beyond_the_last_date_are_a_fault(tmp_path):
     (tmp_path / "h.csv").write_text(HISTORY)
     wanted = ["forecast", "--history", tmp_path / "h.csv", "--forecaster", "seasonal_naive", "--horizon"]
