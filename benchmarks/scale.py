@@ -118,14 +118,13 @@ def measure(items: int, workers: int, folder: Path) -> dict[str, Any]:
 
 
 def draw(results: list[dict[str, Any]], path: Path) -> None:
-    """Draw CPU-seconds without the fit over items, both on a log scale, beside a line in proportion."""
+    """Draw CPU-seconds without the fit over items, of all processes, on log scales, beside a line in proportion."""
     import matplotlib as mpl
 
     mpl.use("svg")
     from matplotlib import pyplot as plt
 
-    alone = sorted((found["items"], found["cpu_seconds_without_fit"]) for found in results if found["workers"] == 1)
-    items, seconds = np.array(alone).T
+    items, seconds = np.array(sorted((found["items"], found["cpu_seconds_without_fit"]) for found in results)).T
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     axes.loglog(items, seconds, "o-", label="measured")
     axes.loglog(items, seconds[-1] * items / items[-1], "--", color="grey", label="in proportion to the last")
