@@ -287,9 +287,12 @@ def test_without_ray_the_engine_says_what_to_install(monkeypatch):
 
 
 STOPPED = """
+import signal
 import sys
 from contextlib import closing
 from pathlib import Path
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background of a shell
 
 sys.path.insert(0, {folder!r})
 from fractile.executor import Task, open_executor, run_tasks

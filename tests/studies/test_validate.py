@@ -119,7 +119,7 @@ def test_sales_that_are_dates(check, made, words):
     assert words.replace(",2", "2") in found["sales_are_dates"] or words.split(",")[0] in found["sales_are_dates"]
 
 
-@pytest.mark.parametrize(("units", "words"), [(1e300, "1e+300 units"), (1e12, "1,000,000,000,000 units")])
+@pytest.mark.parametrize(("units", "words"), [(1e15, "1e+15 units"), (1e12, "1,000,000,000,000 units")])
 def test_absurd_sales(check, units, words):
     table = sales()
     table.loc[50, "a"] = units
@@ -130,12 +130,12 @@ def test_absurd_sales(check, units, words):
 
 def test_sales_that_cannot_be_counted_are_refused_where_anything_is_computed(check):
     table = sales()
-    table.loc[50, "a"] = 1e300
-    check(table)
-    result = invoke("train", "--history", "h.csv", "--forecaster", "patchwork", "--out", "kept")
+    table["a"] = 1e15
+    check(table, freq="D")
+    result = invoke("train", "--history", "h.csv", "--freq", "MS", "--forecaster", "patchwork", "--out", "kept")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == (
-        "error: history: item 'a' sold 1e+300 units on 2022-12-19, more than can be counted (9e+15); correct it\n"
+    assert (
+        "error: history: item 'a' sold 3.1e+16 units on 2022-03-01, more than can be counted (9e+15)" in result.stderr
     )
 
 
