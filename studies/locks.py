@@ -201,8 +201,8 @@ def _is_dead(holder: dict[str, Any]) -> bool:
         os.kill(holder["process"], 0)
     except ProcessLookupError:
         return True
-    except OSError:
-        return False
+    except OSError:  # it is another user's
+        pass
     return False
 
 

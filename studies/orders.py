@@ -22,12 +22,11 @@ from ..forecasters.data.panel import SalesPanel
 from ..forecasters.data.rules import DISCONTINUED
 from ..forecasters.demand_forecast import DemandForecast
 from ..policies.base import OrderUpToPolicy, Policy
+from .data import MOST_UNITS
 from .folder import write_frame
 
 GRID = np.linspace(0.001, 0.999, 999)
 """Quantile levels that an order is read as."""
-MOST_UNITS = 2.0**53
-"""Beyond it, not every whole number is a number of its own: no order is so large."""
 
 
 def next_orders(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import process_time
@@ -18,7 +18,7 @@ from ...envs.core.types import ItemParams
 from ...forecasters.storage import load_state, save_state
 from ..data import StudyData
 from ..statistics.sums import CostSums
-from .history import BlockedHistory
+from .history import BlockedHistory, cut_tiles
 from .plan import BlockPlan
 from .tile import FIGURES, TileSums, simulate_tile
 
@@ -134,12 +134,6 @@ def run_block(folder: Path, *, plan: str, history: Mapping[str, Any], first: int
     write_frames(folder / ITEMS, parameters)
     write_frames(folder / ITEM_COSTS, costs)
     BlockSums(tuple(tiles), np.stack(figures), counts, seconds).save(folder)
-
-
-def cut_tiles(first: int, end: int, tile: int) -> Iterator[IntArray]:
-    """Yield the positions of the items of each tile of a run of items."""
-    for begin in range(first, end, tile):
-        yield np.arange(begin, min(end, begin + tile))
 
 
 def select_items(data: StudyData, rows: IntArray) -> StudyData:

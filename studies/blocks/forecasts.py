@@ -18,7 +18,7 @@ from ...parts import Parts
 from ...progress import Progress, no_progress, portion
 from ..backtest import new_forecaster
 from ..config import StudyConfig
-from .history import TILE, BlockedHistory
+from .history import TILE, BlockedHistory, cut_tiles
 from .written import cut_blocks, open_workers, run_blocks, working_folder, write_joined
 
 FORECASTS = "forecasts.parquet"
@@ -117,9 +117,8 @@ def forecast_block(
     writer: pq.ParquetWriter | None = None
     for begin, stop in surveyed.chunks(first, end):
         panel = surveyed.slice(np.arange(begin, stop)).panel
-        for low in range(0, panel.items, tile):
-            some = panel.select(np.arange(low, min(panel.items, low + tile)))
-            frame = forecaster.predict(some, horizon, predicted).to_frame(dependence=True)
+        for rows in cut_tiles(0, panel.items, tile):
+            frame = forecaster.predict(panel.select(rows), horizon, predicted).to_frame(dependence=True)
             frame = frame[frame["level"].isin(levels)]
             table = pa.Table.from_pandas(pd.DataFrame(frame), preserve_index=False)
             writer = pq.ParquetWriter(folder / FORECASTS, table.schema) if writer is None else writer

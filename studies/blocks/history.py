@@ -44,6 +44,12 @@ STAMPED = 1 << 16
 _ARRAYS = ("starts", "ends", "first_day", "groups")
 
 
+def cut_tiles(first: int, end: int, tile: int) -> Iterator[IntArray]:
+    """Yield the positions of the items of each tile of a run of items."""
+    for begin in range(first, end, tile):
+        yield np.arange(begin, min(end, begin + tile))
+
+
 @dataclass(frozen=True, eq=False)
 class BlockedHistory:
     """A surveyed history.

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...errors import FractileError, InputError
-from ...files import damaged, inside
+from ...files import damaged, inside, read_json
 from ...forecasters.base import Forecaster
 from ...forecasters.data.matching import Rows, escape_ids
 from ...forecasters.data.rules import LEVEL_RULES
@@ -40,11 +40,12 @@ from ..kept_orders import (
 from ..kept_runs import orders_at_end, pooled_parameters
 from ..orders import label_orders, not_sold
 from ..own import own_policy
+from ..replacing import MANIFEST
 from ..run_items import item_ids_of, number_tuned, tuned_item_ids_of
 from ..scale_section import ScaleConfig
 from ..sections import OWN_LEVELS
 from ..windows import forecast_periods, shown_periods
-from .history import ITEMS, TILE, BlockedHistory
+from .history import ITEMS, TILE, BlockedHistory, cut_tiles
 from .written import cut_blocks, open_workers, run_blocks, working_folder, write_joined
 
 ORDERS, FOUND = "orders.parquet", "found.json"
@@ -239,9 +240,8 @@ def order_block(
         if state is None:  # the survey fills it in where no file was given
             raise FractileError("the survey of the history has no state")
         tables, of_chunk = [], surveyed.params_at(at)
-        for low in range(0, len(at), tile):
-            rows = np.arange(low, min(len(at), low + tile))
-            panel, params = found.panel.select(rows), of_chunk.select(at[rows] - begin)
+        for rows in cut_tiles(0, len(at), tile):
+            panel, params = found.panel.select(rows), of_chunk.select(rows)
             stock = state.iloc[rows].reset_index(drop=True)
             data = StudyData(
                 panel=panel,
@@ -278,7 +278,7 @@ class _Ordering:
         self._name, self._forecaster, self._shown = name, forecaster, shown
         if name == OWN_LEVELS:
             return
-        record = _manifest(run)
+        record = read_json(run / MANIFEST)  # checked before the blocks were cut
         self._loaded, self._pooled = load_policy(name, run / "models"), pooled_parameters(run / "models", name)
         self._ours: pd.Index[str] | None = None
         if is_for_items(self._loaded, number_tuned(record)):
@@ -296,12 +296,6 @@ class _Ordering:
         ids = data.panel.item_ids
         ordering = for_items(self._loaded, self._ours, ids, data.params, pooled=self._pooled, forecast=forecast)
         return orders_at_end(data, self._forecaster, ordering, self._shown)
-
-
-def _manifest(run: Path) -> dict[str, Any]:
-    """Return the manifest of a run that was checked before its blocks were cut."""
-    record: dict[str, Any] = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-    return record
 
 
 def _groups(ids: Sequence[str], ours: Sequence[str], left_out: Sequence[str]) -> dict[str, Named]:

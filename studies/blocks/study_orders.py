@@ -18,8 +18,8 @@ from ..backtest import Study
 from ..data import StudyData
 from ..kept_runs import orders_at_end
 from ..orders import label_orders
-from .block import cut_tiles, select_items, write_frames
-from .history import BlockedHistory
+from .block import select_items, write_frames
+from .history import BlockedHistory, cut_tiles
 from .plan import BlockPlan
 from .tile import forecast_tile, shown_of, with_policies
 

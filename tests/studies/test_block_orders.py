@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from fractile.studies.blocks.forecasts import forecast_in_blocks
 from fractile.studies.blocks.orders import order_in_blocks
 from fractile.studies.config import load_config
 from fractile.studies.kept_orders import next_orders
-from fractile.studies.kept_runs import forecast_file, train_run
+from fractile.studies.kept_runs import forecast_file
 from fractile.studies.orders import write_orders
 from fractile.studies.scale_section import ScaleConfig
 
@@ -52,20 +52,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def keep(folder, tmp_path_factory):
+def keep(folder, train_once):
     """Return a function that trains a policy on the old files, each once."""
-    kept: dict[str, Path] = {}
-
-    def make(policy):
-        if policy not in kept:
-            files = {"data.history": folder / "old.parquet", "data.items": folder / "old_items.parquet"}
-            chosen = {"policies.names": [policy], "policies.baseline": policy, "forecast.forecaster": "seasonal_naive"}
-            target = tmp_path_factory.mktemp("runs") / policy
-            config = load_config(None, {**files, **chosen, "training.simulated_paths": 1})
-            kept[policy] = train_run(config, target, policy=policy, command="fractile train", progress=silent)
-        return kept[policy]
-
-    return make
+    return partial(train_once, folder / "old.parquet", folder / "old_items.parquet")
 
 
 def _files(folder):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -45,20 +45,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def keep(folder, tmp_path_factory):
+def keep(folder, train_once):
     """Return a function that trains a policy on the old files, each once."""
-    kept: dict[str, Path] = {}
-
-    def make(policy):
-        if policy not in kept:
-            files = {"data.history": folder / "old.csv", "data.items": folder / "old_items.csv"}
-            chosen = {"policies.names": [policy], "policies.baseline": policy, "forecast.forecaster": "seasonal_naive"}
-            target = tmp_path_factory.mktemp("runs") / policy
-            config = load_config(None, {**files, **chosen, "training.simulated_paths": 1})
-            kept[policy] = train_run(config, target, policy=policy, command="fractile train", progress=silent)
-        return kept[policy]
-
-    return make
+    return partial(train_once, folder / "old.csv", folder / "old_items.csv")
 
 
 def frame(path):
